@@ -1,0 +1,254 @@
+"""Typed views of the contract's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from apixo_schemas._documents import document
+
+MICROS_PER_USD = 1_000_000
+
+
+class Grade(StrEnum):
+    """How sure a statement about the live API is."""
+
+    # The Image Upscaler page says so.
+    DOCUMENTED = "documented"
+    # Another public page of the vendor, or a public client of the live API, says so.
+    PLATFORM = "platform"
+    # Nobody says: a named choice, to be confirmed or refuted on the live API.
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the submit body. ``schema`` fails exactly for the bodies that break it."""
+
+    id: str
+    condition: str
+    message: str
+    schema: Mapping[str, Any]
+    grade: Grade
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry:
+    """One error of the catalogue: the HTTP status is also the envelope's ``code``."""
+
+    id: str
+    status: int
+    message: str
+    meaning: str
+    advice: str
+    grade: Grade
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One documented way for an accepted task to fail. ``scenario`` is the code as written in URLs."""
+
+    code: str
+    scenario: str
+    message: str
+    meaning: str
+    advice: str
+    grade: Grade
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """An undocumented choice. Its ``value`` is a setting, or stands where ``ref`` points."""
+
+    id: str
+    question: str
+    choice: str
+    value: Any
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """A result's format."""
+
+    name: str
+    media_type: str
+    extension: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """When to poll, in ms: first after submit, then at intervals, each picked from a range."""
+
+    first_ms: tuple[int, int]
+    interval_ms: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """The page's recommended polling, by tier."""
+
+    normal: Poll
+    heavy: Poll
+    heavy_tiers: frozenset[str]
+
+    def for_tier(self, resolution: str) -> Poll:
+        """Give the recommendation for a tier, e.g. ``8k``."""
+        return self.heavy if resolution in self.heavy_tiers else self.normal
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackTerms:
+    """What the platform promises of callbacks; times in ms."""
+
+    success_status: int
+    timeout_ms: int
+    retry_delays_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """All that the API promises, and all that this project assumes of it."""
+
+    model: str
+    prefix: str
+    live_base_url: str
+    price_micros: int
+    defaults: Mapping[str, str]
+    long_edge_px: Mapping[str, int]
+    formats: Mapping[str, ImageFormat]
+    format_aliases: Mapping[str, str]
+    source_media_types: frozenset[str]
+    result_ttl_ms: int
+    typical_latency_ms: int
+    polling: Polling
+    callbacks: CallbackTerms
+    success_message: str
+    rules: tuple[Rule, ...]
+    errors: Mapping[str, ErrorEntry]
+    failures: Mapping[str, Failure]
+    assumptions: Mapping[str, Assumption]
+
+    def assumed(self, assumption_id: str) -> Any:
+        """Give the value of an assumption that is a setting.
+
+        Raises:
+            KeyError: There is no such assumption.
+        """
+        return self.assumptions[assumption_id].value
+
+
+def _rules() -> tuple[Rule, ...]:
+    def read(entry: Mapping[str, Any]) -> Rule:
+        notes = {"x-rule", "description", "errorMessage", "x-grade", "x-source"}
+        return Rule(
+            id=entry["x-rule"],
+            condition=entry["description"],
+            message=entry["errorMessage"],
+            schema={key: value for key, value in entry.items() if key not in notes},
+            grade=Grade(entry["x-grade"]),
+            source=entry["x-source"],
+        )
+
+    return tuple(read(entry) for entry in document("submit-request.json")["allOf"])
+
+
+def _errors() -> dict[str, ErrorEntry]:
+    entries = document("errors.json")["errors"]
+    return {
+        name: ErrorEntry(
+            id=name,
+            status=entry["status"],
+            message=entry["message"],
+            meaning=entry["meaning"],
+            advice=entry["advice"],
+            grade=Grade(entry["grade"]),
+            source=entry["source"],
+        )
+        for name, entry in entries.items()
+    }
+
+
+def _failures() -> dict[str, Failure]:
+    return {
+        entry["code"]: Failure(
+            code=entry["code"],
+            scenario=entry["scenario"],
+            message=entry["message"],
+            meaning=entry["meaning"],
+            advice=entry["advice"],
+            grade=Grade(entry["grade"]),
+            source=entry["source"],
+        )
+        for entry in document("failures.json")["failures"]
+    }
+
+
+def _assumptions() -> dict[str, Assumption]:
+    return {
+        entry["id"]: Assumption(
+            id=entry["id"],
+            question=entry["question"],
+            choice=entry["choice"],
+            value=entry.get("value"),
+            ref=entry.get("ref"),
+        )
+        for entry in document("assumptions.json")["assumptions"]
+    }
+
+
+def _defaults() -> dict[str, str]:
+    top = document("submit-request.json")["properties"]
+    fields = {**top, **top["input"]["properties"]}
+    return {name: field["default"] for name, field in fields.items() if "default" in field}
+
+
+def _poll(entry: Mapping[str, Any]) -> Poll:
+    first, interval = entry["first_ms"], entry["interval_ms"]
+    return Poll((first[0], first[1]), (interval[0], interval[1]))
+
+
+@cache
+def contract() -> Contract:
+    """Read the contract. One shared, immutable value; the files are read on the first call."""
+    model = document("model.json")
+    polling = model["polling"]
+    callbacks = model["callbacks"]
+    return Contract(
+        model=model["id"],
+        prefix=model["api"]["prefix"],
+        live_base_url=model["api"]["live_base_url"],
+        price_micros=int(Decimal(model["price"]["usd"]) * MICROS_PER_USD),
+        defaults=_defaults(),
+        long_edge_px=model["tiers"]["long_edge_px"],
+        formats={
+            name: ImageFormat(name, entry["media_type"], entry["extension"])
+            for name, entry in model["formats"]["values"].items()
+        },
+        format_aliases=model["formats"]["aliases"],
+        source_media_types=frozenset(model["sources"]["media_types"]),
+        result_ttl_ms=model["results"]["expire_after_ms"],
+        typical_latency_ms=model["latency"]["typical_ms"],
+        polling=Polling(
+            normal=_poll(polling["normal"]),
+            heavy=_poll(polling["heavy"]),
+            heavy_tiers=frozenset(polling["heavy_tiers"]),
+        ),
+        callbacks=CallbackTerms(
+            success_status=callbacks["success_status"],
+            timeout_ms=callbacks["timeout_ms"],
+            retry_delays_ms=tuple(callbacks["retry_delays_ms"]),
+        ),
+        success_message=model["api"]["success_message"],
+        rules=_rules(),
+        errors=_errors(),
+        failures=_failures(),
+        assumptions=_assumptions(),
+    )

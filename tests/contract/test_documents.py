@@ -1,0 +1,113 @@
+"""The contract's documents are sound and agree with each other."""
+
+import json
+import re
+from functools import reduce
+from importlib.resources import as_file, files
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from apixo_schemas import Grade, contract, document, document_names, document_text, registry
+
+SCHEMAS = [name for name in document_names() if "$schema" in document(name)]
+# The page, Request validation: its nine messages in its order.
+PAGE = [
+    "The required parameter {{input}} is missing.",
+    "Invalid mode type. Supported: image-to-image",
+    "The required parameter {{image_urls}} is missing.",
+    "The parameter {{image_urls}} must be Array type.",
+    "The parameter {{image_urls}} must contain exactly 1 image.",
+    "The parameter {{image_urls}} Array elements must be String type.",
+    "The parameter {{image_urls}} cannot contain empty string.",
+    "The parameter {{resolution}} must be either '2k', '4k' or '8k'.",
+    "The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'.",
+]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_each_schema_is_valid_graded_and_sourced(name: str) -> None:
+    schema = document(name)
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"].endswith("/" + name)
+    assert Grade(schema["x-grade"])
+    assert schema["x-source"]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_examples_satisfy_their_schema(name: str) -> None:
+    schema = document(name)
+    validator = Draft202012Validator(schema, registry=registry())
+    for example in schema.get("examples", []):
+        validator.validate(example)
+
+
+def test_the_nine_messages_stand_in_the_order_of_the_page() -> None:
+    assert [rule.message for rule in contract().rules if rule.grade == "documented"] == PAGE
+
+
+def test_a_message_stands_in_one_place() -> None:
+    everything = "".join(document_text(name) for name in document_names())
+    for message in PAGE:
+        # The error schema shows one of them as its example.
+        assert everything.count(json.dumps(message)) <= 2, message
+
+
+def test_rule_ids_are_unique() -> None:
+    ids = [rule.id for rule in contract().rules]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("assumption", contract().assumptions.values(), ids=lambda a: a.id)
+def test_each_assumption_names_its_choice_where_it_stands(assumption: Any) -> None:
+    assert assumption.question.endswith("?")
+    if assumption.ref is None:
+        return
+    name, _, pointer = assumption.ref.partition("#/")
+
+    def step(value: Any, key: str) -> Any:
+        return value[int(key)] if isinstance(value, list) else value[key]
+
+    target = reduce(step, pointer.split("/"), document(name))
+    if isinstance(target, dict) and "x-grade" in target and "x-rule" in target:
+        assert target["x-grade"] == "assumed" or assumption.id == "output_format.case"
+
+
+def test_every_assumed_rule_refers_to_an_assumption_that_exists() -> None:
+    for rule in contract().rules:
+        if rule.grade is Grade.ASSUMED:
+            assert rule.source.removeprefix("assumption ") in contract().assumptions
+
+
+def test_the_schema_s_choices_are_the_model_s() -> None:
+    terms = contract()
+    by_id = {rule.id: rule.schema for rule in terms.rules}
+
+    def choices(rule: str, name: str) -> set[str]:
+        found = by_id[rule]["properties"]["input"]["properties"][name]["enum"]
+        return {value for value in found if value is not None}
+
+    tiers = choices("resolution.invalid", "resolution")
+    assert {tier.lower() for tier in tiers} == set(terms.long_edge_px)
+    formats = choices("output_format.invalid", "output_format")
+    assert formats == set(terms.formats) | set(terms.format_aliases)
+    assert terms.defaults["resolution"] in terms.long_edge_px
+    assert terms.defaults["output_format"] in terms.formats
+
+
+def test_the_openapi_document_is_valid_and_refers_to_the_schemas() -> None:
+    with as_file(files("apixo_schemas") / "v1" / "openapi.json") as path:
+        spec = OpenAPIV31SpecValidator(document("openapi.json"), base_uri=path.as_uri())
+        assert list(spec.iter_errors()) == []
+    assert set(re.findall(r'"\$ref": "([^"]+)"', document_text("openapi.json"))) <= set(SCHEMAS)
+
+
+def test_the_price_is_exact() -> None:
+    assert contract().price_micros == 10_000
+
+
+def test_an_unknown_document_is_named_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match=r"no document 'nope\.json'; there are .*submit-request"):
+        document_text("nope.json")
