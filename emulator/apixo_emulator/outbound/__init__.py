@@ -1,0 +1,30 @@
+"""Outbound calls that cannot be turned against the machine or its network: see `core.addresses`."""
+
+from apixo_emulator.outbound.errors import (
+    OutboundError,
+    OutboundFailed,
+    OutboundRefused,
+    OutboundTimedOut,
+    OutboundTooLarge,
+    OutboundUntrusted,
+)
+from apixo_emulator.outbound.fetching import Fetched, fetch
+from apixo_emulator.outbound.posting import Answer, CallbackSender, Timeouts
+from apixo_emulator.outbound.rewriting import RewriteRule, parse_rewrite, rewrite
+
+__all__ = [
+    "Answer",
+    "CallbackSender",
+    "Fetched",
+    "OutboundError",
+    "OutboundFailed",
+    "OutboundRefused",
+    "OutboundTimedOut",
+    "OutboundTooLarge",
+    "OutboundUntrusted",
+    "RewriteRule",
+    "Timeouts",
+    "fetch",
+    "parse_rewrite",
+    "rewrite",
+]

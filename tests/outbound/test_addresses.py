@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import ipaddress
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from apixo_emulator.core import addresses
+from apixo_emulator.core.addresses import (
+    ANY_BUT_FORBIDDEN,
+    LOOPBACK_ONLY,
+    STRICT,
+    AddressPolicy,
+    AddressRefused,
+    Reach,
+    is_loopback_name,
+    judge,
+    parse_target,
+    reach_of,
+)
+
+POLICIES = (LOOPBACK_ONLY, ANY_BUT_FORBIDDEN, STRICT)
+
+REACHES = {
+    Reach.LOOPBACK: ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "::1%lo"],
+    Reach.PRIVATE: [
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "100.64.0.1",
+        "100.127.255.254",
+        "fc00::1",
+        "fd12:3456::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::10.0.0.1",
+        "2002:0a00:0001::1",
+        "::10.0.0.1",
+        "::ffff:0:10.0.0.1",
+        "fd00::5efe:8.8.8.8",  # ISATAP: the worse of the network and what it carries
+        "2001:4860::200:5efe:10.0.0.1",
+    ],
+    Reach.PUBLIC: [
+        "8.8.8.8",
+        "172.32.0.1",
+        "100.128.0.1",
+        "2001:4860:4860::8888",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "2001:0:808:808::f7f7:f7f7",  # Teredo: server 8.8.8.8, client 8.8.8.8 inverted
+    ],
+    Reach.FORBIDDEN: [
+        "0.0.0.0",  # noqa: S104 - nothing is bound
+        "0.1.2.3",
+        "169.254.169.254",
+        "169.254.0.1",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "192.0.2.1",
+        "198.51.100.7",
+        "203.0.113.9",
+        "198.18.0.1",
+        "198.19.255.255",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "febf::1",
+        "fec0::1",
+        "ff02::1",
+        "100::1",
+        "2001:db8::1",
+        "3fff::1",
+        "2001:2::1",
+        "2001:20::1",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "5f00::1",
+        "64:ff9b:1::8.8.8.8",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b::127.0.0.1",  # the gateway's own loopback
+        "2002:7f00:1::1",
+        "2002:a9fe:a9fe::1",
+        "::127.0.0.1",
+        "::ffff:169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "2001:0:7f00:1::f7f7:f7f7",  # Teredo by way of a forbidden server
+        "2001:0:808:808::5601:5601",  # Teredo of 169.254.169.254, inverted
+        "2001:4860::5efe:169.254.169.254",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "reach"), [(a, r) for r, found in REACHES.items() for a in found]
+)
+def test_how_far_an_address_reaches(address: str, reach: Reach) -> None:
+    assert reach_of(address) is reach
+    assert reach_of(ipaddress.ip_address(address)) is reach
+    assert is_loopback_name(address) is (reach is Reach.LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "localhost",
+        "1.2.3",
+        "::g",
+        "010.0.0.1",
+        "%eth0",
+        "1.2.3.4/8",
+        "127.0.0.1%lo",
+        "::1%",
+        "::1%a/b",
+        "::1%\x00",
+        "::1%a%b",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(AddressRefused, match="no IP address"):
+        reach_of(text)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.1",
+        "0177.1",
+        "0x7f.1",
+        "0X7F000001",
+        "0x7f.0x0.0x0.0x1",
+        "000000000000000000177.0.0.1",
+        "127.0.0.1.",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[::ffff:7f00:1]",
+        "[::ffff:127.0.0.1]",
+        "[::1%25lo]",
+        "localhost",
+        "LOCALHOST.",
+        "api.localhost",
+        "1.localhost",
+        "１２７.0.0.1",  # noqa: RUF001 - full-width digits are what this is about
+        "127。0。0。1",
+    ],
+)
+def test_loopback_in_every_form_is_loopback(host: str) -> None:
+    target = parse_target(f"http://{host}:8080/x?y=1#z", LOOPBACK_ONLY)
+    assert (target.port, target.path) == (8080, "/x?y=1")
+    assert is_loopback_name(target.host)
+    assert not target.is_literal or reach_of(target.host) is Reach.LOOPBACK
+    if host.isascii():
+        assert is_loopback_name(host.replace("%25", "%"))
+    with pytest.raises(AddressRefused, match="loopback address is not allowed"):
+        parse_target(f"https://{host}/", STRICT)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        ".",
+        "example.com",
+        "localhost.example.com",
+        "notlocalhost",
+        "evil-localhost",
+        "127.0.0.1.example.com",
+        "128.0.0.1",
+        "127.0.0.256",
+        "127.0.0.0.1",
+        "08.0.0.1",
+        "0x.1",
+        "0x100000000",
+        "4294967296",
+        "[",
+        "[]",
+        "::2",
+        "::1%",
+        "[::1%/evil.example]",
+        "127.0.0.1%lo",
+        "1::1",
+        "a b.localhost",
+        "..localhost",
+        "١٢٧.0.0.1",
+        "9" * 5000,
+        "a" * 5000 + ".localhost",
+    ],
+)
+def test_what_may_be_another_machine_is_not_loopback(host: str) -> None:
+    assert not is_loopback_name(host)
+
+
+REFUSED = {
+    "": "no URL",
+    "example.com": "no URL",
+    "user:secret@example.com": "no URL",
+    "http:example.com": "no URL",
+    "//example.com": "no URL",
+    "file:///etc/passwd": "scheme",
+    "ftp://example.com/": "scheme",
+    "gopher://127.0.0.1:6379/_x": "scheme",
+    "http://": "neither a name nor an address",
+    "http:///path": "neither",
+    "http://.": "neither",
+    "http://a..b/": "neither",
+    "http://.example.com/": "neither",
+    "http://example..": "neither",
+    "http://user@example.com/": "user information",
+    "http://user:secret@example.com/": "user information",
+    "http://1:2@[::1]:9876/": "user information",
+    "http://good.example@evil.example/": "user information",
+    "http://user:se/cret@example.com/": "malformed",
+    "http://example.com:0/": "malformed",
+    "http://example.com:000/": "malformed",
+    "http://example.com:65536/": "malformed",
+    "http://example.com:99999999999999999999/": "malformed",
+    "http://example.com:-1/": "malformed",
+    "http://example.com:http/": "malformed",
+    "http://example.com:80:80/": "malformed",
+    "http://example.com:٨/": "malformed",
+    "http://[::1/": "malformed",
+    "http://[::1]evil.example/": "malformed",
+    "http://[::1].evil.example/": "malformed",
+    "http://::1/": "malformed",
+    "http://[]/": "neither",
+    "http://[example.com]/": "neither",
+    "http://[127.0.0.1]/": "neither",
+    "http://[::g]/": "no IP address",
+    "http://[::1::]/": "no IP address",
+    "http://[::1%]/": "no IP address",
+    "http://[::ffff:127.0.0.1%25a%25b]/": "no IP address",
+    "http://1.2.3.4.5/": "neither",
+    "http://256.1.1.1/": "neither",
+    "http://4294967296/": "neither",
+    "http://08/": "neither",
+    "http://0x/": "neither",
+    "http://example.0x7f/": "neither",
+    "http://example.1/": "neither",
+    "http://exa mple.com/": "white space",
+    "http://example.com/a b": "white space",
+    "http://example.com\\@evil.example/": "backslash",
+    "http://example.com/\r\nHost: evil": "control",
+    "http://example.com/\x00": "control",
+    "http://example.com/\x85": "control",
+    "http://example.com/\u2028": "white space",
+    "http://example.com/\ud800": "control",
+    "\thttp://example.com/": "white space",
+    "http://exa%6dple.com/": "neither",
+    "http://a℀b.example/": "neither",  # becomes a/c when it is normalised
+    "http://evil.example／@good.example": "user",  # noqa: RUF001 - a full-width slash
+    "http://straße.example/": "neither",  # strasse in one edition of IDNA, not in the other
+    "http://\u200d.example/": "neither",
+    "http://\ufffd.example/": "neither",
+    f"http://{'a' * 64}.example/": "neither",
+    f"http://{'a.' * 127}example/": "neither",
+    f"http://{'ä' * 100}.example/": "neither",
+    f"http://example.com/{'a' * 9000}": "too long",
+}
+
+
+@pytest.mark.parametrize(("url", "reason"), REFUSED.items())
+def test_refused_for_every_policy(url: str, reason: str) -> None:
+    for policy in POLICIES:
+        if policy is STRICT:
+            url = url.replace("http://", "https://")
+        with pytest.raises(AddressRefused, match=reason) as refused:
+            parse_target(url, policy)
+        assert "secret" not in str(refused.value)
+        assert "user:" not in refused.value.found
+        for words in (refused.value.reason, refused.value.expected, refused.value.advice):
+            assert words in str(refused.value)
+        assert len(refused.value.found) <= 120
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical"),
+    [
+        ("HTTP://EXAMPLE.com", "http://example.com/"),
+        ("http://example.com:80/", "http://example.com/"),
+        ("https://example.com:443/", "https://example.com/"),
+        ("http://example.com:443/", "http://example.com:443/"),
+        ("http://example.com:/", "http://example.com/"),
+        ("http://example.com:00080", "http://example.com/"),
+        ("http://example.com?q", "http://example.com/?q"),
+        ("http://example.com./a", "http://example.com/a"),
+        ("http://my_service:9000/a%20b", "http://my_service:9000/a%20b"),
+        ("http://bücher.example/ä?ö", "http://xn--bcher-kva.example/%C3%A4?%C3%B6"),
+        ("http://BÜCHER。example/", "http://xn--bcher-kva.example/"),
+        ("http://134744072/", "http://8.8.8.8/"),
+        ("http://010.8.8.8/", "http://8.8.8.8/"),
+        ("http://[2001:4860:4860:0:0:0:0:8888]:81/", "http://[2001:4860:4860::8888]:81/"),
+        ("http://[::ffff:808:808]/", "http://8.8.8.8/"),
+        ("http://example.com/@scope/x:y", "http://example.com/@scope/x:y"),
+    ],
+)
+def test_a_url_is_called_in_one_form(url: str, canonical: str) -> None:
+    assert parse_target(url, ANY_BUT_FORBIDDEN).url == canonical
+
+
+def test_the_policies_differ_in_reach_and_scheme() -> None:
+    table = {
+        "http://127.0.0.1/": [LOOPBACK_ONLY, ANY_BUT_FORBIDDEN],
+        "https://10.0.0.1/": [ANY_BUT_FORBIDDEN],
+        "http://8.8.8.8/": [ANY_BUT_FORBIDDEN],
+        "https://8.8.8.8/": [ANY_BUT_FORBIDDEN, STRICT],
+        "https://169.254.169.254/": [],
+        "https://[fe80::1%25eth0]/": [],
+    }
+    assert {url: [p for p in POLICIES if accepts(url, p)] for url in table} == table
+
+
+def accepts(url: str, policy: AddressPolicy) -> bool:
+    try:
+        parse_target(url, policy)
+    except AddressRefused:
+        return False
+    return True
+
+
+def test_a_refusal_says_what_the_policy_wants() -> None:
+    with pytest.raises(AddressRefused) as refused:
+        parse_target("http://10.0.0.1/", LOOPBACK_ONLY)
+    assert str(refused.value) == (
+        "a private address is not allowed here (policy loopback-only): expected an address that is "
+        "loopback, found '10.0.0.1'; give a URL whose host has only such addresses"
+    )
+    assert STRICT.words == "an address that is public over https"
+    nothing = AddressPolicy("nothing", frozenset(), https_only=False)
+    assert nothing.words == "an address that is never right"
+
+
+def test_all_addresses_of_a_name_are_judged() -> None:
+    assert judge(["8.8.8.8", "2001:4860::1", "8.8.8.8"], STRICT) == ("8.8.8.8", "2001:4860::1")
+    assert judge(["::ffff:127.0.0.1", "::1%lo"], LOOPBACK_ONLY) == ("127.0.0.1", "::1")
+    with pytest.raises(AddressRefused, match="private address is not allowed"):
+        judge(["8.8.8.8", "10.0.0.1"], STRICT)
+    with pytest.raises(AddressRefused, match="never called"):
+        judge(["127.0.0.1", "169.254.169.254"], ANY_BUT_FORBIDDEN)
+    with pytest.raises(AddressRefused, match="has no address"):
+        judge([], STRICT)
+    with pytest.raises(AddressRefused, match="no IP address"):
+        judge(["8.8.8.8", "example.com"], STRICT)
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        "http://",
+        "https://",
+        "[",
+        "]",
+        ":",
+        "@",
+        ".",
+        "/",
+        "%25",
+        "0x",
+        "::1",
+        "127.0.0.1",
+        "é",
+        "xn--",
+    ]
+)
+HOSTILE = st.lists(st.one_of(FRAGMENTS, st.text(max_size=5)), max_size=12).map("".join)
+ANY_TEXT = st.one_of(st.text(), HOSTILE, HOSTILE.map(lambda text: f"http://{text}"))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(ANY_TEXT)
+@example("http://" + "9" * 5000)
+@example("http://xn--\u0130.example")
+@example("[" * 5000)
+def test_arbitrary_text_is_read_or_refused(text: str) -> None:
+    is_loopback_name(text)
+    for policy in POLICIES:
+        if accepts(text, policy):
+            target = parse_target(text, policy)
+            assert target.url.isascii()
+            assert parse_target(target.url, policy) == target
+            assert 0 < target.port < 65536
+    try:
+        reach_of(text)
+    except AddressRefused:
+        pass
+    else:
+        ipaddress.ip_address(text)
+
+
+def v4_in(networks: tuple[IPv4Network, ...]) -> st.SearchStrategy[IPv4Address]:
+    return st.sampled_from(networks).flatmap(
+        lambda network: st.integers(0, network.num_addresses - 1).map(lambda i: network[i])
+    )
+
+
+def v6_in(networks: tuple[IPv6Network, ...]) -> st.SearchStrategy[IPv6Address]:
+    return st.sampled_from(networks).flatmap(
+        lambda network: st.integers(0, network.num_addresses - 1).map(lambda i: network[i])
+    )
+
+
+SPELLINGS: tuple[str, ...] = ("{}", "0{:o}", "0x{:x}", "0X{:04X}")
+
+
+@st.composite
+def numeric_form(draw: st.DrawFn, address: IPv4Address) -> str:
+    """One to four parts, each in decimal, octal or hex, as inet_aton reads them."""
+    heads = draw(st.integers(0, 3))
+    octets = address.packed
+    values = [*octets[:heads], int.from_bytes(octets[heads:], "big")]
+    parts = [draw(st.sampled_from(SPELLINGS)).format(value) for value in values]
+    return ".".join(parts) + draw(st.sampled_from(["", "."]))
+
+
+def carried_forms(address: IPv4Address) -> list[IPv6Address]:
+    number = int(address)
+    google_dns = 0x08080808
+    return [
+        IPv6Address(0xFFFF << 32 | number),
+        IPv6Address(number),
+        IPv6Address(0xFFFF << 48 | number),
+        IPv6Address(0x64FF9B << 96 | number),
+        IPv6Address(0x2002 << 112 | number << 80 | 1),
+        IPv6Address(0x20010000 << 96 | number << 64 | (~google_dns & 0xFFFFFFFF)),
+        IPv6Address(0x20010000 << 96 | google_dns << 64 | (~number & 0xFFFFFFFF)),
+        IPv6Address(0x20014860 << 96 | 0x5EFE << 32 | number),
+        IPv6Address(0x20014860 << 96 | 0x0200_5EFE << 32 | number),
+    ]
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.data(), v4_in(addresses._FORBIDDEN_V4))
+def test_a_forbidden_v4_address_is_refused_in_any_form(
+    data: st.DataObject, address: IPv4Address
+) -> None:
+    number = data.draw(numeric_form(address))
+    assert not accepts(f"http://{number}/", ANY_BUT_FORBIDDEN)
+    carrier = data.draw(st.sampled_from(carried_forms(address)))
+    assume(carrier != IPv6Address("::1"))  # 0.0.0.1 in the v4-compatible form
+    text = data.draw(st.sampled_from([carrier.compressed, carrier.exploded.upper()]))
+    assert not accepts(f"http://[{text}]/", ANY_BUT_FORBIDDEN)
+    assert not accepts(f"http://[{text}%25eth0]/", ANY_BUT_FORBIDDEN)
+    with pytest.raises(AddressRefused):
+        judge(["127.0.0.1", text], ANY_BUT_FORBIDDEN)
+
+
+V6_FORBIDDEN = (*addresses._FORBIDDEN_V6, IPv6Network("fe80::/10"), IPv6Network("ff00::/8"))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(v6_in(V6_FORBIDDEN), st.sampled_from(["", "%25eth0", "%251"]))
+def test_a_forbidden_v6_address_is_refused_in_any_form(address: IPv6Address, zone: str) -> None:
+    for text in (address.compressed, address.exploded, address.exploded.upper()):
+        assert not accepts(f"http://[{text}{zone}]:8080/", ANY_BUT_FORBIDDEN)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.data(), st.integers(0, 2**32 - 1).map(IPv4Address))
+def test_every_form_of_a_v4_address_is_that_address(
+    data: st.DataObject, address: IPv4Address
+) -> None:
+    anywhere = AddressPolicy("anywhere", frozenset(Reach), https_only=False)
+    form = data.draw(numeric_form(address))
+    assert parse_target(f"http://{form}/", anywhere).host == str(address)
+    assert is_loopback_name(form) is (reach_of(address) is Reach.LOOPBACK)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apixo_emulator.outbound import parse_rewrite, rewrite
+
+RULE = parse_rewrite("https://your-server.com=http://127.0.0.1:9000")
+HOOKS = parse_rewrite("https://your-server.com/hooks/=http://127.0.0.1:9001/base/")
+
+
+@pytest.mark.parametrize(
+    ("url", "rewritten"),
+    [
+        ("https://your-server.com", "http://127.0.0.1:9000/"),
+        ("https://your-server.com/", "http://127.0.0.1:9000/"),
+        ("https://your-server.com/a/b?c=d", "http://127.0.0.1:9000/a/b?c=d"),
+        ("https://your-server.com?c", "http://127.0.0.1:9000/?c"),
+        ("HTTPS://Your-Server.COM:443/a", "http://127.0.0.1:9000/a"),
+        ("https://your-server.com./a", "http://127.0.0.1:9000/a"),
+        ("https://your-server.com/hooks", "http://127.0.0.1:9001/base"),
+        ("https://your-server.com/hooks/a", "http://127.0.0.1:9001/base/a"),
+        ("https://your-server.com/hooks?a", "http://127.0.0.1:9001/base?a"),
+        ("https://your-server.com/hooksome", "http://127.0.0.1:9000/hooksome"),
+    ],
+)
+def test_the_first_rule_that_covers_the_url_wins(url: str, rewritten: str) -> None:
+    assert rewrite(url, [HOOKS, RULE]) == rewritten
+    assert rewrite(url, []) == url
+    assert rewrite(url, [RULE, HOOKS]).startswith("http://127.0.0.1:9000/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://your-server.com.evil.org/",
+        "https://your-server.community/",
+        "https://your-server.com@evil.org/",
+        "https://your-server.com:443@evil.org/",
+        "https://evil.org/https://your-server.com/",
+        "https://evil.org#https://your-server.com/",
+        "https://api.your-server.com/",
+        "http://your-server.com/",
+        "https://your-server.com:8443/",
+        "https://your-server.com\\.evil.org/",
+        "nonsense",
+        "",
+    ],
+)
+def test_what_only_looks_like_the_prefix_stays(url: str) -> None:
+    assert rewrite(url, [RULE, HOOKS]) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("https://your-server.com", "PREFIX=REPLACEMENT"),
+        ("", "PREFIX=REPLACEMENT"),
+        ("your-server.com=http://127.0.0.1:9000", "the prefix of a rewrite rule: this is no URL"),
+        ("https://your-server.com=", "the replacement of a rewrite rule: this is no URL"),
+        ("https://u:p@a.example=http://127.0.0.1", "user information"),
+        ("https://a.example=http://127.0.0.1/?x=1", "no query or fragment"),
+        ("https://a.example#x=http://127.0.0.1", "no query or fragment"),
+    ],
+)
+def test_a_malformed_rule_says_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_rewrite(text)
+
+
+LABEL = st.text("abcdefghij", min_size=1, max_size=6)
+SEGMENTS = st.lists(LABEL, max_size=3).map(lambda parts: "".join(f"/{part}" for part in parts))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(LABEL, SEGMENTS, SEGMENTS, SEGMENTS)
+def test_what_follows_the_prefix_is_kept(name: str, prefix: str, base: str, rest: str) -> None:
+    rule = parse_rewrite(f"https://{name}.example{prefix}=http://127.0.0.1:9000{base}")
+    assert rewrite(f"https://{name}.example{prefix}{rest}", [rule]) in {
+        f"http://127.0.0.1:9000{base}{rest}",
+        f"http://127.0.0.1:9000{base}{rest}/",  # an empty path is written /
+    }
+    longer = f"https://{name}.example{prefix}x{rest}"
+    assert rewrite(longer, [rule]) == longer or not prefix
+    for url in (f"https://{name}.example.evil{prefix}", f"https://{name}x.example{prefix}"):
+        assert rewrite(url, [rule]) == url
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.text())
+def test_any_text_comes_out_unchanged_or_rewritten(text: str) -> None:
+    once = rewrite(text, [RULE])
+    assert once == text or once.startswith(RULE[1])
+    assert rewrite(once, [RULE]) == once
