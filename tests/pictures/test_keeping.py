@@ -1,0 +1,265 @@
+"""Results and sources on disk: once, bounded, complete, shared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apixo_emulator.core.pictures import PictureSpec, Verdict
+from apixo_emulator.pictures import Gallery, PictureLimits
+from apixo_emulator.pictures.cache import BoundedFolder
+from apixo_emulator.pictures.enlarging import enlarge
+from apixo_emulator.pictures.library import vips
+from apixo_emulator.pictures.placeholder import draw_placeholder
+
+OpenGallery = Callable[..., Gallery]
+
+DRAW = "apixo_emulator.pictures.gallery.draw_placeholder"
+
+
+def placeholder(task: str, resolution: str = "2k", output_format: str = "jpg") -> PictureSpec:
+    return PictureSpec(task, "https://example.com/input.jpg", resolution, output_format)
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Collects where placeholders are drawn."""
+    drawn: list[Path] = []
+
+    def counted(spec: PictureSpec, reason: str, to: Path) -> None:
+        drawn.append(to)
+        draw_placeholder(spec, reason, to)
+
+    monkeypatch.setattr(DRAW, counted)
+    return drawn
+
+
+def test_many_threads_one_rendering(gallery: OpenGallery, drawings: list[Path]) -> None:
+    one, callers = gallery(), 8
+    together = threading.Barrier(callers)
+
+    def call(_: int) -> Any:
+        together.wait()
+        return one.render(placeholder("task"))
+
+    with ThreadPoolExecutor(callers) as pool:
+        results = set(pool.map(call, range(callers)))
+    assert len(results) == len(drawings) == 1
+
+
+def test_result_of_a_moment_ago_is_not_rendered_again(
+    gallery: OpenGallery, drawings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = gallery()
+    rendered = one.render(placeholder("task"))
+    # As for a thread that looked just before another one was done.
+    find, answers = one._results.find, iter([None])
+    monkeypatch.setattr(one._results, "find", lambda name: next(answers, find(name)))
+    assert one.render(placeholder("task")) == rendered
+    assert len(drawings) == 1
+
+
+def test_failure_reaches_every_caller_and_is_not_kept(
+    gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    one = gallery()
+    with monkeypatch.context() as patched:
+        patched.setattr(DRAW, full_disk)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                one.render(placeholder("task"))
+    rendered = one.render(placeholder("task"))
+    assert list(rendered.path.parent.iterdir()) == [rendered.path]
+
+
+def test_disk_that_takes_no_more_is_not_blamed_on_the_source(rocket: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        enlarge(rocket.read_bytes(), resolution="2k", output_format="jpg", to=tmp_path / "no" / "x")
+
+
+def test_same_picture_in_many_tasks_is_kept_once(
+    gallery: OpenGallery, site: Any, rocket: Path, tmp_path: Path
+) -> None:
+    url = site.give("/rocket.jpg", rocket.read_bytes())
+    one = gallery()
+    rendered = {one.render(PictureSpec(f"task {n}", url, "2k", "jpg")) for n in range(5)}
+    assert len(rendered) == 1
+    sources = [path for path in (tmp_path / "pictures" / "sources").iterdir() if not path.suffix]
+    assert [path.read_bytes() for path in sources] == [rocket.read_bytes()]
+
+
+def test_etag_tells_results_apart(gallery: OpenGallery) -> None:
+    one = gallery()
+    specs = [
+        placeholder(task, resolution, output_format)
+        for task in ("a", "b")
+        for resolution in ("2k", "4k")
+        for output_format in ("jpg", "png")
+    ]
+    assert len({one.render(spec).etag for spec in specs}) == len(specs)
+
+
+def test_evicted_result_is_rendered_again(gallery: OpenGallery) -> None:
+    one = gallery(limits=PictureLimits(kept_result_bytes=1))
+    first = one.render(placeholder("first"))
+    content = first.path.read_bytes()
+    second = one.render(placeholder("second"))
+    assert not first.path.exists()
+    assert second.path.exists()
+    assert one.render(placeholder("first")) == first
+    assert first.path.read_bytes() == content
+
+
+def test_evicted_source_is_fetched_again(
+    gallery: OpenGallery, site: Any, rocket: Path, label: Any
+) -> None:
+    url = site.give("/rocket.jpg", rocket.read_bytes())
+    one = gallery(limits=PictureLimits(kept_source_bytes=1))
+    assert one.check("task", url) is Verdict.USABLE
+    assert label(one.render(PictureSpec("task", url, "2k", "jpg"))) == ""
+    site.answers.clear()
+    assert "status 404" in label(one.render(PictureSpec("task", url, "2k", "png")))
+
+
+def test_evicted_source_that_changed_is_drawn_as_it_is_now(
+    gallery: OpenGallery, site: Any, rocket: Path, small: Any, tmp_path: Path
+) -> None:
+    url = site.give("/rocket.jpg", rocket.read_bytes())
+    one = gallery()
+    assert one.check("task", url) is Verdict.USABLE
+    digests = [p for p in (tmp_path / "pictures" / "sources").iterdir() if not p.suffix]
+    digests[0].write_bytes(b"damaged by a crash of the machine")
+    site.give("/rocket.jpg", small.rot90().jpegsave_buffer())
+    rendered = one.render(PictureSpec("task", url, "2k", "jpg"))
+    assert vips().Image.jpegload(str(rendered.path)).height == 2048
+
+
+def test_unreadable_note_is_as_none(
+    gallery: OpenGallery, site: Any, rocket: Path, tmp_path: Path
+) -> None:
+    url = site.give("/rocket.jpg", rocket.read_bytes())
+    for content in (b"", b"{", b"[]", b'{"verdict": "odd"}', b'{"verdict": "usable"}'):
+        assert gallery().check("task", url) is Verdict.USABLE
+        (note,) = (tmp_path / "pictures" / "sources").glob("*.json")
+        note.write_bytes(content)
+    assert gallery().check("task", url) is Verdict.USABLE
+
+
+RENDER = """
+import sys
+from pathlib import Path
+from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.pictures import Gallery
+
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(6):
+    spec = PictureSpec(f"task {number}", "https://example.com/x.jpg", "2k", "jpg")
+    print(Gallery(Path(sys.argv[1])).render(spec).etag, flush=True)
+"""
+
+
+def test_two_processes_share_a_folder(gallery: OpenGallery, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RENDER, str(tmp_path / "pictures")]
+
+    def start() -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    with start() as one, start() as other:
+        for process in (one, other):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, other):
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=60)[0] for process in (one, other)]
+    assert outputs[0] == outputs[1]
+    files = sorted((tmp_path / "pictures" / "results").iterdir())
+    assert [f'"{path.stem}"' for path in files] == sorted(outputs[0].split())
+    here = gallery().render(PictureSpec("task 0", "https://example.com/x.jpg", "2k", "jpg"))
+    assert here.path in files
+
+
+def fill(content: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
+
+
+def test_longest_unused_file_goes_first(tmp_path: Path) -> None:
+    folder = BoundedFolder(tmp_path, 4 * 4096)  # one block is kept free for what comes
+    for age, name in enumerate(("a", "b", "c")):
+        stored = folder.write(name, fill(b"x"))
+        os.utime(stored.path, (age + 1, age + 1))
+    assert folder.read("a") == b"x"  # now the one that was used last
+    folder.write("d", fill(b"x"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "d"]
+    assert folder.find("b") is None
+
+
+def test_what_is_being_written_is_not_evicted(tmp_path: Path) -> None:
+    folder = BoundedFolder(tmp_path, 1)
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"outer")
+        folder.write("inner", fill(b"x"))
+        assert path.exists()
+
+    assert folder.write("outer", write).path.read_bytes() == b"outer"
+    assert folder.find("inner") is None
+
+
+def test_files_of_dead_writers_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "old.1.ab.tmp").write_bytes(b"x")
+    os.utime(tmp_path / "old.1.ab.tmp", (1, 1))
+    (tmp_path / "young.1.ab.tmp").write_bytes(b"x")
+    BoundedFolder(tmp_path, 1 << 20).write("new", fill(b"x"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "young.1.ab.tmp"]
+
+
+def test_folder_stays_below_its_bound(tmp_path: Path) -> None:
+    bound = 64 * 4096
+    folder = BoundedFolder(tmp_path, bound)
+    for number in range(200):
+        folder.write(sha256(bytes([number])).hexdigest(), fill(b"x" * 4096))
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= bound
+    assert sum(1 for _ in tmp_path.iterdir()) > 48
+
+
+def test_foreign_things_in_the_folder_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    folder = BoundedFolder(tmp_path, 1)
+    folder.write("a", fill(b"x"))
+    folder.write("b", fill(b"x"))
+    assert (folder.read("folder"), folder.read("link"), folder.find("a")) == (None, None, None)
+    assert folder.read("b") == b"x"
+
+
+def test_file_in_use_is_as_good_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_use(*_: Any) -> None:
+        raise PermissionError(13, "the file is open")
+
+    folder = BoundedFolder(tmp_path, 1 << 20)
+    first = folder.write("a", fill(b"x"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", in_use)
+        assert folder.write("a", fill(b"x")) == first
+        with pytest.raises(PermissionError):
+            folder.write("b", fill(b"x"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -1,0 +1,139 @@
+"""What is drawn where the source cannot be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apixo_emulator.core.pictures import PictureSpec, Verdict
+from apixo_emulator.pictures import Gallery, RenderedPicture
+from apixo_schemas import contract
+
+OpenGallery = Callable[..., Gallery]
+Label = Callable[[RenderedPicture], str]
+
+ELSEWHERE = "https://example.com/input.jpg"
+
+
+@pytest.mark.parametrize("output_format", contract().formats)
+@pytest.mark.parametrize(
+    "resolution",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if edge > 4096 else [])
+        for name, edge in contract().long_edge_px.items()
+    ],
+)
+def test_placeholder_has_the_size_and_format_asked_for(
+    gallery: OpenGallery, open_result: Any, label: Label, resolution: str, output_format: str
+) -> None:
+    rendered = gallery().render(PictureSpec("task_1", ELSEWHERE, resolution, output_format))
+    picture = open_result(rendered)
+    edge = contract().long_edge_px[resolution]
+    assert (picture.width, picture.height, picture.bands) == (edge, edge * 9 // 16, 3)
+    assert picture.deviate() > 5, "nothing is drawn on it"
+    for words in ("Placeholder", "task_1", resolution, f"{edge} x", output_format, ELSEWHERE):
+        assert words in label(rendered)
+
+
+def test_label_is_drawn_not_only_described(gallery: OpenGallery, open_result: Any) -> None:
+    one, other = (
+        open_result(gallery().render(PictureSpec(task, ELSEWHERE, "2k", "png")))
+        for task in ("iiiiiiii", "WWWWWWWW")
+    )
+    changed = (one != other).bandor()
+    left, top, width, height = changed.find_trim(threshold=0, background=0)
+    # Eight letters on one line, right of the word `task`.
+    assert (left > 200, width > 150, 15 < height < 60, top > 300) == (True, True, True, True)
+
+
+HOSTILE = {
+    "controls": "http://e/\0\x07\x1b[31m\r\n\x7f\x9b",
+    "right to left": "http://e/\u202egpj.exe\u2066\u200f",
+    "surrogates": "http://e/\ud800\udfff",
+    "markup": "http://e/<span size='9999999'>&lt;&#0;</span><!--",
+    "emoji": "http://e/" + "\U0001f469\u200d\U0001f680" * 50,
+    "combining": "http://e/" + "a\u0301" * 500,
+    "percent": "http://e/%s%n%d%%",
+    "long": "http://e/" + "x" * 1_000_000,
+    "spaces": "http://e/" + " " * 1000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_text_is_harmless(
+    gallery: OpenGallery, open_result: Any, label: Label, kind: str
+) -> None:
+    rendered = gallery().render(PictureSpec("task", HOSTILE[kind], "2k", "png"))
+    assert open_result(rendered).width == 2048
+    text = label(rendered)
+    assert "http://e/" in text
+    assert len(text) < 3000
+    # Columns that must stay empty: right of the margin, nothing is drawn.
+    assert open_result(rendered)[0].crop(2000, 0, 48, 1152).deviate() == 0
+
+
+def test_long_url_keeps_its_end(gallery: OpenGallery, label: Label) -> None:
+    url = f"https://example.com/{'long/' * 200}the-end.jpg"
+    text = label(gallery().render(PictureSpec("task", url, "2k", "jpg")))
+    assert "..." in text
+    assert "the-end.jpg" in text
+
+
+def test_data_url_is_not_spelled_out(gallery: OpenGallery, label: Label) -> None:
+    url = "data:image/png;base64,AAAA" + "A" * 1000
+    text = label(gallery().render(PictureSpec("task", url, "2k", "jpg")))
+    assert f"data: URL, {len(url)} bytes" in text
+
+
+def test_source_that_ends_early_gives_a_placeholder(
+    gallery: OpenGallery, rocket: Path, data_url: Callable[[bytes], str], label: Label
+) -> None:
+    url = data_url(rocket.read_bytes()[:40_000])
+    one = gallery()
+    # Its header is in order, and only that is read before the task ends.
+    assert one.check("task", url) is Verdict.USABLE
+    for _ in range(2):
+        assert "damaged" in label(one.render(PictureSpec("task", url, "2k", "jpg")))
+
+
+DRAW = f"""
+import sys
+from pathlib import Path
+from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.pictures import Gallery
+
+assert "pyvips" not in sys.modules, "the start pays for libvips"
+Gallery(Path(sys.argv[1])).quick_verdict("http://127.0.0.1/")
+assert "pyvips" not in sys.modules, "a submit pays for libvips"
+Gallery(Path(sys.argv[1])).render(PictureSpec("task", "{ELSEWHERE}", "2k", "png"))
+"""
+
+
+def test_machine_without_fonts_gives_the_same_and_is_quiet(
+    gallery: OpenGallery, tmp_path: Path
+) -> None:
+    bare = {key: value for key, value in os.environ.items() if key != "HOME"}
+    bare |= {"FONTCONFIG_PATH": "/nonexistent", "FONTCONFIG_FILE": "/nonexistent.conf"}
+    command = [sys.executable, "-c", DRAW, str(tmp_path / "bare")]
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    here = gallery().render(PictureSpec("task", ELSEWHERE, "2k", "png"))
+    there = tmp_path / "bare" / "results" / here.path.name
+    assert there.read_bytes() == here.path.read_bytes()
+
+
+def test_environment_is_left_as_it_was(
+    gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FONTCONFIG_FILE", "/mine")
+    gallery().render(PictureSpec("one", ELSEWHERE, "2k", "jpg"))
+    assert os.environ["FONTCONFIG_FILE"] == "/mine"
+    monkeypatch.delenv("FONTCONFIG_FILE")
+    gallery().render(PictureSpec("other", ELSEWHERE, "2k", "jpg"))
+    assert "FONTCONFIG_FILE" not in os.environ

@@ -1,0 +1,194 @@
+"""What comes out: the caller's picture, at the tier's size, in the format asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import pytest
+
+from apixo_emulator.core.pictures import PictureSpec, target_size
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures.library import vips
+from apixo_schemas import contract
+
+Render = Callable[..., Any]
+Difference = Callable[[Any, Any], float]
+
+TIERS = [
+    pytest.param(name, marks=[pytest.mark.slow] if edge > 4096 else [])
+    for name, edge in contract().long_edge_px.items()
+]
+
+
+@pytest.mark.parametrize("output_format", contract().formats)
+@pytest.mark.parametrize("resolution", TIERS)
+def test_result_is_the_callers_picture(
+    rocket: Path,
+    render: Render,
+    difference: Difference,
+    resolution: str,
+    output_format: str,
+) -> None:
+    result = render(rocket.read_bytes(), resolution, output_format)
+    expected = target_size(640, 427, contract().long_edge_px[resolution])
+    assert (result.width, result.height, result.bands) == (*expected, 3)
+    assert difference(vips().Image.jpegload(str(rocket)), result) < 3
+
+
+def test_every_format_of_the_contract_can_be_a_source(
+    small: Any, render: Render, difference: Difference
+) -> None:
+    sources = (small.jpegsave_buffer(Q=95), small.pngsave_buffer(), small.webpsave_buffer(Q=95))
+    assert len(sources) == len(contract().source_media_types)
+    for body in sources:
+        assert difference(small, render(body)) < 4
+
+
+def test_larger_source_is_reduced(rocket: Path, render: Render, difference: Difference) -> None:
+    large = vips().Image.jpegload(str(rocket)).resize(4)
+    result = render(large.jpegsave_buffer())
+    assert (result.width, result.height) == (2048, 1366)
+    assert difference(vips().Image.jpegload(str(rocket)), result) < 3
+
+
+# How an upright picture is stored under each EXIF orientation (Exif 2.32, tag 0x0112).
+STORED: dict[int, Callable[[Any], Any]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright.fliphor(),
+    3: lambda upright: upright.rot180(),
+    4: lambda upright: upright.flipver(),
+    5: lambda upright: upright.rot90().fliphor(),
+    6: lambda upright: upright.rot270(),
+    7: lambda upright: upright.rot270().fliphor(),
+    8: lambda upright: upright.rot90(),
+}
+
+
+@pytest.mark.parametrize("scale", [1, 25], ids=["enlarged", "reduced"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_orientation_is_applied(
+    small: Any, render: Render, difference: Difference, orientation: int, scale: int
+) -> None:
+    stored = STORED[orientation](small.resize(scale)).copy()
+    stored.set_type(vips().GValue.gint_type, "orientation", orientation)
+    result = render(stored.jpegsave_buffer(Q=95), "2k", "jpg")
+    assert (result.width, result.height) == target_size(small.width, small.height, 2048)
+    assert not result.get_typeof("orientation")
+    assert difference(small, result) < 4
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_orientation_that_does_not_exist_is_ignored(
+    small: Any, render: Render, difference: Difference, orientation: int
+) -> None:
+    exif = small.copy()
+    exif.set_type(vips().GValue.gstr_type, "exif-ifd0-Orientation", str(orientation))
+    assert difference(small, render(exif.jpegsave_buffer(Q=95))) < 4
+
+
+@pytest.mark.parametrize("output_format", ["png", "webp"])
+def test_transparency_is_kept(
+    small: Any, render: Render, difference: Difference, output_format: str
+) -> None:
+    alpha = (vips().Image.xyz(small.width, small.height)[0] * 2).cast("uchar")
+    result = render(small.bandjoin(alpha).pngsave_buffer(), "2k", output_format)
+    assert result.bands == 4
+    assert difference(alpha, result[3]) < 2
+    on_white = small.bandjoin(alpha).flatten(background=255)
+    assert difference(on_white, result.flatten(background=255)) < 4
+
+
+def test_transparency_becomes_white_in_jpg(small: Any, render: Render) -> None:
+    clear = small.bandjoin(vips().Image.black(small.width, small.height))
+    result = render(clear.pngsave_buffer(), "2k", "jpg")
+    assert result.bands == 3
+    assert result.min() >= 254
+
+
+def test_transparent_colour_does_not_bleed(render: Render) -> None:
+    red, hidden_green = plain(8, 8, 255, 0, 0, 255), plain(8, 8, 0, 255, 0, 0)
+    source = red.join(hidden_green, "horizontal")
+    result = render(source.pngsave_buffer(), "2k", "png")
+    visible = result[3] > 32
+    assert visible.ifthenelse(result[1], 0).max() <= 2
+
+
+def plain(width: int, height: int, *colour: int) -> Any:
+    black = vips().Image.black(width, height, bands=len(colour))
+    return black.linear(1, list(colour), uchar=True).copy(interpretation="srgb")
+
+
+def kinds_of_pixels(small: Any) -> dict[str, bytes]:
+    grey = small.colourspace("b-w")
+    profile = small.icc_export(output_profile="p3").get("icc-profile-data")
+    return {
+        "grey": grey.jpegsave_buffer(Q=95),
+        "grey, transparent": grey.bandjoin(255).pngsave_buffer(),
+        "cmyk": small.colourspace("cmyk").jpegsave_buffer(Q=95),
+        "16 bits": small.colourspace("rgb16").pngsave_buffer(),
+        "16 bits, grey": small.colourspace("grey16").pngsave_buffer(),
+        "palette": small.pngsave_buffer(palette=True),
+        "interlaced": small.pngsave_buffer(interlace=True),
+        "progressive": small.jpegsave_buffer(interlace=True),
+        "profile": small.icc_export(output_profile="p3").jpegsave_buffer(Q=95, keep="icc"),
+        "cmyk, profile": small.icc_export(output_profile="cmyk").jpegsave_buffer(Q=95),
+        "grey, damaged profile": with_profile(grey, b"\0" * 200),
+        "grey, profile of colours": with_profile(grey, profile),
+        "cmyk, damaged profile": with_profile(small.colourspace("cmyk"), profile[:300]),
+        "damaged profile": with_profile(small, b"\0" * 200),
+    }
+
+
+def with_profile(picture: Any, profile: bytes) -> bytes:
+    """A JPG with a profile that the encoder would leave out (ICC.1:2022, annex B.4)."""
+    encoded = picture.jpegsave_buffer(Q=95, keep="none")
+    segment = b"ICC_PROFILE\0\1\1" + profile
+    return bytes(encoded[:2] + b"\xff\xe2" + pack(">H", len(segment) + 2) + segment + encoded[2:])
+
+
+@pytest.mark.parametrize("output_format", contract().formats)
+def test_every_kind_of_pixels(
+    small: Any, render: Render, difference: Difference, output_format: str
+) -> None:
+    for kind, body in kinds_of_pixels(small).items():
+        result = render(body, "2k", output_format)
+        assert result.format == "uchar", kind
+        reference = small.colourspace("b-w") if "grey" in kind else small
+        colours = result.flatten() if result.hasalpha() else result
+        if colours.bands != reference.bands:  # WebP knows no grey
+            colours = colours.colourspace(reference.interpretation)
+        assert difference(reference, colours) < 8, kind
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 8000), (8000, 1), (1, 100), (3, 20000)])
+@pytest.mark.parametrize("output_format", contract().formats)
+def test_narrow_sources(render: Render, width: int, height: int, output_format: str) -> None:
+    source = plain(width, height, 200, 100, 50)
+    result = render(source.pngsave_buffer(), "2k", output_format)
+    assert (result.width, result.height) == target_size(width, height, 2048)
+    assert abs(result[0].avg() - 200) < 4
+
+
+def test_animation_gives_its_first_frame(
+    small: Any, render: Render, difference: Difference
+) -> None:
+    frames = small.join(small.invert(), "vertical").copy()
+    frames.set_type(vips().GValue.gint_type, "page-height", small.height)
+    result = render(frames.webpsave_buffer(Q=95))
+    assert (result.width, result.height) == target_size(small.width, small.height, 2048)
+    assert difference(small, result) < 5
+
+
+def test_description_of_a_result(
+    gallery: Callable[..., Gallery], rocket: Path, data_url: Callable[[bytes], str]
+) -> None:
+    spec = PictureSpec("task", data_url(rocket.read_bytes()), "2k", "webp")
+    rendered = gallery().render(spec)
+    assert rendered.path.suffix == ".webp"
+    assert rendered.media_type == "image/webp"
+    assert rendered.size == rendered.path.stat().st_size
+    assert rendered.etag == f'"{rendered.etag.strip(chr(34))}"'
+    assert gallery().render(spec) == rendered
