@@ -1,0 +1,1 @@
+"""Decisions as functions of values: no clock, no random source, no socket, no database."""

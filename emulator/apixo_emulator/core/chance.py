@@ -1,0 +1,22 @@
+"""Reproducible chance: numbers derived from a seed and a name, so that order does not matter."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+
+def _digest(seed: int, parts: tuple[str | int, ...], size: int) -> bytes:
+    text = "\0".join(map(str, (seed, *parts)))
+    return blake2b(text.encode(), digest_size=size).digest()
+
+
+def unit(seed: int, *parts: str | int) -> float:
+    """Give a number strictly between 0 and 1, always the same for the same arguments."""
+    # 52 bits and a half: exact in a float, and never 0 or 1.
+    number = int.from_bytes(_digest(seed, parts, 8), "big") >> 12
+    return (number + 0.5) / 2**52
+
+
+def task_id(seed: int, account_id: str, number: int) -> str:
+    """Give the id of an account's ``number``-th accepted task: assumption ``task_id.form``."""
+    return _digest(seed, ("task", account_id, number), 16).hex()

@@ -1,0 +1,44 @@
+"""The one envelope of every answer: ``{code, message, data}`` (platform fact P1)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import orjson
+
+from apixo_emulator.core.wire import JSON_HEADERS, HttpResponse
+from apixo_schemas import contract
+
+
+def envelope(code: int, message: str, data: bytes) -> bytes:
+    """Render an envelope around ``data``, which is JSON already."""
+    return b'{"code":%d,"message":%b,"data":%b}' % (code, orjson.dumps(message), data)
+
+
+@cache
+def _success_parts() -> tuple[bytes, bytes]:
+    head, _, tail = envelope(200, contract().success_message, b"\0").partition(b"\0")
+    return head, tail
+
+
+def success(data: bytes) -> HttpResponse:
+    """Answer 200 with ``data``, which is JSON already."""
+    head, tail = _success_parts()
+    return HttpResponse(200, head + data + tail)
+
+
+def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Answer an error; ``code`` repeats the status, ``data`` is the assumption ``error.data``."""
+    data = orjson.dumps(contract().assumed("error.data"))
+    return HttpResponse(status, envelope(status, message, data), JSON_HEADERS + headers)
+
+
+def refusal(error_id: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Answer an error of the catalogue, e.g. ``task_not_found``."""
+    entry = contract().errors[error_id]
+    return failure(entry.status, entry.message, *headers)
+
+
+def as_json(value: object) -> HttpResponse:
+    """Answer 200 with a plain JSON document, outside the envelope."""
+    return HttpResponse(200, orjson.dumps(value))

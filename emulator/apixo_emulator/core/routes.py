@@ -1,0 +1,81 @@
+"""Which endpoint a call means. The paths come from the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+
+from apixo_emulator.core.envelope import refusal
+from apixo_emulator.core.wire import HttpResponse
+from apixo_schemas import document
+
+
+class Endpoint(Enum):
+    """The endpoints of the API and what the vendor publishes beside it."""
+
+    SUBMIT = auto()
+    STATUS = auto()
+    BALANCE = auto()
+    FILE = auto()
+    MODEL_INDEX = auto()
+    MODEL_SCHEMA = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A matched endpoint; ``rest`` is the last part of the path: a model, or a file's name."""
+
+    endpoint: Endpoint
+    rest: str = ""
+
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    exact: dict[str, tuple[Endpoint, frozenset[str]]]
+    by_folder: dict[str, tuple[Endpoint, frozenset[str]]]
+
+
+@cache
+def _table() -> _Table:
+    model = document("model.json")
+    api = model["api"]
+
+    def folder(name: str) -> str:
+        return str(api["prefix"] + api[name]["path"].removesuffix("{model}"))
+
+    def methods(name: str) -> frozenset[str]:
+        return frozenset({api[name]["method"]})
+
+    return _Table(
+        exact={
+            api["prefix"] + api["balance"]["path"]: (Endpoint.BALANCE, methods("balance")),
+            "/docs/models/schemas/index.json": (Endpoint.MODEL_INDEX, _READING),
+            f"/docs/{model['schema_path']}": (Endpoint.MODEL_SCHEMA, _READING),
+        },
+        by_folder={
+            folder("submit"): (Endpoint.SUBMIT, methods("submit")),
+            folder("status"): (Endpoint.STATUS, methods("status")),
+            "/files/": (Endpoint.FILE, _READING),
+        },
+    )
+
+
+def match(method: str, path: str) -> Route | HttpResponse:
+    """Find the endpoint, or the answer to a call that has none: 404, or 405 with ``Allow``."""
+    table = _table()
+    rest = ""
+    found = table.exact.get(path)
+    if found is None:
+        cut = path.rfind("/") + 1
+        found, rest = table.by_folder.get(path[:cut]), path[cut:]
+        if found is None or not rest:
+            return refusal("path_not_found")
+    endpoint, methods = found
+    if method not in methods:
+        allowed = ", ".join(sorted(methods)).encode()
+        return refusal("method_not_allowed", (b"allow", allowed))
+    return Route(endpoint, rest)

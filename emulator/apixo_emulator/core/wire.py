@@ -1,0 +1,48 @@
+"""A call and its answer as values, whatever carries them: a socket, or a test in process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apixo_emulator.core.pictures import PictureSpec
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One API call.
+
+    Header names are lower-case, as ASGI gives them; ``path`` is percent-decoded, ``query`` is not.
+    ``base_url`` is the origin that the caller used, without a path, e.g. ``http://127.0.0.1:8787``.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    base_url: str
+
+    def header(self, name: bytes) -> bytes | None:
+        """Give the first value of a header, ``name`` in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One answer. With a ``picture`` the adapter draws it and sends it as the body instead."""
+
+    status: int
+    body: bytes
+    headers: Headers = JSON_HEADERS
+    picture: PictureSpec | None = None

@@ -1,0 +1,1 @@
+"""The emulator behind a socket: ASGI, uvicorn, and the pictures' delivery."""

@@ -1,0 +1,102 @@
+"""The ASGI application: a thin adapter from a socket's call to the gate and back.
+
+A raw ASGI callable and not a router with middleware: `Emulator.handle` routes already, and every
+answer, 404 and 405 and 500 too, must be its envelope.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from starlette.types import Receive, Scope, Send
+
+from apixo_emulator.core.envelope import as_json, refusal
+from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.server.body import BodyTooLargeError, ClientGoneError, read_body
+from apixo_emulator.server.results import ResultDesk
+from apixo_emulator.service import Emulator
+
+_log = logging.getLogger("apixo_emulator")
+_CONTROL = "/_emulator/"
+# What may stand in a link: a name or address, and a port (RFC 3986, 3.2.2).
+_HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+
+class App:
+    """Serves one emulator and its pictures."""
+
+    def __init__(self, emulator: Emulator, gallery: Gallery) -> None:
+        self._emulator = emulator
+        self._results = ResultDesk(gallery)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call, or follow the server's start and end."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            # A WebSocket handshake; there is none in this API. The server answers it with 403.
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await read_body(scope, receive) if scope["method"] == "POST" else b""
+            response = self._answer(_request(scope, body))
+            if response.picture is not None:
+                await self._results.send(response.picture, scope, receive, send)
+                return
+        except BodyTooLargeError:
+            response = refusal("payload_too_large")
+        except ClientGoneError:
+            return
+        except Exception:  # noqa: BLE001 - the caller gets the envelope, the log the traceback
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            response = refusal("server_error")
+        await _send(response, scope["method"], send)
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        if request.path == _CONTROL + "health":
+            return as_json({"status": "ok"})
+        return self._emulator.handle(request)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                self._results.close()
+                self._emulator.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _request(scope: Scope, body: bytes) -> HttpRequest:
+    return HttpRequest(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"],
+        headers=scope["headers"],
+        body=body,
+        base_url=_base_url(scope),
+    )
+
+
+def _base_url(scope: Scope) -> str:
+    """Give the origin that the caller used, so that links work through port maps and proxies."""
+    for name, value in scope["headers"]:
+        if name == b"host" and _HOST.fullmatch(value):
+            return f"{scope['scheme']}://{value.decode()}"
+    host, port = scope.get("server") or ("127.0.0.1", None)
+    return f"{scope['scheme']}://{host}:{port}" if port else f"{scope['scheme']}://{host}"
+
+
+async def _send(response: HttpResponse, method: str, send: Send) -> None:
+    length = str(len(response.body)).encode()
+    headers = [*response.headers, (b"content-length", length)]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    body = b"" if method == "HEAD" else response.body
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,50 @@
+"""Looking at source pictures in the background, so that a submit never waits for one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from apixo_emulator.core.pictures import Verdict
+from apixo_emulator.core.tasks import Task
+
+# Each look is mostly waiting for another server.
+_AT_ONCE = 16
+_log = logging.getLogger("apixo_emulator")
+
+
+class SourceDesk:
+    """Runs ``look`` for each task handed in, then hands the verdict to ``found``."""
+
+    def __init__(
+        self, look: Callable[[Task], Verdict], found: Callable[[Task, Verdict], None]
+    ) -> None:
+        self._look = look
+        self._found = found
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source")
+
+    def hand_in(self, task: Task) -> None:
+        """Have a task's source looked at soon. After `close` it is left for the next start."""
+        try:
+            self._pool.submit(self._run, task)
+        except RuntimeError:
+            _log.info("task %s: its source will be looked at after the next start", task.id)
+
+    def _run(self, task: Task) -> None:
+        try:
+            verdict = self._look(task)
+        except Exception:  # noqa: BLE001 - a thread has no caller to raise to
+            # A task whose source nobody could judge must still end: it gets the placeholder.
+            _log.exception("task %s: looking at its source failed", task.id)
+            verdict = Verdict.ABSENT
+        try:
+            self._found(task, verdict)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception(
+                "task %s: its verdict could not be kept; it is retried at the next start", task.id
+            )
+
+    def close(self) -> None:
+        """Stop; what has not begun is left for the next start."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,134 @@
+"""Every option of ``serve``, declared once: flag, environment variable, default and meaning.
+
+The command line, the environment and the README's table are made from these fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apixo_emulator.core.latency import Latency, read_latency
+from apixo_emulator.core.money import micros
+from apixo_emulator.core.pictures import FetchMode
+
+DATA_FOLDER = Path(".apixo-emulator")
+_HIGHEST_PORT = 65535
+
+
+def _option(
+    default: Any, *flags: str, env: tuple[str, ...] = (), text: str, metavar: str = ""
+) -> Any:
+    notes: Mapping[str, Any] = {"flags": flags, "env": env, "text": text, "metavar": metavar}
+    return field(default=default, metadata=notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of ``serve``, checked.
+
+    Raises:
+        ValueError: A value is out of range, or two options contradict each other.
+    """
+
+    host: str = _option(
+        "127.0.0.1", "--host", env=("APIXO_EMULATOR_HOST",), text="address to listen on"
+    )
+    port: int = _option(
+        8787,
+        "--port",
+        "-p",
+        env=("APIXO_EMULATOR_PORT", "PORT"),
+        text="port to listen on; 0 takes a free one",
+    )
+    data: Path | None = _option(
+        None,
+        "--data",
+        env=("APIXO_EMULATOR_DATA",),
+        metavar="DIR",
+        text=f"where tasks, balances and pictures are kept [default: {DATA_FOLDER}]",
+    )
+    ephemeral: bool = _option(False, "--ephemeral", text="keep nothing: state in memory")  # noqa: FBT003 - a default
+    api_key: tuple[str, ...] = _option(
+        (),
+        "--api-key",
+        env=("APIXO_EMULATOR_API_KEY",),
+        metavar="KEY",
+        text="accept only this key; repeat for more [default: any non-empty key]",
+    )
+    balance: str = _option(
+        "100",
+        "--balance",
+        env=("APIXO_EMULATOR_BALANCE",),
+        metavar="USD",
+        text="a key's starting balance",
+    )
+    latency: str = _option(
+        "fast",
+        "--latency",
+        env=("APIXO_EMULATOR_LATENCY",),
+        metavar="fast|realistic|MS",
+        text="how long a task takes: about 1.5 s, about 41 s as documented, or so many milliseconds",
+    )
+    seed: int | None = _option(
+        None,
+        "--seed",
+        env=("APIXO_EMULATOR_SEED",),
+        metavar="N",
+        text="makes ids and durations reproducible [default: random, kept with the data]",
+    )
+    images: Path | None = _option(
+        None,
+        "--images",
+        env=("APIXO_EMULATOR_IMAGES",),
+        metavar="DIR",
+        text="source pictures by host and path: DIR/example.com/input.jpg",
+    )
+    fetch: FetchMode = _option(
+        FetchMode.LOOPBACK,
+        "--fetch",
+        env=("APIXO_EMULATOR_FETCH",),
+        metavar="loopback|public",
+        text="which hosts source pictures may be fetched from",
+    )
+    public_url: str | None = _option(
+        None,
+        "--public-url",
+        env=("APIXO_EMULATOR_PUBLIC_URL",),
+        metavar="URL",
+        text="origin of result links [default: the Host that the caller used]",
+    )
+    ready_file: Path | None = _option(
+        None, "--ready-file", metavar="PATH", text="write the API's base URL here once it answers"
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= _HIGHEST_PORT:
+            raise ValueError(f"--port: expected 0 to {_HIGHEST_PORT}, found {self.port}")
+        if self.ephemeral and self.data is not None:
+            raise ValueError("--ephemeral keeps nothing and --data says where: give one of them")
+        if any(not key.strip() for key in self.api_key):
+            raise ValueError("--api-key: expected a key, found an empty text")
+        if self.images is not None and not self.images.is_dir():
+            raise ValueError(f"--images: expected a folder, found {str(self.images)!r}")
+        if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
+            raise ValueError(f"--public-url: expected http(s)://…, found {self.public_url!r}")
+        self._checked("--balance", self.balance_micros)
+        self._checked("--latency", self.task_latency)
+
+    @staticmethod
+    def _checked(flag: str, read: Any) -> None:
+        try:
+            read()
+        except ValueError as error:
+            raise ValueError(f"{flag}: {error}") from None
+
+    def balance_micros(self) -> int:
+        """Give the starting balance in millionths of a USD."""
+        return micros(self.balance)
+
+    def task_latency(self) -> Latency:
+        """Give how long tasks take."""
+        return read_latency(self.latency)

@@ -1,0 +1,166 @@
+"""The emulator as a process: start, stop, restart, and every way to start it wrongly."""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from support.process import command, environment, running
+
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+BODY = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
+
+
+def submit(base_url: str) -> str:
+    answer = httpx.post(f"{base_url}/generateTask/image-upscaler", json=BODY, headers=AUTH)
+    return str(answer.json()["data"]["taskId"])
+
+
+def status(base_url: str, task_id: str) -> httpx.Response:
+    return httpx.get(
+        f"{base_url}/statusTask/image-upscaler", params={"taskId": task_id}, headers=AUTH
+    )
+
+
+def test_sigterm_ends_it_with_0_and_nothing_on_stderr(tmp_path: Path) -> None:
+    with running("--ephemeral", cwd=tmp_path) as server:
+        assert httpx.get(f"{server.origin}/_emulator/health").json() == {"status": "ok"}
+        assert server.stop() == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tasks_and_balance_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
+    with running("--latency", "0", cwd=tmp_path) as server:
+        task_id = submit(server.base_url)
+        before = status(server.base_url, task_id).json()
+        server.process.kill()
+    with running("--latency", "0", cwd=tmp_path) as server:
+        after = status(server.base_url, task_id).json()
+        balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH).json()
+    for answer in (before, after):
+        del answer["data"]["resultJson"]  # holds the port, which is another one now
+    assert after == before
+    assert balance["data"] == 99.99
+    assert (tmp_path / ".apixo-emulator" / ".gitignore").read_text() == "*\n"
+
+
+def test_the_ready_file_holds_the_base_url_while_it_runs(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    with running("--ephemeral", "--ready-file", str(path), cwd=tmp_path) as server:
+        assert path.read_text() == server.base_url + "\n"
+        server.stop()
+    assert not path.exists()
+
+
+def test_options_come_from_the_environment_and_flags_win(tmp_path: Path) -> None:
+    env = environment(
+        APIXO_EMULATOR_BALANCE="5", APIXO_EMULATOR_API_KEY="sk-one sk-two", APIXO_EMULATOR_SEED="3"
+    )
+    with running("--ephemeral", "--balance", "7", cwd=tmp_path, env=env) as server:
+        url = f"{server.base_url}/apikeys/current-balance"
+        codes = [
+            httpx.get(url, headers={"Authorization": f"Bearer {key}"}).json()["code"]
+            for key in ("sk-one", "sk-two", "sk-three")
+        ]
+        balance = httpx.get(url, headers={"Authorization": "Bearer sk-one"}).json()["data"]
+    assert codes == [200, 200, 401]
+    assert balance == 7
+
+
+def fails(*arguments: str, cwd: Path) -> str:
+    """Run `serve` with bad options; give its one line of explanation."""
+    done = subprocess.run(
+        command("serve", *arguments),
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done
+    return done.stderr
+
+
+def test_a_busy_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = fails("--port", str(port), "--ephemeral", cwd=tmp_path)
+    assert error.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in error
+    assert "--port" in error
+
+
+def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with running("--data", "state", cwd=tmp_path):
+        error = fails("--data", "state", "--port", "0", cwd=tmp_path)
+    assert error.count("\n") == 1
+    assert "in use by another emulator" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "70000"], "--port: expected 0 to 65535, found 70000"),
+        (["--balance", "lots"], "--balance: expected an amount in USD"),
+        (["--latency", "slow"], "--latency: expected fast, realistic or milliseconds"),
+        (["--ephemeral", "--data", "x"], "give one of them"),
+        (["--api-key", " "], "--api-key: expected a key"),
+        (["--images", "nowhere"], "--images: expected a folder"),
+        (["--public-url", "example.com"], "--public-url: expected http(s)://"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
+        (["--fetch", "all"], "is not one of"),
+        (["--data", "/proc/nowhere"], "cannot write to the data folder"),
+        (["--no-such-flag"], "No such option"),
+    ],
+)
+def test_a_wrong_option_is_explained(arguments: list[str], words: str, tmp_path: Path) -> None:
+    error = fails(*arguments, cwd=tmp_path)
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_the_same_seed_gives_the_same_ids(tmp_path: Path) -> None:
+    runs = []
+    for _ in range(2):
+        with running("--ephemeral", "--seed", "42", cwd=tmp_path) as server:
+            runs.append([submit(server.base_url) for _ in range(3)])
+    assert runs[0] == runs[1]
+
+
+def test_it_serves_ipv6(tmp_path: Path) -> None:
+    with running("--ephemeral", "--host", "::1", cwd=tmp_path) as server:
+        assert server.base_url.startswith("http://[::1]:")
+        assert submit(server.base_url)
+
+
+def test_a_wildcard_address_is_announced_as_one_that_can_be_dialled(tmp_path: Path) -> None:
+    with running("--ephemeral", "--host", "0.0.0.0", cwd=tmp_path) as server:  # noqa: S104 - is tested
+        assert server.base_url.startswith("http://127.0.0.1:")
+        assert json.loads(httpx.get(f"{server.origin}/_emulator/health").text)
+
+
+def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ready = tmp_path / "ready"
+    process = subprocess.Popen(
+        command("serve", "--port", "0", "--ephemeral", "--ready-file", str(ready)),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    try:
+        # It would have ended by now, had the closed pipe ended it.
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        assert submit(ready.read_text().strip())
+    finally:
+        process.kill()
+        process.communicate()

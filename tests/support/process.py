@@ -1,0 +1,63 @@
+"""A real emulator process, started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_END_S = 30
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[str]
+    base_url: str
+
+    @property
+    def origin(self) -> str:
+        return self.base_url.removesuffix("/api/v1")
+
+    def stop(self) -> tuple[int, str, str]:
+        """End it with SIGTERM; give its exit code and what it still printed."""
+        self.process.terminate()
+        out, err = self.process.communicate(timeout=_END_S)
+        return self.process.returncode, out, err
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "apixo_emulator", *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PORT" and not name.startswith("APIXO_")
+    }
+    return {**inherited, **more}
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Iterator[Running]:
+    process = subprocess.Popen(
+        command("serve", "--port", "0", *arguments),
+        cwd=cwd,
+        env=environment() if env is None else env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("apixo-emulator ready: "):
+            raise AssertionError(f"no ready line: {line!r} {process.communicate(timeout=_END_S)}")
+        yield Running(process, line.removeprefix("apixo-emulator ready: ").strip())
+    finally:
+        process.kill()
+        process.communicate(timeout=_END_S)

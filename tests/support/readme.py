@@ -1,0 +1,87 @@
+"""The README's tables, made from what they describe. Run it to write them anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from apixo_emulator.core.states import TRANSITIONS
+from apixo_emulator.settings import Settings
+from apixo_schemas import contract
+
+README = Path(__file__).parents[2] / "README.md"
+_SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+def scenarios() -> str:
+    rows = [
+        [f"`{entry.scenario}`", f"the task fails with `{entry.code}`: {entry.meaning}"]
+        for entry in contract().failures.values()
+    ]
+    rows.append(["`slow-<seconds>`", "the task takes so long, e.g. `slow-12.5`"])
+    rows.append(["`stuck`", "the task stays `processing` for ever"])
+    return _table(["scenario", "effect"], rows)
+
+
+def behaviour() -> str:
+    terms = contract()
+    rows = [
+        [f"{rule.condition}: `{rule.message}`", rule.grade, rule.source] for rule in terms.rules
+    ]
+    rows += [
+        [f"{entry.status} `{entry.message}`", entry.grade, entry.source]
+        for entry in terms.errors.values()
+    ]
+    choices = [
+        [f"{entry.question} {entry.choice}.", "assumed", f"`{entry.id}`"]
+        for entry in terms.assumptions.values()
+    ]
+    details = _table(["question and choice", "grade", "id"], choices)
+    return (
+        _table(["behaviour", "grade", "source"], rows)
+        + f"\n<details><summary>All {len(choices)} assumptions</summary>\n\n{details}\n</details>\n"
+    )
+
+
+def states() -> str:
+    rows = [
+        [f"`{state}`", ", ".join(f"{event} → `{after}`" for event, after in row.items()) or "final"]
+        for state, row in TRANSITIONS.items()
+    ]
+    return _table(["state", "what can happen"], rows)
+
+
+def options() -> str:
+    rows = []
+    for entry in fields(Settings):
+        notes = entry.metadata
+        flags = ", ".join(f"`{flag}`" for flag in notes["flags"])
+        env = ", ".join(f"`{name}`" for name in notes["env"])
+        default = "" if entry.default in (None, (), False) else f" [default: {entry.default}]"
+        meaning = (notes["text"] + default).replace("|", "\\|")
+        rows.append([flags, env, meaning])
+    return _table(["flag", "environment", "meaning"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "scenarios": scenarios,
+    "behaviour": behaviour,
+    "states": states,
+    "options": options,
+}
+
+
+def filled(text: str) -> str:
+    """The README with its tables as they should be."""
+    return _SLOT.sub(lambda slot: slot[1] + TABLES[slot[2]]() + slot[3], text)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text("utf-8")), "utf-8")

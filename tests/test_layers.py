@@ -1,0 +1,90 @@
+"""Imports only go down the layers of DESIGN: this file is the rule."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EMULATOR = ROOT / "emulator" / "apixo_emulator"
+# From the top down; a module may import its own layer and those below it.
+LAYERS = [
+    {"cli", "__main__"},
+    {"server"},
+    {"settings", "doctor"},
+    {"service"},
+    {"storage", "pictures", "outbound"},
+    {"core"},
+]
+# What the core may use beside the standard library: values in, values out.
+CORE_LIBRARIES = {"orjson", "jsonschema_rs", "apixo_schemas", "apixo_emulator"}
+# Standard modules that reach for the world outside.
+WORLD = {
+    "asyncio",
+    "os",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "tempfile",
+}
+WORLD |= {"threading", "time", "uuid", "datetime", "http", "io"}
+CLIENT_LIBRARIES = {"httpx", "rich", "apixo_schemas", "apixo_client"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def layer(module: str) -> int:
+    name = module.split(".")[1]
+    return next(depth for depth, names in enumerate(LAYERS) if name in names)
+
+
+def modules(package: Path) -> list[Path]:
+    return sorted(path for path in package.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(EMULATOR), ids=lambda p: str(p.relative_to(EMULATOR)))
+def test_the_emulator_imports_only_downwards(path: Path) -> None:
+    parts = path.relative_to(EMULATOR.parent).with_suffix("").parts
+    if parts[1:] == ("__init__",):
+        assert not imports(path)
+        return
+    own = layer(".".join(parts))
+    for module in imports(path):
+        assert not module.startswith("apixo_client"), "the emulator never imports the client"
+        if module.startswith("apixo_emulator."):
+            assert layer(module) >= own, f"{path} imports {module} of a higher layer"
+
+
+@pytest.mark.parametrize("path", modules(EMULATOR / "core"), ids=lambda p: p.name)
+def test_the_core_touches_nothing_outside(path: Path) -> None:
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert top not in WORLD, f"{path.name} imports {module}"
+        assert top in sys.stdlib_module_names or top in CORE_LIBRARIES, f"{path.name}: {module}"
+
+
+@pytest.mark.parametrize("path", modules(ROOT / "client" / "apixo_client"), ids=lambda p: p.name)
+def test_the_client_needs_httpx_and_the_contract_only(path: Path) -> None:
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert top in sys.stdlib_module_names or top in CLIENT_LIBRARIES, f"{path.name}: {module}"
+
+
+@pytest.mark.parametrize("folder", ["schemas", "client", "emulator"], ids=lambda name: f"{name}/")
+def test_a_source_root_holds_one_package_and_nothing_else(folder: str) -> None:
+    found = {entry.name for entry in (ROOT / folder).iterdir() if entry.name != "__pycache__"}
+    assert len(found) == 1, found
