@@ -1,0 +1,7 @@
+"""`python -m apixo_client` is `apixo-client`."""
+
+import sys
+
+from apixo_client._cli import main
+
+sys.exit(main())

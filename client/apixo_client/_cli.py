@@ -1,0 +1,222 @@
+"""The command `apixo-client`: arguments in, texts and an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from apixo_client import _errors as errors
+from apixo_client._base import WAIT_TIMEOUT_S
+from apixo_client._client import Apixo
+from apixo_client._config import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from apixo_client._contract import terms
+from apixo_client._models import Task, TaskState
+from apixo_client._progress import showing
+from apixo_client._timing import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from apixo_client._flows import OnProgress
+    from apixo_client._models import Result
+
+
+class Exit(IntEnum):
+    """The exit codes."""
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    meaning: str
+
+    DONE = 0, "done"
+    # 1 is what Python gives for an unexpected error.
+    USAGE = 2, "wrong usage: arguments, API key, base URL, or the local image"
+    REFUSED = 3, "the service refused the request (4xx other than 429); repeating it does not help"
+    UNAVAILABLE = 4, "no usable answer (network, 429, 5xx, not as documented); try again later"
+    FAILED = 5, "the task failed"
+    RUNNING = 6, "the task still runs after --timeout; go on with `apixo-client wait`"
+    NOT_SAVED = 7, "the result exists, but was not downloaded or not written; its URL is shown"
+    INTERRUPTED = 130, "interrupted"
+
+
+def exit_code(error: errors.ApixoError) -> Exit:
+    """Give the exit code of an error."""
+    match error:
+        case errors.ConfigurationError() | errors.ImageFileError():
+            return Exit.USAGE
+        case errors.TaskFailed():
+            return Exit.FAILED
+        case errors.WaitTimeout():
+            return Exit.RUNNING
+        case (
+            errors.TransportError()
+            | errors.RateLimitedError()
+            | errors.ServerError()
+            | errors.InvalidResponseError()
+        ):
+            return Exit.UNAVAILABLE
+        case _:
+            return Exit.REFUSED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit code. The key is read from the environment only."""
+    arguments = _parser().parse_args(argv)
+    last_seen: list[Task] = []
+    try:
+        pace = None if arguments.poll_interval is None else Pace.every(arguments.poll_interval)
+        with Apixo(base_url=arguments.base_url, pace=pace) as client:
+            run: Callable[..., Exit] = arguments.run
+            return run(client, arguments, last_seen.append)
+    except errors.ApixoError as error:
+        _complain(str(error), error.task)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        _complain("interrupted", last_seen[-1] if last_seen else None)
+        return Exit.INTERRUPTED
+    except OSError as error:
+        # Of a local image: what goes wrong with an output is told where it is written.
+        _complain(str(error), None)
+        return Exit.USAGE
+
+
+def _upscale(client: Apixo, arguments: argparse.Namespace, seen: OnProgress) -> Exit:
+    with showing(sys.stderr) as show:
+        result = client.upscale(
+            _image(arguments.image),
+            resolution=arguments.resolution,
+            output_format=arguments.format,
+            timeout=arguments.timeout,
+            on_progress=lambda task: (seen(task), show(task)),
+        )
+    return _deliver(result, arguments.output)
+
+
+def _wait(client: Apixo, arguments: argparse.Namespace, seen: OnProgress) -> Exit:
+    with showing(sys.stderr) as show:
+        result = client.wait(
+            arguments.task_id,
+            timeout=arguments.timeout,
+            on_progress=lambda task: (seen(task), show(task)),
+        )
+    return _deliver(result, arguments.output)
+
+
+def _deliver(result: Result, output: Path | None) -> Exit:
+    if output is None:
+        _say(result.url)
+        return Exit.DONE
+    try:
+        _say(str(result.download(output)))
+    except (errors.ApixoError, OSError) as error:
+        _complain(f"{error}\nThe result is at {result.url}", None)
+        return Exit.NOT_SAVED
+    return Exit.DONE
+
+
+def _status(client: Apixo, arguments: argparse.Namespace, _seen: OnProgress) -> Exit:
+    task = client.status(arguments.task_id)
+    _say(task.state or "running")
+    for line in (*task.result_urls, task.fail_code, task.fail_message):
+        if line:
+            _say(line)
+    return Exit.FAILED if task.state == TaskState.FAILED else Exit.DONE
+
+
+def _balance(client: Apixo, _arguments: argparse.Namespace, _seen: OnProgress) -> Exit:
+    _say(f"{client.balance():f}")
+    return Exit.DONE
+
+
+def _image(text: str) -> str | Path:
+    # Whatever has a scheme is a URL; the service judges which ones it takes.
+    return text if "://" in text or text.startswith("data:") else Path(text)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(message: str, task: Task | None) -> None:
+    sys.stderr.write(f"apixo-client: {message}\n")
+    if task is not None and not task.is_final:
+        sys.stderr.write(f"Go on with: apixo-client wait {task.id}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    codes = "\n".join(f"  {code:<4} {code.meaning}" for code in Exit)
+    parser = argparse.ArgumentParser(
+        prog="apixo-client",
+        description="Enlarge pictures with APIXO's Image Upscaler.",
+        epilog=f"exit codes:\n{codes}\n\nenvironment:\n"
+        f"  {API_KEY_VARIABLE}   the API key; it is never an argument\n"
+        f"  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--base-url", metavar="URL", help="the API, with or without /api/v1")
+    parser.set_defaults(poll_interval=None)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_upscale(commands)
+    wait = commands.add_parser("wait", help="wait for a task that was submitted before")
+    wait.add_argument("task_id", metavar="TASK")
+    wait.set_defaults(run=_wait)
+    _add_waiting(wait)
+    status = commands.add_parser("status", help="show a task (exit code 5 if it failed)")
+    status.add_argument("task_id", metavar="TASK")
+    status.set_defaults(run=_status)
+    balance = commands.add_parser("balance", help="show the remaining balance in USD")
+    balance.set_defaults(run=_balance)
+    return parser
+
+
+def _add_upscale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    upscale = commands.add_parser("upscale", help="submit a picture and wait for the result")
+    upscale.add_argument("image", metavar="URL", help="a public URL, or a local file to send along")
+    defaults = terms().defaults
+    upscale.add_argument(
+        "-r",
+        "--resolution",
+        metavar="TIER",
+        help=f"{', '.join(terms().long_edge_px)} (default: {defaults['resolution']})",
+    )
+    upscale.add_argument(
+        "-f",
+        "--format",
+        metavar="FORMAT",
+        help=f"{', '.join(terms().formats)} (default: {defaults['output_format']})",
+    )
+    upscale.set_defaults(run=_upscale)
+    _add_waiting(upscale)
+
+
+def _add_waiting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: show the URL")
+    command.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=WAIT_TIMEOUT_S,
+        help="seconds to wait at most (default: %(default)g)",
+    )
+    command.add_argument(
+        "--poll-interval", metavar="S", type=_seconds, help="default: as documented for the tier"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    # Written so that NaN is refused too.
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"finite seconds from 0 were expected, got {text!r}")
+    return seconds

@@ -1,0 +1,119 @@
+"""A scripted service: answers are queued, time is virtual, and both clients are driven alike."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from apixo_client import Apixo, AsyncApixo, Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "sk-live-0123456789"
+BASE = "https://api.test"
+
+
+class Service:
+    """Plays the service, the clock and the network for one kind of client."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.answers: list[Any] = []
+        self.requests: list[httpx.Request] = []
+        self.slept: list[float] = []
+        self.now = 1000.0
+        self.rng = Random(7)  # noqa: S311 - jitter
+
+    def answer(self, *answers: Any) -> None:
+        self.answers.extend(answers)
+
+    def accept(self, task_id: str = "task_1") -> None:
+        self.data({"taskId": task_id})
+
+    def state(self, state: str, **fields: Any) -> None:
+        self.data({"taskId": "task_1", "state": state, "createTime": 1767965610929, **fields})
+
+    def succeed(self, url: str = "https://files.test/out.webp") -> None:
+        self.state(
+            "success",
+            resultJson=json.dumps({"resultUrls": [url]}),
+            completeTime=1767965652317,
+            costTime=41388,
+        )
+
+    def data(self, data: Any) -> None:
+        self.answer(httpx.Response(200, json={"code": 200, "message": "success", "data": data}))
+
+    def refuse(self, status: int, message: str = "no", **headers: str) -> None:
+        body = {"code": status, "message": message, "data": None}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer(httpx.Response(status, json=body, headers=named))
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer.is_stream_consumed:
+            return answer
+        # One answer may be queued several times, but httpx uses each up.
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(request.content) for request in self.requests if request.content]
+
+    @property
+    def calls(self) -> list[str]:
+        return [request.url.path.split("/")[3] for request in self.requests]
+
+    def timing(self) -> Timing:
+        return Timing(monotonic=lambda: self.now, wall=lambda: self.now, rng=self.rng)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    async def asleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+    def call(self, method: str, *args: Any, client: dict[str, Any] | None = None, **kw: Any) -> Any:
+        """Call a method of a fresh client and give its outcome."""
+        options: dict[str, Any] = {
+            "api_key": KEY,
+            "base_url": BASE,
+            "timing": self.timing(),
+            "transport": httpx.MockTransport(self.handle),
+        } | (client or {})
+        if self.kind == "sync":
+            with Apixo(sleep=self.sleep, **options) as sync_client:
+                return getattr(sync_client, method)(*args, **kw)
+
+        async def run() -> Any:
+            async with AsyncApixo(sleep=self.asleep, **options) as async_client:
+                return await getattr(async_client, method)(*args, **kw)
+
+        return asyncio.run(run())
+
+
+@pytest.fixture(params=["sync", "async"])
+def service(request: pytest.FixtureRequest) -> Service:
+    return Service(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_service() -> Callable[[str], Service]:
+    """For properties, which need a new service for each example."""
+    return Service
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APIXO_API_KEY", raising=False)
+    monkeypatch.delenv("APIXO_BASE_URL", raising=False)

@@ -1,0 +1,259 @@
+"""The command: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from apixo_client import Apixo, Task, _cli
+from apixo_client._cli import Exit, main
+from apixo_client._progress import showing
+from apixo_schemas import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+IMAGE = "https://example.com/in.jpg"
+
+
+@pytest.fixture
+def service(new_service: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A service that the command talks to."""
+    played = new_service("sync")
+
+    def client(**options: Any) -> Apixo:
+        transport = httpx.MockTransport(played.handle)
+        return Apixo(transport=transport, timing=played.timing(), sleep=played.sleep, **options)
+
+    monkeypatch.setattr(_cli, "Apixo", client)
+    monkeypatch.setenv("APIXO_API_KEY", "secret-key")
+    monkeypatch.setenv("APIXO_BASE_URL", "https://api.test")
+    return played
+
+
+def test_upscale_to_a_file(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.accept()
+    service.state("processing")
+    service.state("processing")
+    service.succeed()
+    service.answer(httpx.Response(200, content=b"picture"))
+    out = tmp_path / "out.webp"
+    assert main(["upscale", IMAGE, "-r", "8k", "-f", "webp", "-o", str(out)]) == Exit.DONE
+    assert out.read_bytes() == b"picture"
+    given = service.bodies[0]["input"]
+    assert given["image_urls"] == [IMAGE]
+    assert (given["resolution"], given["output_format"]) == ("8k", "webp")
+    said = capsys.readouterr()
+    assert said.out == f"{out}\n"
+    assert said.err.splitlines() == ["task_1 pending", "task_1 processing", "task_1 success"]
+
+
+def test_upscale_without_a_file_gives_the_url(
+    service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.accept()
+    service.succeed()
+    assert main(["--base-url", "http://other.test", "upscale", IMAGE, "--poll-interval", "2"]) == 0
+    assert capsys.readouterr().out == "https://files.test/out.webp\n"
+    assert service.slept == [2.0]
+    assert service.requests[0].url.host == "other.test"
+
+
+def test_a_local_file_is_sent_along(service: Any, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(b"x")
+    service.accept()
+    service.succeed()
+    assert main(["upscale", str(tmp_path / "in.png")]) == Exit.DONE
+    assert service.bodies[0]["input"]["image_urls"] == ["data:image/png;base64,eA=="]
+
+
+def test_a_data_url_is_passed_on(service: Any) -> None:
+    service.accept()
+    service.succeed()
+    assert main(["upscale", "data:image/png;base64,eA=="]) == Exit.DONE
+    assert service.bodies[0]["input"]["image_urls"] == ["data:image/png;base64,eA=="]
+
+
+def test_wait_goes_on_with_a_task(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    service.succeed()
+    assert main(["wait", "task_1"]) == Exit.DONE
+    assert capsys.readouterr().out == "https://files.test/out.webp\n"
+
+
+def test_balance(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    body = b'{"code":200,"message":"success","data":74.8700}'
+    service.answer(httpx.Response(200, content=body))
+    assert main(["balance"]) == Exit.DONE
+    assert capsys.readouterr().out == "74.8700\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "out", "code"),
+    [
+        ("processing", {}, "processing\n", Exit.DONE),
+        ("", {}, "running\n", Exit.DONE),
+        (
+            "success",
+            {"resultJson": '{"resultUrls":["https://r.test/"]}'},
+            "success\nhttps://r.test/\n",
+            Exit.DONE,
+        ),
+        (
+            "failed",
+            {"failCode": "Timeout", "failMsg": "slow"},
+            "failed\nTimeout\nslow\n",
+            Exit.FAILED,
+        ),
+    ],
+)
+def test_status(
+    service: Any,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    state: str,
+    fields: dict[str, str],
+    out: str,
+    code: Exit,
+) -> None:
+    service.state(state, **fields)
+    assert main(["status", "task_1"]) == code
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, Exit.REFUSED),
+        (401, Exit.REFUSED),
+        (402, Exit.REFUSED),
+        (404, Exit.REFUSED),
+        (500, Exit.UNAVAILABLE),
+    ],
+)
+def test_a_refusal_is_told(
+    service: Any, capsys: pytest.CaptureFixture[str], status: int, code: Exit
+) -> None:
+    service.refuse(status, "because")
+    assert main(["upscale", IMAGE]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"apixo-client: {status}: because")
+
+
+def test_a_failed_task_is_told(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    service.accept()
+    service.state("failed", failCode="SensitiveContent", failMsg="no")
+    assert main(["upscale", IMAGE]) == Exit.FAILED
+    said = capsys.readouterr().err
+    assert "Task task_1 failed: SensitiveContent: no" in said
+    assert "Go on with" not in said
+
+
+def test_a_task_that_still_runs_can_be_gone_on_with(
+    service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.accept()
+    service.state("processing")
+    assert main(["upscale", IMAGE, "--timeout", "5"]) == Exit.RUNNING
+    assert "Go on with: apixo-client wait task_1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_interruption_tells_the_task(
+    service: Any, capsys: pytest.CaptureFixture[str], *, answered: bool
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    if answered:
+        service.accept()
+        service.sleep = interrupt
+    else:
+        service.answer(KeyboardInterrupt())
+        service.handle = lambda _request: interrupt(0)
+    assert main(["upscale", IMAGE]) == Exit.INTERRUPTED
+    assert ("apixo-client wait task_1" in capsys.readouterr().err) is answered
+
+
+def test_a_result_that_cannot_be_saved_is_not_lost(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for answer, out in [(500, tmp_path / "out"), (200, tmp_path / "no" / "out")]:
+        service.accept()
+        service.succeed()
+        service.answer(httpx.Response(answer, content=b"x"))
+        assert main(["upscale", IMAGE, "-o", str(out)]) == Exit.NOT_SAVED
+        assert "The result is at https://files.test/out.webp" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("image", ["missing.png", "missing", "in.gif"])
+def test_a_local_image_that_cannot_be_used_is_wrong_usage(service: Any, image: str) -> None:
+    assert main(["upscale", image]) == Exit.USAGE
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("seconds", ["soon", "-1", "nan", "inf"])
+def test_a_time_without_sense_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["upscale", IMAGE, "--timeout", seconds])
+    assert caught.value.code == Exit.USAGE
+    assert "finite seconds from 0 were expected" in capsys.readouterr().err
+
+
+def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for code in Exit:
+        assert f"{code.value:<4} {code.meaning}" in text
+    assert "APIXO_API_KEY" in text
+    with pytest.raises(SystemExit):
+        main(["upscale", "--help"])
+    assert contract().defaults["resolution"] in capsys.readouterr().out
+
+
+def test_the_command_as_installed() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("APIXO_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "apixo_client", "balance"],
+        capture_output=True,
+        text=True,
+        env=environ,
+        check=False,
+    )
+    assert ran.returncode == Exit.USAGE
+    assert "Set the environment variable APIXO_API_KEY" in ran.stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_spinner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with showing(terminal) as show:
+        show(Task("[bold]t", "processing"))
+    assert "[bold]t processing" in terminal.getvalue()
+    assert "\x1b" in terminal.getvalue()
+
+
+def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    terminal = Terminal()
+    with showing(terminal) as show:
+        show(Task("t", ""))
+        show(Task("t", ""))
+    assert terminal.getvalue() == "t running\n"

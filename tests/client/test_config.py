@@ -1,0 +1,142 @@
+"""Settings: where they come from, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apixo_client import Apixo, AsyncApixo, ConfigurationError
+from apixo_client._config import normalise_base_url, resolve
+from apixo_schemas import contract
+
+LIVE = contract().live_base_url
+
+
+@pytest.mark.parametrize(
+    ("given_url", "base_url"),
+    [
+        ("https://api.apixo.ai", LIVE),
+        ("https://api.apixo.ai/", LIVE),
+        ("https://api.apixo.ai/api/v1", LIVE),
+        ("https://api.apixo.ai/api/v1//", LIVE),
+        (" https://api.apixo.ai/api/v1/api/v1\n", LIVE),
+        ("http://127.0.0.1:8787", "http://127.0.0.1:8787/api/v1"),
+        ("http://[::1]:8787/api/v1/", "http://[::1]:8787/api/v1"),
+        ("https://gateway.test/apixo/", "https://gateway.test/apixo/api/v1"),
+        ("http://api/v1", "http://api/v1/api/v1"),
+    ],
+)
+def test_the_prefix_is_there_exactly_once(given_url: str, base_url: str) -> None:
+    assert normalise_base_url(given_url) == base_url
+
+
+@given(
+    st.from_regex(
+        r"https?://[a-z]{1,8}(:[0-9]{2,4})?(/|/api|/v1|/api/v1|[a-z ]){0,6}", fullmatch=True
+    )
+    | st.text()
+)
+def test_normalising_twice_is_normalising_once(text: str) -> None:
+    try:
+        once = normalise_base_url(text)
+    except ConfigurationError:
+        return
+    assert normalise_base_url(once) == once
+    assert once.endswith("/api/v1")
+    assert not once.endswith("/api/v1/api/v1") or once.count("/api/v1") == 2
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "api.apixo.ai",
+        "ftp://api.apixo.ai",
+        "https://",
+        "https:///api/v1",
+        "https://user:hunter2@api.apixo.ai",
+        "https://api.apixo.ai?x=hunter2",
+        "https://api.apixo.ai/#hunter2",
+        "https://api.apixo.ai/a b",
+        "https://host:port",
+        "https://a\x00b",
+    ],
+)
+def test_what_is_no_base_url_is_refused_and_not_repeated(bad: str) -> None:
+    with pytest.raises(ConfigurationError, match="absolute http or https URL") as caught:
+        Apixo("key", bad)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_default() -> None:
+    environ = {"APIXO_API_KEY": " from-env\n", "APIXO_BASE_URL": "http://env.test"}
+    settings = resolve(None, None, environ)
+    assert (settings.api_key, settings.base_url) == ("from-env", "http://env.test/api/v1")
+    settings = resolve("argument", "http://arg.test", environ)
+    assert (settings.api_key, settings.base_url) == ("argument", "http://arg.test/api/v1")
+    assert resolve("argument", None, {"APIXO_BASE_URL": ""}).base_url == LIVE
+
+
+@pytest.mark.parametrize("client", [Apixo, AsyncApixo])
+def test_the_environment_is_read(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APIXO_API_KEY", "secret-key")
+    monkeypatch.setenv("APIXO_BASE_URL", "http://127.0.0.1:8787")
+    assert repr(client()) == f"<{client.__name__} http://127.0.0.1:8787/api/v1>"
+
+
+@pytest.mark.parametrize("key", [None, "", " \n"])
+def test_a_missing_key_says_what_to_do(key: str | None) -> None:
+    with pytest.raises(ConfigurationError, match=r"Set the environment variable APIXO_API_KEY, or"):
+        Apixo(key)
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines", "nul\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="printable ASCII") as caught:
+        Apixo(key)
+    assert key not in str(caught.value)
+
+
+def test_the_key_is_in_no_repr() -> None:
+    settings = resolve("secret-key", None, {})
+    assert "secret-key" not in repr(settings) + repr(Apixo("secret-key"))
+
+
+@pytest.mark.parametrize("client", [Apixo, AsyncApixo])
+def test_a_transport_beside_a_client_is_refused(client: Any) -> None:
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200))
+    http_client = httpx.Client() if client is Apixo else httpx.AsyncClient()
+    with pytest.raises(ConfigurationError, match="at most one"):
+        client("key", transport=transport, http_client=http_client)
+
+
+def test_an_http_client_of_ones_own_is_used_and_left_open() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        # The client's own credentials do not replace the key.
+        assert request.headers["Authorization"] == "Bearer key"
+        return httpx.Response(200, json={"code": 200, "message": "success", "data": 1})
+
+    transport = httpx.MockTransport(answer)
+    with httpx.Client(transport=transport, auth=("user", "password")) as http_client:
+        with Apixo("key", http_client=http_client) as client:
+            assert client.balance() == 1
+        assert not http_client.is_closed
+
+
+def test_an_async_http_client_of_ones_own_is_left_open(new_service: Any) -> None:
+    service = new_service("async")
+    service.data(1)
+    http_client = httpx.AsyncClient(transport=httpx.MockTransport(service.handle))
+    options = {"transport": None, "http_client": http_client}
+    assert service.call("balance", client=options) == 1
+    assert not http_client.is_closed
+
+
+def test_a_dropped_client_closes_its_connections() -> None:
+    client = Apixo("key")
+    http = client._http
+    del client
+    assert http.is_closed

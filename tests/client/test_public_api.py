@@ -1,0 +1,87 @@
+"""The public face: complete, sorted, light, and shown by the path that users import from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import apixo_client
+from apixo_client import ApixoError, TaskState, _errors
+from apixo_schemas import document
+
+
+def test_names_are_sorted_and_complete() -> None:
+    listed = apixo_client.__all__
+    assert listed == sorted(listed, key=str.lower) or listed == sorted(listed)
+    public = {name for name, value in vars(apixo_client).items() if inspect.isclass(value)}
+    assert set(listed) == public
+    errors = {name for name, value in vars(_errors).items() if inspect.isclass(value)}
+    assert errors <= public
+
+
+def test_names_show_where_to_import_them_from() -> None:
+    assert {getattr(apixo_client, name).__module__ for name in apixo_client.__all__} == {
+        "apixo_client"
+    }
+
+
+def test_public_things_are_explained() -> None:
+    for name in apixo_client.__all__:
+        thing = getattr(apixo_client, name)
+        assert thing.__doc__, name
+        for method, function in inspect.getmembers(thing, inspect.isfunction):
+            assert method.startswith("_") or function.__doc__, f"{name}.{method}"
+
+
+def test_both_clients_take_the_same() -> None:
+    for name in ("submit", "status", "wait", "upscale", "balance", "download", "__init__"):
+        sync = inspect.signature(getattr(apixo_client.Apixo, name)).parameters
+        other = inspect.signature(getattr(apixo_client.AsyncApixo, name)).parameters
+        assert list(sync) == list(other), name
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    drawn = re.findall(r"^ {4}([ │├└─]*)(\w+)", _errors.__doc__ or "", re.MULTILINE)
+    path: list[str] = []
+    parents = {}
+    for indent, name in drawn:
+        path[len(indent) // 4 :] = [name]
+        parents[name] = path[-2] if len(path) > 1 else "Exception"
+    assert parents == {
+        name: value.__base__.__name__
+        for name, value in vars(_errors).items()
+        if inspect.isclass(value) and issubclass(value, ApixoError)
+    }
+
+
+def test_the_states_are_those_of_the_contract() -> None:
+    names = ("pending", "processing", "success", "failed")
+    documents = [document(f"status-{name}.json") for name in names]
+    states = [entry["properties"]["data"]["properties"]["state"]["const"] for entry in documents]
+    assert states == list(TaskState)
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, httpx; before = set(sys.modules); import apixo_client;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if not name.startswith("apixo_client")}
+    assert (
+        loaded & {"apixo_schemas", "asyncio", "argparse", "anyio", "rich", "apixo_emulator"}
+        == set()
+    )
+    assert len(loaded) < 10, loaded
+
+
+def test_only_httpx_and_the_schemas_are_needed() -> None:
+    folder = Path(apixo_client.__file__).parent
+    pattern = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
+    imported = {name for path in folder.glob("*.py") for name in pattern.findall(path.read_text())}
+    outside = imported - set(sys.stdlib_module_names)
+    # rich is an extra: the command does without it.
+    assert outside == {"apixo_client", "apixo_schemas", "httpx", "rich"}

@@ -1,0 +1,153 @@
+"""What a submit sends, and when it is sent again."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from apixo_client import (
+    ApiError,
+    ImageFileError,
+    InvalidResponseError,
+    RateLimitedError,
+    RetryPolicy,
+    ServerError,
+    TaskState,
+    TransportError,
+    UncertainSubmitError,
+)
+from apixo_schemas import contract, document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE = "https://example.com/input.jpg"
+
+
+def test_the_smallest_submit_is_the_documented_example(service: Any) -> None:
+    service.accept("task_12345678")
+    task = service.call("submit", IMAGE)
+    assert (task.id, task.state, task.is_final) == ("task_12345678", TaskState.PENDING, False)
+    assert service.bodies == document("submit-request.json")["examples"]
+    request = service.requests[0]
+    assert (request.method, request.url.path) == ("POST", "/api/v1/generateTask/image-upscaler")
+    assert request.headers["Authorization"] == "Bearer sk-live-0123456789"
+    assert request.headers["Content-Type"] == "application/json"
+
+
+def test_tier_and_format_are_passed_on(service: Any) -> None:
+    service.accept()
+    service.call("submit", IMAGE, resolution="8k", output_format="webp")
+    given = service.bodies[0]["input"]
+    assert (given["resolution"], given["output_format"]) == ("8k", "webp")
+
+
+def test_a_callback_url_asks_for_delivery(service: Any) -> None:
+    service.accept()
+    service.call("submit", IMAGE, callback_url="https://me.example/hook")
+    body = service.bodies[0]
+    assert (body["request_type"], body["callback_url"]) == ("callback", "https://me.example/hook")
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"), [("in.png", "image/png"), ("in.JPEG", "image/jpeg")]
+)
+def test_a_local_file_is_sent_along(
+    service: Any, tmp_path: Path, name: str, media_type: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"picture")
+    service.accept()
+    service.call("submit", path)
+    inlined = base64.b64encode(b"picture").decode()
+    assert service.bodies[0]["input"]["image_urls"] == [f"data:{media_type};base64,{inlined}"]
+
+
+def test_a_local_file_of_an_unknown_format_costs_nothing(service: Any, tmp_path: Path) -> None:
+    with pytest.raises(ImageFileError, match=r"\.jpg, \.png, \.webp, \.jpeg"):
+        service.call("submit", tmp_path / "in.gif")
+    with pytest.raises(FileNotFoundError):
+        service.call("submit", tmp_path / "missing.png")
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.ConnectError("Connection refused"),
+        httpx.ConnectTimeout("too slow"),
+        httpx.Response(429),
+        httpx.Response(200, json={"code": 429, "message": "slow down", "data": None}),
+    ],
+    ids=["refused", "not connected", "429", "429 in the envelope"],
+)
+def test_what_was_surely_not_accepted_is_sent_again(service: Any, refusal: Any) -> None:
+    service.answer(refusal, refusal)
+    service.accept()
+    assert service.call("submit", IMAGE).id == "task_1"
+    assert len(service.requests) == 3
+    assert len(service.slept) == 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_error_is_not_paid_for_twice(service: Any, status: int) -> None:
+    service.refuse(status)
+    with pytest.raises(ServerError) as caught:
+        service.call("submit", IMAGE)
+    assert (caught.value.status, len(service.requests)) == (status, 1)
+
+
+@pytest.mark.parametrize("lost", [httpx.ReadTimeout(""), httpx.RemoteProtocolError("cut off")])
+def test_a_lost_answer_is_told_apart_and_not_paid_for_twice(service: Any, lost: Exception) -> None:
+    service.answer(lost)
+    with pytest.raises(UncertainSubmitError, match="may have been accepted") as caught:
+        service.call("submit", IMAGE)
+    assert caught.value.__cause__ is lost
+    assert caught.value.request is service.requests[0]
+    assert len(service.requests) == 1
+
+
+def test_a_service_that_stays_away_is_given_up(service: Any) -> None:
+    service.answer(*[httpx.ConnectError("Connection refused")] * 3)
+    with pytest.raises(TransportError, match=r"api\.test: Connection refused") as caught:
+        service.call("submit", IMAGE, client={"retry": RetryPolicy(attempts=3)})
+    assert not isinstance(caught.value, UncertainSubmitError)
+    assert len(service.slept) == 2
+
+
+def test_retry_after_is_waited_for_in_full(service: Any) -> None:
+    service.refuse(429, Retry_After="7")
+    service.accept()
+    service.call("submit", IMAGE)
+    assert 7 <= service.slept[0] <= 7 + RetryPolicy().base_s
+
+
+def test_a_retry_after_beyond_patience_is_told(service: Any) -> None:
+    service.refuse(429, Retry_After="86400")
+    with pytest.raises(RateLimitedError) as caught:
+        service.call("submit", IMAGE)
+    assert caught.value.retry_after == 86400
+    assert service.slept == []
+
+
+@pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 5}, ["task_1"], "task_1"])
+def test_an_accepted_submit_without_a_task_is_an_error(service: Any, data: Any) -> None:
+    service.data(data)
+    with pytest.raises(InvalidResponseError, match="names no task") as caught:
+        service.call("submit", IMAGE)
+    assert (caught.value.status, caught.value.code) == (200, 200)
+
+
+def test_a_redirect_does_not_carry_the_key_away(service: Any) -> None:
+    service.answer(httpx.Response(307, headers={"Location": "https://evil.test/"}))
+    with pytest.raises(ApiError, match=r"307: Redirected to https://evil\.test/") as caught:
+        service.call("submit", IMAGE)
+    assert (caught.value.status, len(service.requests)) == (307, 1)
+
+
+def test_the_defaults_are_those_of_the_contract(service: Any) -> None:
+    service.accept()
+    assert service.call("submit", IMAGE).resolution == contract().defaults["resolution"]

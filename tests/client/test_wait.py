@@ -1,0 +1,287 @@
+"""Polling: its pace, its patience, and what ends it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from apixo_client import (
+    Apixo,
+    AuthenticationError,
+    ImageFormatIncorrectError,
+    InvalidResponseError,
+    Pace,
+    RetryPolicy,
+    ServerError,
+    Task,
+    TaskState,
+    TransportError,
+    UnknownFailureError,
+    WaitTimeout,
+)
+from apixo_client._failures import TASK_FAILURES
+from apixo_schemas import contract
+
+IMAGE = "https://example.com/input.jpg"
+
+
+def within(seconds: float, bounds_ms: tuple[int, int]) -> bool:
+    return bounds_ms[0] / 1000 <= seconds <= bounds_ms[1] / 1000
+
+
+@pytest.mark.parametrize(
+    ("resolution", "poll"),
+    [
+        (None, contract().polling.normal),
+        ("2k", contract().polling.normal),
+        ("8K", contract().polling.heavy),
+    ],
+)
+def test_upscale_polls_as_documented(service: Any, resolution: str | None, poll: Any) -> None:
+    seen: list[Task] = []
+    service.accept()
+    service.state("pending")
+    service.state("processing")
+    service.succeed()
+    result = service.call("upscale", IMAGE, resolution=resolution, on_progress=seen.append)
+    assert result.url == "https://files.test/out.webp"
+    assert within(service.slept[0], poll.first_ms)
+    assert [within(pause, poll.interval_ms) for pause in service.slept[1:]] == [True, True]
+    assert len(set(service.slept)) == 3
+    assert [task.state for task in seen] == ["pending", "pending", "processing", "success"]
+    assert service.requests[1].url.params["taskId"] == "task_1"
+
+
+def test_a_result_tells_of_its_task(service: Any) -> None:
+    service.accept()
+    service.succeed()
+    task = service.call("upscale", IMAGE).task
+    assert (task.id, task.state, task.is_final) == ("task_1", TaskState.SUCCESS, True)
+    assert task.created_at == datetime(2026, 1, 9, 13, 33, 30, 929000, tzinfo=UTC)
+    assert task.completed_at == datetime(2026, 1, 9, 13, 34, 12, 317000, tzinfo=UTC)
+    assert task.cost_time == 41388
+
+
+def test_times_that_no_calendar_holds_are_none() -> None:
+    assert Task("t", create_time=10**30).created_at is None
+    assert Task("t").completed_at is None
+
+
+def test_a_pace_of_ones_own(service: Any) -> None:
+    service.accept()
+    service.state("processing")
+    service.succeed()
+    service.call("upscale", IMAGE, client={"pace": Pace.every(0.25)})
+    assert service.slept == [0.25, 0.25]
+
+
+def test_a_task_of_old_is_asked_for_at_once(service: Any) -> None:
+    service.succeed()
+    service.call("wait", "task_1")
+    assert service.slept == [0.0]
+
+
+def test_a_finished_task_is_not_asked_for_again(service: Any) -> None:
+    done = Task("t", TaskState.SUCCESS, result_urls=("https://files.test/x.jpg",))
+    assert service.call("wait", done).url == "https://files.test/x.jpg"
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("state", ["processing_r2", "", None, 7, "succeeded?"])
+def test_an_unknown_state_is_still_running(service: Any, state: Any) -> None:
+    service.state(state)
+    service.succeed()
+    assert service.call("wait", "task_1").task.id == "task_1"
+
+
+def test_the_case_of_a_state_does_not_matter(service: Any) -> None:
+    service.state("Processing")
+    assert service.call("status", "task_1").state is TaskState.PROCESSING
+
+
+@pytest.mark.parametrize("code", [*contract().failures, *TASK_FAILURES, "Brand New", None, 3])
+def test_a_failed_task_has_its_exception(service: Any, code: Any) -> None:
+    service.accept()
+    service.state("failed", failCode=code, failMsg="told by the service")
+    with pytest.raises(TASK_FAILURES.get(code, UnknownFailureError)) as caught:
+        service.call("upscale", IMAGE)
+    error = caught.value
+    assert error.code == (code if isinstance(code, str) else None)
+    assert error.message == "told by the service"
+    assert error.task is not None
+    assert (error.task.id, error.task.state) == ("task_1", TaskState.FAILED)
+    assert error.request is not None
+
+
+def test_a_failure_without_a_message_is_explained_by_the_contract(service: Any) -> None:
+    service.state("failed", failCode="ImageFormatIncorrect")
+    known = contract().failures["ImageFormatIncorrect"]
+    with pytest.raises(ImageFormatIncorrectError) as caught:
+        service.call("wait", "task_1")
+    assert caught.value.message == known.meaning
+    assert known.advice in str(caught.value)
+
+
+def test_a_failed_task_is_no_error_of_status(service: Any) -> None:
+    service.state("failed", failCode="Timeout", failMsg="slow")
+    task = service.call("status", "task_1")
+    assert (task.fail_code, task.fail_message) == ("Timeout", "slow")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx.Response(429),
+        httpx.Response(500, text="oops"),
+        httpx.Response(502, html="<html>Bad Gateway</html>"),
+        httpx.Response(503),
+        httpx.Response(504),
+        httpx.Response(599),
+        httpx.Response(200, html="<html>maintenance</html>"),
+        httpx.Response(200, json={"code": 502, "message": "upstream", "data": None}),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("reset"),
+        httpx.DecodingError("bad gzip"),
+    ],
+    ids=str,
+)
+def test_trouble_in_passing_is_survived(service: Any, trouble: Any) -> None:
+    service.accept()
+    service.answer(trouble, trouble)
+    service.state("processing")
+    service.succeed()
+    assert service.call("upscale", IMAGE).task.is_final
+    assert service.calls.count("statusTask") == 4
+
+
+def test_lasting_trouble_is_told_with_the_task(service: Any) -> None:
+    service.accept()
+    for _ in range(3):
+        service.refuse(502)
+    with pytest.raises(ServerError) as caught:
+        service.call("upscale", IMAGE, client={"retry": RetryPolicy(attempts=3)})
+    assert caught.value.task is not None
+    assert caught.value.task.id == "task_1"
+
+
+def test_a_good_answer_renews_the_patience(service: Any) -> None:
+    for _ in range(4):
+        service.refuse(502)
+        service.state("processing")
+    service.succeed()
+    assert service.call("wait", "task_1", client={"retry": RetryPolicy(attempts=2)}).url
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
+def test_a_refused_poll_ends_the_wait(service: Any, status: int) -> None:
+    service.refuse(status)
+    with pytest.raises(Exception, match=str(status)):
+        service.call("wait", "task_1")
+    assert len(service.requests) == 1
+
+
+def test_what_cannot_be_sent_is_not_tried_again(service: Any) -> None:
+    service.answer(httpx.UnsupportedProtocol("no"))
+    with pytest.raises(TransportError):
+        service.call("status", "task_1")
+    assert service.slept == []
+
+
+def test_the_time_to_wait_ends_after_a_last_poll(service: Any) -> None:
+    service.accept()
+    for _ in range(9):
+        service.state("processing")
+    started = service.now
+    with pytest.raises(WaitTimeout, match="still processing") as caught:
+        service.call("upscale", IMAGE, timeout=22)
+    assert service.now == started + 22
+    assert caught.value.task is not None
+    assert caught.value.task.state is TaskState.PROCESSING
+    assert service.requests[-1].url.path.startswith("/api/v1/statusTask")
+
+
+def test_a_wait_can_be_resumed(service: Any) -> None:
+    service.state("processing")
+    with pytest.raises(WaitTimeout) as caught:
+        service.call("wait", "task_1", timeout=0)
+    service.succeed()
+    assert service.call("wait", caught.value.task).task.is_final
+
+
+def test_a_retry_after_beyond_the_deadline_ends_the_wait(service: Any) -> None:
+    service.refuse(429, Retry_After="60")
+    with pytest.raises(WaitTimeout) as caught:
+        service.call("wait", "task_1", timeout=30)
+    assert service.slept == [0.0]
+    assert caught.value.__cause__ is not None
+    assert caught.value.__cause__.__class__.__name__ == "RateLimitedError"
+
+
+def test_a_wait_without_limit(service: Any) -> None:
+    for _ in range(200):
+        service.state("processing")
+    service.succeed()
+    assert service.call("wait", "task_1", timeout=None).url
+    assert sum(service.slept) > 600
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{"resultUrls": ["https://files.test/o.jpg"]}, '{"resultUrls":["https://files.test/o.jpg"]}'],
+)
+def test_result_json_may_be_text_or_object(service: Any, result: Any) -> None:
+    service.state("success", resultJson=result)
+    assert service.call("wait", "task_1").url == "https://files.test/o.jpg"
+
+
+@pytest.mark.parametrize("result", [None, "", "{", "[]", "{}", {"resultUrls": [7, ""]}, [], 5])
+def test_success_without_a_result_is_an_error_that_keeps_the_task(
+    service: Any, result: Any
+) -> None:
+    service.state("success", resultJson=result)
+    with pytest.raises(InvalidResponseError, match="no result URL") as caught:
+        service.call("wait", "task_1")
+    assert caught.value.task is not None
+    assert caught.value.task.id == "task_1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 200, "message": "success", "data": None},
+        {"code": 200, "message": "success"},
+        {"code": "200", "data": []},
+        {"data": {"state": None}},
+    ],
+)
+def test_a_poll_without_data_is_still_running(service: Any, body: Any) -> None:
+    service.answer(httpx.Response(200, json=body))
+    task = service.call("status", "task_1")
+    assert (task.id, task.state, task.is_final) == ("task_1", "", False)
+
+
+def test_a_task_can_be_given_to_status(service: Any) -> None:
+    service.accept()
+    task = service.call("submit", IMAGE, resolution="8k")
+    service.state("processing")
+    assert service.call("status", task).resolution == "8k"
+
+
+def test_what_on_progress_raises_comes_through() -> None:
+    def stop(_task: Task) -> None:
+        raise ZeroDivisionError
+
+    answer = httpx.Response(200, json={"code": 200, "message": "success", "data": {"taskId": "t"}})
+    transport = httpx.MockTransport(lambda _request: answer)
+    with Apixo("key", transport=transport) as client, pytest.raises(ZeroDivisionError):
+        client.upscale(IMAGE, on_progress=stop)
+
+
+def test_a_wrong_key_is_found_on_the_first_poll(service: Any) -> None:
+    service.refuse(401)
+    with pytest.raises(AuthenticationError):
+        service.call("wait", "task_1")
