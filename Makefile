@@ -1,0 +1,62 @@
+# One virtual environment for everything; made again when its inputs change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve demo check lint types unit test coverage wheel bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "apixo-emulator needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[all]'
+	@touch $@
+
+setup: $(STAMP) ## make the virtual environment
+
+serve: $(STAMP) ## start the emulator; ARGS="--port 0" passes flags on
+	@$(BIN)/apixo-emulator serve $(ARGS)
+
+demo: $(STAMP) ## one picture upscaled, one request refused, one task failed
+	@$(BIN)/python examples/demo.py
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/basedpyright --warnings
+
+unit: $(STAMP)
+	$(BIN)/pytest -q -n 2 -m 'not slow'
+
+check: lint types unit ## the everyday loop, under a minute
+
+test: lint types ## every test, linter and type checker, with coverage
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: $(STAMP) ## measure the pictures
+	$(BIN)/python benchmarks/pictures.py
+
+wheel: $(STAMP) ## build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --outdir dist
+
+clean: ## remove what was built
+	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: readme constraints
+readme: $(STAMP) ## write the README's tables anew
+	PYTHONPATH=tests $(BIN)/python -m support.readme
+
+constraints: $(STAMP) ## pin the newest third-party versions
+	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable '.[all]'
+	$(BIN)/pip freeze --exclude-editable > constraints.txt

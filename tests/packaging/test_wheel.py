@@ -1,0 +1,97 @@
+"""What is shipped: the wheel and the source distribution, installed as a user installs them."""
+
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.process import environment
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--installer", "pip", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (path,) = dist.glob("*.whl")
+    return path
+
+
+def installed(requirement: str, folder: Path) -> Path:
+    """A fresh environment with the requirement; gives its folder of commands."""
+    venv.create(folder, with_pip=True)
+    commands = folder / "bin"
+    install = [
+        commands / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        "--constraint", ROOT / "constraints.txt", requirement,
+    ]  # fmt: skip
+    subprocess.run(install, check=True)
+    return commands
+
+
+def output(*words: str | Path) -> tuple[int, str]:
+    done = subprocess.run(
+        words, env=environment(), capture_output=True, text=True, check=False, cwd="/"
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_wheel_holds_the_packages_with_their_data_and_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "apixo_schemas",
+        "apixo_client",
+        "apixo_emulator",
+    }
+    for path in (ROOT / "schemas").rglob("*.json"):
+        assert path.relative_to(ROOT / "schemas").as_posix() in names
+    for path in (ROOT / "emulator").rglob("*.sql"):
+        assert path.relative_to(ROOT / "emulator").as_posix() in names
+    for package in ("apixo_schemas", "apixo_client", "apixo_emulator"):
+        assert f"{package}/py.typed" in names
+
+
+def test_the_source_distribution_can_be_tested(dist: Path) -> None:
+    (path,) = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", "tests/test_layers.py", "constraints.txt", "examples/demo.py"} <= names
+
+
+def test_the_base_install_is_the_client_and_the_contract(wheel: Path, tmp_path: Path) -> None:
+    commands = installed(str(wheel), tmp_path / "base")
+    code = "import apixo_client, apixo_schemas; print(apixo_schemas.contract().model)"
+    assert output(commands / "python", "-W", "error", "-c", code) == (0, "image-upscaler\n")
+    assert output(commands / "python", "-c", "import starlette")[0] == 1
+    assert output(commands / "apixo-client", "--help")[0] == 0
+    status, text = output(commands / "apixo-emulator", "serve")
+    assert status == 1
+    assert "pip install 'apixo-emulator[emulator]'" in text
+
+
+def test_the_full_install_serves(wheel: Path, tmp_path: Path) -> None:
+    commands = installed(f"{wheel}[all]", tmp_path / "all")
+    process = subprocess.Popen(
+        [commands / "apixo-emulator", "serve", "--port", "0", "--ephemeral"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("apixo-emulator ready: ")
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
