@@ -12,6 +12,7 @@ EMULATOR = ROOT / "emulator" / "apixo_emulator"
 LAYERS = [
     {"cli", "__main__"},
     {"server"},
+    {"worker"},
     {"settings", "doctor"},
     {"service"},
     {"storage", "pictures", "outbound"},

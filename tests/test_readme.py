@@ -19,7 +19,8 @@ BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README.read_text("utf
 SHELL = [text for language, text in BLOCKS if language == "bash"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 DEFAULT_ORIGIN = "http://127.0.0.1:8787"
-CURLS = [text for text in SHELL if text.startswith("curl")]
+CURLS = [text for text in SHELL if text.startswith("curl") and "/api/v1/" in text]
+CONTROL = [line for text in SHELL for line in text.splitlines() if "/_emulator/" in line]
 MAKES = [line for text in SHELL for line in text.splitlines() if line.startswith("make ")]
 CLIENT = [line for text in SHELL for line in text.splitlines() if line.startswith("apixo-client")]
 
@@ -55,6 +56,12 @@ def test_the_curl_calls_answer_as_shown(number: int, server: Running, tmp_path: 
     if "taskId" in (answer["data"] if isinstance(answer["data"], dict) else {}):
         assert len(answer["data"].pop("taskId")) == len(shown["data"].pop("taskId"))
     assert answer == shown
+
+
+def test_the_control_calls_answer(server: Running, tmp_path: Path) -> None:
+    listed, redelivered = (run_curl(line, server, tmp_path) for line in CONTROL)
+    assert listed == {"deliveries": []}
+    assert redelivered["code"] == 409
 
 
 def run_curl(text: str, server: Running, cwd: Path) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import Field, fields
+from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +15,6 @@ except ImportError:  # the base install has only the client
         "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
     ) from None
 
-from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.settings import Settings
 
 _USAGE = 2
@@ -23,8 +23,8 @@ _USAGE = 2
 def _type_of(annotation: Any) -> Any:
     if annotation in (Path, Path | None):
         return click.Path(path_type=Path)
-    if annotation is FetchMode:
-        return click.Choice(FetchMode, case_sensitive=False)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return click.Choice(annotation, case_sensitive=False)
     return int if annotation in (int, int | None) else str
 
 

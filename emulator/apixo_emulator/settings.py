@@ -5,17 +5,22 @@ The command line, the environment and the README's table are made from these fie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from apixo_emulator.core.callbacks import CallbackMode, CallbackOptions
 from apixo_emulator.core.latency import Latency, read_latency
 from apixo_emulator.core.money import micros
 from apixo_emulator.core.pictures import FetchMode
+from apixo_emulator.core.rewriting import parse_rewrite
+from apixo_emulator.storage import Durability
 
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
+_SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?", re.ASCII)
 
 
 def _option(
@@ -93,6 +98,40 @@ class Settings:
         metavar="loopback|public",
         text="which hosts source pictures may be fetched from",
     )
+    callbacks: CallbackMode = _option(
+        CallbackMode.LOCAL,
+        "--callbacks",
+        env=("APIXO_EMULATOR_CALLBACKS",),
+        metavar="local|strict",
+        text="which callback URLs are taken: local receivers too, or public HTTPS only as on live",
+    )
+    callback_rewrite: tuple[str, ...] = _option(
+        (),
+        "--callback-rewrite",
+        metavar="A=B",
+        text="call B where the callback URL begins with A, e.g."
+        " https://your-server.com=http://127.0.0.1:9000; repeat for more",
+    )
+    callback_retries: str | None = _option(
+        None,
+        "--callback-retries",
+        env=("APIXO_EMULATOR_CALLBACK_RETRIES",),
+        metavar="S,S,…",
+        text="seconds to wait before each retry of a callback [default: 30,120,600]",
+    )
+    callback_ca: Path | None = _option(
+        None,
+        "--callback-ca",
+        metavar="FILE",
+        text="also trust this certificate authority (PEM) of callback receivers",
+    )
+    durability: Durability = _option(
+        Durability.PROCESS,
+        "--durability",
+        env=("APIXO_EMULATOR_DURABILITY",),
+        metavar="process|power",
+        text="what an acknowledged submit survives: the process's death, or a loss of power too",
+    )
     public_url: str | None = _option(
         None,
         "--public-url",
@@ -115,6 +154,9 @@ class Settings:
             raise ValueError(f"--images: expected a folder, found {str(self.images)!r}")
         if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
             raise ValueError(f"--public-url: expected http(s)://…, found {self.public_url!r}")
+        if self.callback_ca is not None and not self.callback_ca.is_file():
+            raise ValueError(f"--callback-ca: expected a file, found {str(self.callback_ca)!r}")
+        self._checked("--callback-rewrite or --callback-retries", self.callback_options)
         self._checked("--balance", self.balance_micros)
         self._checked("--latency", self.task_latency)
 
@@ -132,3 +174,18 @@ class Settings:
     def task_latency(self) -> Latency:
         """Give how long tasks take."""
         return read_latency(self.latency)
+
+    def callback_options(self) -> CallbackOptions:
+        """Give how callbacks are delivered."""
+        rewrites = tuple(parse_rewrite(text) for text in self.callback_rewrite)
+        if self.callback_retries is None:
+            return CallbackOptions(self.callbacks, rewrites)
+        return CallbackOptions(self.callbacks, rewrites, _delays_ms(self.callback_retries))
+
+
+def _delays_ms(text: str) -> tuple[int, ...]:
+    """Read seconds with commas between them; no text means no retries."""
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(_SECONDS.fullmatch(part) for part in parts):
+        raise ValueError(f"expected seconds such as 30,120,600, found {text!r}")
+    return tuple(round(float(part) * 1000) for part in parts)

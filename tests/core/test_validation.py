@@ -151,7 +151,11 @@ def make_message(given: dict[str, Any]) -> str:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -177,27 +181,10 @@ REFERENCE = Draft202012Validator(document("submit-request.json"))
 
 @given(BODIES | JSON)
 def test_an_independent_validator_agrees_on_what_is_accepted(payload: Any) -> None:
-    try:
-        raw = json.dumps(payload).encode()
-        raw.decode().encode("utf-8")
-    except UnicodeError:
-        return
-    asked = read_submission(raw)
-    if isinstance(asked, Rejection) and asked.rule is None:
-        # Only what no JSON reader must take: lone surrogates, numbers beyond a double.
-        assert "\\ud" in raw.decode() or any(isinstance(v, int) for v in _leaves(payload))
-        return
+    asked = read_submission(json.dumps(payload).encode())
     assert isinstance(asked, Submission) == REFERENCE.is_valid(payload)
-    first = next((rule.message for rule in broken_rules(payload)), None)
-    assert first == (asked.rule.message if isinstance(asked, Rejection) and asked.rule else None)
-
-
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [leaf for inner in value.values() for leaf in _leaves(inner)]
-    if isinstance(value, list):
-        return [leaf for inner in value for leaf in _leaves(inner)]
-    return [value]
+    first = next((rule for rule in broken_rules(payload)), None)
+    assert first == (asked.rule if isinstance(asked, Rejection) else None)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+from apixo_emulator.core.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.core.states import TRANSITIONS
 from apixo_emulator.settings import Settings
 from apixo_schemas import contract
@@ -58,6 +59,14 @@ def states() -> str:
     return _table(["state", "what can happen"], rows)
 
 
+def deliveries() -> str:
+    rows = [
+        [f"`{state}`", ", ".join(f"{event} → `{after}`" for event, after in row.items())]
+        for state, row in DELIVERY_TRANSITIONS.items()
+    ]
+    return _table(["state", "what can happen"], rows)
+
+
 def options() -> str:
     rows = []
     for entry in fields(Settings):
@@ -74,6 +83,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "behaviour": behaviour,
     "states": states,
+    "deliveries": deliveries,
     "options": options,
 }
 

@@ -74,6 +74,8 @@ ANY_BUT_FORBIDDEN: Final = AddressPolicy(
 )
 STRICT: Final = AddressPolicy("strict", frozenset({Reach.PUBLIC}), https_only=True)
 """What the live API demands of callbacks: a public address over https."""
+ANYWHERE: Final = AddressPolicy("anywhere", frozenset(Reach), https_only=False)
+"""For reading a URL only: whatever can be written, to be judged by another policy when it is called."""
 
 _FORBIDDEN_V4: Final = tuple(
     IPv4Network(text)

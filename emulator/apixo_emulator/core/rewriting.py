@@ -1,21 +1,11 @@
 """Sending callbacks somewhere else: the application names its public URL, its developer runs it locally."""
 
 from collections.abc import Sequence
-from typing import Final
 
-from apixo_emulator.core.addresses import (
-    AddressPolicy,
-    AddressRefused,
-    Reach,
-    Target,
-    parse_target,
-)
+from apixo_emulator.core.addresses import ANYWHERE, AddressRefused, Target, parse_target
 
 RewriteRule = tuple[str, str]
 """A prefix, made of an origin and whole path segments, and what stands in its place."""
-
-# Rewriting decides nothing: what comes out is judged like any other URL.
-_ANYWHERE: Final = AddressPolicy("anywhere", frozenset(Reach), https_only=False)
 
 
 def parse_rewrite(text: str) -> RewriteRule:
@@ -35,7 +25,7 @@ def parse_rewrite(text: str) -> RewriteRule:
 
 def _whole(part: str, url: str) -> str:
     try:
-        target = parse_target(url, _ANYWHERE)
+        target = parse_target(url, ANYWHERE)
     except AddressRefused as refusal:
         raise ValueError(f"the {part} of a rewrite rule: {refusal}") from refusal
     if "?" in url or "#" in url:
@@ -55,11 +45,11 @@ def rewrite(url: str, rules: Sequence[RewriteRule]) -> str:
     if not rules:
         return url
     try:
-        target = parse_target(url, _ANYWHERE)
+        target = parse_target(url, ANYWHERE)
     except AddressRefused:
         return url
     for prefix, replacement in rules:
-        rest = _below(target, parse_target(prefix, _ANYWHERE))
+        rest = _below(target, parse_target(prefix, ANYWHERE))
         if rest is not None:
             return replacement.rstrip("/") + rest
     return url

@@ -10,7 +10,6 @@ from apixo_emulator.outbound.errors import (
 )
 from apixo_emulator.outbound.fetching import Fetched, fetch
 from apixo_emulator.outbound.posting import Answer, CallbackSender, Timeouts
-from apixo_emulator.outbound.rewriting import RewriteRule, parse_rewrite, rewrite
 
 __all__ = [
     "Answer",
@@ -22,9 +21,6 @@ __all__ = [
     "OutboundTimedOut",
     "OutboundTooLarge",
     "OutboundUntrusted",
-    "RewriteRule",
     "Timeouts",
     "fetch",
-    "parse_rewrite",
-    "rewrite",
 ]

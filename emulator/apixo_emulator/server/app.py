@@ -6,20 +6,24 @@ answer, 404 and 405 and 500 too, must be its envelope.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from apixo_emulator.core.envelope import as_json, refusal
+from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.outbound import CallbackSender
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.body import BodyTooLargeError, ClientGoneError, read_body
+from apixo_emulator.server.control import PREFIX, Control
 from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.service import Emulator
+from apixo_emulator.worker import Worker
 
 _log = logging.getLogger("apixo_emulator")
-_CONTROL = "/_emulator/"
 # What may stand in a link: a name or address, and a port (RFC 3986, 3.2.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
@@ -27,9 +31,13 @@ _HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?"
 class App:
     """Serves one emulator and its pictures."""
 
-    def __init__(self, emulator: Emulator, gallery: Gallery) -> None:
+    def __init__(
+        self, emulator: Emulator, gallery: Gallery, callback_ca: Path | None = None
+    ) -> None:
         self._emulator = emulator
+        self._callback_ca = callback_ca
         self._results = ResultDesk(gallery)
+        self._control = Control(emulator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, or follow the server's start and end."""
@@ -43,8 +51,11 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope["path"].startswith(PREFIX):
+                await self._control(scope, receive, send)
+                return
             body = await read_body(scope, receive) if scope["method"] == "POST" else b""
-            response = self._answer(_request(scope, body))
+            response = self._emulator.handle(_request(scope, body))
             if response.picture is not None:
                 await self._results.send(response.picture, scope, receive, send)
                 return
@@ -57,21 +68,17 @@ class App:
             response = refusal("server_error")
         await _send(response, scope["method"], send)
 
-    def _answer(self, request: HttpRequest) -> HttpResponse:
-        if request.path == _CONTROL + "health":
-            return as_json({"status": "ok"})
-        return self._emulator.handle(request)
-
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                self._results.close()
-                self._emulator.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        await receive()
+        worker = Worker(self._emulator, CallbackSender(ca_file=self._callback_ca))
+        delivering = asyncio.create_task(worker.run())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        delivering.cancel()
+        await asyncio.gather(delivering, return_exceptions=True)
+        self._results.close()
+        self._emulator.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def _request(scope: Scope, body: bytes) -> HttpRequest:

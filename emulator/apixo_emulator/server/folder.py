@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from apixo_emulator.storage import SqliteStore, StoreError
+from apixo_emulator.storage import Durability, SqliteStore, StoreError
 
 
 class DataFolder:
@@ -18,7 +18,7 @@ class DataFolder:
         StoreError: The folder cannot be used, or another emulator uses it.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, durability: Durability) -> None:
         self._temporary = path is None
         self._lock: FileLock | None = None
         if path is None:
@@ -27,7 +27,7 @@ class DataFolder:
         else:
             self.path = path
             self._prepare()
-            self.store = SqliteStore(path / "state.sqlite3")
+            self.store = SqliteStore(path / "state.sqlite3", durability)
         self.pictures = self.path / "pictures"
 
     def _prepare(self) -> None:

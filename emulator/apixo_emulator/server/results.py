@@ -15,8 +15,8 @@ from apixo_emulator.core.pictures import PictureSpec
 from apixo_emulator.core.wire import HttpResponse
 from apixo_emulator.pictures import Gallery, RenderedPicture
 
-# libvips uses several threads for one picture; two at once keep memory bounded and cores busy.
-_DRAWN_AT_ONCE = 2
+# Threads that may wait for a picture; how many are drawn at once the gallery bounds itself.
+_ASKED_AT_ONCE = 8
 _UNSATISFIABLE = 416
 _BYTE_RANGE = re.compile(rb"(\d{0,18})-(\d{0,18})")
 
@@ -26,7 +26,7 @@ class ResultDesk:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
-        self._pool = ThreadPoolExecutor(_DRAWN_AT_ONCE, thread_name_prefix="render")
+        self._pool = ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="render")
 
     async def send(self, spec: PictureSpec, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the picture, or the part of it that a Range header asks for."""

@@ -92,11 +92,14 @@ def serve(settings: Settings) -> None:
     """
     sock = bind(settings.host, settings.port)
     try:
-        folder = DataFolder(None if settings.ephemeral else settings.data or DATA_FOLDER)
+        folder = DataFolder(
+            None if settings.ephemeral else settings.data or DATA_FOLDER, settings.durability
+        )
         try:
             gallery = Gallery(folder.pictures, images=settings.images, fetch=settings.fetch)
             emulator = Emulator(folder.store, gallery, _options(settings), steady_clock())
-            _run(App(emulator, gallery), sock, settings.ready_file)
+            emulator.callbacks.take_over()  # the folder's lock says that nobody else holds a lease
+            _run(App(emulator, gallery, settings.callback_ca), sock, settings.ready_file)
         finally:
             folder.close()
     finally:
@@ -110,6 +113,7 @@ def _options(settings: Settings) -> Options:
         api_keys=frozenset(settings.api_key) or None,
         seed=settings.seed,
         public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+        callbacks=settings.callback_options(),
     )
 
 

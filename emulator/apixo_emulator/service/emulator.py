@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 from apixo_emulator.core import render
 from apixo_emulator.core.accounts import Account, account_of, bearer_key
+from apixo_emulator.core.callbacks import DEPTH_HEADER, CallbackOptions, depth_of, plan_delivery
 from apixo_emulator.core.chance import task_id
 from apixo_emulator.core.envelope import as_json, failure, refusal, success
 from apixo_emulator.core.latency import Latency
 from apixo_emulator.core.money import usd
 from apixo_emulator.core.pictures import Verdict
 from apixo_emulator.core.routes import Endpoint, Route, match
-from apixo_emulator.core.scenarios import UnknownScenarioError, requested_scenario
-from apixo_emulator.core.submission import Rejection, read_submission
+from apixo_emulator.core.scenarios import Scenario, UnknownScenarioError, requested_scenario
+from apixo_emulator.core.submission import Rejection, Submission, read_submission
 from apixo_emulator.core.tasks import Task, plan_task, result_available, settle
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.clock import Now
 from apixo_emulator.service.sources import SourceDesk
-from apixo_emulator.storage import Charge, Store
+from apixo_emulator.storage import Charge, Entry, Store
 from apixo_schemas import contract, model_index, model_schema
 
 
@@ -47,6 +49,7 @@ class Options:
     api_keys: frozenset[str] | None = None
     seed: int | None = None
     public_url: str | None = None
+    callbacks: CallbackOptions = field(default_factory=CallbackOptions)
 
 
 class Emulator:
@@ -60,6 +63,7 @@ class Emulator:
         self._seed = store.seed(options.seed)
         self._charge = Charge(contract().price_micros, options.balance_micros)
         self._desk = SourceDesk(lambda task: sources.check(task.id, task.image_url), self._found)
+        self.callbacks = Callbacks(store, options.callbacks, now)
         self._answers: dict[Endpoint, Callable[[HttpRequest, Account, str], HttpResponse]] = {
             Endpoint.SUBMIT: self._submit,
             Endpoint.STATUS: self._status,
@@ -110,11 +114,29 @@ class Emulator:
         except UnknownScenarioError as error:
             # Not the live API's answer: no live image URL names a scenario.
             return failure(contract().assumed("validation.status"), str(error))
+        if asked.callback_url is not None:
+            refused = self._options.callbacks.refusal(asked.callback_url)
+            if refused is not None:
+                return failure(contract().assumed("validation.status"), refused)
+        entry = self._store.accept(
+            account, self._charge, self._draft(request, account, asked, scenario)
+        )
+        if entry is None:
+            return refusal("insufficient_balance")
+        if not entry.task.settled:
+            self._desk.hand_in(entry.task)
+        elif entry.delivery is not None:
+            self.callbacks.changed()
+        return success(render.submitted(entry.task))
+
+    def _draft(
+        self, request: HttpRequest, account: Account, asked: Submission, scenario: Scenario | None
+    ) -> Callable[[int], Entry]:
         verdict = self._sources.quick_verdict(asked.image_url)
         now_ms = self._now()
 
-        def draft(number: int) -> Task:
-            return plan_task(
+        def draft(number: int) -> Entry:
+            task = plan_task(
                 task_id=task_id(self._seed, account.id, number),
                 account_id=account.id,
                 submission=asked,
@@ -124,16 +146,22 @@ class Emulator:
                 seed=self._seed,
                 now_ms=now_ms,
             )
+            delivery = plan_delivery(
+                task,
+                base_url=self._base_url(request),
+                depth=depth_of(request.header(DEPTH_HEADER)),
+                rewrites=self._options.callbacks.rewrites,
+            )
+            return Entry(task, delivery)
 
-        task = self._store.accept(account, self._charge, draft)
-        if task is None:
-            return refusal("insufficient_balance")
-        if not task.settled:
-            self._desk.hand_in(task)
-        return success(render.submitted(task))
+        return draft
+
+    def _base_url(self, request: HttpRequest) -> str:
+        return self._options.public_url or request.base_url
 
     def _found(self, task: Task, verdict: Verdict) -> None:
         self._store.settle(settle(task, verdict, self._now()))
+        self.callbacks.changed()
 
     def _status(self, request: HttpRequest, account: Account, model: str) -> HttpResponse:
         if model != contract().model:
@@ -144,8 +172,7 @@ class Emulator:
         task = self._store.task(wanted)
         if task is None or task.account_id != account.id:
             return refusal("task_not_found")
-        base_url = self._options.public_url or request.base_url
-        return success(render.status(task, self._now(), base_url))
+        return success(render.status(task, self._now(), self._base_url(request)))
 
     def _balance(self, _request: HttpRequest, account: Account, _rest: str) -> HttpResponse:
         left = self._store.balance_micros(account, self._options.balance_micros)

@@ -5,48 +5,46 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from apixo_emulator.core.accounts import Account
+from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
-from apixo_emulator.storage.base import Charge, StoreError
+from apixo_emulator.storage import rows
+from apixo_emulator.storage.base import Charge, Claim, Entry, StoreError
 
-_COLUMNS = (
-    "id, account_id, resolution, output_format, request_type, callback_url, image_url,"
-    " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled"
-)
-_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants
-_SELECT = f"SELECT {_COLUMNS} FROM tasks"  # noqa: S608 - constants
 # Another process may hold the write lock for the length of one small transaction.
 _BUSY_TIMEOUT_S = 10.0
 _SEED_BITS = 63
 
 
-def _task(row: tuple[Any, ...]) -> Task:
-    return Task(*row)  # the columns stand in the order of the fields
+def _insert(table: str, columns: str) -> str:
+    places = ",".join("?" * rows.columns(columns))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
 
 
-def _row(task: Task) -> tuple[object, ...]:
-    return (
-        task.id,
-        task.account_id,
-        task.resolution,
-        task.output_format,
-        task.request_type,
-        task.callback_url,
-        task.image_url,
-        task.scenario,
-        task.created_ms,
-        task.starts_ms,
-        task.ends_ms,
-        task.fail_code,
-        task.fail_msg,
-        task.settled,
-    )
+_INSERT_TASK = _insert("tasks", rows.TASK)
+_INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
+_INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
+_SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
+_SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
+
+
+class Durability(StrEnum):
+    """What an acknowledged submit survives."""
+
+    # The death of the process: the system still has what was written.
+    PROCESS = "process"
+    # A loss of power: every commit waits for the disk.
+    POWER = "power"
+
+
+_SYNCHRONOUS = {Durability.PROCESS: "NORMAL", Durability.POWER: "FULL"}
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -66,16 +64,13 @@ def _migrations() -> list[str]:
 
 
 class SqliteStore:
-    """A store in one SQLite file; ``path`` None keeps it in memory.
-
-    A submit is committed before it is answered and survives the death of the process
-    (``synchronous=NORMAL``: after a loss of power the last submits may be gone, the file is sound).
+    """A store in one SQLite file; ``path`` None keeps it in memory. See `Store` for the methods.
 
     Raises:
         StoreError: The file cannot be opened, is no store, or was made by a newer version.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
         # One connection for all threads: writes are short, and memory is bound to its connection.
         self._lock = threading.RLock()
@@ -88,7 +83,7 @@ class SqliteStore:
                 cached_statements=256,
             )
             try:
-                self._prepare()
+                self._prepare(durability)
             except BaseException:
                 self._db.close()
                 raise
@@ -98,9 +93,9 @@ class SqliteStore:
                 "Choose another folder with --data, or --ephemeral to keep nothing."
             ) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, durability: Durability) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
         self._migrate()
 
     def _migrate(self) -> None:
@@ -129,68 +124,165 @@ class SqliteStore:
                 raise
             self._db.execute("COMMIT")
 
+    def _one(self, query: str, *values: object) -> rows.Row | None:
+        with self._lock:
+            found: rows.Row | None = self._db.execute(query, values).fetchone()
+        return found
+
+    def _all(self, query: str, *values: object) -> list[rows.Row]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed; see `Store.seed`."""
         with self._transaction():
-            row = self._db.execute("SELECT value FROM settings WHERE name='seed'").fetchone()
+            row = self._one("SELECT value FROM settings WHERE name='seed'")
             if proposed is None:
                 proposed = int(row[0]) if row else secrets.randbits(_SEED_BITS)
             self._db.execute("INSERT OR REPLACE INTO settings VALUES ('seed', ?)", (str(proposed),))
         return proposed
 
-    def accept(self, account: Account, charge: Charge, draft: Callable[[int], Task]) -> Task | None:
-        """Charge the account and keep its next task, both or neither; see `Store.accept`."""
+    def accept(
+        self, account: Account, charge: Charge, draft: Callable[[int], Entry]
+    ) -> Entry | None:
+        """Charge the account and keep its next task with its delivery; see `Store.accept`."""
         with self._transaction():
-            row = self._charge(account, charge)
-            if row is None:
+            number = self._charge(account, charge)
+            if number is None:
                 self._db.execute(
                     "INSERT INTO accounts VALUES (?,?,?,0,0) ON CONFLICT DO NOTHING",
                     (account.id, account.label, charge.starting_micros),
                 )
-                row = self._charge(account, charge)
-            if row is None:
+                number = self._charge(account, charge)
+            if number is None:
                 return None
-            task = draft(row[0])
-            self._db.execute(_INSERT, _row(task))
-        return task
+            entry = draft(number)
+            self._db.execute(_INSERT_TASK, rows.row_of_task(entry.task))
+            if entry.delivery is not None:
+                self._db.execute(_INSERT_DELIVERY, rows.row_of_delivery(entry.delivery))
+        return entry
 
-    def _charge(self, account: Account, charge: Charge) -> tuple[int] | None:
+    def _charge(self, account: Account, charge: Charge) -> int | None:
         price = charge.price_micros
-        found = self._db.execute(
+        found = self._one(
             "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+1"
             " WHERE id=? AND granted_micros-spent_micros>=? RETURNING accepted",
-            (price, account.id, price),
-        ).fetchone()
-        return (found[0],) if found else None
+            price,
+            account.id,
+            price,
+        )
+        return int(found[0]) if found else None
 
     def task(self, task_id: str) -> Task | None:
         """Give a task."""
-        with self._lock:
-            row = self._db.execute(f"{_SELECT} WHERE id=?", (task_id,)).fetchone()
-        return _task(row) if row else None
+        row = self._one(f"{_SELECT_TASK} WHERE id=?", task_id)
+        return rows.task_of(row) if row else None
 
     def unsettled_tasks(self) -> list[Task]:
         """Give the tasks whose source picture still has to be looked at, the oldest first."""
-        with self._lock:
-            rows = self._db.execute(f"{_SELECT} WHERE settled=0 ORDER BY number").fetchall()
-        return [_task(row) for row in rows]
+        return [
+            rows.task_of(row)
+            for row in self._all(f"{_SELECT_TASK} WHERE settled=0 ORDER BY number")
+        ]
 
     def settle(self, task: Task) -> None:
-        """Write a settled task's end and outcome, unless it was settled already."""
-        with self._lock:
-            self._db.execute(
+        """Write a settled task's end and outcome, and make its delivery due; see `Store.settle`."""
+        with self._transaction():
+            changed = self._db.execute(
                 "UPDATE tasks SET settled=1, ends_ms=?, fail_code=?, fail_msg=?"
                 " WHERE id=? AND settled=0",
                 (task.ends_ms, task.fail_code, task.fail_msg, task.id),
             )
+            if changed.rowcount:
+                self._db.execute(
+                    "UPDATE deliveries SET due_ms=? WHERE task_id=? AND state='scheduled'",
+                    (task.ends_ms, task.id),
+                )
 
     def balance_micros(self, account: Account, starting_micros: int) -> int:
         """Give what the account has left, in millionths of a USD."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT granted_micros-spent_micros FROM accounts WHERE id=?", (account.id,)
-            ).fetchone()
+        row = self._one("SELECT granted_micros-spent_micros FROM accounts WHERE id=?", account.id)
         return int(row[0]) if row else starting_micros
+
+    def claim_deliveries(self, now_ms: int, claim: Claim) -> list[Entry]:
+        """Take deliveries that are due, or whose lease has ended; see `Store.claim_deliveries`."""
+        wall_ms = time.time_ns() // 1_000_000
+        skipped = ",".join("?" * len(claim.skip_origins))
+        due = (
+            "SELECT task_id FROM deliveries WHERE due_ms<=?"  # noqa: S608 - places only
+            " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
+            f" AND origin NOT IN ({skipped}) ORDER BY due_ms, number LIMIT ?"
+        )
+        with self._transaction():
+            found = self._all(due, now_ms, wall_ms, *claim.skip_origins, claim.limit)
+            return [self._claimed(task_id, claim, wall_ms) for (task_id,) in found]
+
+    def _claimed(self, task_id: str, claim: Claim, wall_ms: int) -> Entry:
+        row = self._one(
+            "UPDATE deliveries SET state='delivering', attempts=attempts+1,"  # noqa: S608 - constants
+            f" lease_owner=?, lease_until_ms=? WHERE task_id=? RETURNING {rows.DELIVERY}",
+            claim.owner,
+            wall_ms + claim.lease_ms,
+            task_id,
+        )
+        task = self.task(task_id)
+        if row is None or task is None:
+            raise StoreError(f"the delivery of task {task_id} has lost its rows in {self._where}")
+        return Entry(task, rows.delivery_of(row))
+
+    def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
+        """Keep an attempt and what follows it; see `Store.record_attempt`."""
+        with self._transaction():
+            changed = self._db.execute(
+                "UPDATE deliveries SET state=?, due_ms=?, tries=tries+1, lease_owner=NULL, lease_until_ms=NULL"
+                " WHERE task_id=? AND lease_owner=? AND attempts=?",
+                (outcome.state.value, outcome.due_ms, attempt.task_id, owner, attempt.number),
+            )
+            if changed.rowcount:
+                self._db.execute(_INSERT_ATTEMPT, rows.row_of_attempt(attempt))
+        return changed.rowcount > 0
+
+    def next_due_ms(self) -> int | None:
+        """Give the instant at which the next scheduled delivery is due."""
+        row = self._one("SELECT min(due_ms) FROM deliveries WHERE state='scheduled'")
+        return row[0] if row else None
+
+    def release_leases(self) -> None:
+        """End all leases; see `Store.release_leases`."""
+        with self._transaction():
+            self._db.execute("UPDATE deliveries SET lease_until_ms=0 WHERE state='delivering'")
+
+    def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
+        """Make a delivery that is not under way due now; see `Store.redeliver`."""
+        row = self._one(
+            "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0"  # noqa: S608 - constants
+            " WHERE task_id=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
+            f" WHERE id=task_id AND settled=1 AND ends_ms<=?) RETURNING {rows.DELIVERY}",
+            now_ms,
+            task_id,
+            now_ms,
+        )
+        return rows.delivery_of(row) if row else None
+
+    def delivery(self, task_id: str) -> Delivery | None:
+        """Give a task's delivery."""
+        row = self._one(f"{_SELECT_DELIVERY} WHERE task_id=?", task_id)
+        return rows.delivery_of(row) if row else None
+
+    def deliveries(self, limit: int, offset: int = 0) -> list[Delivery]:
+        """Give deliveries, the newest first."""
+        found = self._all(
+            f"{_SELECT_DELIVERY} ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset
+        )
+        return [rows.delivery_of(row) for row in found]
+
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Give the recorded attempts of a task's delivery, in their order."""
+        found = self._all(
+            f"SELECT {rows.ATTEMPT} FROM attempts WHERE task_id=? ORDER BY number",  # noqa: S608 - constants
+            task_id,
+        )
+        return [rows.attempt_of(row) for row in found]
 
     def close(self) -> None:
         """Release the file."""

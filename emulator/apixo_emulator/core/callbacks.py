@@ -1,0 +1,107 @@
+"""Which callback addresses are taken, and what is sent to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from apixo_emulator.core.addresses import (
+    ANY_BUT_FORBIDDEN,
+    ANYWHERE,
+    STRICT,
+    AddressPolicy,
+    AddressRefused,
+    parse_target,
+)
+from apixo_emulator.core.deliveries import Delivery, DeliveryState
+from apixo_emulator.core.rewriting import RewriteRule, rewrite
+from apixo_emulator.core.tasks import Task
+from apixo_schemas import contract
+
+# Tells an emulator how many callbacks already led to a submit, so that a loop ends.
+DEPTH_HEADER = b"x-apixo-emulator-depth"
+DEEPEST = 10
+_LONGEST_ORIGIN = 300
+
+
+class CallbackMode(StrEnum):
+    """Which addresses are called."""
+
+    # Loopback, private and public ones, http too: an offline tool must reach local receivers.
+    LOCAL = "local"
+    # As the live API: public and https only (platform fact P4).
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackOptions:
+    """How callbacks are delivered; delays in ms after the first, second, … failed try."""
+
+    mode: CallbackMode = CallbackMode.LOCAL
+    rewrites: tuple[RewriteRule, ...] = ()
+    delays_ms: tuple[int, ...] = field(default_factory=lambda: contract().callbacks.retry_delays_ms)
+
+    def refusal(self, url: str) -> str | None:
+        """Say why a submit with this callback URL is refused; None where it is taken.
+
+        In local mode what is no URL at all is taken, as assumption ``callback_url.not_https`` has
+        it; its delivery then fails in words.
+        """
+        target_url = rewrite(url, self.rewrites)
+        if self.mode is CallbackMode.STRICT and target_url == url:
+            refused = _refused(url, STRICT)
+            return contract().errors["callback_url_not_public"].message if refused else None
+        if _refused(target_url, ANY_BUT_FORBIDDEN) and not _refused(target_url, ANYWHERE):
+            return _refused(target_url, ANY_BUT_FORBIDDEN)
+        return None
+
+    def policy(self, delivery: Delivery) -> AddressPolicy:
+        """Give the policy for a delivery's address; where a rewrite sends it is the user's choice."""
+        rewritten = rewrite(delivery.url, self.rewrites) != delivery.url
+        strict = self.mode is CallbackMode.STRICT and not rewritten
+        return STRICT if strict else ANY_BUT_FORBIDDEN
+
+    def target_url(self, delivery: Delivery) -> str:
+        """Give the address that is called."""
+        return rewrite(delivery.url, self.rewrites)
+
+
+def _refused(url: str, policy: AddressPolicy) -> str | None:
+    try:
+        parse_target(url, policy)
+    except AddressRefused as refused:
+        return str(refused)
+    return None
+
+
+def _origin(url: str) -> str:
+    try:
+        target = parse_target(url, ANYWHERE)
+    except AddressRefused:
+        return url[:_LONGEST_ORIGIN]
+    return f"{target.scheme}://{target.authority}"
+
+
+def plan_delivery(
+    task: Task, *, base_url: str, depth: int, rewrites: Sequence[RewriteRule]
+) -> Delivery | None:
+    """Plan a task's callback: due when the task ends, which may not be known yet."""
+    if task.callback_url is None:
+        return None
+    return Delivery(
+        task_id=task.id,
+        url=task.callback_url,
+        origin=_origin(rewrite(task.callback_url, rewrites)),
+        base_url=base_url,
+        depth=depth,
+        state=DeliveryState.SCHEDULED,
+        due_ms=task.ends_ms if task.settled else None,
+        attempts=0,
+        tries=0,
+    )
+
+
+def depth_of(header: bytes | None) -> int:
+    """Read how deep a submit is in a chain of callbacks; 0 for an ordinary one."""
+    return min(int(header), DEEPEST) if header and header.isdigit() and len(header) < 3 else 0  # noqa: PLR2004 - two digits are plenty

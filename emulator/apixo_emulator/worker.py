@@ -1,0 +1,135 @@
+"""The worker that makes callbacks: claims what is due, posts it, records what came of it.
+
+Every attempt under way is one asyncio task that waits on its own receiver, so a slow or dead one
+delays nobody: bounded are only the attempts in all and those to one receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from apixo_emulator.outbound import CallbackSender, OutboundError, Timeouts
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.callbacks import Call, Reply
+from apixo_schemas import contract
+
+_log = logging.getLogger("apixo_emulator")
+# A claim blocks the event loop for its length; this many rows are about a millisecond.
+_CLAIMED_AT_ONCE = 16
+# Deliveries of a worker that died, or another process's clock, are noticed after this at the latest.
+_LONGEST_SLEEP_S = 1.0
+# After a failed claim (a full disk, a lost database) the next is tried.
+_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many attempts may be under way: in all, and about so many to one receiver."""
+
+    in_all: int = 1024
+    per_origin: int = 32
+
+
+class Worker:
+    """Makes an emulator's callbacks while `run` runs; belongs to one event loop."""
+
+    def __init__(
+        self, emulator: Emulator, sender: CallbackSender, bounds: Bounds | None = None
+    ) -> None:
+        self._callbacks = emulator.callbacks
+        self._sender = sender
+        self._bounds = bounds or Bounds()
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        self._per_origin: Counter[str] = Counter()
+        self._wake = asyncio.Event()
+        self._timeouts = Timeouts(total=contract().callbacks.timeout_ms / 1000)
+
+    async def run(self) -> None:
+        """Deliver until cancelled; attempts under way are then given up, and made again later."""
+        loop = asyncio.get_running_loop()
+        self._callbacks.on_change = lambda: loop.call_soon_threadsafe(self._wake.set)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    claimed = self._claim()
+                    pause = 0.0 if claimed else self._until_next()
+                except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+                    _log.exception("callbacks could not be claimed; trying again")
+                    claimed, pause = [], _PAUSE_S
+                for call in claimed:
+                    self._start(call)
+                await self._rest(pause)
+        finally:
+            self._callbacks.on_change = lambda: None
+            for attempt in self._under_way:
+                attempt.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _claim(self) -> list[Call]:
+        free = self._bounds.in_all - len(self._under_way)
+        if free <= 0:
+            return []
+        busy = [
+            name for name, count in self._per_origin.items() if count >= self._bounds.per_origin
+        ]
+        return self._callbacks.claim(min(free, _CLAIMED_AT_ONCE), busy)
+
+    def _until_next(self) -> float:
+        """Give the seconds to sleep; a finished attempt or a new delivery ends it earlier."""
+        if self._under_way:
+            return _LONGEST_SLEEP_S
+        until_ms = self._callbacks.until_next_ms()
+        return _LONGEST_SLEEP_S if until_ms is None else min(until_ms / 1000, _LONGEST_SLEEP_S)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)  # polls and submits come in between
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _start(self, call: Call) -> None:
+        attempt = asyncio.create_task(self._attempt(call))
+        origin = call.delivery.origin
+        self._under_way[attempt] = origin
+        self._per_origin[origin] += 1
+        attempt.add_done_callback(self._ended)
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        origin = self._under_way.pop(attempt)
+        self._per_origin[origin] -= 1
+        if not self._per_origin[origin]:
+            del self._per_origin[origin]
+        self._wake.set()
+        if not attempt.cancelled() and (error := attempt.exception()):
+            # Its lease ends by itself, then it is made again.
+            _log.error("a callback could not be recorded; it is made again", exc_info=error)
+
+    async def _attempt(self, call: Call) -> None:
+        reply = await self._reply(call)
+        if not self._callbacks.record(call, reply):
+            _log.warning("the lease on the callback of task %s was lost", call.delivery.task_id)
+
+    async def _reply(self, call: Call) -> Reply:
+        began = time.monotonic()
+
+        def spent_ms() -> int:
+            return round((time.monotonic() - began) * 1000)
+
+        if refused := self._callbacks.refused(call):
+            return Reply(0, error=refused)
+        try:
+            answer = await self._sender.post(
+                call.url, call.body, call.headers, policy=call.policy, timeouts=self._timeouts
+            )
+        except OutboundError as error:
+            return Reply(spent_ms(), error=str(error))
+        return Reply(spent_ms(), answer.status, answer.excerpt)

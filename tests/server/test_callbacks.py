@@ -1,0 +1,258 @@
+"""Callbacks from a real emulator to real receivers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from support.process import Running, running
+from support.receivers import receiving
+
+from apixo_schemas import document, registry
+
+PAYLOAD = Draft202012Validator(document("callback.json"), registry=registry())
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    options = ("--latency", "0", "--callback-retries", "0,0,0")
+    with running(*options, cwd=tmp_path) as server:
+        yield server
+
+
+def submit(server: Running, callback_url: str, image: str = "https://a.example/1.jpg") -> str:
+    body = {
+        "request_type": "callback",
+        "callback_url": callback_url,
+        "input": {"image_urls": [image]},
+    }
+    answer = httpx.post(f"{server.base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["taskId"])
+
+
+def status(server: Running, task_id: str) -> httpx.Response:
+    url = f"{server.base_url}/statusTask/image-upscaler"
+    return httpx.get(url, params={"taskId": task_id}, headers=AUTH)
+
+
+def delivery(server: Running, task_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{server.origin}/_emulator/deliveries/{task_id}").json()
+    return found
+
+
+def settled(server: Running, task_id: str) -> dict[str, Any]:
+    while (found := delivery(server, task_id))["state"] not in ("delivered", "exhausted"):
+        pass
+    return found
+
+
+@pytest.mark.parametrize(
+    "image", ["https://a.example/1.jpg", "https://a.example/emulate/SensitiveContent.jpg"]
+)
+def test_success_and_failure_are_delivered_as_a_poll_tells_them(
+    server: Running, image: str
+) -> None:
+    with receiving() as receiver:
+        task_id = submit(server, f"{receiver.url}/hook?secret=1", image)
+        received = receiver.next()
+    assert received.path == "/hook?secret=1"
+    assert received.headers["content-type"] == "application/json"
+    assert "authorization" not in received.headers
+    PAYLOAD.validate(json.loads(received.body))
+    assert received.body == status(server, task_id).content
+    assert settled(server, task_id)["state"] == "delivered"
+
+
+def test_what_is_not_answered_200_is_tried_again_with_the_same_bytes(server: Running) -> None:
+    with receiving(500, 302, 204, 200) as receiver:
+        task_id = submit(server, receiver.url)
+        received = [receiver.next() for _ in range(4)]
+        found = settled(server, task_id)
+    assert len({call.body for call in received}) == 1
+    assert found["state"] == "delivered"
+    assert [attempt["status"] for attempt in found["attempts"]] == [500, 302, 204, 200]
+    assert found["attempts"][1]["error"] == "expected the answer 200, received 302"
+
+
+def test_after_three_retries_it_is_exhausted_until_redelivered(server: Running) -> None:
+    with receiving(500) as receiver:
+        task_id = submit(server, receiver.url)
+        found = settled(server, task_id)
+        assert (found["state"], len(found["attempts"])) == ("exhausted", 4)
+        receiver.statuses = [200]
+        answer = httpx.post(f"{server.origin}/_emulator/deliveries/{task_id}/redeliver")
+        assert answer.status_code == 200, answer.text
+        bodies = {receiver.next().body for _ in range(5)}
+        assert len(bodies) == 1
+        found = settled(server, task_id)
+    assert (found["state"], len(found["attempts"])) == ("delivered", 5)
+
+
+def test_a_receiver_that_is_not_there_is_told_in_words(server: Running) -> None:
+    with receiving() as gone:
+        pass
+    found = settled(server, submit(server, gone.url))
+    assert found["state"] == "exhausted"
+    assert {attempt["status"] for attempt in found["attempts"]} == {None}
+    assert "connection refused" in found["attempts"][0]["error"]
+
+
+def test_what_is_no_url_is_taken_and_told_in_words(server: Running) -> None:
+    found = settled(server, submit(server, "not a url"))
+    assert found["state"] == "exhausted"
+    assert found["attempts"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://2852039166/",
+        "http://0.0.0.0/",
+    ],
+)
+def test_metadata_and_link_local_addresses_are_never_taken(server: Running, url: str) -> None:
+    body = {
+        "request_type": "callback",
+        "callback_url": url,
+        "input": {"image_urls": ["https://a.example/1.jpg"]},
+    }
+    answer = httpx.post(f"{server.base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
+    assert answer.status_code == 400
+    assert "never called" in answer.json()["message"]
+
+
+def test_a_hung_receiver_delays_nobody_else(server: Running) -> None:
+    with receiving() as hung, receiving() as quick:
+        hung.hung.add("/")
+        for _ in range(60):
+            submit(server, hung.url + "/")
+        task_id = submit(server, quick.url)
+        assert json.loads(quick.next().body)["data"]["taskId"] == task_id
+        assert status(server, task_id).status_code == 200
+
+
+def test_a_callback_waits_for_its_task_s_end(tmp_path: Path) -> None:
+    with running("--latency", "600", cwd=tmp_path) as server, receiving() as receiver:
+        task_id = submit(server, receiver.url)
+        assert status(server, task_id).json()["data"]["state"] in ("pending", "processing")
+        data = json.loads(receiver.next().body)["data"]
+    assert (data["taskId"], data["state"], data["costTime"]) == (task_id, "success", 600)
+
+
+def test_a_stuck_task_has_no_callback(server: Running) -> None:
+    task_id = submit(server, "http://127.0.0.1:1/", "https://a.example/emulate/stuck.jpg")
+    assert delivery(server, task_id) | {"attempts": []} == {
+        "taskId": task_id,
+        "url": "http://127.0.0.1:1/",
+        "state": "scheduled",
+        "dueTime": None,
+        "attempts": [],
+    }
+
+
+def test_an_undelivered_callback_survives_a_kill(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        with running("--latency", "300", cwd=tmp_path) as server:
+            task_id = submit(server, receiver.url)
+            server.process.kill()
+        with running("--latency", "300", cwd=tmp_path) as server:
+            assert json.loads(receiver.next().body)["data"]["taskId"] == task_id
+
+
+def test_a_callback_under_way_at_a_kill_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        receiver.hung.add("/")
+        with running("--latency", "0", cwd=tmp_path) as server:
+            submit(server, receiver.url + "/")
+            first = receiver.next()
+            server.process.kill()
+        receiver.hung.clear()
+        with running("--latency", "0", cwd=tmp_path):
+            assert receiver.next().body == first.body
+
+
+def test_sigterm_ends_it_with_0_while_a_receiver_hangs(tmp_path: Path) -> None:
+    with running("--latency", "0", cwd=tmp_path) as server, receiving() as receiver:
+        receiver.hung.add("/")
+        submit(server, receiver.url + "/")
+        receiver.next()
+        assert server.stop()[0] == 0
+
+
+def strict(server: Running, url: str) -> httpx.Response:
+    body = {
+        "request_type": "callback",
+        "callback_url": url,
+        "input": {"image_urls": ["https://a.example/1.jpg"]},
+    }
+    return httpx.post(f"{server.base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
+
+
+def test_strict_takes_public_https_only_but_a_rewrite_leads_home(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        rewrite = f"https://your-server.com/hooks={receiver.url}/local"
+        options = ("--callbacks", "strict", "--callback-rewrite", rewrite, "--latency", "0")
+        with running(*options, cwd=tmp_path) as server:
+            for url in ("http://example.com/", receiver.url, "https://localhost/", "nope"):
+                answer = strict(server, url)
+                message = "The parameter {{callback_url}} must be a public HTTPS URL."
+                assert (answer.status_code, answer.json()["message"]) == (400, message)
+            assert strict(server, "https://your-server.com/hooks/apixo").status_code == 200
+            assert receiver.next().path == "/local/apixo"
+
+
+def test_a_loop_of_callbacks_ends(server: Running, receiver_url: str) -> None:
+    body = {
+        "request_type": "callback",
+        "callback_url": receiver_url,
+        "input": {"image_urls": ["https://a.example/1.jpg"]},
+    }
+    answer = httpx.post(
+        f"{server.base_url}/generateTask/image-upscaler",
+        json=body,
+        headers=AUTH | {"X-Apixo-Emulator-Depth": "10"},
+    )
+    found = settled(server, answer.json()["data"]["taskId"])
+    assert found["state"] == "exhausted"
+    assert "a loop" in found["attempts"][0]["error"]
+
+
+@pytest.fixture
+def receiver_url() -> Iterator[str]:
+    with receiving() as receiver:
+        yield receiver.url
+
+
+def test_the_header_counts_the_depth(server: Running) -> None:
+    with receiving() as receiver:
+        submit(server, receiver.url)
+        assert receiver.next().headers["x-apixo-emulator-depth"] == "1"
+
+
+def test_deliveries_are_listed_the_newest_first(server: Running) -> None:
+    with receiving() as receiver:
+        ids = [submit(server, receiver.url) for _ in range(3)]
+        listed = httpx.get(f"{server.origin}/_emulator/deliveries").json()["deliveries"]
+    assert [entry["taskId"] for entry in listed] == ids[::-1]
+
+
+def test_unknown_deliveries_are_404(server: Running) -> None:
+    assert httpx.get(f"{server.origin}/_emulator/deliveries/nope").status_code == 404
+    answer = httpx.post(f"{server.origin}/_emulator/deliveries/nope/redeliver")
+    assert answer.status_code == 409
+
+
+def test_no_receiver_sees_the_key(server: Running, tmp_path: Path) -> None:
+    with receiving() as receiver:
+        submit(server, receiver.url)
+        assert b"sk-test" not in receiver.next().body
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"sk-test-0123456789abcd" not in path.read_bytes()
