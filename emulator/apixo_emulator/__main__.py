@@ -2,4 +2,5 @@
 
 from apixo_emulator.cli import main
 
-main(prog_name="apixo-emulator")
+if __name__ == "__main__":  # worker processes import this module, too
+    main(prog_name="apixo-emulator")

@@ -47,7 +47,8 @@ def _option(entry: Field[Any], annotation: Any) -> click.Option:
 
 def _serve(**values: Any) -> None:
     # What only `serve` needs is loaded here, so that --help answers at once.
-    from apixo_emulator.server.run import StartError, serve
+    from apixo_emulator.server.run import serve
+    from apixo_emulator.server.supervisor import StartError
     from apixo_emulator.storage import StoreError
 
     try:
@@ -77,3 +78,29 @@ def main() -> None:
 
 
 main.add_command(_serve_command())
+
+_MARKS = {True: "ok  ", False: "FAIL", None: "    "}
+
+
+@main.command()
+@click.argument("url")
+@click.option("--probe", is_flag=True, help="also POST a sample payload to the URL, once")
+@click.option(
+    "--callback-ca",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="trust this certificate authority (PEM) too",
+)
+def doctor(url: str, *, probe: bool, callback_ca: Path | None) -> None:
+    """Say whether the live API could deliver callbacks to URL, and if not, why.
+
+    Nothing is sent unless --probe asks for it; a host's name is resolved. Exit codes: 0 it could,
+    1 it could not.
+    """
+    from apixo_emulator.doctor import diagnose
+
+    findings = diagnose(url, probe=probe, ca_file=callback_ca)
+    for finding in findings:
+        click.echo(f"{_MARKS[finding.ok]} {finding.check}: {finding.words}")
+    could = all(finding.ok is not False for finding in findings)
+    click.echo(f"The live API could{'' if could else ' not'} deliver callbacks to this URL.")
+    sys.exit(0 if could else 1)

@@ -20,6 +20,7 @@ from apixo_emulator.storage import Durability
 
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
+_POSTGRES = ("postgresql://", "postgres://")
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?", re.ASCII)
 
 
@@ -56,6 +57,17 @@ class Settings:
         text=f"where tasks, balances and pictures are kept [default: {DATA_FOLDER}]",
     )
     ephemeral: bool = _option(False, "--ephemeral", text="keep nothing: state in memory")  # noqa: FBT003 - a default
+    store: str | None = _option(
+        None,
+        "--store",
+        env=("APIXO_EMULATOR_STORE",),
+        metavar="URL",
+        text="postgresql://… when several processes or machines share the state"
+        " [default: SQLite in --data]",
+    )
+    workers: int = _option(
+        1, "--workers", env=("APIXO_EMULATOR_WORKERS",), metavar="N", text="processes that serve"
+    )
     api_key: tuple[str, ...] = _option(
         (),
         "--api-key",
@@ -148,6 +160,10 @@ class Settings:
             raise ValueError(f"--port: expected 0 to {_HIGHEST_PORT}, found {self.port}")
         if self.ephemeral and self.data is not None:
             raise ValueError("--ephemeral keeps nothing and --data says where: give one of them")
+        if self.workers < 1:
+            raise ValueError(f"--workers: expected at least 1, found {self.workers}")
+        if self.store is not None and not self.store.startswith(_POSTGRES):
+            raise ValueError("--store: expected postgresql://user@host/database")
         if any(not key.strip() for key in self.api_key):
             raise ValueError("--api-key: expected a key, found an empty text")
         if self.images is not None and not self.images.is_dir():

@@ -10,13 +10,17 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 from apixo_emulator.outbound import CallbackSender, OutboundError, Timeouts
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
 from apixo_schemas import contract
 
+_T = TypeVar("_T")
 _log = logging.getLogger("apixo_emulator")
 # A claim blocks the event loop for its length; this many rows are about a millisecond.
 _CLAIMED_AT_ONCE = 16
@@ -24,6 +28,7 @@ _CLAIMED_AT_ONCE = 16
 _LONGEST_SLEEP_S = 1.0
 # After a failed claim (a full disk, a lost database) the next is tried.
 _PAUSE_S = 1.0
+_SWEEP_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,14 @@ class Worker:
     """Makes an emulator's callbacks while `run` runs; belongs to one event loop."""
 
     def __init__(
-        self, emulator: Emulator, sender: CallbackSender, bounds: Bounds | None = None
+        self, emulator: Emulator, *, ca_file: Path | None = None, bounds: Bounds | None = None
     ) -> None:
+        self._emulator = emulator
         self._callbacks = emulator.callbacks
-        self._sender = sender
+        self._next_sweep = 0.0
         self._bounds = bounds or Bounds()
+        # What is claimed is sent at once: waiting for a connection would use up the lease.
+        self._sender = CallbackSender(ca_file=ca_file, max_connections=self._bounds.in_all)
         self._under_way: dict[asyncio.Task[None], str] = {}
         self._per_origin: Counter[str] = Counter()
         self._wake = asyncio.Event()
@@ -56,8 +64,9 @@ class Worker:
             while True:
                 self._wake.clear()
                 try:
-                    claimed = self._claim()
-                    pause = 0.0 if claimed else self._until_next()
+                    await self._sweep()
+                    claimed = await self._claim()
+                    pause = 0.0 if claimed else await self._until_next()
                 except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
                     _log.exception("callbacks could not be claimed; trying again")
                     claimed, pause = [], _PAUSE_S
@@ -70,20 +79,33 @@ class Worker:
                 attempt.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _claim(self) -> list[Call]:
+    async def _run(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        """Do a store's work: at once, or in a thread if it may wait for a network."""
+        if self._callbacks.blocking:
+            return await asyncio.to_thread(work, *arguments)
+        return work(*arguments)
+
+    async def _sweep(self) -> None:
+        """Now and then take care of tasks whose process has died, where several share a store."""
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + _SWEEP_S
+            await self._run(self._emulator.sweep)
+
+    async def _claim(self) -> list[Call]:
         free = self._bounds.in_all - len(self._under_way)
         if free <= 0:
             return []
         busy = [
             name for name, count in self._per_origin.items() if count >= self._bounds.per_origin
         ]
-        return self._callbacks.claim(min(free, _CLAIMED_AT_ONCE), busy)
+        return await self._run(self._callbacks.claim, min(free, _CLAIMED_AT_ONCE), busy)
 
-    def _until_next(self) -> float:
-        """Give the seconds to sleep; a finished attempt or a new delivery ends it earlier."""
-        if self._under_way:
-            return _LONGEST_SLEEP_S
-        until_ms = self._callbacks.until_next_ms()
+    async def _until_next(self) -> float:
+        """Give the seconds to sleep; a finished attempt or a new delivery ends it earlier.
+
+        What is due already and was not claimed goes to a receiver that has enough under way.
+        """
+        until_ms = await self._run(self._callbacks.until_next_ms)
         return _LONGEST_SLEEP_S if until_ms is None else min(until_ms / 1000, _LONGEST_SLEEP_S)
 
     async def _rest(self, seconds: float) -> None:
@@ -115,7 +137,7 @@ class Worker:
 
     async def _attempt(self, call: Call) -> None:
         reply = await self._reply(call)
-        if not self._callbacks.record(call, reply):
+        if not await self._run(self._callbacks.record, call, reply):
             _log.warning("the lease on the callback of task %s was lost", call.delivery.task_id)
 
     async def _reply(self, call: Call) -> Reply:

@@ -7,19 +7,17 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.core import addresses
+from apixo_emulator.core import reach
 from apixo_emulator.core.addresses import (
     ANY_BUT_FORBIDDEN,
     LOOPBACK_ONLY,
     STRICT,
     AddressPolicy,
-    AddressRefused,
-    Reach,
     is_loopback_name,
     judge,
     parse_target,
-    reach_of,
 )
+from apixo_emulator.core.reach import AddressRefused, Reach, reach_of
 
 POLICIES = (LOOPBACK_ONLY, ANY_BUT_FORBIDDEN, STRICT)
 
@@ -440,7 +438,7 @@ def carried_forms(address: IPv4Address) -> list[IPv6Address]:
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(st.data(), v4_in(addresses._FORBIDDEN_V4))
+@given(st.data(), v4_in(reach._FORBIDDEN_V4))
 def test_a_forbidden_v4_address_is_refused_in_any_form(
     data: st.DataObject, address: IPv4Address
 ) -> None:
@@ -455,7 +453,7 @@ def test_a_forbidden_v4_address_is_refused_in_any_form(
         judge(["127.0.0.1", text], ANY_BUT_FORBIDDEN)
 
 
-V6_FORBIDDEN = (*addresses._FORBIDDEN_V6, IPv6Network("fe80::/10"), IPv6Network("ff00::/8"))
+V6_FORBIDDEN = (*reach._FORBIDDEN_V6, IPv6Network("fe80::/10"), IPv6Network("ff00::/8"))
 
 
 @settings(deadline=None)  # a busy machine is no failure

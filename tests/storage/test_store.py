@@ -1,54 +1,30 @@
-"""What every store promises, on every engine."""
+"""What every store promises about tasks, accounts and the seed, on every engine."""
 
-import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from apixo_emulator.core.accounts import account_of
-from apixo_emulator.core.tasks import Task
-from apixo_emulator.storage import Charge, SqliteStore, Store, StoreError
-
-CHARGE = Charge(price_micros=10_000, starting_micros=50_000)
-ALICE = account_of("sk-alice-0123456789")
-BOB = account_of("sk-bob-0123456789")
-
-
-@pytest.fixture(params=["memory", "file"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = SqliteStore(None if request.param == "memory" else tmp_path / "state.sqlite3")
-    yield store
-    store.close()
-
-
-def draft(number: int, *, settled: bool = True, account_id: str = ALICE.id) -> Task:
-    return Task(
-        id=f"{account_id[:8]}{number}",
-        account_id=account_id,
-        resolution="4k",
-        output_format="webp",
-        request_type="callback",
-        callback_url="http://127.0.0.1:9000/hook",
-        image_url="https://example.com/ünï\0.jpg",
-        scenario="slow-2",
-        created_ms=1,
-        starts_ms=2,
-        ends_ms=3,
-        fail_code=None,
-        fail_msg=None,
-        settled=settled,
-    )
+from apixo_emulator.storage import Entry, Store
+from storage.samples import ALICE, BOB, CAROL, CHARGE, draft, with_delivery
 
 
 def test_an_accepted_task_is_charged_and_kept_as_it_was(store: Store) -> None:
-    task = store.accept(ALICE, CHARGE, draft)
-    assert task == draft(1)
-    assert store.task(task.id) == task
+    entry = store.accept(ALICE, CHARGE, draft)
+    assert entry == draft(1)
+    assert entry is not None
+    assert store.task(entry.task.id) == entry.task
     assert store.balance_micros(ALICE, 50_000) == 40_000
     assert store.balance_micros(BOB, 50_000) == 50_000
+
+
+def test_what_one_process_keeps_another_reads(store: Store, other: Store) -> None:
+    assert store.accept(ALICE, CHARGE, lambda n: with_delivery(n, due_ms=5)) is not None
+    expected = with_delivery(1, due_ms=5)
+    assert other.task(expected.task.id) == expected.task
+    assert other.delivery(expected.task.id) == expected.delivery
+    assert other.balance_micros(ALICE, 0) == 40_000
+    assert other.accept(ALICE, CHARGE, draft) == draft(2)
 
 
 def test_what_the_balance_does_not_cover_changes_nothing(store: Store) -> None:
@@ -57,8 +33,13 @@ def test_what_the_balance_does_not_cover_changes_nothing(store: Store) -> None:
     assert store.balance_micros(ALICE, 50_000) == 0
 
 
-def test_a_draft_that_fails_is_not_charged(store: Store) -> None:
-    def broken(_number: int) -> Task:
+def test_an_account_that_can_never_pay_is_not_charged(store: Store) -> None:
+    assert store.accept(BOB, replace(CHARGE, starting_micros=1), draft) is None
+    assert store.balance_micros(BOB, 1) == 1
+
+
+def test_a_draft_that_fails_leaves_nothing(store: Store) -> None:
+    def broken(_number: int) -> Entry:
         raise RuntimeError("no draft")
 
     with pytest.raises(RuntimeError, match="no draft"):
@@ -67,59 +48,56 @@ def test_a_draft_that_fails_is_not_charged(store: Store) -> None:
     assert store.accept(ALICE, CHARGE, draft) == draft(1)
 
 
-def test_parallel_submits_spend_exactly_what_there_is(store: Store) -> None:
+def test_an_account_of_an_odd_key_is_like_any_other(store: Store) -> None:
+    made = store.accept(CAROL, CHARGE, lambda number: draft(number, account_id=CAROL.id))
+    assert made is not None
+    assert store.balance_micros(CAROL, 50_000) == 40_000
+
+
+def test_parallel_submits_spend_exactly_what_there_is(store: Store, other: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
-        accepted = list(pool.map(lambda _: store.accept(ALICE, CHARGE, draft), range(40)))
-    ids = [task.id for task in accepted if task]
+        accepted = list(
+            pool.map(lambda n: (store, other)[n % 2].accept(ALICE, CHARGE, draft), range(40))
+        )
+    ids = [entry.task.id for entry in accepted if entry]
     assert len(ids) == len(set(ids)) == 5
+    assert other.balance_micros(ALICE, 50_000) == 0
 
 
 def test_a_task_is_settled_once(store: Store) -> None:
-    task = store.accept(ALICE, CHARGE, lambda number: draft(number, settled=False))
-    assert task is not None
-    assert store.unsettled_tasks() == [task]
-    done = replace(task, settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
+    entry = store.accept(ALICE, CHARGE, lambda number: draft(number, settled=False))
+    assert entry is not None
+    assert store.unsettled_tasks() == [entry.task]
+    done = replace(entry.task, settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
     store.settle(done)
     store.settle(replace(done, ends_ms=99, fail_code=None))
-    assert store.task(task.id) == done
+    assert store.task(done.id) == done
     assert store.unsettled_tasks() == []
 
 
-def test_an_unknown_task_is_none(store: Store) -> None:
-    assert store.task("nope") is None
+def test_unsettled_tasks_come_in_the_order_of_their_submits(store: Store) -> None:
+    for _ in range(3):
+        store.accept(ALICE, CHARGE, lambda number: draft(number, settled=False))
+    expected = [draft(number, settled=False).task for number in (1, 2, 3)]
+    assert store.unsettled_tasks() == expected
 
 
-def test_the_seed_is_random_once_and_kept(store: Store) -> None:
+@pytest.mark.parametrize("task_id", ["nope", "", "nul\0nul", "ünï", "'; --", "%s"])
+def test_an_unknown_task_is_none(store: Store, task_id: str) -> None:
+    assert store.task(task_id) is None
+    assert store.delivery(task_id) is None
+    assert store.attempts(task_id) == []
+    assert store.redeliver(task_id, 100) is None
+
+
+def test_the_seed_is_random_once_and_kept(store: Store, other: Store) -> None:
     first = store.seed(None)
-    assert store.seed(None) == first
+    assert store.seed(None) == other.seed(None) == first
     assert store.seed(5) == 5
-    assert store.seed(None) == 5
+    assert store.seed(None) == other.seed(None) == 5
 
 
-def test_a_file_keeps_everything_between_runs(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite3"
-    first = SqliteStore(path)
-    task = first.accept(ALICE, CHARGE, draft)
-    first.close()
-    again = SqliteStore(path)
-    assert task is not None
-    assert again.task(task.id) == task
-    assert again.balance_micros(ALICE, 0) == 40_000
-    again.close()
-
-
-def test_a_file_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite3"
-    SqliteStore(path).close()
-    raw = sqlite3.connect(path)
-    raw.execute("PRAGMA user_version=999")
-    raw.close()
-    with pytest.raises(StoreError, match=r"newer apixo-emulator .*schema 999.*Upgrade"):
-        SqliteStore(path)
-
-
-def test_a_file_that_is_no_store_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite3"
-    path.write_bytes(b"a text file, not a database; " * 100)
-    with pytest.raises(StoreError, match=r"cannot use .*state.sqlite3.*--data"):
-        SqliteStore(path)
+def test_processes_that_start_at_once_agree_on_the_seed(store: Store, other: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        seeds = set(pool.map(lambda n: (store, other)[n % 2].seed(None), range(16)))
+    assert len(seeds) == 1

@@ -11,10 +11,10 @@ from apixo_emulator.core.addresses import (
     ANYWHERE,
     STRICT,
     AddressPolicy,
-    AddressRefused,
     parse_target,
 )
 from apixo_emulator.core.deliveries import Delivery, DeliveryState
+from apixo_emulator.core.reach import AddressRefused
 from apixo_emulator.core.rewriting import RewriteRule, rewrite
 from apixo_emulator.core.tasks import Task
 from apixo_schemas import contract

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from apixo_emulator.core.addresses import ANYWHERE, AddressRefused, Target, parse_target
+from apixo_emulator.core.addresses import ANYWHERE, Target, parse_target
+from apixo_emulator.core.reach import AddressRefused
 
 RewriteRule = tuple[str, str]
 """A prefix, made of an origin and whole path segments, and what stands in its place."""

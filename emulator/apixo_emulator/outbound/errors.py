@@ -12,7 +12,7 @@ from typing import Self
 
 import httpcore
 
-from apixo_emulator.core.addresses import AddressRefused
+from apixo_emulator.core.reach import AddressRefused
 
 
 class OutboundError(Exception):

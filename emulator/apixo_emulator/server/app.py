@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
 from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
-from apixo_emulator.outbound import CallbackSender
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.body import BodyTooLargeError, ClientGoneError, read_body
 from apixo_emulator.server.control import PREFIX, Control
 from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.service import Emulator
-from apixo_emulator.worker import Worker
+from apixo_emulator.storage import StoreUnavailable
+from apixo_emulator.worker import Bounds, Worker
 
+# Calls that wait for a store across a network; more than its connections only queue there.
+_WAITING_AT_ONCE = 32
 _log = logging.getLogger("apixo_emulator")
 # What may stand in a link: a name or address, and a port (RFC 3986, 3.2.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -32,12 +35,18 @@ class App:
     """Serves one emulator and its pictures."""
 
     def __init__(
-        self, emulator: Emulator, gallery: Gallery, callback_ca: Path | None = None
+        self,
+        emulator: Emulator,
+        gallery: Gallery,
+        callback_ca: Path | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._emulator = emulator
         self._callback_ca = callback_ca
+        self._bounds = bounds
         self._results = ResultDesk(gallery)
         self._control = Control(emulator)
+        self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, or follow the server's start and end."""
@@ -55,7 +64,7 @@ class App:
                 await self._control(scope, receive, send)
                 return
             body = await read_body(scope, receive) if scope["method"] == "POST" else b""
-            response = self._emulator.handle(_request(scope, body))
+            response = await self._handle(_request(scope, body))
             if response.picture is not None:
                 await self._results.send(response.picture, scope, receive, send)
                 return
@@ -63,19 +72,29 @@ class App:
             response = refusal("payload_too_large")
         except ClientGoneError:
             return
+        except StoreUnavailable as error:
+            _log.error("%s %s failed: %s", scope["method"], scope["path"], error)
+            response = refusal("server_error")
         except Exception:  # noqa: BLE001 - the caller gets the envelope, the log the traceback
             _log.exception("%s %s failed", scope["method"], scope["path"])
             response = refusal("server_error")
         await _send(response, scope["method"], send)
 
+    async def _handle(self, request: HttpRequest) -> HttpResponse:
+        if self._emulator.blocking:  # its store is across a network
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._emulator.handle, request)
+        return self._emulator.handle(request)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        worker = Worker(self._emulator, CallbackSender(ca_file=self._callback_ca))
+        worker = Worker(self._emulator, ca_file=self._callback_ca, bounds=self._bounds)
         delivering = asyncio.create_task(worker.run())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
+        self._threads.shutdown()
         self._results.close()
         self._emulator.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -50,6 +50,7 @@ class Callbacks:
         self._options = options
         self._now = now
         self._owner = uuid4().hex
+        self.blocking = store.blocking
         self._lease_ms = contract().callbacks.timeout_ms + _LEASE_MARGIN_MS
         # Called when a delivery may have become due earlier than the worker expects.
         self.on_change: Callable[[], object] = lambda: None
@@ -106,9 +107,10 @@ class Callbacks:
         return self._store.record_attempt(attempt, outcome, self._owner)
 
     def until_next_ms(self) -> int | None:
-        """Give the ms until a scheduled delivery is due, None where there is none."""
-        due_ms = self._store.next_due_ms()
-        return None if due_ms is None else max(0, due_ms - self._now())
+        """Give the ms until a delivery becomes due that is not yet, None where there is none."""
+        now_ms = self._now()
+        due_ms = self._store.next_due_ms(now_ms)
+        return None if due_ms is None else due_ms - now_ms
 
     def redeliver(self, task_id: str) -> Delivery | None:
         """Send a task's callback again, now; None if there is none, or it is under way or not due."""

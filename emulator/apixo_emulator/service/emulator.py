@@ -69,7 +69,19 @@ class Emulator:
             Endpoint.STATUS: self._status,
             Endpoint.BALANCE: self._balance,
         }
-        for task in store.unsettled_tasks():
+
+    @property
+    def blocking(self) -> bool:
+        """Whether calls may wait for a network, so that an event loop hands them to a thread."""
+        return self._store.blocking
+
+    def sweep(self) -> None:
+        """Have sources looked at whose tasks were left unsettled by a process that has ended.
+
+        To be called at the start and now and then: a task that another process is about to settle
+        is looked at twice at worst, and settled once.
+        """
+        for task in self._store.unsettled_tasks():
             self._desk.hand_in(task)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,8 @@ from apixo_emulator.core.tasks import Task
 
 # Each look is mostly waiting for another server.
 _AT_ONCE = 16
+# After a verdict could not be kept (a full disk, a lost database) it is tried again.
+_PAUSE_S = 1.0
 _log = logging.getLogger("apixo_emulator")
 
 
@@ -22,10 +25,17 @@ class SourceDesk:
     ) -> None:
         self._look = look
         self._found = found
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._in_hand: set[str] = set()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source")
 
     def hand_in(self, task: Task) -> None:
-        """Have a task's source looked at soon. After `close` it is left for the next start."""
+        """Have a task's source looked at soon, once. After `close` it is left for the next start."""
+        with self._lock:
+            if task.id in self._in_hand:
+                return
+            self._in_hand.add(task.id)
         try:
             self._pool.submit(self._run, task)
         except RuntimeError:
@@ -33,18 +43,29 @@ class SourceDesk:
 
     def _run(self, task: Task) -> None:
         try:
+            self._settle(task)
+        finally:
+            with self._lock:
+                self._in_hand.discard(task.id)
+
+    def _settle(self, task: Task) -> None:
+        try:
             verdict = self._look(task)
         except Exception:  # noqa: BLE001 - a thread has no caller to raise to
             # A task whose source nobody could judge must still end: it gets the placeholder.
             _log.exception("task %s: looking at its source failed", task.id)
             verdict = Verdict.ABSENT
-        try:
-            self._found(task, verdict)
-        except Exception:  # noqa: BLE001 - as above
-            _log.exception(
-                "task %s: its verdict could not be kept; it is retried at the next start", task.id
-            )
+        while True:
+            try:
+                self._found(task, verdict)
+            except Exception:  # noqa: BLE001 - as above; whatever the store's trouble is, it may pass
+                _log.exception("task %s: its verdict could not be kept; trying again", task.id)
+            else:
+                return
+            if self._closed.wait(_PAUSE_S):
+                return  # it is looked at again after the next start
 
     def close(self) -> None:
         """Stop; what has not begun is left for the next start."""
+        self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -15,6 +15,13 @@ class StoreError(Exception):
     """The store cannot be used; the message says what was found and what to do."""
 
 
+class StoreUnavailable(StoreError):
+    """The store does not answer now. The call may be made again: the store recovers by itself.
+
+    Whether the failed call took effect is unknown where the answer to its commit was lost.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """What an accepted task costs, and what an account starts with, in millionths of a USD."""
@@ -43,7 +50,15 @@ class Claim:
 
 
 class Store(Protocol):
-    """Tasks, accounts and deliveries, safe to use from several threads."""
+    """Tasks, accounts and deliveries, safe to use from several threads.
+
+    Any method may raise `StoreUnavailable` where ``blocking`` is True.
+    """
+
+    @property
+    def blocking(self) -> bool:
+        """Tell whether calls may wait for a network, so that an event loop must not make them."""
+        ...
 
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed: the proposed one, else the kept one, else a new random one."""
@@ -86,8 +101,8 @@ class Store(Protocol):
         """Keep an attempt and what follows it; False if the owner's lease had gone to another."""
         ...
 
-    def next_due_ms(self) -> int | None:
-        """Give the instant at which the next scheduled delivery is due."""
+    def next_due_ms(self, after_ms: int) -> int | None:
+        """Give the first instant after this one at which a scheduled delivery is due."""
         ...
 
     def release_leases(self) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 
 from apixo_emulator.core.accounts import Account
@@ -17,6 +16,7 @@ from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, StoreError
+from apixo_emulator.storage.migrations import scripts
 
 # Another process may hold the write lock for the length of one small transaction.
 _BUSY_TIMEOUT_S = 10.0
@@ -57,18 +57,15 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _migrations() -> list[str]:
-    folder = files("apixo_emulator.storage") / "migrations"
-    scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=str)
-    return [entry.read_text("utf-8") for entry in scripts]
-
-
 class SqliteStore:
     """A store in one SQLite file; ``path`` None keeps it in memory. See `Store` for the methods.
 
     Raises:
         StoreError: The file cannot be opened, is no store, or was made by a newer version.
     """
+
+    # A local file answers in microseconds; a thread for each call would cost more than it saves.
+    blocking = False
 
     def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
@@ -99,19 +96,19 @@ class SqliteStore:
         self._migrate()
 
     def _migrate(self) -> None:
-        scripts = _migrations()
+        known = scripts("sqlite")
         with self._transaction():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > len(scripts):
+            if version > len(known):
                 raise StoreError(
                     f"{self._where} was written by a newer apixo-emulator (schema {version}, this "
-                    f"one knows {len(scripts)}). Upgrade apixo-emulator, or choose another --data."
+                    f"one knows {len(known)}). Upgrade apixo-emulator, or choose another --data."
                 )
-            for script in scripts[version:]:
+            for script in known[version:]:
                 for statement in _statements(script):
                     self._db.execute(statement)
             # PRAGMA takes no parameters; the number is this program's own.
-            self._db.execute(f"PRAGMA user_version={len(scripts)}")
+            self._db.execute(f"PRAGMA user_version={len(known)}")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -119,10 +116,12 @@ class SqliteStore:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                # A COMMIT can fail too (a full disk), and some failures have rolled back already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _one(self, query: str, *values: object) -> rows.Row | None:
         with self._lock:
@@ -242,9 +241,11 @@ class SqliteStore:
                 self._db.execute(_INSERT_ATTEMPT, rows.row_of_attempt(attempt))
         return changed.rowcount > 0
 
-    def next_due_ms(self) -> int | None:
-        """Give the instant at which the next scheduled delivery is due."""
-        row = self._one("SELECT min(due_ms) FROM deliveries WHERE state='scheduled'")
+    def next_due_ms(self, after_ms: int) -> int | None:
+        """Give the first instant after this one at which a scheduled delivery is due."""
+        row = self._one(
+            "SELECT min(due_ms) FROM deliveries WHERE state='scheduled' AND due_ms>?", after_ms
+        )
         return row[0] if row else None
 
     def release_leases(self) -> None:
@@ -254,14 +255,15 @@ class SqliteStore:
 
     def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
         """Make a delivery that is not under way due now; see `Store.redeliver`."""
-        row = self._one(
-            "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0"  # noqa: S608 - constants
-            " WHERE task_id=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
-            f" WHERE id=task_id AND settled=1 AND ends_ms<=?) RETURNING {rows.DELIVERY}",
-            now_ms,
-            task_id,
-            now_ms,
-        )
+        with self._transaction():
+            row = self._one(
+                "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0"  # noqa: S608 - constants
+                " WHERE task_id=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
+                f" WHERE id=task_id AND settled=1 AND ends_ms<=?) RETURNING {rows.DELIVERY}",
+                now_ms,
+                task_id,
+                now_ms,
+            )
         return rows.delivery_of(row) if row else None
 
     def delivery(self, task_id: str) -> Delivery | None:

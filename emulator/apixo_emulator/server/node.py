@@ -1,0 +1,185 @@
+"""One process of the server: a store, an emulator and uvicorn on a socket that is bound already."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.server.app import App
+from apixo_emulator.server.protocol import EnvelopeProtocol
+from apixo_emulator.service import Emulator, Options
+from apixo_emulator.service.clock import Now, steady_clock
+from apixo_emulator.settings import Settings
+from apixo_emulator.storage import SqliteStore, Store, StoreError
+from apixo_emulator.worker import Bounds
+
+# Time for answers under way; nothing in the API takes longer than drawing one picture.
+_GRACE_S = 10
+# Within this time a request that was on its way when the end began has come.
+_LINGER_S = 0.1
+# Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
+_DESCRIPTORS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node keeps things; with ``memory`` its store is there and the folder is for pictures."""
+
+    folder: Path
+    memory: bool
+
+    def open_store(self, settings: Settings) -> Store:
+        """Open the store that the settings name.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        if settings.store is not None:
+            from apixo_emulator.storage.postgres import PostgresStore
+
+            return PostgresStore(settings.store)
+        path = None if self.memory else self.folder / "state.sqlite3"
+        return SqliteStore(path, settings.durability)
+
+    def clock(self) -> Now:
+        """Start the clock, not before the latest instant that was seen in the folder.
+
+        Raises:
+            StoreError: The folder cannot be written to.
+        """
+        try:
+            return steady_clock(self.folder / "clock")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the data folder {self.folder}: {error.strerror}. "
+                "Choose another with --data, or --ephemeral to keep nothing."
+            ) from error
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._announce = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody new in, answer whoever is in, then end as the parent does.
+
+        The parent alone would reset connections that wait to be accepted, or whose request is on
+        its way.
+        """
+        headers = self.server_state.default_headers
+        self.server_state.default_headers = [*headers, (b"connection", b"close")]
+        late = [caller for sock in sockets or () for caller in _waiting(sock)]
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        loop = asyncio.get_running_loop()
+        for caller in late:
+            await loop.connect_accepted_socket(self._protocol, caller)
+        if self.server_state.connections:
+            await asyncio.sleep(_LINGER_S)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return EnvelopeProtocol(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on a signal, and unlike the parent do not die of it afterwards: exit with 0."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _waiting(sock: socket.socket) -> Iterator[socket.socket]:
+    """Accept those who are connected already, as far as the system is concerned."""
+    with suppress(OSError):  # there is no other, or its caller has gone
+        while True:
+            caller, _ = sock.accept()
+            caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            yield caller
+
+
+def run_node(
+    settings: Settings,
+    place: Place,
+    sock: socket.socket,
+    started: Callable[[], object],
+    *,
+    until: Callable[[], object] | None = None,
+) -> None:
+    """Serve until SIGINT, SIGTERM, or ``until`` returns; ``started`` is called once calls are answered.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
+    gallery = Gallery(place.folder / "pictures", images=settings.images, fetch=settings.fetch)
+    store = place.open_store(settings)
+    emulator = Emulator(store, gallery, _options(settings), place.clock())
+    config = uvicorn.Config(
+        App(emulator, gallery, settings.callback_ca, _bounds()),
+        http=EnvelopeProtocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        lifespan="on",
+        ws="none",
+    )
+    server = _Server(config, started)
+    if until is not None:
+        threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
+    server.run(sockets=[sock])
+
+
+def _bounds() -> Bounds:
+    """Allow as many callbacks at once as leave half of the descriptors to callers and files."""
+    try:
+        import resource
+    except ImportError:  # no POSIX
+        return Bounds()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _DESCRIPTORS:
+        soft = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return Bounds(in_all=min(Bounds().in_all, soft // 2))
+
+
+def _stop_after(until: Callable[[], object], server: uvicorn.Server) -> None:
+    until()
+    server.should_exit = True
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        latency=settings.task_latency(),
+        balance_micros=settings.balance_micros(),
+        api_keys=frozenset(settings.api_key) or None,
+        seed=settings.seed,
+        public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+        callbacks=settings.callback_options(),
+    )

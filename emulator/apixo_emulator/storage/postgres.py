@@ -1,0 +1,252 @@
+"""The shared store: one PostgreSQL database for any number of processes on any machines."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from apixo_emulator.core.accounts import Account
+from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.core.tasks import Task
+from apixo_emulator.storage import rows
+from apixo_emulator.storage.base import Charge, Claim, Entry, StoreError
+from apixo_emulator.storage.postgres_schema import migrate
+
+if TYPE_CHECKING:
+    from apixo_emulator.storage.postgres_pool import Database, Session
+
+_SEED_BITS = 63
+# BYTEA columns: what callers and receivers wrote. PostgreSQL's TEXT cannot hold a NUL character.
+_AS_BYTES = {"callback_url", "image_url", "url", "origin", "base_url", "excerpt", "error"}
+# Leases run on the database's clock: it is the one clock that all machines share.
+_CLOCK_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+
+def _insert(table: str, columns: str) -> str:
+    places = ",".join(["%s"] * rows.columns(columns))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+
+
+def _stored(columns: str, row: rows.Row) -> rows.Row:
+    """Give a row as its columns hold it; reading turns all bytes back into text."""
+    return tuple(
+        value.encode() if isinstance(value, str) and name in _AS_BYTES else value
+        for name, value in zip(columns.split(", "), row, strict=True)
+    )
+
+
+def _asked(task_id: str) -> str:
+    """Give a task id that a caller asks for; what cannot be an id is sent as one that is none."""
+    return task_id if task_id.isascii() and "\0" not in task_id else ""
+
+
+def _of(table: str, columns: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in columns.split(", "))
+
+
+_INSERT_TASK = _insert("tasks", rows.TASK)
+_INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
+_INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
+_SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
+_SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
+
+# SKIP LOCKED: claims at the same time take different rows instead of waiting for each other.
+# UPDATE … RETURNING promises no order, hence the SELECT around it.
+_CLAIM = f"""
+WITH due AS (
+    SELECT number FROM deliveries
+    WHERE due_ms <= %s AND origin <> ALL(%s::bytea[])
+        AND (state = 'scheduled' OR (state = 'delivering' AND lease_until_ms <= {_CLOCK_MS}))
+    ORDER BY due_ms, number LIMIT %s FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE deliveries SET state = 'delivering', attempts = attempts + 1,
+        lease_owner = %s, lease_until_ms = {_CLOCK_MS} + %s
+    FROM due WHERE deliveries.number = due.number
+    RETURNING deliveries.*
+)
+SELECT {_of("tasks", rows.TASK)}, {_of("claimed", rows.DELIVERY)}
+FROM claimed JOIN tasks ON tasks.id = claimed.task_id ORDER BY claimed.due_ms, claimed.number
+"""  # noqa: S608 - constants
+
+_SETTLE = """
+WITH ended AS (
+    UPDATE tasks SET settled = TRUE, ends_ms = %s, fail_code = %s, fail_msg = %s
+    WHERE id = %s AND NOT settled RETURNING id, ends_ms
+)
+UPDATE deliveries SET due_ms = ended.ends_ms FROM ended
+WHERE task_id = ended.id AND state = 'scheduled' RETURNING number
+"""
+
+_REDELIVER = f"""
+UPDATE deliveries SET state = 'scheduled', due_ms = %s, tries = 0
+WHERE task_id = %s AND state <> 'delivering' AND EXISTS (
+    SELECT 1 FROM tasks WHERE id = task_id AND settled AND ends_ms <= %s
+) RETURNING {rows.DELIVERY}
+"""  # noqa: S608 - constants
+
+
+def _charge(session: Session, account: Account, charge: Charge) -> int | None:
+    found = session.one(
+        "UPDATE accounts SET spent_micros = spent_micros + %s, accepted = accepted + 1"
+        " WHERE id = %s AND granted_micros - spent_micros >= %s RETURNING accepted",
+        charge.price_micros,
+        account.id,
+        charge.price_micros,
+    )
+    return int(found[0]) if found else None
+
+
+def _database(url: str, pool_size: int) -> Database:
+    try:
+        from apixo_emulator.storage.postgres_pool import Database
+    except ImportError as error:
+        raise StoreError(
+            f"a postgresql:// store needs psycopg 3 with its pool, but: {error}."
+            " Install it with: pip install 'apixo-emulator[postgres]'"
+        ) from error
+    return Database(url, pool_size)
+
+
+class PostgresStore:
+    """A store in the PostgreSQL database at ``url``. See `Store` for the methods.
+
+    Tables are made in the first schema of the connection's search path, and brought up to date;
+    several processes may do so at once. ``pool_size`` bounds the connections of this process.
+
+    While the database cannot be reached every method raises `StoreUnavailable` within seconds, and
+    works again when it is back. What was acknowledged has been committed before.
+
+    Raises:
+        StoreError: psycopg is not installed, the URL cannot be read, the database cannot be reached
+            or used, or its tables were made by a newer version. No message holds the password.
+    """
+
+    blocking = True
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self._db = _database(url, pool_size)
+        migrate(self._db)
+        self._db.open()
+
+    def seed(self, proposed: int | None) -> int:
+        """Keep and give the seed; see `Store.seed`. Of several first processes one wins."""
+        if proposed is None:
+            value, kept = secrets.randbits(_SEED_BITS), "settings.value"
+        else:
+            value, kept = proposed, "excluded.value"
+        row = self._db.one(
+            "INSERT INTO settings VALUES ('seed', %s)"  # noqa: S608 - constants
+            f" ON CONFLICT (name) DO UPDATE SET value = {kept} RETURNING value",
+            str(value),
+        )
+        return int(row[0]) if row else value
+
+    def accept(
+        self, account: Account, charge: Charge, draft: Callable[[int], Entry]
+    ) -> Entry | None:
+        """Charge the account and keep its next task with its delivery; see `Store.accept`.
+
+        Submits of one account wait for each other at its row, on all machines.
+        """
+        with self._db.transaction() as session:
+            number = _charge(session, account, charge)
+            if number is None:
+                session.run(
+                    "INSERT INTO accounts VALUES (%s, %s, %s, 0, 0) ON CONFLICT DO NOTHING",
+                    account.id,
+                    account.label.encode(),
+                    charge.starting_micros,
+                )
+                number = _charge(session, account, charge)
+            if number is None:
+                return None
+            entry = draft(number)
+            session.run(_INSERT_TASK, *_stored(rows.TASK, rows.row_of_task(entry.task)))
+            if entry.delivery is not None:
+                row = rows.row_of_delivery(entry.delivery)
+                session.run(_INSERT_DELIVERY, *_stored(rows.DELIVERY, row))
+        return entry
+
+    def task(self, task_id: str) -> Task | None:
+        """Give a task."""
+        row = self._db.one(f"{_SELECT_TASK} WHERE id = %s", _asked(task_id))
+        return rows.task_of(row) if row else None
+
+    def unsettled_tasks(self) -> list[Task]:
+        """Give the tasks whose source picture still has to be looked at, the oldest first."""
+        found = self._db.all(f"{_SELECT_TASK} WHERE NOT settled ORDER BY number")
+        return [rows.task_of(row) for row in found]
+
+    def settle(self, task: Task) -> None:
+        """Write a settled task's end and outcome, and make its delivery due; see `Store.settle`."""
+        self._db.one(_SETTLE, task.ends_ms, task.fail_code, task.fail_msg, task.id)
+
+    def balance_micros(self, account: Account, starting_micros: int) -> int:
+        """Give what the account has left, in millionths of a USD."""
+        row = self._db.one(
+            "SELECT granted_micros - spent_micros FROM accounts WHERE id = %s", account.id
+        )
+        return int(row[0]) if row else starting_micros
+
+    def claim_deliveries(self, now_ms: int, claim: Claim) -> list[Entry]:
+        """Take deliveries that are due, or whose lease has ended; see `Store.claim_deliveries`.
+
+        Leases are counted on the database's clock.
+        """
+        skipped = [origin.encode() for origin in claim.skip_origins]
+        found = self._db.all(_CLAIM, now_ms, skipped, claim.limit, claim.owner, claim.lease_ms)
+        width = rows.columns(rows.TASK)
+        return [Entry(rows.task_of(row[:width]), rows.delivery_of(row[width:])) for row in found]
+
+    def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
+        """Keep an attempt and what follows it; see `Store.record_attempt`."""
+        with self._db.transaction() as session:
+            kept = session.one(
+                "UPDATE deliveries SET state = %s, due_ms = %s, tries = tries + 1,"
+                " lease_owner = NULL, lease_until_ms = NULL"
+                " WHERE task_id = %s AND lease_owner = %s AND attempts = %s"
+                " RETURNING number",
+                outcome.state.value,
+                outcome.due_ms,
+                attempt.task_id,
+                owner,
+                attempt.number,
+            )
+            if kept is not None:
+                session.run(_INSERT_ATTEMPT, *_stored(rows.ATTEMPT, rows.row_of_attempt(attempt)))
+        return kept is not None
+
+    def next_due_ms(self, after_ms: int) -> int | None:
+        """Give the first instant after this one at which a scheduled delivery is due."""
+        row = self._db.one(
+            "SELECT min(due_ms) FROM deliveries WHERE state = 'scheduled' AND due_ms > %s", after_ms
+        )
+        return row[0] if row else None
+
+    def release_leases(self) -> None:
+        """Do nothing: no process can know that it is alone here, so leases end by themselves."""
+
+    def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
+        """Make a delivery that is not under way due now; see `Store.redeliver`."""
+        row = self._db.one(_REDELIVER, now_ms, _asked(task_id), now_ms)
+        return rows.delivery_of(row) if row else None
+
+    def delivery(self, task_id: str) -> Delivery | None:
+        """Give a task's delivery."""
+        row = self._db.one(f"{_SELECT_DELIVERY} WHERE task_id = %s", _asked(task_id))
+        return rows.delivery_of(row) if row else None
+
+    def deliveries(self, limit: int, offset: int = 0) -> list[Delivery]:
+        """Give deliveries, the newest first."""
+        query = f"{_SELECT_DELIVERY} ORDER BY number DESC LIMIT %s OFFSET %s"
+        return [rows.delivery_of(row) for row in self._db.all(query, limit, offset)]
+
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Give the recorded attempts of a task's delivery, in their order."""
+        query = f"SELECT {rows.ATTEMPT} FROM attempts WHERE task_id = %s ORDER BY number"  # noqa: S608 - constants
+        return [rows.attempt_of(row) for row in self._db.all(query, _asked(task_id))]
+
+    def close(self) -> None:
+        """Close the connections. What was accepted stays."""
+        self._db.close()

@@ -1,0 +1,71 @@
+"""The container files, checked by what can be checked without a container engine."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from apixo_emulator.cli import main
+from apixo_emulator.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run(
+        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_every_service_that_is_waited_for_has_a_health_check(compose: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    for service in compose["services"].values():
+        for name in service.get("depends_on", {}):
+            awaited = compose["services"][name]
+            assert "healthcheck" in awaited or ("build" in awaited and "HEALTHCHECK" in dockerfile)
+
+
+def test_the_emulators_start_with_options_that_exist(compose: dict[str, Any]) -> None:
+    for name in ("emulator-1", "emulator-2"):
+        service = compose["services"][name]
+        command, *arguments = service["command"]
+        serve = main.commands[command]
+        environment = service["environment"]
+        with click.Context(serve) as context:
+            context.auto_envvar_prefix = None
+            serve.parse_args(context, list(arguments))
+        values = {key: value for key, value in context.params.items() if value is not None}
+        assert values["workers"] == 2
+        known = {env for option in serve.params for env in (option.envvar or ())}
+        assert set(environment) <= known
+        Settings(**{**values, "store": environment["APIXO_EMULATOR_STORE"]})
+
+
+def test_named_volumes_and_mounted_files_exist(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert (
+                (ROOT / source).is_file()
+                if source.startswith(".")
+                else source in compose["volumes"]
+            )
+
+
+def test_the_balancer_names_the_emulators_of_the_compose_file(compose: dict[str, Any]) -> None:
+    config = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    for name in compose["services"]:
+        assert (f"server {name}:8787;" in config) == name.startswith("emulator-")

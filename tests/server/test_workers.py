@@ -1,0 +1,127 @@
+"""Several processes on one socket and one store."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from support.process import Running, command, environment, running
+from support.receivers import receiving
+
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+OPTIONS = ("--workers", "2", "--latency", "0", "--callback-retries", "0.1,0.1,0.1")
+
+
+def submit(base_url: str, callback_url: str | None = None) -> httpx.Response:
+    body: dict[str, object] = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
+    if callback_url is not None:
+        body |= {"request_type": "callback", "callback_url": callback_url}
+    return httpx.post(f"{base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
+
+
+def children(pid: int) -> list[int]:
+    """The worker processes of a server: its children that multiprocessing has spawned."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if b"spawn_main" in _command_line(child)]
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with running(*OPTIONS, cwd=tmp_path) as server:
+        yield server
+
+
+def test_workers_share_tasks_and_balance(server: Running) -> None:
+    assert len(children(server.process.pid)) == 2
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: submit(server.base_url).json()["data"]["taskId"], range(40)))
+    assert len(set(ids)) == 40
+    for task_id in ids:  # each poll opens a connection, so it may meet any process
+        answer = httpx.get(
+            f"{server.base_url}/statusTask/image-upscaler", params={"taskId": task_id}, headers=AUTH
+        )
+        assert answer.json()["data"]["state"] == "success"
+    balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH)
+    assert balance.json()["data"] == 99.6
+
+
+def test_each_callback_is_sent_once_by_one_of_them(server: Running) -> None:
+    with receiving() as receiver, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: submit(server.base_url, receiver.url), range(60)))
+        bodies = [receiver.next().body for _ in range(60)]
+        assert receiver.received.empty()
+    assert len(set(bodies)) == 60
+
+
+def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Running) -> None:
+    victim, other = children(server.process.pid)
+    os.kill(victim, signal.SIGKILL)
+    while victim in children(server.process.pid) or len(children(server.process.pid)) < 2:
+        assert submit(server.base_url).status_code == 200
+    assert other in children(server.process.pid)
+    code, _, errors = server.stop()
+    assert code == 0
+    assert f"worker process {victim} ended with -9; another takes its place" in errors
+
+
+def test_sigterm_ends_them_all_with_0(server: Running) -> None:
+    nodes = children(server.process.pid)
+    assert server.stop() == (0, "", "")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    with running(*OPTIONS, cwd=tmp_path) as server:
+        nodes = children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        while any(_alive(pid) for pid in nodes):
+            pass
+        # Its data folder is free again.
+        with running("--latency", "0", cwd=tmp_path) as again:
+            assert submit(again.base_url).status_code == 200
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_share_an_ephemeral_store_too(tmp_path: Path) -> None:
+    with running(*OPTIONS, "--ephemeral", cwd=tmp_path) as server:
+        for _ in range(10):
+            submit(server.base_url)
+        balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH)
+        assert balance.json()["data"] == 99.9
+        assert server.stop()[0] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("https://93.184.216.34/hook", 0, "could deliver callbacks"),
+        ("http://127.0.0.1:9000/hook", 1, "FAIL scheme"),
+        ("https://10.0.0.1/", 1, "FAIL address"),
+        ("nonsense", 1, "FAIL url"),
+    ],
+)
+def test_the_doctor_says_whether_live_could_call(url: str, code: int, words: str) -> None:
+    done = subprocess.run(
+        command("doctor", url), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    assert words in done.stdout

@@ -1,0 +1,215 @@
+"""What every store promises about deliveries, on every engine."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+
+import pytest
+
+from apixo_emulator.core.deliveries import Delivery, DeliveryState, Outcome
+from apixo_emulator.storage import Claim, Entry, Store
+from storage.samples import (
+    ALICE,
+    CHARGE,
+    DELIVERED,
+    EXHAUSTED,
+    attempt_at,
+    claim,
+    claimed,
+    keep,
+    with_delivery,
+)
+
+
+def test_a_claimed_delivery_comes_with_its_task_and_counts_an_attempt(store: Store) -> None:
+    store.accept(ALICE, CHARGE, lambda number: with_delivery(number, due_ms=5))
+    kept = with_delivery(1, due_ms=5)
+    assert kept.delivery is not None
+    expected = replace(kept.delivery, state=DeliveryState.DELIVERING, attempts=1)
+    assert store.claim_deliveries(5, claim()) == [Entry(kept.task, expected)]
+    assert store.delivery(kept.task.id) == expected
+
+
+def test_the_longest_due_are_claimed_first_and_the_older_of_two(store: Store) -> None:
+    late, early, second, future = (keep(store, due_ms) for due_ms in (30, 10, 30, 101))
+    assert [found.task_id for found in claimed(store, limit=2)] == [early, late]
+    assert [found.task_id for found in claimed(store, limit=2)] == [second]
+    assert claimed(store) == []
+    assert [found.task_id for found in claimed(store, now_ms=101)] == [future]
+
+
+def test_receivers_that_are_busy_are_passed_over(store: Store) -> None:
+    busy, odd = "http://busy:1", "http://ü\0"
+    for origin in (busy, odd):
+        keep(store, 10, origin)
+    free = keep(store, 20)
+    found = store.claim_deliveries(100, Claim("one", 60_000, 1, {busy, odd}))
+    assert [entry.task.id for entry in found] == [free]
+    assert [delivery.origin for delivery in claimed(store)] == [busy, odd]
+
+
+def test_what_waits_for_its_task_is_not_claimed_until_that_is_settled(store: Store) -> None:
+    task_id = keep(store, None)
+    assert claimed(store) == []
+    assert store.next_due_ms(0) is None
+    task = store.task(task_id)
+    assert task is not None
+    store.settle(replace(task, settled=True, ends_ms=70))
+    assert store.next_due_ms(0) == 70
+    assert [found.due_ms for found in claimed(store)] == [70]
+
+
+def test_a_second_settle_does_not_move_a_delivery(store: Store) -> None:
+    task = store.task(keep(store, None))
+    assert task is not None
+    store.settle(replace(task, settled=True, ends_ms=70))
+    store.settle(replace(task, settled=True, ends_ms=90))
+    assert store.next_due_ms(0) == 70
+
+
+def test_the_next_due_instant_is_that_of_scheduled_deliveries(store: Store) -> None:
+    assert store.next_due_ms(0) is None
+    for due_ms in (30, 10):
+        keep(store, due_ms)
+    assert store.next_due_ms(0) == 10
+    claimed(store, limit=1)
+    assert store.next_due_ms(0) == 30
+
+
+def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(
+    store: Store, other: Store
+) -> None:
+    task_id = keep(store, 10)
+    assert [found.attempts for found in claimed(store, owner="one")] == [1]
+    assert claimed(other, owner="two") == []
+    assert claimed(store, owner="one") == []
+    assert other.redeliver(task_id, 100) is None
+
+
+def test_when_a_lease_has_ended_another_takes_over(store: Store, other: Store) -> None:
+    keep(store, 10)
+    (lost,) = claimed(store, owner="one", lease_ms=0)
+    (taken,) = claimed(other, owner="two")
+    assert (taken.attempts, taken.tries) == (2, 0)
+    assert store.record_attempt(attempt_at(lost), DELIVERED, "one") is False
+    assert store.record_attempt(attempt_at(lost), DELIVERED, "two") is False
+    assert store.attempts(lost.task_id) == []
+    assert other.record_attempt(attempt_at(taken), DELIVERED, "two") is True
+    assert store.attempts(lost.task_id) == [attempt_at(taken)]
+
+
+def test_an_owner_that_took_over_from_itself_records_only_the_later_attempt(store: Store) -> None:
+    keep(store, 10)
+    (first,) = claimed(store, lease_ms=0)
+    (second,) = claimed(store)
+    assert store.record_attempt(attempt_at(first), DELIVERED, "one") is False
+    assert store.record_attempt(attempt_at(second), DELIVERED, "one") is True
+
+
+def test_an_attempt_is_recorded_once(store: Store) -> None:
+    keep(store, 10)
+    (found,) = claimed(store)
+    assert store.record_attempt(attempt_at(found), EXHAUSTED, "one") is True
+    assert store.record_attempt(attempt_at(found), EXHAUSTED, "one") is False
+
+
+@pytest.mark.parametrize(
+    ("outcome", "again"),
+    [(DELIVERED, []), (EXHAUSTED, []), (Outcome(DeliveryState.SCHEDULED, 90), [2])],
+)
+def test_what_follows_an_attempt_is_kept(store: Store, outcome: Outcome, again: list[int]) -> None:
+    task_id = keep(store, 10)
+    (found,) = claimed(store)
+    store.record_attempt(attempt_at(found), outcome, "one")
+    after = replace(found, state=outcome.state, due_ms=outcome.due_ms, tries=1)
+    assert store.delivery(task_id) == after
+    assert [delivery.attempts for delivery in claimed(store)] == again
+
+
+def test_attempts_are_given_in_their_order(store: Store) -> None:
+    task_id = keep(store, 10)
+    expected = []
+    for status in (500, None, 200):
+        (found,) = claimed(store)
+        expected.append(attempt_at(found, status=status))
+        again = Outcome(DeliveryState.SCHEDULED, 10) if status != 200 else DELIVERED
+        assert store.record_attempt(expected[-1], again, "one")
+    assert store.attempts(task_id) == expected
+    assert [attempt.number for attempt in expected] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("outcome", [DELIVERED, EXHAUSTED])
+def test_redeliver_starts_over_and_forgets_nothing(store: Store, outcome: Outcome) -> None:
+    task_id = keep(store, 10)
+    (found,) = claimed(store)
+    store.record_attempt(attempt_at(found), outcome, "one")
+    renewed = replace(found, state=DeliveryState.SCHEDULED, due_ms=55, attempts=1, tries=0)
+    assert store.redeliver(task_id, 55) == renewed
+    assert len(store.attempts(task_id)) == 1
+    assert [delivery.attempts for delivery in claimed(store)] == [2]
+
+
+def test_redeliver_waits_for_the_tasks_end(store: Store) -> None:
+    unsettled, unfinished = keep(store, None), keep(store, 60)
+    assert store.redeliver(unsettled, 59) is None
+    assert store.redeliver(unfinished, 59) is None
+    assert store.redeliver(unfinished, 60) is not None
+
+
+def test_deliveries_are_paged_from_the_newest(store: Store) -> None:
+    ids = [keep(store, 10) for _ in range(5)]
+
+    def page(limit: int, offset: int = 0) -> list[str]:
+        return [found.task_id for found in store.deliveries(limit, offset)]
+
+    assert page(2) == [ids[4], ids[3]]
+    assert page(2, 2) == [ids[2], ids[1]]
+    assert page(10, 4) == [ids[0]]
+    assert page(10, 5) == []
+
+
+def test_a_task_whose_delivery_cannot_be_kept_is_not_kept(store: Store) -> None:
+    taken = keep(store, 10)
+
+    def clashing(number: int) -> Entry:
+        entry = with_delivery(number, due_ms=10)
+        assert entry.delivery is not None
+        return Entry(entry.task, replace(entry.delivery, task_id=taken))
+
+    before = store.balance_micros(ALICE, 0)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        store.accept(ALICE, CHARGE, clashing)
+    assert store.balance_micros(ALICE, 0) == before
+    assert store.task(with_delivery(2, due_ms=10).task.id) is None
+    assert len(store.deliveries(10)) == 1
+
+
+def test_claims_at_the_same_time_never_share_a_delivery(store: Store, other: Store) -> None:
+    ids = {keep(store, 10) for _ in range(60)}
+    together = Barrier(6)
+
+    def worker(number: int) -> list[Delivery]:
+        mine: list[Delivery] = []
+        together.wait()
+        while found := claimed((store, other)[number % 2], owner=str(number), limit=3):
+            mine += found
+        return mine
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [delivery for mine in pool.map(worker, range(6)) for delivery in mine]
+    # A claim that met only rows being claimed found none and stopped; what it left is still due.
+    found += claimed(store, limit=100)
+    assert sorted(delivery.task_id for delivery in found) == sorted(ids)
+    assert {delivery.attempts for delivery in found} == {1}
+
+
+def test_of_two_records_at_the_same_time_one_is_kept(store: Store, other: Store) -> None:
+    keep(store, 10)
+    (found,) = claimed(store)
+    with ThreadPoolExecutor(2) as pool:
+        kept = list(
+            pool.map(
+                lambda one: one.record_attempt(attempt_at(found), DELIVERED, "one"), (store, other)
+            )
+        )
+    assert sorted(kept) == [False, True]

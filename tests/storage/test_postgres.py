@@ -1,0 +1,271 @@
+"""What is particular to PostgreSQL: a server that goes and comes back, and one schema for all."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import monotonic
+
+import psycopg
+import pytest
+from support.postgres import GUARDED_PASSWORD, Server, empty_schema, own_server
+
+from apixo_emulator.core.accounts import account_of
+from apixo_emulator.storage import Entry, Store, StoreError
+from apixo_emulator.storage.base import StoreUnavailable
+from apixo_emulator.storage.migrations import scripts
+from apixo_emulator.storage.postgres import PostgresStore
+from storage.relay import Relay, relay_to
+from storage.samples import ALICE, BOB, CHARGE, DELIVERED, attempt_at, claim, claimed, draft, keep
+
+# A call may wait for the pool, then for an answer; no longer.
+AT_ONCE_S = 8.0
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    """A server of these tests' own, so that stopping it disturbs nobody."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def shared(postgres_url: str) -> Iterator[PostgresStore]:
+    store = PostgresStore(postgres_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def private(own: Server) -> Iterator[PostgresStore]:
+    with empty_schema(own.url) as url:
+        store = PostgresStore(url)
+        yield store
+        store.close()
+
+
+@pytest.fixture
+def relay(own: Server) -> Iterator[Relay]:
+    with relay_to(own.socket) as relay:
+        yield relay
+
+
+@pytest.fixture
+def relayed(own: Server, relay: Relay) -> Iterator[PostgresStore]:
+    with empty_schema(own.url) as url:
+        far = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?{url.rpartition('&')[2]}"
+        store = PostgresStore(far)
+        yield store
+        store.close()
+
+
+def recovered(store: Store) -> None:
+    """Call as a client does until it is answered."""
+    end = monotonic() + 30
+    while True:
+        try:
+            store.next_due_ms(0)
+        except StoreUnavailable:
+            assert monotonic() < end, "it has not recovered"
+        else:
+            return
+
+
+def test_it_may_wait_for_a_network(shared: PostgresStore) -> None:
+    assert shared.blocking is True
+
+
+def test_leases_are_not_released_for_others(shared: PostgresStore) -> None:
+    keep(shared, 10)
+    assert len(claimed(shared)) == 1
+    shared.release_leases()
+    assert claimed(shared) == []
+
+
+@pytest.mark.slow
+def test_without_the_database_each_call_fails_soon_and_later_works_again(
+    own: Server, private: PostgresStore
+) -> None:
+    kept = keep(private, 10)
+    (delivery,) = claimed(private)
+    own.stop()
+    try:
+        for call in (
+            lambda: private.accept(ALICE, CHARGE, draft),
+            lambda: private.task(kept),
+            lambda: private.balance_micros(ALICE, 0),
+            lambda: private.claim_deliveries(100, claim()),
+            lambda: private.record_attempt(attempt_at(delivery), DELIVERED, "one"),
+        ):
+            start = monotonic()
+            with pytest.raises(StoreUnavailable, match=r"PostgreSQL on .* does not answer"):
+                call()
+            assert monotonic() - start < AT_ONCE_S
+    finally:
+        own.start()
+    recovered(private)
+    assert private.task(kept) is not None
+    assert private.record_attempt(attempt_at(delivery), DELIVERED, "one") is True
+
+
+def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresStore) -> None:
+    together = Barrier(6)
+
+    def submit(number: int) -> object:
+        def meeting(count: int) -> Entry:
+            together.wait(timeout=30)  # so many connections are in use at once, and idle later
+            return draft(count, account_id=account.id)
+
+        account = account_of(f"sk-{number}-0123456789")
+        return private.accept(account, CHARGE, meeting)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(submit, range(6)))
+    own.stop()
+    own.start()
+    answers = [private.balance_micros(account_of(f"sk-{n}-0123456789"), 0) for n in range(6)]
+    assert answers == [40_000] * 6
+
+
+@pytest.mark.slow
+def test_a_silent_network_fails_soon_too(relay: Relay, relayed: PostgresStore) -> None:
+    assert relayed.accept(ALICE, CHARGE, draft) == draft(1)
+    relay.freeze()
+    start = monotonic()
+    with pytest.raises(StoreUnavailable, match="not answered within 4 s"):
+        relayed.task(draft(1).task.id)
+    assert monotonic() - start < AT_ONCE_S
+    relay.thaw()
+    recovered(relayed)
+    assert relayed.task(draft(1).task.id) == draft(1).task
+
+
+@pytest.mark.slow
+def test_a_commit_into_silence_is_no_success(relay: Relay, relayed: PostgresStore) -> None:
+    def freezing(number: int) -> Entry:
+        relay.freeze()
+        return draft(number)
+
+    start = monotonic()
+    with pytest.raises(StoreUnavailable):
+        relayed.accept(ALICE, CHARGE, freezing)
+    assert monotonic() - start < AT_ONCE_S
+    relay.thaw()
+    recovered(relayed)
+    assert relayed.accept(BOB, CHARGE, lambda n: draft(n, account_id=BOB.id)) is not None
+
+
+def test_a_commit_whose_answer_is_lost_is_no_success(relay: Relay, relayed: PostgresStore) -> None:
+    assert relayed.accept(ALICE, CHARGE, draft) == draft(1)
+    relay.cut_after = b"COMMIT"
+    with pytest.raises(StoreUnavailable):
+        relayed.accept(ALICE, CHARGE, draft)
+    recovered(relayed)
+    assert relayed.balance_micros(ALICE, 0) == 30_000
+    assert relayed.task(draft(2).task.id) == draft(2).task
+
+
+@pytest.mark.slow
+def test_a_transaction_that_hangs_in_the_database_is_given_up(
+    own: Server, private: PostgresStore
+) -> None:
+    private.accept(ALICE, CHARGE, draft)
+    schema = private._db.one("SELECT current_schema()")
+    assert schema is not None
+    with psycopg.connect(own.url) as blocker:
+        blocker.execute(f"LOCK TABLE {schema[0]}.accounts")
+        start = monotonic()
+        with pytest.raises(StoreUnavailable, match="statement timeout"):
+            private.accept(ALICE, CHARGE, draft)
+        assert monotonic() - start < AT_ONCE_S
+    assert private.accept(ALICE, CHARGE, draft) == draft(2)
+
+
+def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(lambda _: PostgresStore(postgres_url, pool_size=1), range(6)))
+    with psycopg.connect(postgres_url) as connection:
+        rows = connection.execute("SELECT version FROM emulator_schema").fetchall()
+    assert rows == [(len(scripts("postgres")),)]
+    assert stores[0].accept(ALICE, CHARGE, draft) == draft(1)
+    assert stores[5].task(draft(1).task.id) == draft(1).task
+    for store in stores:
+        store.close()
+
+
+def test_a_schema_of_a_newer_version_is_refused_in_words(postgres_url: str) -> None:
+    PostgresStore(postgres_url).close()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("UPDATE emulator_schema SET version = 999")
+    with pytest.raises(StoreError, match=r"newer apixo-emulator .*schema 999.*Upgrade"):
+        PostgresStore(postgres_url)
+
+
+def test_tables_of_another_program_are_left_alone(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE tasks (mine TEXT)")
+    with pytest.raises(StoreError, match=r"\"tasks\" already exists.*tables of the emulator's own"):
+        PostgresStore(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute("SELECT to_regclass('accounts'), count(*) FROM tasks").fetchone()
+    assert found == (None, 0)
+
+
+def test_the_right_password_opens(own: Server) -> None:
+    with empty_schema(own.url) as url:
+        store = PostgresStore(url.replace(own.url, own.guarded_url))
+        assert store.accept(ALICE, CHARGE, draft) == draft(1)
+        store.close()
+
+
+def test_a_wrong_password_is_refused_in_words_without_it(own: Server) -> None:
+    url = own.guarded_url.replace(GUARDED_PASSWORD, "wrong-horse")
+    with pytest.raises(StoreError, match=r"cannot use .*password authentication failed") as caught:
+        PostgresStore(url)
+    assert "horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("postgresql://me:s3cret@no-such-host.invalid/db", r"no-such-host\.invalid, database db"),
+        ("postgresql://me:s3cret@127.0.0.1:1/db", r"127\.0\.0\.1:1, database db"),
+        ("postgresql://me:s3cret@127.0.0.1:1/db?sslmode=odd", "sslmode"),
+        ("postgresql://me:s3c@ret@127.0.0.1/db", "%40"),
+        ("postgresql://me:s3c/ret@127.0.0.1/db", "%2F"),
+        ("postgresql://me:s3cret%@127.0.0.1/db", "Percent-encode"),
+        ("postgresql://me:s3cret@127.0.0.1/db?nonsense=1", "expected postgresql://USER"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_explained_without_its_password(url: str, found: str) -> None:
+    start = monotonic()
+    with pytest.raises(StoreError, match=found) as caught:
+        PostgresStore(url)
+    assert "s3c" not in str(caught.value)
+    assert "ret@" not in str(caught.value)
+    assert monotonic() - start < AT_ONCE_S
+
+
+def test_without_psycopg_the_extra_is_named() -> None:
+    program = """
+import sys
+sys.modules["psycopg"] = None
+from apixo_emulator.storage.base import StoreError
+from apixo_emulator.storage.postgres import PostgresStore
+try:
+    PostgresStore("postgresql://127.0.0.1/db")
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "pip install 'apixo-emulator[postgres]'" in done.stdout
+
+
+def test_a_closed_store_says_so(postgres_url: str) -> None:
+    store = PostgresStore(postgres_url)
+    store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.task("any")
