@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.process import Running, command, environment, running
+from support.process import Running, children, command, environment, running
 from support.receivers import receiving
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
@@ -21,19 +21,6 @@ def submit(base_url: str, callback_url: str | None = None) -> httpx.Response:
     if callback_url is not None:
         body |= {"request_type": "callback", "callback_url": callback_url}
     return httpx.post(f"{base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
-
-
-def children(pid: int) -> list[int]:
-    """The worker processes of a server: its children that multiprocessing has spawned."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found if b"spawn_main" in _command_line(child)]
-
-
-def _command_line(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 @pytest.fixture

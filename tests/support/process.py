@@ -61,3 +61,16 @@ def running(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> It
     finally:
         process.kill()
         process.communicate(timeout=_END_S)
+
+
+def children(pid: int) -> list[int]:
+    """The worker processes of a server: its children that multiprocessing has spawned."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found if b"spawn_main" in _command_line(child)]
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""

@@ -84,14 +84,16 @@ class _Server(uvicorn.Server):
         """
         headers = self.server_state.default_headers
         self.server_state.default_headers = [*headers, (b"connection", b"close")]
-        late = [caller for sock in sockets or () for caller in _waiting(sock)]
+        loop = asyncio.get_running_loop()
+        doors = [sock.dup() for sock in sockets or ()]
         for server in self.servers:
             server.close()
         for sock in sockets or ():
             sock.close()
-        loop = asyncio.get_running_loop()
-        for caller in late:
-            await loop.connect_accepted_socket(self._protocol, caller)
+        await asyncio.sleep(0)  # the loop lets go of them
+        # Nothing comes between the last that is accepted and the door's closing.
+        for late in [caller for door in doors for caller in _waiting(door)]:
+            await loop.connect_accepted_socket(self._protocol, late)
         if self.server_state.connections:
             await asyncio.sleep(_LINGER_S)
         await super().shutdown(sockets)
@@ -115,13 +117,15 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _waiting(sock: socket.socket) -> Iterator[socket.socket]:
-    """Accept those who are connected already, as far as the system is concerned."""
-    with suppress(OSError):  # there is no other, or its caller has gone
+def _waiting(door: socket.socket) -> list[socket.socket]:
+    """Close a listening socket; give those that were connected, as far as the system is concerned."""
+    waiting = []
+    with door, suppress(OSError):  # there is no other, or its caller has gone
         while True:
-            caller, _ = sock.accept()
-            caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            yield caller
+            waiting.append(door.accept()[0])
+    for caller in waiting:
+        caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return waiting
 
 
 def run_node(
