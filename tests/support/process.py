@@ -59,8 +59,14 @@ def running(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> It
             raise AssertionError(f"no ready line: {line!r} {process.communicate(timeout=_END_S)}")
         yield Running(process, line.removeprefix("apixo-emulator ready: ").strip())
     finally:
-        process.kill()
-        process.communicate(timeout=_END_S)
+        # Asked first, since what is killed leaves its temporary folder behind.
+        process.terminate()
+        try:
+            process.communicate(timeout=_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate(timeout=_END_S)
+            raise
 
 
 def children(pid: int) -> list[int]:

@@ -10,9 +10,10 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from typing import Any
 
 from apixo_emulator.server.node import Place, run_node
 from apixo_emulator.settings import Settings
@@ -31,7 +32,8 @@ class StartError(Exception):
 @dataclass(slots=True)
 class _Node:
     process: SpawnProcess
-    ready: Connection
+    # A Connection, or on Windows a PipeConnection.
+    ready: Any
 
 
 def supervise(
@@ -71,7 +73,7 @@ def _start(settings: Settings, place: Place, sock: socket.socket) -> _Node:
     return _Node(process, ready)
 
 
-def _node(settings: Settings, place: Place, sock: socket.socket, tell: Connection) -> None:
+def _node(settings: Settings, place: Place, sock: socket.socket, tell: Any) -> None:
     parent = multiprocessing.parent_process()
     # A node must not outlive its parent, which alone holds the data folder's lock.
     until = None if parent is None else parent.join
