@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check lint types unit test coverage wheel bench clean
+.PHONY: help setup serve demo check lint types unit test torture wheel bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 12
@@ -44,8 +44,12 @@ test: lint types ## every test, linter and type checker, with coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: $(STAMP) ## measure the pictures
+torture: $(STAMP) ## kill the server 1,000 times under load and check the books; ARGS="--kills 100"
+	$(BIN)/python tests/faults/torture.py --kills 1000 $(ARGS)
+
+bench: $(STAMP) ## measure the pictures, and what keeping state costs
 	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/state.py
 
 wheel: $(STAMP) ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist

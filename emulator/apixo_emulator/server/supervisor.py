@@ -62,6 +62,8 @@ def supervise(
                 if _comes_up(nodes[-1], stop) is False:
                     return
         finally:
+            # The nodes answer what waits on the socket; what waited on this one would be cut off.
+            sock.close()
             _end(nodes)
 
 

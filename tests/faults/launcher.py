@@ -1,0 +1,145 @@
+"""Run `apixo-emulator` with a fault built in: `launcher.py FAULT … serve …`.
+
+Faults, separated from the command by ``--``:
+
+    crash=STEP:N     die at the N-th time of a step, as SIGKILL would have it: nothing is tidied up
+    clock=SECONDS    the system's clock is so many seconds off
+    pages=N          the store may not grow beyond so many pages, until SIGUSR1
+    uid=N            give up root before the command runs
+
+A step is a method and when: ``before`` it does anything, at its ``commit`` (just before), ``after`` it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import apixo_emulator.server.run  # noqa: F401 - before root is given up; it may be nobody else's
+from apixo_emulator import cli
+from apixo_emulator.outbound import CallbackSender
+from apixo_emulator.service.sources import SourceDesk
+from apixo_emulator.storage import SqliteStore
+
+CRASHED = 9
+_PLENTY = 1_000_000
+_STORE_STEPS = ("accept", "settle", "claim_deliveries", "record_attempt")
+
+
+class _Doom:
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def strike(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os._exit(CRASHED)
+
+
+def _crash(step: str) -> None:
+    method, when, number = step.split(":")
+    doom = _Doom(int(number))
+    if method in _STORE_STEPS:
+        _crash_store(method, when, doom)
+    elif method == "post":
+        CallbackSender.post = _dying_post(CallbackSender.post, when, doom)  # type: ignore[method-assign]
+    elif method == "hand_in":
+        SourceDesk.hand_in = _dying(SourceDesk.hand_in, when, doom)  # type: ignore[method-assign]
+    else:
+        raise ValueError(step)
+
+
+def _crash_store(method: str, when: str, doom: _Doom) -> None:
+    original = getattr(SqliteStore, method)
+    if when != "commit":
+        setattr(SqliteStore, method, _dying(original, when, doom))
+        return
+
+    @functools.wraps(original)
+    def dying(store: SqliteStore, *arguments: Any) -> Any:
+        written = False
+
+        def trace(statement: str) -> None:
+            nonlocal written
+            if statement == "COMMIT" and written:
+                doom.strike()
+            written = written or statement.startswith(("UPDATE", "INSERT"))
+
+        with store._lock:
+            store._db.set_trace_callback(trace)
+            try:
+                return original(store, *arguments)
+            finally:
+                store._db.set_trace_callback(None)
+
+    setattr(SqliteStore, method, dying)
+
+
+def _dying(original: Callable[..., Any], when: str, doom: _Doom) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def dying(*arguments: Any) -> Any:
+        if when == "before":
+            doom.strike()
+        result = original(*arguments)
+        if when == "after" and result != []:  # a claim of nothing is no step
+            doom.strike()
+        return result
+
+    return dying
+
+
+def _dying_post(
+    original: Callable[..., Awaitable[Any]], when: str, doom: _Doom
+) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(original)
+    async def dying(*arguments: Any, **options: Any) -> Any:
+        if when == "before":
+            doom.strike()
+        answer = await original(*arguments, **options)
+        if when == "after":
+            doom.strike()
+        return answer
+
+    return dying
+
+
+def _clock(seconds: str) -> None:
+    true_ns = time.time_ns
+    off_ns = int(seconds) * 1_000_000_000
+    time.time_ns = lambda: true_ns() + off_ns
+
+
+def _pages(number: str) -> None:
+    prepare = SqliteStore._prepare
+
+    def prepared(store: SqliteStore, *arguments: Any) -> None:
+        prepare(store, *arguments)
+        db: sqlite3.Connection = store._db
+        db.execute(f"PRAGMA max_page_count={int(number)}")
+        signal.signal(
+            signal.SIGUSR1, lambda *_: db.execute(f"PRAGMA max_page_count={_PLENTY}") and None
+        )
+
+    SqliteStore._prepare = prepared  # type: ignore[method-assign]
+
+
+_FAULTS: dict[str, Callable[[str], object]] = {
+    "crash": _crash,
+    "clock": _clock,
+    "pages": _pages,
+    "uid": lambda number: os.setuid(int(number)),
+}
+
+
+if __name__ == "__main__":
+    border = sys.argv.index("--")
+    for fault in sys.argv[1:border]:
+        name, _, value = fault.partition("=")
+        _FAULTS[name](value)
+    cli.main(sys.argv[border + 1 :])

@@ -1,0 +1,89 @@
+"""The emulator dies at each step from a submit to its recorded callback, and is started again."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from faults.callers import Answer, Caller, Lost, answered, cents, final_answer
+from faults.hooks import Hooks, hooked
+from faults.launcher import CRASHED
+from faults.mortal import end, launch, serving, steady_port, until_ready
+
+LAUNCHER = [sys.executable, str(Path(__file__).with_name("launcher.py"))]
+START_CENTS = 10_000
+SUBMITS = 3
+# Whether the task of a submit that was cut off there must exist: no, yes, or (None) no submit was.
+STEPS = {
+    "accept:before": False,
+    "accept:commit": False,
+    "accept:after": True,
+    "hand_in:before": True,
+    "hand_in:after": True,
+    "settle:before": None,
+    "settle:commit": None,
+    "settle:after": None,
+    "claim_deliveries:commit": None,
+    "claim_deliveries:after": None,
+    "post:before": None,
+    "post:after": None,
+    "record_attempt:before": None,
+    "record_attempt:commit": None,
+    "record_attempt:after": None,
+}
+
+
+def options(port: int) -> list[str]:
+    return ["--port", str(port), "--data", "data", "--latency", "20", "--balance", "100"]
+
+
+def until_it_dies(folder: Path, port: int, step: str, hooks: Hooks) -> tuple[list[str], int]:
+    """Submit until the server has died; give the acknowledged tasks and the number of cut submits."""
+    server = launch([*LAUNCHER, f"crash={step}", "--", "serve", *options(port)], cwd=folder)
+    acknowledged: list[str] = []
+    try:
+        until_ready(server)
+        last: Answer | Lost | None = None
+        with Caller(port) as caller:
+            for _ in range(SUBMITS):
+                last = caller.submit(f"{hooks.url}/source.jpg", f"{hooks.url}/hook")
+                if isinstance(last, Lost):
+                    break
+                acknowledged.append(answered(last).data["taskId"])
+        assert server.wait(timeout=30) == CRASHED
+        return acknowledged, int(last is Lost.CUT)
+    finally:
+        end(server)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_is_lost_and_nothing_charged_twice(step: str, number: int, tmp_path: Path) -> None:
+    port = steady_port()
+    with hooked() as hooks:
+        acknowledged, cut = until_it_dies(tmp_path, port, f"{step}:{number}", hooks)
+        with serving(*options(port), cwd=tmp_path), Caller(port) as caller:
+            finals = {task_id: final_answer(caller, task_id) for task_id in acknowledged}
+            charged = START_CENTS - cents(answered(caller.balance()))
+            # What was charged without being acknowledged is a whole task, callback and all.
+            assert hooks.wait_for_tasks(charged, timeout_s=30) == charged
+    assert set(acknowledged) <= hooks.arrivals.keys()
+    assert {task_id: hooks.bodies[task_id] for task_id in acknowledged} == finals
+    assert hooks.violations == []
+    kept = STEPS[step]
+    if kept is None:
+        assert len(acknowledged) <= charged <= len(acknowledged) + cut
+    else:
+        assert cut == 1
+        assert len(acknowledged) == number - 1
+        assert charged == len(acknowledged) + kept
+
+
+@pytest.mark.slow
+def test_an_attempt_that_was_not_recorded_is_made_again(tmp_path: Path) -> None:
+    port = steady_port()
+    with hooked() as hooks:
+        acknowledged, _ = until_it_dies(tmp_path, port, "record_attempt:before:1", hooks)
+        with serving(*options(port), cwd=tmp_path), hooks.changed:
+            assert hooks.changed.wait_for(lambda: hooks.arrivals[acknowledged[0]] == 2, timeout=30)
+    assert hooks.violations == []

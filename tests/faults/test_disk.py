@@ -1,0 +1,176 @@
+"""The disk is full, then there is space again; and a data folder that cannot be written to."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faults.callers import Answer, Caller, answered, cents, final_answer
+from faults.hooks import Hooks, hooked
+from faults.mortal import serving, steady_port
+from support.process import environment
+
+LAUNCHER = [sys.executable, str(Path(__file__).with_name("launcher.py"))]
+OPTIONS = ["--data", "data", "--latency", "20", "--balance", "100"]
+START_CENTS = 10_000
+AT_ONCE_S = 5
+NOBODY = 65534
+MORE_THAN_FITS = 5000
+REFUSED = b'{"code":500,"message":"Server or unmapped upstream error.","data":null}'
+
+Process = subprocess.Popen[str]
+
+
+def no_larger_files(server: Process, folder: Path, more: int = 65_536) -> None:
+    """Let files grow a little more, and then no further."""
+    size = max(path.stat().st_size for path in (folder / "data").iterdir() if path.is_file())
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size + more, resource.RLIM_INFINITY))
+
+
+def any_files(server: Process) -> None:
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+# How the space ends, and how there is space again: SQLite meets the one when it commits, the other
+# in the middle of a statement.
+WAYS: dict[
+    str, tuple[list[str], Callable[[Process, Path], object], Callable[[Process], object]]
+] = {
+    "files cannot grow": ([], no_larger_files, any_files),
+    "the store cannot grow": (
+        ["pages=40"],
+        lambda _server, _folder: None,
+        lambda server: server.send_signal(signal.SIGUSR1),
+    ),
+}
+
+
+def timed_submit(caller: Caller, hooks: Hooks, source: str) -> Answer:
+    began = time.monotonic()
+    answer = caller.submit(source, f"{hooks.url}/hook")
+    assert time.monotonic() - began < AT_ONCE_S
+    assert isinstance(answer, Answer), answer
+    return answer
+
+
+def submit_until_full(caller: Caller, hooks: Hooks) -> list[str]:
+    acknowledged = []
+    for number in range(MORE_THAN_FITS):
+        # Every other picture has to be looked at, so that the verdict meets the full disk.
+        origin = hooks.url if number % 2 else "https://example.com"
+        answer = timed_submit(caller, hooks, f"{origin}/{number}.jpg")
+        if answer.status != 200:
+            assert (answer.status, answer.body) == (500, REFUSED)
+            return acknowledged
+        acknowledged.append(answer.data["taskId"])
+    raise AssertionError("the disk is not full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk_refuses_submits_only_and_loses_nothing(way: str, tmp_path: Path) -> None:
+    faults, fill, free = WAYS[way]
+    port = steady_port()
+    program = [*LAUNCHER, *faults, "--", "serve"]
+    with (
+        hooked() as hooks,
+        serving("--port", str(port), *OPTIONS, cwd=tmp_path, program=program) as server,
+        Caller(port) as caller,
+    ):
+        fill(server, tmp_path)
+        acknowledged = submit_until_full(caller, hooks)
+        assert acknowledged
+        # Polls go on, and what cannot be charged is not.
+        assert [answered(caller.status(task_id)) for task_id in acknowledged]
+        charged = START_CENTS - cents(answered(caller.balance()))
+        assert charged == len(acknowledged)
+        assert timed_submit(caller, hooks, "https://example.com/" + "x" * 9000).status == 500
+        assert server.poll() is None
+
+        free(server)
+        acknowledged.append(
+            answered(timed_submit(caller, hooks, "https://e.com/a.jpg")).data["taskId"]
+        )
+        finals = {task_id: final_answer(caller, task_id) for task_id in acknowledged}
+        # An attempt whose record met the full disk is made again when its lease ends.
+        assert hooks.wait_for(set(acknowledged), timeout_s=90) == set()
+        assert START_CENTS - cents(answered(caller.balance())) == len(acknowledged)
+        assert {task_id: hooks.bodies[task_id] for task_id in acknowledged} == finals
+        assert hooks.violations == []
+
+
+def wait_for_words(path: Path, words: str) -> None:
+    deadline = time.monotonic() + 30
+    while words not in path.read_text():
+        assert time.monotonic() < deadline, f"{words!r} was not said"
+
+
+@pytest.mark.slow
+def test_a_verdict_on_a_picture_that_met_a_full_disk_is_kept_when_there_is_space(
+    tmp_path: Path,
+) -> None:
+    port = steady_port()
+    with (
+        hooked() as hooks,
+        serving("--port", str(port), *OPTIONS, cwd=tmp_path) as server,
+        Caller(port) as caller,
+    ):
+        hooks.shows_pictures.clear()
+        answer = answered(timed_submit(caller, hooks, f"{hooks.url}/a.jpg"))
+        no_larger_files(server, tmp_path, more=0)
+        hooks.shows_pictures.set()
+        wait_for_words(tmp_path / "stderr.txt", "could not be kept")
+        any_files(server)
+        final = final_answer(caller, answer.data["taskId"])
+        assert hooks.wait_for({answer.data["taskId"]}, timeout_s=90) == set()
+    assert list(hooks.bodies.values()) == [final]
+
+
+@contextmanager
+def read_only_folder(*, used: bool) -> Iterator[Path]:
+    """A folder that everybody can look into, with a data folder that its reader cannot change."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = folder / "data"
+        data.mkdir()
+        if used:
+            with serving("--port", "0", *OPTIONS, cwd=folder) as server:
+                server.terminate()
+                assert server.wait(timeout=30) == 0
+        folder.chmod(0o755)
+        for path in data.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        data.chmod(0o555)
+        try:
+            yield folder
+        finally:
+            data.chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used before"])
+def test_a_read_only_data_folder_is_one_clear_line(*, used: bool) -> None:
+    # Permission bits do not bind root.
+    faults = [f"uid={NOBODY}"] if os.getuid() == 0 else []
+    with read_only_folder(used=used) as folder:
+        done = subprocess.run(
+            [*LAUNCHER, *faults, "--", "serve", "--port", "0", *OPTIONS],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("apixo-emulator: cannot ")
+    assert "--data" in done.stderr

@@ -1,0 +1,45 @@
+"""SIGTERM under load: whoever was let in gets a whole answer."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from faults.callers import Answer, Caller, Lost
+from faults.mortal import serving, steady_port
+
+CALLERS = 8
+CALLS_BEFORE = 100
+ROUNDS = 5
+
+
+def call_until_refused(port: int, number: int, calls: threading.Semaphore) -> list[Answer | Lost]:
+    """Submit and poll in turn, half of them on a connection for each call, until there is no server."""
+    seen: list[Answer | Lost] = []
+    with Caller(port, keep_alive=number % 2 == 0) as caller:
+        while not seen or seen[-1] is not Lost.REFUSED:
+            image = f"https://example.com/{number}.jpg"
+            seen.append(caller.submit(image) if len(seen) % 2 else caller.balance())
+            calls.release()
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_no_connection_is_cut_and_it_ends_with_0(round_: int, tmp_path: Path) -> None:
+    port = steady_port()
+    calls = threading.Semaphore(0)
+    with (
+        serving("--port", str(port), cwd=tmp_path) as server,
+        ThreadPoolExecutor(CALLERS) as pool,
+    ):
+        running = [pool.submit(call_until_refused, port, n, calls) for n in range(CALLERS)]
+        for _ in range(CALLS_BEFORE + round_):
+            assert calls.acquire(timeout=30)
+        server.terminate()
+        seen = [answer for each in running for answer in each.result(timeout=30)]
+        assert server.wait(timeout=30) == 0
+    assert Lost.CUT not in seen
+    assert {answer.status for answer in seen if isinstance(answer, Answer)} == {200}
+    assert len(seen) > CALLS_BEFORE
+    assert (tmp_path / "stderr.txt").read_text() == ""

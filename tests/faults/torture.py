@@ -1,0 +1,180 @@
+"""Kill the server again and again under load, then check the books: `torture.py --kills 1000`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if __name__ == "__main__":  # started as a program; its neighbours are found beside it
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults.callers import Caller, answered, cents, final_answer
+from faults.hooks import Hooks, hooked
+from faults.mortal import end, launch, serving, steady_port, until_ready
+from support.process import command
+
+_LOADS = 2
+_START_CENTS = 100_000_000
+# Longer than a lease: without a data folder of its own a server waits for those of the dead.
+_ARRIVAL_S = 90
+_SHARE_KILLED_AT_START = 0.15
+_LONGEST_LIFE_S = 0.4
+
+
+@dataclass
+class Summary:
+    kills: int = 0
+    acknowledged: int = 0
+    unacknowledged: int = 0
+    callback_tasks: int = 0
+    callbacks: int = 0
+    finals_seen: int = 0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        figures = (
+            f"{self.kills} kills in {self.seconds:.0f} s, {self.acknowledged} submits acknowledged, "
+            f"{self.unacknowledged} cut off, {self.callbacks} callbacks of {self.callback_tasks} "
+            f"tasks, {self.finals_seen} final answers seen, {len(self.violations)} violations"
+        )
+        return "\n".join([figures, *self.violations[:20]])
+
+
+@dataclass
+class Journals:
+    """What all loads saw."""
+
+    acknowledged: dict[str, bool] = field(default_factory=dict)
+    finals: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def read(self, path: Path) -> None:
+        for line in path.read_text("utf-8").splitlines():
+            match json.loads(line):
+                case ["acknowledged", str(task_id), bool(has_callback)]:
+                    if task_id in self.acknowledged:
+                        self.violations.append(f"{task_id} was given twice")
+                    self.acknowledged[task_id] = has_callback
+                case ["final", str(task_id), str(body)]:
+                    self.finals[task_id] = body
+                case ["cut"]:
+                    self.cut += 1
+                case other:
+                    self.violations.append(str(other[1]))
+
+
+def torture(*, kills: int, seed: int, store: str, folder: Path) -> Summary:
+    """Kill ``kills`` times. ``store`` is sqlite, or a URL for --store."""
+    began = time.monotonic()
+    chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
+    summary = Summary()
+    key = f"sk-torture-{seed}-{time.time_ns()}"  # a shared store may know earlier ones
+    port = steady_port()
+    arguments = _arguments(port, store)
+    with hooked(bad=0.1, seed=seed) as hooks:
+        with _loads(port, key, hooks.url, seed, folder):
+            while summary.kills < kills:
+                _live_and_die(arguments, folder, chance)
+                summary.kills += 1
+        with serving(*arguments, cwd=folder), Caller(port, key) as caller:
+            journals = Journals()
+            for number in range(_LOADS):
+                journals.read(folder / f"journal-{number}")
+            _check(caller, journals, hooks, summary)
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+def _arguments(port: int, store: str) -> list[str]:
+    balance = str(_START_CENTS // 100)
+    arguments = ["--port", str(port), "--data", "data", "--latency", "50", "--balance", balance]
+    arguments += ["--callback-retries", "0.2,0.2,0.2"]
+    return arguments if store == "sqlite" else [*arguments, "--store", store]
+
+
+def _live_and_die(arguments: list[str], folder: Path, chance: random.Random) -> None:
+    process = launch([*command("serve"), *arguments], cwd=folder)
+    try:
+        if chance.random() > _SHARE_KILLED_AT_START:
+            until_ready(process)
+        # The one wait that is for no condition: the moment of death is what is tried.
+        time.sleep(chance.uniform(0, _LONGEST_LIFE_S))
+    finally:
+        end(process)
+
+
+@contextmanager
+def _loads(port: int, key: str, receiver: str, seed: int, folder: Path) -> Iterator[None]:
+    program = str(Path(__file__).with_name("load.py"))
+    processes = []
+    for number in range(_LOADS):
+        options = ["--port", str(port), "--key", key, "--receiver", receiver]
+        options += ["--seed", str(seed * _LOADS + number)]
+        options += ["--journal", str(folder / f"journal-{number}")]
+        arguments = [sys.executable, program, *options]
+        processes.append(subprocess.Popen(arguments, stdin=subprocess.PIPE))
+    try:
+        yield
+    finally:
+        codes = []
+        for process in processes:
+            process.communicate(timeout=90)
+            codes.append(process.returncode)
+    assert not any(codes), f"a load process ended with {codes}"
+
+
+def _check(caller: Caller, journals: Journals, hooks: Hooks, summary: Summary) -> None:
+    violations = summary.violations
+    violations += journals.violations
+    wanted = {task_id for task_id, callback in journals.acknowledged.items() if callback}
+    missing = hooks.wait_for(wanted, _ARRIVAL_S)
+    violations += [f"the callback of {task_id} never came" for task_id in sorted(missing)]
+    for task_id in journals.acknowledged:
+        try:
+            final = final_answer(caller, task_id)
+        except AssertionError as error:
+            violations.append(str(error))
+            continue
+        if journals.finals.get(task_id, final.decode()) != final.decode():
+            violations.append(f"the final answer of {task_id} has changed: {final!r}")
+        if hooks.bodies.get(task_id, final) != final:
+            violations.append(f"the callback of {task_id} is not what a poll tells: {final!r}")
+    charged = _START_CENTS - cents(answered(caller.balance()))
+    least, most = len(journals.acknowledged), len(journals.acknowledged) + journals.cut
+    if not least <= charged <= most:
+        violations.append(f"charged were {charged} cents, expected {least} to {most}")
+    violations += hooks.violations
+    summary.acknowledged = len(journals.acknowledged)
+    summary.unacknowledged = journals.cut
+    summary.callback_tasks = len(hooks.arrivals)
+    summary.callbacks = sum(hooks.arrivals.values())
+    summary.finals_seen = len(journals.finals)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", default="sqlite", help="sqlite, or a URL for serve --store")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+        summary = torture(
+            kills=given.kills, seed=given.seed, store=given.store, folder=Path(folder)
+        )
+    sys.stdout.write(f"{summary}\n")
+    return 1 if summary.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
