@@ -15,7 +15,7 @@ from apixo_client._client import Apixo
 from apixo_client._config import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from apixo_client._contract import terms
 from apixo_client._models import Task, TaskState
-from apixo_client._progress import showing
+from apixo_client._progress import printable, showing
 from apixo_client._timing import Pace
 
 if TYPE_CHECKING:
@@ -142,13 +142,13 @@ def _image(text: str) -> str | Path:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{printable(line)}\n")
 
 
 def _complain(message: str, task: Task | None) -> None:
-    sys.stderr.write(f"apixo-client: {message}\n")
+    sys.stderr.write(f"apixo-client: {printable(message)}\n")
     if task is not None and not task.is_final:
-        sys.stderr.write(f"Go on with: apixo-client wait {task.id}\n")
+        sys.stderr.write(f"Go on with: apixo-client wait {printable(task.id)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,4 +61,11 @@ def _rich(stream: TextIO) -> Iterator[Callable[[Task], None]]:
 
 def describe(task: Task) -> str:
     """Give a task in one line."""
-    return f"{task.id} {task.state or 'running'}"
+    return printable(f"{task.id} {task.state or 'running'}")
+
+
+def printable(text: str) -> str:
+    """Give a text with its control characters spelled out: a service must not steer a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text
+    )

@@ -6,6 +6,7 @@ The command line, the environment and the README's table are made from these fie
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from apixo_emulator.storage import Durability
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
 _POSTGRES = ("postgresql://", "postgres://")
+_KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?", re.ASCII)
 
 
@@ -80,7 +83,7 @@ class Settings:
         "--balance",
         env=("APIXO_EMULATOR_BALANCE",),
         metavar="USD",
-        text="a key's starting balance",
+        text="starting balance of a key that was not seen before",
     )
     latency: str = _option(
         "fast",
@@ -156,6 +159,19 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        self._check_server()
+        self._check_paths()
+        if not all(_KEY.fullmatch(key) for key in self.api_key):
+            raise ValueError(
+                "--api-key: expected a key of printable ASCII without spaces around it"
+            )
+        self._checked("--callback-rewrite or --callback-retries", self.callback_options)
+        self._checked("--balance", self.balance_micros)
+        self._checked("--latency", self.task_latency)
+
+    def _check_server(self) -> None:
+        if not self.host.strip():
+            raise ValueError("--host: expected an address such as 127.0.0.1, found an empty text")
         if not 0 <= self.port <= _HIGHEST_PORT:
             raise ValueError(f"--port: expected 0 to {_HIGHEST_PORT}, found {self.port}")
         if self.ephemeral and self.data is not None:
@@ -164,17 +180,18 @@ class Settings:
             raise ValueError(f"--workers: expected at least 1, found {self.workers}")
         if self.store is not None and not self.store.startswith(_POSTGRES):
             raise ValueError("--store: expected postgresql://user@host/database")
-        if any(not key.strip() for key in self.api_key):
-            raise ValueError("--api-key: expected a key, found an empty text")
+        if self.public_url is not None and not _PUBLIC_URL.fullmatch(self.public_url):
+            raise ValueError(f"--public-url: expected http(s)://…, found {self.public_url!r}")
+
+    def _check_paths(self) -> None:
         if self.images is not None and not self.images.is_dir():
             raise ValueError(f"--images: expected a folder, found {str(self.images)!r}")
-        if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
-            raise ValueError(f"--public-url: expected http(s)://…, found {self.public_url!r}")
-        if self.callback_ca is not None and not self.callback_ca.is_file():
-            raise ValueError(f"--callback-ca: expected a file, found {str(self.callback_ca)!r}")
-        self._checked("--callback-rewrite or --callback-retries", self.callback_options)
-        self._checked("--balance", self.balance_micros)
-        self._checked("--latency", self.task_latency)
+        if self.ready_file is not None and not self.ready_file.parent.is_dir():
+            raise ValueError(
+                f"--ready-file: expected a path in a folder that exists, found {str(self.ready_file)!r}"
+            )
+        if self.callback_ca is not None:
+            self._checked("--callback-ca", self._callback_ca_loads)
 
     @staticmethod
     def _checked(flag: str, read: Any) -> None:
@@ -182,6 +199,13 @@ class Settings:
             read()
         except ValueError as error:
             raise ValueError(f"{flag}: {error}") from None
+
+    def _callback_ca_loads(self) -> None:
+        try:
+            ssl.create_default_context(cafile=self.callback_ca)
+        except (OSError, ssl.SSLError) as error:
+            words = f"expected certificates in a PEM file, found {str(self.callback_ca)!r}: {error}"
+            raise ValueError(words) from None
 
     def balance_micros(self) -> int:
         """Give the starting balance in millionths of a USD."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from apixo_emulator.outbound import CallbackSender, OutboundError, Timeouts
+from apixo_emulator.outbound import CallbackSender, OutboundError, OutboundRefused, Timeouts
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
 from apixo_schemas import contract
@@ -147,11 +147,13 @@ class Worker:
             return round((time.monotonic() - began) * 1000)
 
         if refused := self._callbacks.refused(call):
-            return Reply(0, error=refused)
+            return Reply(0, error=refused, hopeless=True)
         try:
             answer = await self._sender.post(
                 call.url, call.body, call.headers, policy=call.policy, timeouts=self._timeouts
             )
+        except OutboundRefused as error:
+            return Reply(spent_ms(), error=str(error), hopeless=True)
         except OutboundError as error:
             return Reply(spent_ms(), error=str(error))
         return Reply(spent_ms(), answer.status, answer.excerpt)

@@ -102,10 +102,11 @@ def test_a_receiver_that_is_not_there_is_told_in_words(server: Running) -> None:
     assert "connection refused" in found["attempts"][0]["error"]
 
 
-def test_what_is_no_url_is_taken_and_told_in_words(server: Running) -> None:
+def test_what_is_no_url_is_taken_told_in_words_and_not_tried_again(server: Running) -> None:
     found = settled(server, submit(server, "not a url"))
     assert found["state"] == "exhausted"
-    assert found["attempts"][0]["error"]
+    (attempt,) = found["attempts"]
+    assert attempt["error"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,53 @@ def test_deliveries_are_listed_the_newest_first(server: Running) -> None:
 def test_unknown_deliveries_are_404(server: Running) -> None:
     assert httpx.get(f"{server.origin}/_emulator/deliveries/nope").status_code == 404
     answer = httpx.post(f"{server.origin}/_emulator/deliveries/nope/redeliver")
-    assert answer.status_code == 409
+    assert answer.status_code == 404
+
+
+def test_what_is_under_way_cannot_be_sent_again(server: Running) -> None:
+    with receiving() as receiver:
+        receiver.hung.add("/")
+        task_id = submit(server, receiver.url + "/")
+        receiver.next()
+        answer = httpx.post(f"{server.origin}/_emulator/deliveries/{task_id}/redeliver")
+    assert (answer.status_code, answer.json()["code"]) == (409, 409)
+    assert "an attempt is under way" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "health", 405),
+        ("GET", "deliveries/x/redeliver", 405),
+        ("OPTIONS", "deliveries", 405),
+        ("GET", "deliveries/", 404),
+        ("GET", "deliveries?limit=x", 400),
+        ("GET", "deliveries?offset=-1", 400),
+    ],
+)
+def test_a_wrong_control_call_gets_the_envelope(
+    server: Running, method: str, path: str, status: int
+) -> None:
+    answer = httpx.request(method, f"{server.origin}/_emulator/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (status, status)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "[::1].evil.example"},
+        {"Host": "[127.0.0.1]evil.example"},
+        {"Host": "127.0.0.1@evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_control_calls_of_strangers_are_refused(server: Running, headers: dict[str, str]) -> None:
+    answer = httpx.get(f"{server.origin}/_emulator/deliveries", headers=headers)
+    assert answer.status_code == answer.json()["code"] == 403
+    own = {"Origin": server.origin}
+    assert httpx.get(f"{server.origin}/_emulator/deliveries", headers=own).status_code == 200
 
 
 def test_no_receiver_sees_the_key(server: Running, tmp_path: Path) -> None:

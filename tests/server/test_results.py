@@ -135,6 +135,18 @@ def test_a_task_does_not_end_before_its_source_was_looked_at(
     assert final(api, task_id)["state"] == "success"
 
 
+def test_hung_sources_do_not_hold_up_an_inlined_one(
+    api: httpx.Client, files: FileServer, rocket: Path
+) -> None:
+    for number in range(70):
+        files.hold(f"/{number}.jpg")
+        submitted(api, f"{files.origin}/{number}.jpg")
+    inlined = "data:image/jpeg;base64," + b64encode(rocket.read_bytes()).decode()
+    data = final(api, submitted(api, inlined))
+    assert data["state"] == "success"
+    assert data["costTime"] < 5000  # a hung one is given up after 10 s
+
+
 def test_the_source_is_fetched_once_and_may_then_go_away(
     api: httpx.Client, files: FileServer, rocket: Path
 ) -> None:
@@ -159,6 +171,10 @@ def test_a_range_gives_a_part(result: str) -> None:
     beyond = httpx.get(result, headers={"Range": f"bytes={len(whole)}-"})
     assert beyond.status_code == beyond.json()["code"] == 416
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+
+
+def test_the_range_unit_is_case_insensitive(result: str) -> None:
+    assert httpx.get(result, headers={"Range": "BYTES=0-1"}).status_code == 206
 
 
 @pytest.mark.parametrize("asked", ["bytes", "bytes=", "bytes=x-y", "lines=1-2", "bytes=9-1"])

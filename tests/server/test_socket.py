@@ -113,6 +113,46 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(server: Run
         assert read_answer(connection)[0] == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [
+        (SUBMIT, False, 401),
+        ("/api/v1/generateTask/nope", True, 404),
+        ("/nope", True, 404),
+        (SUBMIT, True, 413),
+    ],
+)
+def test_key_and_model_come_before_a_large_body(
+    server: Running, *, path: str, key: bool, status: int
+) -> None:
+    authorization = "Authorization: Bearer k\r\n" if key else ""
+    with dial(server) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{authorization}"
+        connection.sendall(f"{head}Content-Length: {50 * MIB}\r\n\r\n".encode())
+        assert read_answer(connection)[0] == status
+
+
+@pytest.mark.parametrize("packets", [1, 2])
+def test_an_upgrade_header_is_ignored_and_the_body_read(server: Running, packets: int) -> None:
+    body = json.dumps({"input": {"image_urls": ["https://example.com/a.jpg"]}}).encode()
+    head = (
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n"
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with dial(server) as connection:
+        for part in (head, body) if packets == 2 else (head + body,):
+            connection.sendall(part)
+        assert read_answer(connection)[0] == 200
+
+
+def test_a_head_without_end_is_refused(server: Running) -> None:
+    with dial(server) as connection:
+        connection.sendall(b"GET /api/v1 HTTP/1.1\r\nX: " + b"a" * 100_000)
+        status, body = read_answer(connection)
+    assert body["code"] == status == 431
+
+
 def test_a_caller_that_hangs_up_in_its_body_harms_nobody(server: Running) -> None:
     head = f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n"
     with dial(server) as connection:

@@ -106,6 +106,8 @@ class Attempt:
     status: int | None
     excerpt: str
     error: str | None
+    # Not kept: that no retry can help, since the URL itself must not be called.
+    hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def outcome_of(
     """
     if attempt.status == contract().callbacks.success_status:
         return Outcome(advance_delivery(delivery.state, DeliveryEvent.ACCEPTED), None)
-    if delivery.tries >= len(delays_ms):
+    if attempt.hopeless or delivery.tries >= len(delays_ms):
         return Outcome(advance_delivery(delivery.state, DeliveryEvent.GIVE_UP), None)
     due_ms = now_ms + delays_ms[delivery.tries]
     return Outcome(advance_delivery(delivery.state, DeliveryEvent.RETRY), due_ms)

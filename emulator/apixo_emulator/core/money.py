@@ -20,10 +20,11 @@ def micros(usd: str) -> int:
         amount = Decimal(usd)
     except InvalidOperation:
         raise ValueError(expected) from None
-    scaled = amount * MICROS_PER_USD
-    if not amount.is_finite() or not 0 <= amount <= _MOST_USD or scaled != int(scaled):
-        raise ValueError(f"{expected}: at least 0, at most {_MOST_USD:,}, six decimals")
-    return int(scaled)
+    if amount.is_finite() and 0 <= amount <= _MOST_USD:
+        scaled = amount * MICROS_PER_USD
+        if scaled == int(scaled):
+            return int(scaled)
+    raise ValueError(f"{expected}: at least 0, at most {_MOST_USD:,}, six decimals")
 
 
 def usd(amount_micros: int) -> str:

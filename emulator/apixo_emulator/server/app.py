@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,8 +16,14 @@ from starlette.types import Receive, Scope, Send
 from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
 from apixo_emulator.pictures import Gallery
-from apixo_emulator.server.body import BodyTooLargeError, ClientGoneError, read_body
+from apixo_emulator.server.body import (
+    BodyTooLargeError,
+    ClientGoneError,
+    announces_little,
+    read_body,
+)
 from apixo_emulator.server.control import PREFIX, Control
+from apixo_emulator.server.hosts import HOST
 from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import StoreUnavailable
@@ -27,8 +32,6 @@ from apixo_emulator.worker import Bounds, Worker
 # Calls that wait for a store across a network; more than its connections only queue there.
 _WAITING_AT_ONCE = 32
 _log = logging.getLogger("apixo_emulator")
-# What may stand in a link: a name or address, and a port (RFC 3986, 3.2.2).
-_HOST = re.compile(rb"[A-Za-z0-9._~-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 
 class App:
@@ -63,8 +66,7 @@ class App:
             if scope["path"].startswith(PREFIX):
                 await self._control(scope, receive, send)
                 return
-            body = await read_body(scope, receive) if scope["method"] == "POST" else b""
-            response = await self._handle(_request(scope, body))
+            response = await self._answer(scope, receive)
             if response.picture is not None:
                 await self._results.send(response.picture, scope, receive, send)
                 return
@@ -72,6 +74,10 @@ class App:
             response = refusal("payload_too_large")
         except ClientGoneError:
             return
+        except TimeoutError:
+            response = refusal("request_timeout")
+        except asyncio.CancelledError:  # the server stops, and this call took longer than its grace
+            response = refusal("unavailable")
         except StoreUnavailable as error:
             _log.error("%s %s failed: %s", scope["method"], scope["path"], error)
             response = refusal("server_error")
@@ -79,6 +85,16 @@ class App:
             _log.exception("%s %s failed", scope["method"], scope["path"])
             response = refusal("server_error")
         await _send(response, scope["method"], send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> HttpResponse:
+        body = b""
+        if scope["method"] == "POST":
+            if not announces_little(scope):
+                refused = self._emulator.refuses(_request(scope, b""))
+                if refused is not None:
+                    return refused
+            body = await read_body(scope, receive)
+        return await self._handle(_request(scope, body))
 
     async def _handle(self, request: HttpRequest) -> HttpResponse:
         if self._emulator.blocking:  # its store is across a network
@@ -114,7 +130,7 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
 def _base_url(scope: Scope) -> str:
     """Give the origin that the caller used, so that links work through port maps and proxies."""
     for name, value in scope["headers"]:
-        if name == b"host" and _HOST.fullmatch(value):
+        if name == b"host" and HOST.fullmatch(value):
             return f"{scope['scheme']}://{value.decode()}"
     host, port = scope.get("server") or ("127.0.0.1", None)
     return f"{scope['scheme']}://{host}:{port}" if port else f"{scope['scheme']}://{host}"

@@ -19,6 +19,7 @@ from apixo_emulator.core.addresses import is_loopback_name
 from apixo_emulator.core.deliveries import Attempt, Delivery
 from apixo_emulator.core.envelope import failure, refusal
 from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.server.hosts import HOST
 from apixo_emulator.service import Emulator
 
 PREFIX = "/_emulator/"
@@ -33,16 +34,13 @@ class Control:
         self._callbacks = emulator.callbacks
         self._router = Router(
             [
-                Route("/_emulator/health", _health),
-                Route("/_emulator/deliveries", self._guarded(self._deliveries)),
-                Route("/_emulator/deliveries/{task_id}", self._guarded(self._delivery)),
-                Route(
-                    "/_emulator/deliveries/{task_id}/redeliver",
-                    self._guarded(self._redeliver),
-                    methods=["POST"],
-                ),
+                _route("health", "GET", _health),
+                _route("deliveries", "GET", self._guarded(self._deliveries)),
+                _route("deliveries/{task_id}", "GET", self._guarded(self._delivery)),
+                _route("deliveries/{task_id}/redeliver", "POST", self._guarded(self._redeliver)),
             ],
             default=_unknown,
+            redirect_slashes=False,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,22 +73,41 @@ class Control:
         task_id = request.path_params["task_id"]
         delivery = self._callbacks.delivery(task_id)
         if delivery is None:
-            return _error(
-                _NOT_FOUND, f"no task {task_id!r} in callback mode; see {PREFIX}deliveries"
-            )
+            return _no_delivery(task_id)
         attempts = [_attempt(entry) for entry in self._callbacks.attempts(task_id)]
         return JSONResponse({**_shown(delivery), "attempts": attempts})
 
     def _redeliver(self, request: Request) -> Response:
         task_id = request.path_params["task_id"]
+        if self._callbacks.delivery(task_id) is None:
+            return _no_delivery(task_id)
         delivery = self._callbacks.redeliver(task_id)
         if delivery is None:
             return _error(
                 _CONFLICT,
-                f"the callback of task {task_id!r} cannot be sent again: there is none, the task has"
-                " not ended, or an attempt is under way; wait for its end and ask again",
+                f"the callback of task {task_id!r} cannot be sent again now: the task has not ended,"
+                " or an attempt is under way; wait for its end and ask again",
             )
         return JSONResponse(_shown(delivery))
+
+
+Answering = Callable[[Request], Awaitable[Response]]
+
+
+def _route(path: str, method: str, answer: Answering) -> Route:
+    """Route a path, with the envelope for the wrong method, too."""
+
+    async def checked(request: Request) -> Response:
+        if request.method not in (method, "HEAD" if method == "GET" else method):
+            return _plain(refusal("method_not_allowed", (b"allow", method.encode())))
+        return await answer(request)
+
+    everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route(PREFIX + path, checked, methods=everything)
+
+
+def _no_delivery(task_id: str) -> Response:
+    return _error(_NOT_FOUND, f"no task {task_id!r} in callback mode; see {PREFIX}deliveries")
 
 
 def _count(value: object) -> int:
@@ -110,9 +127,11 @@ async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _stranger(request: Request) -> str | None:
     """Say why a caller must not steer, None for one on this machine."""
-    host = request.headers.get("host", "")
-    name = host.rpartition("]")[0].removeprefix("[") if "]" in host else host.partition(":")[0]
-    if not is_loopback_name(name):
+    hosts = request.headers.getlist("host")
+    host = hosts[0] if len(hosts) == 1 else ""
+    found = HOST.fullmatch(host.encode("latin-1"))
+    name = found[1].decode().strip("[]") if found else host
+    if found is None or not is_loopback_name(name):
         return (
             f"control calls are taken under a name of this machine only, found the host {name[:80]!r};"
             f" use http://127.0.0.1 with the emulator's port"

@@ -41,7 +41,8 @@ class DataFolder:
 
     def _prepare(self, *, exclusive: bool) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            # Callers' pictures and callback URLs are nobody else's business.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", "utf-8")

@@ -147,7 +147,7 @@ def run_node(
     config = uvicorn.Config(
         App(emulator, gallery, settings.callback_ca, _bounds()),
         http=EnvelopeProtocol,
-        log_level="warning",
+        log_level="error",  # what callers do wrong is answered; it is no news for the log
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,

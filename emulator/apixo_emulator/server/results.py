@@ -72,7 +72,7 @@ def _understood(scope: Scope) -> Scope:
 def _is_byte_ranges(value: bytes) -> bool:
     unit, _, ranges = value.partition(b"=")
     found = [_BYTE_RANGE.fullmatch(part.strip()) for part in ranges.split(b",")]
-    return unit == b"bytes" and all(
+    return unit.lower() == b"bytes" and all(
         part and (part[1] or part[2]) and not (part[1] and part[2] and int(part[1]) > int(part[2]))
         for part in found
     )

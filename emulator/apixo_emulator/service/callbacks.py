@@ -40,6 +40,8 @@ class Reply:
     status: int | None = None
     excerpt: str = ""
     error: str | None = None
+    # No retry can help.
+    hopeless: bool = False
 
 
 class Callbacks:
@@ -99,6 +101,7 @@ class Callbacks:
             status=reply.status,
             excerpt=reply.excerpt,
             error=error,
+            hopeless=reply.hopeless,
         )
         now_ms = self._now()
         outcome = outcome_of(

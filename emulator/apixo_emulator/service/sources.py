@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from apixo_emulator.core.pictures import Verdict
+from apixo_emulator.core.pictures import Verdict, is_data_url
 from apixo_emulator.core.tasks import Task
 
-# Each look is mostly waiting for another server.
-_AT_ONCE = 16
+# A fetch is mostly waiting for another server; a hung one must not hold up many.
+_FETCHED_AT_ONCE = 64
+# An inlined picture needs no fetch, so it never stands behind one.
+_INLINED_AT_ONCE = 2
 # After a verdict could not be kept (a full disk, a lost database) it is tried again.
 _PAUSE_S = 1.0
 _log = logging.getLogger("apixo_emulator")
@@ -28,7 +30,8 @@ class SourceDesk:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._in_hand: set[str] = set()
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source")
+        self._fetched = ThreadPoolExecutor(_FETCHED_AT_ONCE, thread_name_prefix="source")
+        self._inlined = ThreadPoolExecutor(_INLINED_AT_ONCE, thread_name_prefix="inlined")
 
     def hand_in(self, task: Task) -> None:
         """Have a task's source looked at soon, once. After `close` it is left for the next start."""
@@ -37,7 +40,8 @@ class SourceDesk:
                 return
             self._in_hand.add(task.id)
         try:
-            self._pool.submit(self._run, task)
+            pool = self._inlined if is_data_url(task.image_url) else self._fetched
+            pool.submit(self._run, task)
         except RuntimeError:
             _log.info("task %s: its source will be looked at after the next start", task.id)
 
@@ -68,4 +72,5 @@ class SourceDesk:
     def close(self) -> None:
         """Stop; what has not begun is left for the next start."""
         self._closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._inlined, self._fetched):
+            pool.shutdown(wait=True, cancel_futures=True)

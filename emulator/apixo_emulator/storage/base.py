@@ -74,8 +74,8 @@ class Store(Protocol):
         """
         ...
 
-    def task(self, task_id: str) -> Task | None:
-        """Give a task."""
+    def task(self, task_id: str, *, source: bool = True) -> Task | None:
+        """Give a task; without its ``source`` its image_url is empty: it may be megabytes."""
         ...
 
     def unsettled_tasks(self) -> list[Task]:

@@ -48,6 +48,7 @@ def _of(table: str, columns: str) -> str:
 _INSERT_TASK = _insert("tasks", rows.TASK)
 _INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
 _INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
+_SELECT_LIGHT = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM tasks"  # noqa: S608 - constants
 _SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
 _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
 
@@ -168,9 +169,10 @@ class PostgresStore:
                 session.run(_INSERT_DELIVERY, *_stored(rows.DELIVERY, row))
         return entry
 
-    def task(self, task_id: str) -> Task | None:
-        """Give a task."""
-        row = self._db.one(f"{_SELECT_TASK} WHERE id = %s", _asked(task_id))
+    def task(self, task_id: str, *, source: bool = True) -> Task | None:
+        """Give a task; see `Store.task`."""
+        columns = _SELECT_TASK if source else _SELECT_LIGHT
+        row = self._db.one(f"{columns} WHERE id = %s", _asked(task_id))
         return rows.task_of(row) if row else None
 
     def unsettled_tasks(self) -> list[Task]:

@@ -12,6 +12,7 @@ TASK = (
     "id, account_id, resolution, output_format, request_type, callback_url, image_url,"
     " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled"
 )
+TASK_WITHOUT_SOURCE = TASK.replace("image_url", "''")
 DELIVERY = "task_id, url, origin, base_url, depth, state, due_ms, attempts, tries"
 ATTEMPT = "task_id, number, at_ms, duration_ms, status, excerpt, error"
 

@@ -32,6 +32,7 @@ _INSERT_TASK = _insert("tasks", rows.TASK)
 _INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
 _INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
 _SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
+_SELECT_LIGHT = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM tasks"  # noqa: S608 - constants
 _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
 
 
@@ -172,9 +173,9 @@ class SqliteStore:
         )
         return int(found[0]) if found else None
 
-    def task(self, task_id: str) -> Task | None:
-        """Give a task."""
-        row = self._one(f"{_SELECT_TASK} WHERE id=?", task_id)
+    def task(self, task_id: str, *, source: bool = True) -> Task | None:
+        """Give a task; see `Store.task`."""
+        row = self._one(f"{_SELECT_TASK if source else _SELECT_LIGHT} WHERE id=?", task_id)
         return rows.task_of(row) if row else None
 
     def unsettled_tasks(self) -> list[Task]:
