@@ -8,12 +8,14 @@ The key comes from `APIXO_API_KEY`, the address from `APIXO_BASE_URL` (by defaul
 """
 
 from apixo_client._async_client import AsyncApixo
+from apixo_client._callbacks import parse_callback
 from apixo_client._client import Apixo
 from apixo_client._errors import (
     ApiError,
     ApixoError,
     AuthenticationError,
     BadRequestError,
+    CallbackError,
     ConfigurationError,
     DownloadError,
     ImageFileError,
@@ -39,6 +41,7 @@ from apixo_client._errors import (
     WaitTimeout,
 )
 from apixo_client._models import AsyncResult, Result, Task, TaskState
+from apixo_client._receiver import CallbackReceiver
 from apixo_client._retry import RetryPolicy
 from apixo_client._timing import Pace, Timing
 
@@ -50,6 +53,8 @@ __all__ = [
     "AsyncResult",
     "AuthenticationError",
     "BadRequestError",
+    "CallbackError",
+    "CallbackReceiver",
     "ConfigurationError",
     "DownloadError",
     "ImageFileError",
@@ -79,6 +84,7 @@ __all__ = [
     "UpstreamError",
     "UpstreamTimeoutError",
     "WaitTimeout",
+    "parse_callback",
 ]
 
 

@@ -70,6 +70,8 @@ def exit_code(error: errors.ApixoError) -> Exit:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code. The key is read from the environment only."""
     arguments = _parser().parse_args(argv)
+    if arguments.run is None:
+        return _listen(arguments)
     last_seen: list[Task] = []
     try:
         pace = None if arguments.poll_interval is None else Pace.every(arguments.poll_interval)
@@ -136,6 +138,19 @@ def _balance(client: Apixo, _arguments: argparse.Namespace, _seen: OnProgress) -
     return Exit.DONE
 
 
+def _listen(arguments: argparse.Namespace) -> Exit:
+    # Needs neither key nor service, and loads a server that nothing else needs.
+    from apixo_client._listen import listen
+
+    try:
+        listen(arguments.host, arguments.port)
+    except (OSError, OverflowError) as error:
+        where = f"{arguments.host} port {arguments.port}"
+        _complain(f"cannot listen on {where}: {error}; choose another --port", None)
+        return Exit.USAGE
+    return Exit.DONE
+
+
 def _image(text: str) -> str | Path:
     # Whatever has a scheme is a URL; the service judges which ones it takes.
     return text if "://" in text or text.startswith("data:") else Path(text)
@@ -174,6 +189,10 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(run=_status)
     balance = commands.add_parser("balance", help="show the remaining balance in USD")
     balance.set_defaults(run=_balance)
+    listen = commands.add_parser("listen", help="receive callbacks and print them as they come")
+    listen.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    listen.add_argument("--port", type=int, default=9000, help="default: 9000; 0 takes a free one")
+    listen.set_defaults(run=None)
     return parser
 
 

@@ -28,6 +28,7 @@
     │   ├── TaskRateLimitedError         RateLimited
     │   ├── TaskTimeoutError             Timeout
     │   └── UnknownFailureError          "Unknown error", and every code that is not documented
+    ├── CallbackError                    what was received is no callback
     └── WaitTimeout                      the task still runs; wait for it again
 
 An `OSError` is raised as it is when a local file cannot be read or written.
@@ -81,6 +82,10 @@ class ConfigurationError(ApixoError):
 
 class ImageFileError(ApixoError):
     """A local image file has none of the documented formats. Nothing was sent."""
+
+
+class CallbackError(ApixoError):
+    """What was received is no callback of this API."""
 
 
 class TransportError(ApixoError):

@@ -16,7 +16,11 @@ from apixo_schemas import document
 def test_names_are_sorted_and_complete() -> None:
     listed = apixo_client.__all__
     assert listed == sorted(listed, key=str.lower) or listed == sorted(listed)
-    public = {name for name, value in vars(apixo_client).items() if inspect.isclass(value)}
+    public = {
+        name
+        for name, value in vars(apixo_client).items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and not name.startswith("_")
+    }
     assert set(listed) == public
     errors = {name for name, value in vars(_errors).items() if inspect.isclass(value)}
     assert errors <= public
