@@ -10,7 +10,7 @@ import httpx
 from apixo_client._base import HTTP_TIMEOUT_S, WAIT_TIMEOUT_S, BaseClient, only_one
 from apixo_client._download import adownload
 from apixo_client._drivers import adrive
-from apixo_client._images import data_url
+from apixo_client._images import image_url
 from apixo_client._models import AsyncResult, Task
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ class AsyncApixo(BaseClient):
 
 
 async def _image_url(image: str | Path) -> str:
-    if not isinstance(image, Path):
-        return image
+    if isinstance(image, str):
+        return image_url(image)
     import asyncio
 
-    return await asyncio.to_thread(data_url, image)
+    return await asyncio.to_thread(image_url, image)
 
 
 async def _sleep(seconds: float) -> None:

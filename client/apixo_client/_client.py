@@ -12,7 +12,7 @@ import httpx
 from apixo_client._base import HTTP_TIMEOUT_S, WAIT_TIMEOUT_S, BaseClient, only_one
 from apixo_client._download import download
 from apixo_client._drivers import drive
-from apixo_client._images import data_url
+from apixo_client._images import image_url
 from apixo_client._models import Result, Task
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Apixo(BaseClient):
         """Submit a picture and give the task. This costs money, whatever becomes of the task.
 
         Args:
-            image: A public URL, or the path of a local file, which is sent along.
+            image: A public URL, or the `Path` of a local file, which is sent along.
             resolution: `2k`, `4k` or `8k`; by default the service's default, 4k.
             output_format: `jpg`, `png` or `webp`; by default the service's default, jpg.
             callback_url: Where the service is to post the final answer, a public HTTPS URL.
@@ -97,7 +97,7 @@ class Apixo(BaseClient):
             OSError: The local file cannot be read.
         """
         flow = self._flows.submit(
-            data_url(image) if isinstance(image, Path) else image,
+            image_url(image),
             resolution=resolution,
             output_format=output_format,
             callback_url=callback_url,

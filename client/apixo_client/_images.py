@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def image_url(image: str | Path) -> str:
+    """Give the URL of what is to be upscaled: a URL as it is, a file as a `data:` URL.
+
+    Raises:
+        ImageFileError: A text names no URL, or the file's suffix no documented format.
+        OSError: The file cannot be read.
+    """
+    if not isinstance(image, str):
+        return data_url(image)
+    if ":" not in image:
+        # The service would accept it, charge for it, and let the task fail.
+        raise ImageFileError(
+            f"{image[:80]!r} is no URL: a URL such as https://example.com/input.jpg was expected. "
+            "For a local file pass pathlib.Path(...)."
+        )
+    return image
+
+
 def data_url(path: Path) -> str:
     """Read a picture and give it as a `data:` URL.
 

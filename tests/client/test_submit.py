@@ -10,6 +10,7 @@ import pytest
 
 from apixo_client import (
     ApiError,
+    Apixo,
     ImageFileError,
     InvalidResponseError,
     RateLimitedError,
@@ -151,3 +152,14 @@ def test_a_redirect_does_not_carry_the_key_away(service: Any) -> None:
 def test_the_defaults_are_those_of_the_contract(service: Any) -> None:
     service.accept()
     assert service.call("submit", IMAGE).resolution == contract().defaults["resolution"]
+
+
+def test_a_text_that_is_no_url_is_not_sent_since_it_would_be_charged() -> None:
+    def never(_request: httpx.Request) -> httpx.Response:
+        raise AssertionError("it was sent")
+
+    with (
+        Apixo("key", transport=httpx.MockTransport(never)) as client,
+        pytest.raises(ImageFileError, match=r"pass pathlib\.Path"),
+    ):
+        client.submit("photos/input.jpg")

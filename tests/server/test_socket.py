@@ -219,6 +219,25 @@ def test_a_strange_request_is_answered_with_the_envelope(
     assert body["code"] == status == expected
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("rebound.example:8787", "http://rebound.example:8787", 403),
+        ("rebound.example:8787", None, 200),
+        ("127.0.0.1:8787", "http://127.0.0.1:8787", 200),
+        ("192.168.1.7:8787", "http://192.168.1.7:8787", 200),
+        ("127.0.0.1:8787", "http://localhost:3000", 200),
+    ],
+)
+def test_a_web_page_under_a_rebound_name_is_refused(
+    client: httpx.Client, host: str, origin: str | None, status: int
+) -> None:
+    headers = {"Host": host} | ({"Origin": origin} if origin else {})
+    body = {"input": {"image_urls": ["https://example.com/a.jpg"]}}
+    answer = client.post(SUBMIT, json=body, headers=headers)
+    assert answer.status_code == answer.json()["code"] == status
+
+
 def test_a_websocket_handshake_is_refused(client: httpx.Client) -> None:
     answer = client.get(
         "/api/v1/apikeys/current-balance",

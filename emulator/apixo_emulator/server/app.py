@@ -23,7 +23,7 @@ from apixo_emulator.server.body import (
     read_body,
 )
 from apixo_emulator.server.control import PREFIX, Control
-from apixo_emulator.server.hosts import HOST
+from apixo_emulator.server.hosts import HOST, is_rebound
 from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import StoreUnavailable
@@ -89,6 +89,8 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive) -> HttpResponse:
         body = b""
         if scope["method"] == "POST":
+            if is_rebound(scope["headers"]):
+                return refusal("foreign_page")
             if not announces_little(scope):
                 refused = self._emulator.refuses(_request(scope, b""))
                 if refused is not None:
