@@ -34,10 +34,12 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
+    # The user's own settings, and those of the `make` that may run the tests.
+    foreign = ("APIXO_", "MAKE", "MFLAGS")
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name != "PORT" and not name.startswith("APIXO_")
+        if name != "PORT" and not name.startswith(foreign)
     }
     return {**inherited, **more}
 
