@@ -23,6 +23,9 @@ def submit(base_url: str, callback_url: str | None = None) -> httpx.Response:
     return httpx.post(f"{base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
     with running(*OPTIONS, cwd=tmp_path) as server:

@@ -22,6 +22,8 @@ from storage.samples import ALICE, BOB, CHARGE, DELIVERED, attempt_at, claim, cl
 # A call may wait for the pool, then for an answer; no longer.
 AT_ONCE_S = 8.0
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
