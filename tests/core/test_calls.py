@@ -168,6 +168,13 @@ def test_amounts_are_written_with_four_decimals_or_more(amount: int, text: str) 
     assert micros(text) == amount
 
 
+@pytest.mark.parametrize(
+    ("text", "fixed_ms"), [("fast", 1500), ("Realistic", None), ("0", 0), (" 250 ", 250)]
+)
+def test_a_latency_is_a_name_or_milliseconds(text: str, fixed_ms: int | None) -> None:
+    assert read_latency(text).fixed_ms == fixed_ms
+
+
 @pytest.mark.parametrize("text", ["", "slow", "-5", "1.5", "86400001", "٣"])
 def test_what_is_no_latency_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match="expected fast, realistic or milliseconds"):
