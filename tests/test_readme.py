@@ -17,7 +17,7 @@ ROOT = README.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README.read_text("utf-8"))]
 SHELL = [text for language, text in BLOCKS if language == "bash"]
-# The receivers' snippets run in tests/client/test_receivers.py.
+# The receivers' snippets run in tests/client/test_snippets.py.
 PYTHON = [text for language, text in BLOCKS if language == "python" and "Apixo()" in text]
 DEFAULT_ORIGIN = "http://127.0.0.1:8787"
 CURLS = [text for text in SHELL if text.startswith("curl") and "/api/v1/" in text]

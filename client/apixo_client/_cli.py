@@ -143,10 +143,10 @@ def _listen(arguments: argparse.Namespace) -> Exit:
     from apixo_client._listen import listen
 
     try:
-        listen(arguments.host, arguments.port)
-    except (OSError, OverflowError) as error:
+        listen(arguments.host, arguments.port, once=arguments.once)
+    except (OSError, OverflowError, UnicodeError) as error:
         where = f"{arguments.host} port {arguments.port}"
-        _complain(f"cannot listen on {where}: {error}; choose another --port", None)
+        _complain(f"cannot listen on {where}: {error}; choose another --port or --host", None)
         return Exit.USAGE
     return Exit.DONE
 
@@ -192,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     listen = commands.add_parser("listen", help="receive callbacks and print them as they come")
     listen.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     listen.add_argument("--port", type=int, default=9000, help="default: 9000; 0 takes a free one")
+    listen.add_argument("--once", action="store_true", help="end after the first callback")
     listen.set_defaults(run=None)
     return parser
 

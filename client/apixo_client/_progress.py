@@ -69,3 +69,8 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text
     )
+
+
+def one_line(text: str) -> str:
+    """Give a printable text as one line: a stranger's must not look like several."""
+    return printable(text).replace("\n", "\\n")
