@@ -18,9 +18,11 @@ from apixo_emulator.core.money import micros
 from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.rewriting import parse_rewrite
 from apixo_emulator.storage import Durability
+from apixo_schemas import contract
 
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
+_RETRIES = ",".join(f"{ms / 1000:g}" for ms in contract().callbacks.retry_delays_ms)
 _POSTGRES = ("postgresql://", "postgres://")
 _KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
@@ -132,7 +134,7 @@ class Settings:
         "--callback-retries",
         env=("APIXO_EMULATOR_CALLBACK_RETRIES",),
         metavar="S,S,…",
-        text="seconds to wait before each retry of a callback [default: 30,120,600]",
+        text=f"seconds to wait before each retry of a callback [default: {_RETRIES}]",
     )
     callback_ca: Path | None = _option(
         None,
@@ -227,5 +229,5 @@ def _delays_ms(text: str) -> tuple[int, ...]:
     """Read seconds with commas between them; no text means no retries."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(_SECONDS.fullmatch(part) for part in parts):
-        raise ValueError(f"expected seconds such as 30,120,600, found {text!r}")
+        raise ValueError(f"expected seconds such as {_RETRIES}, found {text!r}")
     return tuple(round(float(part) * 1000) for part in parts)

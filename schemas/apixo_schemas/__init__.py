@@ -6,6 +6,7 @@ files of ``v1/``, each with its grade and source. `contract` reads them as typed
 """
 
 from apixo_schemas._contract import (
+    MICROS_PER_USD,
     Assumption,
     CallbackTerms,
     Contract,
@@ -22,6 +23,7 @@ from apixo_schemas._documents import document, document_names, document_text, re
 from apixo_schemas._published import model_index, model_schema
 
 __all__ = [
+    "MICROS_PER_USD",
     "Assumption",
     "CallbackTerms",
     "Contract",

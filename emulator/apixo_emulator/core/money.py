@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-MICROS_PER_USD = 1_000_000
+from apixo_schemas import MICROS_PER_USD
+
 # Beyond this a store's 64-bit integer could overflow.
 _MOST_USD = 1_000_000_000
 

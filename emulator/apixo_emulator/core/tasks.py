@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from apixo_emulator.core.pictures import PictureSpec, Verdict
-from apixo_emulator.core.states import Event, TaskState, Timeline, is_final, state_at
+from apixo_emulator.core.states import Event, TaskState, Timeline, state_at
 from apixo_schemas import Failure, contract
 
 if TYPE_CHECKING:
@@ -123,8 +123,3 @@ def result_available(task: Task, now_ms: int) -> bool:
     if task.state_at(now_ms) is not TaskState.SUCCESS or task.ends_ms is None:
         return False
     return now_ms < task.ends_ms + contract().result_ttl_ms
-
-
-def is_finished(task: Task, now_ms: int) -> bool:
-    """Tell whether the task's answer is final."""
-    return is_final(task.state_at(now_ms))

@@ -132,7 +132,3 @@ class Callbacks:
     def attempts(self, task_id: str) -> list[Attempt]:
         """Give the attempts that a task's delivery has taken."""
         return self._store.attempts(task_id)
-
-    def take_over(self) -> None:
-        """End the leases of processes that are known to be gone."""
-        self._store.release_leases()
