@@ -10,10 +10,14 @@ ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "emulator" / "apixo_emulator"
 # From the top down; a module may import its own layer and those below it.
 LAYERS = [
-    {"cli", "__main__"},
-    {"server"},
+    {"cli", "cli_control", "__main__", "pytest_plugin"},
+    {"server", "interception"},
+    {"dashboard"},
     {"worker"},
+    {"config"},
     {"settings", "doctor"},
+    {"scenario_file", "option_values"},
+    {"toml_file"},
     {"service"},
     {"storage", "pictures", "outbound"},
     {"core"},

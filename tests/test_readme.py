@@ -13,6 +13,9 @@ import pytest
 from support.process import Running, command, environment, running
 from support.readme import README, filled
 
+from apixo_emulator.config import load_config
+from apixo_emulator.scenario_file import load_rules
+
 ROOT = README.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README.read_text("utf-8"))]
@@ -23,6 +26,10 @@ DEFAULT_ORIGIN = "http://127.0.0.1:8787"
 CURLS = [text for text in SHELL if text.startswith("curl") and "/api/v1/" in text]
 CONTROL = [line for text in SHELL for line in text.splitlines() if "/_emulator/" in line]
 MAKES = [line for text in SHELL for line in text.splitlines() if line.startswith("make ")]
+STEERING = [
+    line for text in SHELL for line in text.splitlines() if line.startswith("apixo-emulator ")
+]
+TOML = [text for language, text in BLOCKS if language == "toml"]
 CLIENT = [line for text in SHELL for line in text.splitlines() if line.startswith("apixo-client")]
 
 
@@ -45,7 +52,9 @@ def test_the_tables_are_the_code_s() -> None:
 
 
 def test_every_shell_block_is_covered_by_a_test_below() -> None:
-    assert all(text.startswith(("curl", "make ", "apixo-client")) for text in SHELL)
+    assert all(
+        text.startswith(("curl", "make ", "apixo-client", "apixo-emulator ")) for text in SHELL
+    )
 
 
 @pytest.mark.parametrize("number", range(len(CURLS)))
@@ -59,20 +68,54 @@ def test_the_curl_calls_answer_as_shown(number: int, server: Running, tmp_path: 
     assert answer == shown
 
 
-def test_the_control_calls_answer(server: Running, tmp_path: Path) -> None:
-    listed, one, redelivered = (run_curl(line, server, tmp_path) for line in CONTROL)
-    assert listed == {"deliveries": []}
-    assert one["code"] == redelivered["code"] == 404
+@pytest.mark.parametrize("line", CONTROL)
+def test_the_control_calls_answer(line: str, server: Running, tmp_path: Path) -> None:
+    answer = run_shell(line, server, tmp_path)
+    if "task_12345678" in line:
+        assert json.loads(answer)["code"] == 404
+    elif "metrics" in line:
+        assert "apixo_tasks" in answer
+    else:
+        assert "code" not in json.loads(answer)
+
+
+def test_the_steering_commands_run_in_their_order(server: Running, tmp_path: Path) -> None:
+    assert len(STEERING) > 10
+    for line in STEERING:
+        done = subprocess.run(
+            shlex.split(line),
+            cwd=tmp_path,
+            env={**client_environment(server), "APIXO_EMULATOR_URL": server.origin},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), line
+
+
+def test_the_files_are_read_as_they_stand(tmp_path: Path) -> None:
+    rules, config = TOML
+    (tmp_path / "scenarios.toml").write_text(rules, "utf-8")
+    assert len(load_rules(tmp_path / "scenarios.toml")) == 2
+    (tmp_path / "apixo-emulator.toml").write_text(config, "utf-8")
+    found = load_config(None, tmp_path)
+    assert found.options == {"latency": "realistic"}
+    assert set(found.accounts) == {"sk-team-a", "sk-team-b"}
 
 
 def run_curl(text: str, server: Running, cwd: Path) -> dict[str, object]:
+    answer = json.loads(run_shell(text, server, cwd))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def run_shell(text: str, server: Running, cwd: Path) -> str:
     words = shlex.split(text.replace(DEFAULT_ORIGIN, server.origin).replace("\\\n", " "))
     done = subprocess.run(
         [*words, "--silent"], cwd=cwd, env=environment(), capture_output=True, text=True, check=True
     )
-    answer = json.loads(done.stdout)
-    assert isinstance(answer, dict)
-    return answer
+    return done.stdout
 
 
 @pytest.mark.parametrize("snippet", PYTHON, ids=range(len(PYTHON)))

@@ -15,6 +15,7 @@ except ImportError:  # the base install has only the client
         "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
     ) from None
 
+from apixo_emulator.cli_control import COMMANDS
 from apixo_emulator.settings import Settings
 
 _USAGE = 2
@@ -25,6 +26,8 @@ def _type_of(annotation: Any) -> Any:
         return click.Path(path_type=Path)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return click.Choice(annotation, case_sensitive=False)
+    if annotation in (float, float | None):
+        return float
     return int if annotation in (int, int | None) else str
 
 
@@ -52,18 +55,47 @@ def _serve(**values: Any) -> None:
     from apixo_emulator.storage import StoreError
 
     try:
-        serve(Settings(**values))
+        serve(Settings(**values, accounts=click.get_current_context().obj))
     except (ValueError, StartError, StoreError) as error:
         click.echo(f"apixo-emulator: {error}", err=True)
         sys.exit(_USAGE)
 
 
+def _read_config(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    """Take the file's options as defaults: they stand behind the environment and the flags."""
+    from apixo_emulator.config import load_config
+
+    try:
+        config = load_config(path, Path.cwd())
+    except ValueError as error:
+        click.echo(f"apixo-emulator: {error}", err=True)
+        sys.exit(_USAGE)
+    context.default_map = dict(config.options)
+    context.obj = config.accounts
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        callback=_read_config,
+        envvar="APIXO_EMULATOR_CONFIG",
+        expose_value=False,
+        help="all of this in a file [default: apixo-emulator.toml, or [tool.apixo-emulator] in"
+        " pyproject.toml]",
+        is_eager=True,
+        metavar="FILE",
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+    )
+
+
 def _serve_command() -> click.Command:
     hints = get_type_hints(Settings)
+    options = [entry for entry in fields(Settings) if "flags" in entry.metadata]
     return click.Command(
         "serve",
         callback=_serve,
-        params=[_option(entry, hints[entry.name]) for entry in fields(Settings)],
+        params=[_config_option(), *(_option(entry, hints[entry.name]) for entry in options)],
         help=(
             "Serve the API until SIGTERM or Ctrl-C. The first line on stdout is the ready line "
             "with the API's base URL. Exit codes: 0 after a signal, 2 where it cannot start."
@@ -78,6 +110,8 @@ def main() -> None:
 
 
 main.add_command(_serve_command())
+for _command in COMMANDS:
+    main.add_command(_command)
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 

@@ -9,14 +9,18 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from apixo_emulator.core.callbacks import CallbackMode, CallbackOptions
+from apixo_emulator.core.clock import ClockState
 from apixo_emulator.core.latency import Latency, read_latency
+from apixo_emulator.core.limits import AccountTerms
 from apixo_emulator.core.money import micros
 from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.rewriting import parse_rewrite
+from apixo_emulator.core.rules import Rule
 from apixo_emulator.storage import Durability
 from apixo_schemas import contract
 
@@ -26,6 +30,7 @@ _RETRIES = ",".join(f"{ms / 1000:g}" for ms in contract().callbacks.retry_delays
 _POSTGRES = ("postgresql://", "postgres://")
 _KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
 _SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?", re.ASCII)
 
 
@@ -34,6 +39,13 @@ def _option(
 ) -> Any:
     notes: Mapping[str, Any] = {"flags": flags, "env": env, "text": text, "metavar": metavar}
     return field(default=default, metadata=notes)
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +113,26 @@ class Settings:
         metavar="N",
         text="makes ids and durations reproducible [default: random, kept with the data]",
     )
+    rate: float | None = _option(
+        None,
+        "--rate",
+        env=("APIXO_EMULATOR_RATE",),
+        metavar="X",
+        text="how fast time runs: 100 for a hundred times, 0 for a frozen clock [default: 1]",
+    )
+    scenarios: Path | None = _option(
+        None,
+        "--scenarios",
+        env=("APIXO_EMULATOR_SCENARIOS",),
+        metavar="FILE",
+        text="rules for failures and delays on demand, TOML or JSON",
+    )
+    world_per_key: bool = _option(
+        False,  # noqa: FBT003 - a default
+        "--world-per-key",
+        env=("APIXO_EMULATOR_WORLD_PER_KEY",),
+        text="give each API key its own clock, seed, balance, scenarios and journal",
+    )
     images: Path | None = _option(
         None,
         "--images",
@@ -156,9 +188,25 @@ class Settings:
         metavar="URL",
         text="origin of result links [default: the Host that the caller used]",
     )
+    control_token: str | None = _option(
+        None,
+        "--control-token",
+        env=("APIXO_EMULATOR_CONTROL_TOKEN",),
+        metavar="TOKEN",
+        text="lets callers from other machines steer the emulator [default: they may not]",
+    )
+    uds: Path | None = _option(
+        None, "--uds", metavar="PATH", text="listen on this Unix socket instead of a port"
+    )
     ready_file: Path | None = _option(
         None, "--ready-file", metavar="PATH", text="write the API's base URL here once it answers"
     )
+    log_format: LogFormat = _option(
+        LogFormat.TEXT, "--log-format", metavar="text|json", text="how log lines on stderr look"
+    )
+    quiet: bool = _option(False, "--quiet", text="print the ready lines only, no log")  # noqa: FBT003 - a default
+    # From the configuration file only: keys would be seen on a command line.
+    accounts: Mapping[str, AccountTerms] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_server()
@@ -169,6 +217,8 @@ class Settings:
             )
         self._checked("--callback-rewrite or --callback-retries", self.callback_options)
         self._checked("--balance", self.balance_micros)
+        self._checked("--rate", self._rate_fits)
+        self._checked("--scenarios", self.rules)
         self._checked("--latency", self.task_latency)
 
     def _check_server(self) -> None:
@@ -180,6 +230,11 @@ class Settings:
             raise ValueError("--ephemeral keeps nothing and --data says where: give one of them")
         if self.workers < 1:
             raise ValueError(f"--workers: expected at least 1, found {self.workers}")
+        if self.control_token is not None and not _TOKEN.fullmatch(self.control_token):
+            raise ValueError(
+                "--control-token: expected at least 8 letters, digits or any of -._~, so that it"
+                " fits into a header and a cookie"
+            )
         if self.store is not None and not self.store.startswith(_POSTGRES):
             raise ValueError("--store: expected postgresql://user@host/database")
         if self.public_url is not None and not _PUBLIC_URL.fullmatch(self.public_url):
@@ -208,6 +263,22 @@ class Settings:
         except (OSError, ssl.SSLError) as error:
             words = f"expected certificates in a PEM file, found {str(self.callback_ca)!r}: {error}"
             raise ValueError(words) from None
+
+    def _rate_fits(self) -> None:
+        if self.rate is not None:
+            ClockState().at_rate(self.rate, 0)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Read the scenario file; none is no rules.
+
+        Raises:
+            ValueError: It cannot be read, or a rule is wrong; the message names the line.
+        """
+        if self.scenarios is None:
+            return ()
+        from apixo_emulator.scenario_file import load_rules
+
+        return load_rules(self.scenarios)
 
     def balance_micros(self) -> int:
         """Give the starting balance in millionths of a USD."""

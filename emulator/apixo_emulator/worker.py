@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from apixo_emulator.outbound import CallbackSender, OutboundError, OutboundRefused, Timeouts
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
+from apixo_emulator.service.shared_journal import SHARE_S
 from apixo_schemas import contract
 
 _T = TypeVar("_T")
@@ -59,6 +60,7 @@ class Worker:
     async def run(self) -> None:
         """Deliver until cancelled; attempts under way are then given up, and made again later."""
         loop = asyncio.get_running_loop()
+        sharing = asyncio.create_task(self._share())
         self._callbacks.on_change = lambda: loop.call_soon_threadsafe(self._wake.set)
         try:
             while True:
@@ -75,6 +77,7 @@ class Worker:
                 await self._rest(pause)
         finally:
             self._callbacks.on_change = lambda: None
+            sharing.cancel()
             for attempt in self._under_way:
                 attempt.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -84,6 +87,16 @@ class Worker:
         if self._callbacks.blocking:
             return await asyncio.to_thread(work, *arguments)
         return work(*arguments)
+
+    async def _share(self) -> None:
+        """Write this process's journal into the store, where others use it too."""
+        worlds = self._emulator.worlds
+        while worlds.shared:
+            try:
+                await self._run(worlds.share)
+            except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+                _log.exception("the journal could not be shared; trying again")
+            await asyncio.sleep(SHARE_S)
 
     async def _sweep(self) -> None:
         """Now and then take care of tasks whose process has died, where several share a store."""

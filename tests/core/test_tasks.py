@@ -134,6 +134,7 @@ def test_what_is_no_picture_s_address_is_accepted_and_fails(url: str) -> None:
 def task(**given: Any) -> Task:
     values: dict[str, Any] = {
         "id": "0" * 32,
+        "world": "default",
         "account_id": "a",
         "resolution": "4k",
         "output_format": "jpg",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from apixo_emulator.core.accounts import account_of
+from apixo_emulator.core.accounts import ONE_WORLD, account_of
 from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import Charge, Claim, Entry, Store
@@ -23,6 +23,7 @@ def draft(number: int, *, settled: bool = True, account_id: str = ALICE.id) -> E
     return Entry(
         Task(
             id=f"{account_id[:8]}{number}",
+            world=ONE_WORLD,
             account_id=account_id,
             resolution="4k",
             output_format="webp",
@@ -46,6 +47,7 @@ def with_delivery(
     task = replace(draft(number).task, ends_ms=due_ms or 50, settled=due_ms is not None)
     delivery = Delivery(
         task_id=task.id,
+        world=ONE_WORLD,
         url="http://127.0.0.1:9000/hook?ü\0",
         origin=origin,
         base_url="http://127.0.0.1:8787/ü\0",
@@ -54,6 +56,7 @@ def with_delivery(
         due_ms=due_ms,
         attempts=0,
         tries=0,
+        accepted=0,
     )
     return Entry(task, delivery)
 
@@ -84,6 +87,6 @@ def attempt_at(delivery: Delivery, *, status: int | None = 500) -> Attempt:
 
 def claimed(store: Store, now_ms: int = 100, **options: object) -> list[Delivery]:
     """Claim what is due and give the deliveries."""
-    entries = store.claim_deliveries(now_ms, claim(**options))  # type: ignore[arg-type]
+    entries = store.claim_deliveries(ONE_WORLD, now_ms, claim(**options))  # type: ignore[arg-type]
     found = [entry.delivery for entry in entries]
     return [delivery for delivery in found if delivery is not None]

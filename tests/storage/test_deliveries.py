@@ -6,6 +6,7 @@ from threading import Barrier
 
 import pytest
 
+from apixo_emulator.core.accounts import ONE_WORLD
 from apixo_emulator.core.deliveries import Delivery, DeliveryState, Outcome
 from apixo_emulator.storage import Claim, Entry, Store
 from storage.samples import (
@@ -26,7 +27,7 @@ def test_a_claimed_delivery_comes_with_its_task_and_counts_an_attempt(store: Sto
     kept = with_delivery(1, due_ms=5)
     assert kept.delivery is not None
     expected = replace(kept.delivery, state=DeliveryState.DELIVERING, attempts=1)
-    assert store.claim_deliveries(5, claim()) == [Entry(kept.task, expected)]
+    assert store.claim_deliveries(ONE_WORLD, 5, claim()) == [Entry(kept.task, expected)]
     assert store.delivery(kept.task.id) == expected
 
 
@@ -43,7 +44,7 @@ def test_receivers_that_are_busy_are_passed_over(store: Store) -> None:
     for origin in (busy, odd):
         keep(store, 10, origin)
     free = keep(store, 20)
-    found = store.claim_deliveries(100, Claim("one", 60_000, 1, {busy, odd}))
+    found = store.claim_deliveries(ONE_WORLD, 100, Claim("one", 60_000, 1, {busy, odd}))
     assert [entry.task.id for entry in found] == [free]
     assert [delivery.origin for delivery in claimed(store)] == [busy, odd]
 
@@ -51,29 +52,29 @@ def test_receivers_that_are_busy_are_passed_over(store: Store) -> None:
 def test_what_waits_for_its_task_is_not_claimed_until_that_is_settled(store: Store) -> None:
     task_id = keep(store, None)
     assert claimed(store) == []
-    assert store.next_due_ms(0) is None
+    assert store.next_due_ms(ONE_WORLD, 0) is None
     task = store.task(task_id)
     assert task is not None
-    store.settle(replace(task, settled=True, ends_ms=70))
-    assert store.next_due_ms(0) == 70
+    store.settle(replace(task, settled=True, ends_ms=70), 70)
+    assert store.next_due_ms(ONE_WORLD, 0) == 70
     assert [found.due_ms for found in claimed(store)] == [70]
 
 
 def test_a_second_settle_does_not_move_a_delivery(store: Store) -> None:
     task = store.task(keep(store, None))
     assert task is not None
-    store.settle(replace(task, settled=True, ends_ms=70))
-    store.settle(replace(task, settled=True, ends_ms=90))
-    assert store.next_due_ms(0) == 70
+    store.settle(replace(task, settled=True, ends_ms=70), 70)
+    store.settle(replace(task, settled=True, ends_ms=90), 90)
+    assert store.next_due_ms(ONE_WORLD, 0) == 70
 
 
 def test_the_next_due_instant_is_that_of_scheduled_deliveries(store: Store) -> None:
-    assert store.next_due_ms(0) is None
+    assert store.next_due_ms(ONE_WORLD, 0) is None
     for due_ms in (30, 10):
         keep(store, due_ms)
-    assert store.next_due_ms(0) == 10
+    assert store.next_due_ms(ONE_WORLD, 0) == 10
     claimed(store, limit=1)
-    assert store.next_due_ms(0) == 30
+    assert store.next_due_ms(ONE_WORLD, 0) == 30
 
 
 def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(
@@ -160,7 +161,7 @@ def test_deliveries_are_paged_from_the_newest(store: Store) -> None:
     ids = [keep(store, 10) for _ in range(5)]
 
     def page(limit: int, offset: int = 0) -> list[str]:
-        return [found.task_id for found in store.deliveries(limit, offset)]
+        return [found.task_id for found in store.deliveries(ONE_WORLD, limit, offset)]
 
     assert page(2) == [ids[4], ids[3]]
     assert page(2, 2) == [ids[2], ids[1]]
@@ -181,7 +182,7 @@ def test_a_task_whose_delivery_cannot_be_kept_is_not_kept(store: Store) -> None:
         store.accept(ALICE, CHARGE, clashing)
     assert store.balance_micros(ALICE, 0) == before
     assert store.task(with_delivery(2, due_ms=10).task.id) is None
-    assert len(store.deliveries(10)) == 1
+    assert len(store.deliveries(ONE_WORLD, 10)) == 1
 
 
 def test_claims_at_the_same_time_never_share_a_delivery(store: Store, other: Store) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from support.postgres import GUARDED_PASSWORD, Server, empty_schema, own_server
 
-from apixo_emulator.core.accounts import account_of
+from apixo_emulator.core.accounts import ONE_WORLD, account_of
 from apixo_emulator.storage import Entry, Store, StoreError
 from apixo_emulator.storage.base import StoreUnavailable
 from apixo_emulator.storage.migrations import scripts
@@ -67,7 +67,7 @@ def recovered(store: Store) -> None:
     end = monotonic() + 30
     while True:
         try:
-            store.next_due_ms(0)
+            store.next_due_ms(ONE_WORLD, 0)
         except StoreUnavailable:
             assert monotonic() < end, "it has not recovered"
         else:
@@ -97,7 +97,7 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
             lambda: private.accept(ALICE, CHARGE, draft),
             lambda: private.task(kept),
             lambda: private.balance_micros(ALICE, 0),
-            lambda: private.claim_deliveries(100, claim()),
+            lambda: private.claim_deliveries(ONE_WORLD, 100, claim()),
             lambda: private.record_attempt(attempt_at(delivery), DELIVERED, "one"),
         ):
             start = monotonic()

@@ -69,8 +69,8 @@ def test_a_task_is_settled_once(store: Store) -> None:
     assert entry is not None
     assert store.unsettled_tasks() == [entry.task]
     done = replace(entry.task, settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
-    store.settle(done)
-    store.settle(replace(done, ends_ms=99, fail_code=None))
+    store.settle(done, 9)
+    store.settle(replace(done, ends_ms=99, fail_code=None), 99)
     assert store.task(done.id) == done
     assert store.unsettled_tasks() == []
 

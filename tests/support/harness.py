@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from apixo_emulator.core.latency import Latency
+from apixo_emulator.core.limits import AccountTerms
 from apixo_emulator.core.pictures import FetchMode, Verdict, quick_verdict
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
-from apixo_emulator.service import Emulator, Options
+from apixo_emulator.service import Emulator, Operator, Options, WorldOptions
 from apixo_emulator.storage import SqliteStore, Store
 
 PREFIX = "/api/v1"
@@ -79,6 +81,11 @@ class Harness:
     key: str | None = KEY
     extra: list[tuple[bytes, bytes]] = field(default_factory=list)
 
+    @property
+    def operator(self) -> Operator:
+        """The desk of the world that is always there."""
+        return Operator(self.emulator)
+
     def handle(self, request: HttpRequest) -> HttpResponse:
         return self.emulator.handle(request)
 
@@ -137,10 +144,16 @@ def make_harness(
     seed: int | None = 7,
     sources: Sources | None = None,
     clock: Clock | None = None,
+    accounts: Mapping[str, AccountTerms] | None = None,
+    **worlds: Any,
 ) -> Harness:
     clock = clock or Clock()
     options = Options(
-        latency=Latency(duration_ms), balance_micros=balance_micros, api_keys=api_keys, seed=seed
+        latency=Latency(duration_ms),
+        balance_micros=balance_micros,
+        api_keys=api_keys,
+        worlds=WorldOptions(seed=seed, **worlds),
+        accounts=accounts or {},
     )
     store = store or SqliteStore(None)
     emulator = Emulator(store, sources or Sources(), options, clock)

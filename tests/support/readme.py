@@ -7,8 +7,12 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import click
+
+from apixo_emulator.cli import main
 from apixo_emulator.core.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.core.states import TRANSITIONS
+from apixo_emulator.core.vocabulary import vocabulary
 from apixo_emulator.settings import Settings
 from apixo_schemas import contract
 
@@ -22,12 +26,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def scenarios() -> str:
-    rows = [
-        [f"`{entry.scenario}`", f"the task fails with `{entry.code}`: {entry.meaning}"]
-        for entry in contract().failures.values()
-    ]
-    rows.append(["`slow-<seconds>`", "the task takes so long, e.g. `slow-12.5`"])
-    rows.append(["`stuck`", "the task stays `processing` for ever"])
+    rows = [[f"`{entry.name}`", entry.effect] for entry in vocabulary()]
     return _table(["scenario", "effect"], rows)
 
 
@@ -71,11 +70,16 @@ def options() -> str:
     rows = []
     for entry in fields(Settings):
         notes = entry.metadata
+        if not notes:
+            continue  # from the config file only
         flags = ", ".join(f"`{flag}`" for flag in notes["flags"])
         env = ", ".join(f"`{name}`" for name in notes["env"])
         default = "" if entry.default in (None, (), False) else f" [default: {entry.default}]"
         meaning = (notes["text"] + default).replace("|", "\\|")
         rows.append([flags, env, meaning])
+    config = next(option for option in main.commands["serve"].params if option.name == "config")
+    assert isinstance(config, click.Option)
+    rows.append([f"`{config.opts[0]}`", f"`{config.envvar}`", config.help or ""])
     return _table(["flag", "environment", "meaning"], rows)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+# The world that all accounts share unless each has its own.
+ONE_WORLD = "default"
 _SHOWN = 4
 _LEAST_TO_SHOW = 12
 
@@ -16,6 +18,7 @@ class Account:
 
     id: str
     label: str
+    world: str = ONE_WORLD
 
 
 def mask(key: str) -> str:
@@ -26,9 +29,13 @@ def mask(key: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def account_of(key: str) -> Account:
-    """Give the account of an API key."""
-    return Account(blake2b(key.encode(), digest_size=16).hexdigest(), mask(key))
+def account_of(key: str, *, own_world: bool = False) -> Account:
+    """Give the account of an API key, in the one world or in a world of its own.
+
+    The ids differ, so that a folder used both ways keeps them apart.
+    """
+    digest = blake2b(key.encode(), digest_size=16, person=b"world" if own_world else b"")
+    return Account(digest.hexdigest(), mask(key), digest.hexdigest() if own_world else ONE_WORLD)
 
 
 def bearer_key(authorization: bytes | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from apixo_emulator.core import render
 from apixo_emulator.core.addresses import (
     ANY_BUT_FORBIDDEN,
     ANYWHERE,
@@ -14,6 +15,7 @@ from apixo_emulator.core.addresses import (
     parse_target,
 )
 from apixo_emulator.core.deliveries import Delivery, DeliveryState
+from apixo_emulator.core.envelope import success
 from apixo_emulator.core.reach import AddressRefused
 from apixo_emulator.core.rewriting import RewriteRule, rewrite
 from apixo_emulator.core.tasks import Task
@@ -86,20 +88,47 @@ def _origin(url: str) -> str:
 def plan_delivery(
     task: Task, *, base_url: str, depth: int, rewrites: Sequence[RewriteRule]
 ) -> Delivery | None:
-    """Plan a task's callback: due when the task ends, which may not be known yet."""
+    """Plan a task's callback: due when the task ends, which may not be known yet.
+
+    One that is to be lost is over before it began; a redeliver still sends it.
+    """
     if task.callback_url is None:
         return None
+    lost = task.effects is not None and task.effects.callback.lost
     return Delivery(
         task_id=task.id,
+        world=task.world,
         url=task.callback_url,
         origin=_origin(rewrite(task.callback_url, rewrites)),
         base_url=base_url,
         depth=depth,
-        state=DeliveryState.SCHEDULED,
-        due_ms=task.ends_ms if task.settled else None,
+        state=DeliveryState.EXHAUSTED if lost else DeliveryState.SCHEDULED,
+        due_ms=None if lost else due_ms(task),
         attempts=0,
         tries=0,
+        accepted=0,
     )
+
+
+def due_ms(task: Task) -> int | None:
+    """Give when a task's callback is due, in Unix ms; None where its end is not known or never."""
+    if not task.settled or task.ends_ms is None:
+        return None
+    return task.ends_ms + (task.effects.callback.late_ms if task.effects else 0)
+
+
+def copies(task: Task) -> int:
+    """Give how many times the callback is sent to a receiver that accepts it."""
+    return task.effects.callback.copies if task.effects else 1
+
+
+def payload(task: Task, base_url: str) -> bytes:
+    """Give the body of a task's callback: what a poll after the end answers (page; P4)."""
+    if task.ends_ms is None:
+        raise ValueError(f"task {task.id} never ends, so there is nothing to send")
+    body = success(render.status(task, task.ends_ms, base_url)).body
+    malformed = task.effects is not None and task.effects.callback.malformed
+    return body[: len(body) // 2] if malformed else body
 
 
 def depth_of(header: bytes | None) -> int:

@@ -17,6 +17,15 @@ def unit(seed: int, *parts: str | int) -> float:
     return (number + 0.5) / 2**52
 
 
-def task_id(seed: int, account_id: str, number: int) -> str:
-    """Give the id of an account's ``number``-th accepted task: assumption ``task_id.form``."""
-    return _digest(seed, ("task", account_id, number), 16).hex()
+def content_token(body: bytes) -> bytes:
+    """Give 16 bytes that stand for a request's body."""
+    return blake2b(body, digest_size=16).digest()
+
+
+def task_id(seed: int, account_id: str, content: bytes, occurrence: int) -> str:
+    """Give the id of an account's ``occurrence``-th accepted task of this content, 32 hex digits.
+
+    Derived from what was asked for and not from a count of calls: the same calls get the same ids
+    in whatever order they come. Their form is assumption ``task_id.form``.
+    """
+    return _digest(seed, ("task", account_id, content.hex(), occurrence), 16).hex()

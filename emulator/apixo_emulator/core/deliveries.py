@@ -8,8 +8,9 @@ task ends. Unlike a task's state a delivery's is stored, since it depends on wha
 1. Whoever *claims* a due delivery holds it under a lease and makes one attempt. A lease that ends
    without a record means that its holder has died: the delivery may be claimed again. So a
    delivery is made at least once, and never twice at the same time.
-2. An attempt is a success if the receiver answers 200 in time (platform fact P4). Otherwise it is
-   made again after the next of the retry delays (P5), until they are used up: *exhausted*.
+2. An attempt is a success if the receiver answers 200 in time (platform fact P4); where duplicates
+   are asked for, it is made *again* at once. Otherwise it is made again after the next of the
+   retry delays (P5), until they are used up: *exhausted*.
 3. *Redeliver*, from any state that is not under way, starts over: due now, all retries left.
 
 The payload is not stored: it is a function of the task, which is final, and of the base URL that
@@ -39,6 +40,7 @@ class DeliveryEvent(StrEnum):
 
     CLAIM = "claim"
     ACCEPTED = "accepted"
+    AGAIN = "again"
     RETRY = "retry"
     GIVE_UP = "give-up"
     REDELIVER = "redeliver"
@@ -53,6 +55,7 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryStat
         # Claimed again when the lease has ended.
         DeliveryEvent.CLAIM: DeliveryState.DELIVERING,
         DeliveryEvent.ACCEPTED: DeliveryState.DELIVERED,
+        DeliveryEvent.AGAIN: DeliveryState.SCHEDULED,
         DeliveryEvent.RETRY: DeliveryState.SCHEDULED,
         DeliveryEvent.GIVE_UP: DeliveryState.EXHAUSTED,
     },
@@ -82,9 +85,11 @@ class Delivery:
 
     ``attempts`` counts all that were claimed; ``tries`` those that were made and recorded since the
     last redeliver. Retries are counted by the latter: an attempt lost in a crash uses none up.
+    ``accepted`` counts the answers 200 since the last redeliver.
     """
 
     task_id: str
+    world: str
     url: str
     origin: str
     base_url: str
@@ -93,6 +98,7 @@ class Delivery:
     due_ms: int | None
     attempts: int
     tries: int
+    accepted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +122,35 @@ class Outcome:
 
     state: DeliveryState
     due_ms: int | None
+    accepted: int = 0
 
 
 def outcome_of(
-    delivery: Delivery, attempt: Attempt, *, delays_ms: Sequence[int], now_ms: int
+    delivery: Delivery,
+    attempt: Attempt,
+    *,
+    delays_ms: Sequence[int],
+    now_ms: int,
+    copies: int = 1,
 ) -> Outcome:
     """Decide what follows an attempt of a claimed delivery (P4 and P5).
 
-    ``delays_ms`` are the waits after the first, second, … failed try.
+    ``delays_ms`` are the waits after the first, second, … failed try; ``copies`` is how many times
+    it is sent to a receiver that accepts it.
     """
     if attempt.status == contract().callbacks.success_status:
-        return Outcome(advance_delivery(delivery.state, DeliveryEvent.ACCEPTED), None)
-    if attempt.hopeless or delivery.tries >= len(delays_ms):
-        return Outcome(advance_delivery(delivery.state, DeliveryEvent.GIVE_UP), None)
-    due_ms = now_ms + delays_ms[delivery.tries]
-    return Outcome(advance_delivery(delivery.state, DeliveryEvent.RETRY), due_ms)
+        accepted = delivery.accepted + 1
+        if accepted < copies:
+            again = advance_delivery(delivery.state, DeliveryEvent.AGAIN)
+            return Outcome(again, now_ms, accepted)
+        return Outcome(advance_delivery(delivery.state, DeliveryEvent.ACCEPTED), None, accepted)
+    failed = delivery.tries - delivery.accepted
+    if attempt.hopeless or failed >= len(delays_ms):
+        gone = advance_delivery(delivery.state, DeliveryEvent.GIVE_UP)
+        return Outcome(gone, None, delivery.accepted)
+    due_ms = now_ms + delays_ms[failed]
+    retry = advance_delivery(delivery.state, DeliveryEvent.RETRY)
+    return Outcome(retry, due_ms, delivery.accepted)
 
 
 def failure_in_words(status: int) -> str | None:

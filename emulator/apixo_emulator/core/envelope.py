@@ -27,6 +27,12 @@ def success(data: bytes) -> HttpResponse:
     return HttpResponse(200, head + data + tail)
 
 
+@cache
+def without_data() -> HttpResponse:
+    """Answer 200 with an envelope that has no ``data``."""
+    return as_json({"code": 200, "message": contract().success_message})
+
+
 def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
     """Answer an error; ``code`` repeats the status, ``data`` is the assumption ``error.data``."""
     data = orjson.dumps(contract().assumed("error.data"))

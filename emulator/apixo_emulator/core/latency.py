@@ -17,9 +17,14 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The duration of tasks: ``fixed_ms``, or where that is None a realistic distribution."""
+    """The duration of tasks: ``fixed_ms``, or where that is None a log-normal distribution.
+
+    ``median_ms`` None takes the realistic one of the contract's assumptions, by tier.
+    """
 
     fixed_ms: int | None
+    median_ms: float | None = None
+    sigma: float | None = None
 
     def duration_ms(self, seed: int, task_id: str, resolution: str) -> int:
         """Give the duration of one task, in ms.
@@ -31,9 +36,12 @@ class Latency:
             return self.fixed_ms
         terms = contract()
         shape = terms.assumed("latency.distribution")
-        deviation = _NORMAL.inv_cdf(unit(seed, "latency", task_id)) * shape["sigma"]
-        median: float = terms.typical_latency_ms * shape["factor"][resolution]
-        return round(median * math.exp(deviation))
+        sigma: float = shape["sigma"] if self.sigma is None else self.sigma
+        median = self.median_ms
+        if median is None:
+            median = terms.typical_latency_ms * shape["factor"][resolution]
+        deviation = _NORMAL.inv_cdf(unit(seed, "latency", task_id)) * sigma
+        return min(round(median * math.exp(deviation)), LONGEST_MS)
 
 
 def read_latency(text: str) -> Latency:

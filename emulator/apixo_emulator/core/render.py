@@ -1,12 +1,17 @@
-"""A task as the status endpoint and the callback show it: exactly the page's fields, in its order."""
+"""What the API answers about a task."""
 
 from __future__ import annotations
 
 import orjson
 
-from apixo_emulator.core.states import TaskState
+from apixo_emulator.core.effects import Quirk
+from apixo_emulator.core.states import TaskState, is_final
 from apixo_emulator.core.tasks import Task
 from apixo_schemas import contract
+
+# Seen on the live API by a public client (platform fact P15): to be read as "still running".
+UNDOCUMENTED_STATE = "processing_r2"
+_EXTRA_FIELDS = {"progress": 100, "provider": "auto", "extra": {"nested": [None, True]}}
 
 
 def result_name(task: Task) -> str:
@@ -21,7 +26,10 @@ def result_url(task: Task, base_url: str) -> str:
 
 def submitted(task: Task) -> bytes:
     """Render the ``data`` of an accepted submit (page, Submit task response)."""
-    return orjson.dumps({"taskId": task.id})
+    data: dict[str, object] = {"taskId": task.id}
+    if task.effects is not None and Quirk.EXTRA_FIELDS in task.effects.quirks:
+        data.update(_EXTRA_FIELDS)
+    return orjson.dumps(data)
 
 
 def status(task: Task, now_ms: int, base_url: str) -> bytes:
@@ -40,4 +48,23 @@ def status(task: Task, now_ms: int, base_url: str) -> bytes:
         if state is TaskState.SUCCESS:
             # Assumption cost_time: in the page's example it is completeTime - createTime.
             data["costTime"] = task.ends_ms - task.created_ms
+    if task.effects is not None and task.effects.quirks:
+        _bend(data, task.effects.quirks, state)
     return orjson.dumps(data)
+
+
+def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:
+    """Make an answer rare but allowed."""
+    if Quirk.STATE_UNKNOWN in quirks and state is TaskState.PROCESSING:
+        data["state"] = UNDOCUMENTED_STATE
+    if Quirk.NO_COST_TIME in quirks:
+        data.pop("costTime", None)
+    if Quirk.EXTRA_FIELDS in quirks:
+        data.update(_EXTRA_FIELDS)
+
+
+def has_data(task: Task, now_ms: int) -> bool:
+    """Tell whether an answer has ``data`` at all: with `Quirk.DATA_MISSING` not before the end."""
+    if task.effects is None or Quirk.DATA_MISSING not in task.effects.quirks:
+        return True
+    return is_final(task.state_at(now_ms))

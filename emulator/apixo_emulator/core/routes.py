@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 from functools import cache
 
 from apixo_emulator.core.envelope import refusal
@@ -11,15 +11,15 @@ from apixo_emulator.core.wire import HttpResponse
 from apixo_schemas import document
 
 
-class Endpoint(Enum):
+class Endpoint(StrEnum):
     """The endpoints of the API and what the vendor publishes beside it."""
 
-    SUBMIT = auto()
-    STATUS = auto()
-    BALANCE = auto()
-    FILE = auto()
-    MODEL_INDEX = auto()
-    MODEL_SCHEMA = auto()
+    SUBMIT = "submit"
+    STATUS = "status"
+    BALANCE = "balance"
+    FILE = "file"
+    MODEL_INDEX = "model-index"
+    MODEL_SCHEMA = "model-schema"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,89 +1,169 @@
-"""Failures and delays on demand, by name, and the magic image URL that asks for one.
+"""Failures, delays and damage on demand, by name, and the magic image URL that asks for one.
 
-Any image URL with a path segment ``emulate`` names a scenario by the stem of its next segment:
-``https://example.com/emulate/SensitiveContent.jpg``. Names are matched in any case.
+A name of the `vocabulary` stands for `Effects`, whatever its case; several are joined with ``+``:
+``slow-3+callback-lost``. Any image URL with a path segment ``emulate`` names them by the stem of
+its next segment: ``https://example.com/emulate/SensitiveContent.jpg``.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from urllib.parse import unquote
 
+from apixo_emulator.core.combining import ContradictionError, contradiction, together
+from apixo_emulator.core.effects import Effects
 from apixo_emulator.core.latency import LONGEST_MS
-from apixo_schemas import Failure, contract
+from apixo_emulator.core.nearest import nearest, shown
+from apixo_emulator.core.vocabulary import (
+    POLL_COUNT_FORMS,
+    POLL_COUNTS,
+    Timed,
+    meanings,
+    poll_faults,
+    vocabulary,
+)
+from apixo_schemas import contract
 
+LONGEST_NAME = 500
 _SEGMENT = "/emulate/"
-_SLOW = re.compile(r"slow-(\d{1,6}(?:\.\d{1,3})?)", re.ASCII)
+_STATUS = "status-"
+_SECONDS = "<seconds>"
 _EXTENSION = re.compile(r"\.[A-Za-z]{2,5}$", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What is to happen to a task instead of the ordinary.
-
-    ``failure`` makes it fail; ``duration_ms`` replaces its duration; ``stuck`` takes its end away.
-    """
-
-    name: str
-    failure: Failure | None = None
-    duration_ms: int | None = None
-    stuck: bool = False
+_NUMBER = re.compile(r"(?<=-)\d{1,6}(?:\.\d{1,3})?$", re.ASCII)
+_ANY_NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
+_PLACE = re.compile("<(?:seconds|n)>")
+_COUNTED = re.compile(r"(.+)-(?:(once|twice|thrice)|([1-9]\d{0,5})-times)", re.ASCII)
 
 
 class UnknownScenarioError(ValueError):
-    """A name that is no scenario; the message says which names there are and the nearest one."""
+    """What is asked for is no scenario; the message says what there is and the nearest name."""
 
 
 @cache
-def _named() -> dict[str, Scenario]:
-    failures = contract().failures.values()
-    scenarios = [Scenario(entry.scenario, failure=entry) for entry in failures]
-    scenarios.append(Scenario("stuck", stuck=True))
-    return {entry.name.lower(): entry for entry in scenarios}
+def _folded() -> Mapping[str, str]:
+    names = {name.lower(): name for name in meanings()}
+    # The failure codes themselves too: `Unknown error` is no `UnknownError`.
+    return {entry.code.lower(): entry.scenario for entry in contract().failures.values()} | names
 
 
 def scenario_names() -> tuple[str, ...]:
     """Give the vocabulary, as a person would write it."""
-    return (*(entry.name for entry in _named().values()), "slow-<seconds>")
+    return tuple(entry.name for entry in vocabulary())
 
 
-def scenario(name: str) -> Scenario:
-    """Give the scenario of this name.
+def scenario(name: str) -> Effects:
+    """Give what a name stands for, or several joined with ``+``.
 
     Raises:
-        UnknownScenarioError: There is none.
+        UnknownScenarioError: One of them does not exist, or they contradict each other.
     """
-    folded = name.lower()
-    if found := _named().get(folded):
-        return found
-    if slow := _SLOW.fullmatch(folded):
-        duration_ms = round(float(slow[1]) * 1000)
-        if duration_ms <= LONGEST_MS:
-            return Scenario(folded, duration_ms=duration_ms)
+    if len(name) > LONGEST_NAME:
+        raise UnknownScenarioError(_advice(name))
+    return joined(*map(_single, name.split("+")))
+
+
+def joined(*parts: Effects) -> Effects:
+    """Give effects that are asked for together, at least one; their names are joined with ``+``.
+
+    Raises:
+        UnknownScenarioError: They contradict each other.
+    """
+    whole = parts[0]
+    for part in parts[1:]:
+        try:
+            whole = together(whole, part)
+        except ContradictionError as error:
+            both = f"{whole.name} and {part.name}"
+            raise UnknownScenarioError(f"{both} contradict each other: {error}.") from None
+    if why := contradiction(whole):
+        raise UnknownScenarioError(f"{whole.name} cannot happen: {why}.")
+    return whole
+
+
+def _single(name: str) -> Effects:
+    found = _found(name.lower())
+    if found is None:
+        raise UnknownScenarioError(_advice(name))
+    if _longest_ms(found) > LONGEST_MS:
         raise UnknownScenarioError(
             f"Scenario {name!r} is too slow: expected at most {LONGEST_MS // 1000} seconds."
         )
-    raise UnknownScenarioError(_advice(name))
+    return found
+
+
+def _longest_ms(effects: Effects) -> int:
+    taken = effects.duration.total_ms if effects.duration else None
+    return max(taken or 0, effects.callback.late_ms)
+
+
+def _found(folded: str) -> Effects | None:
+    if folded.startswith(_STATUS):
+        return _status(folded)
+    known = _folded().get(folded, "")
+    meaning = meanings().get(known)
+    if isinstance(meaning, Effects):
+        return replace(meaning, name=known)
+    return _timed(folded)
+
+
+def _timed(folded: str) -> Effects | None:
+    number = _NUMBER.search(folded)
+    if number is None:
+        return None
+    meaning = meanings().get(folded[: number.start()] + _SECONDS)
+    if not isinstance(meaning, Timed):
+        return None
+    return replace(meaning.effects(round(float(number[0]) * 1000)), name=folded)
+
+
+def _status(folded: str) -> Effects | None:
+    name, times = folded.removeprefix(_STATUS), None
+    if counted := _COUNTED.fullmatch(name):
+        name = counted[1]
+        times = POLL_COUNTS[counted[2]] if counted[2] else int(counted[3])
+    fault = poll_faults().get(name)
+    if fault is None:
+        return None
+    return Effects(folded, status_fault=fault, status_fault_times=times)
+
+
+def _forms() -> Iterator[str]:
+    yield from meanings()
+    for fault in poll_faults():
+        yield f"{_STATUS}{fault}"
+        yield from (f"{_STATUS}{fault}-{form}" for form in POLL_COUNT_FORMS)
+
+
+def nearest_scenario(name: str) -> str | None:
+    """Give the valid name closest to a misspelt one, with its number if it has one."""
+    numbers = _ANY_NUMBER.findall(name)
+    number = numbers[-1] if numbers else ""
+    forms = {_PLACE.sub(number, form): form for form in _forms()}
+    found = nearest(name, forms)
+    if found is None:
+        return None
+    return found if _found(found.lower()) else forms[found]
+
+
+def _known() -> str:
+    errors = [name for name in meanings() if name.startswith("http-")]
+    names = [name for name in scenario_names() if name not in errors[1:-1]]
+    return ", ".join(names).replace(f"{errors[0]}, ", f"{errors[0]} … ")
 
 
 def _advice(name: str) -> str:
-    by_folded = {known.lower(): known for known in scenario_names()}
-    close = get_close_matches(name.lower(), by_folded, n=1)
-    hint = f" Did you mean {by_folded[close[0]]}?" if close else ""
-    shown = name if len(name) <= 80 else f"{name[:80]}…"  # noqa: PLR2004 - a line's width
-    return (
-        f"Unknown scenario {shown!r} in the image URL.{hint} Known: {', '.join(scenario_names())}."
-    )
+    hint = f" Did you mean {found}?" if (found := nearest_scenario(name)) else ""
+    return f"Unknown scenario {shown(name)}.{hint} Known: {_known()}."
 
 
-def requested_scenario(image_url: str) -> Scenario | None:
-    """Give the scenario that a magic image URL asks for, None where it is an ordinary URL.
+def requested_scenario(image_url: str) -> Effects | None:
+    """Give the effects that a magic image URL asks for, None where it is an ordinary URL.
 
     Raises:
-        UnknownScenarioError: The URL asks for one that does not exist.
+        UnknownScenarioError: The URL asks for what does not exist.
     """
     # A data: URL is long, and its payload may hold anything.
     if _SEGMENT not in image_url or image_url[:5].lower() == "data:":

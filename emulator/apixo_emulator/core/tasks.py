@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from apixo_emulator.core.latency import Latency
 from apixo_emulator.core.pictures import PictureSpec, Verdict
-from apixo_emulator.core.states import Event, TaskState, Timeline, state_at
-from apixo_schemas import Failure, contract
+from apixo_emulator.core.states import Event, TaskState, Timeline, is_final, state_at
+from apixo_schemas import contract
 
 if TYPE_CHECKING:
-    from apixo_emulator.core.latency import Latency
-    from apixo_emulator.core.scenarios import Scenario
+    from apixo_emulator.core.effects import Effects
     from apixo_emulator.core.submission import Submission
 
 SOURCE_REJECTED = "ImageFormatIncorrect"
@@ -22,10 +22,12 @@ class Task:
     """An accepted task and its plan. Instants are Unix ms; ``ends_ms`` None means never.
 
     ``settled`` is False while its source picture still has to be looked at: until then its end
-    is not certain, and it stays ``processing``.
+    is not certain, and it stays ``processing``. ``scenario`` is the name of ``effects``, or of how
+    it was intervened.
     """
 
     id: str
+    world: str
     account_id: str
     resolution: str
     output_format: str
@@ -39,6 +41,9 @@ class Task:
     fail_code: str | None
     fail_msg: str | None
     settled: bool
+    # Of an account with a concurrency limit, whose unfinished tasks are counted.
+    limited: bool = False
+    effects: Effects | None = None
 
     @property
     def timeline(self) -> Timeline:
@@ -61,42 +66,70 @@ class Task:
 def plan_task(
     *,
     task_id: str,
+    world: str,
     account_id: str,
     submission: Submission,
-    scenario: Scenario | None,
+    effects: Effects | None,
     verdict: Verdict | None,
     latency: Latency,
     seed: int,
     now_ms: int,
+    limited: bool = False,
 ) -> Task:
     """Fix what will happen to an accepted submission.
 
     ``verdict`` on its source picture is None where the picture still has to be looked at.
     """
-    duration = scenario.duration_ms if scenario else None
-    if duration is None:
-        duration = latency.duration_ms(seed, task_id, submission.resolution)
-    failure = scenario.failure if scenario else None
-    if failure is None and verdict is Verdict.REJECTED:
-        failure = contract().failures[SOURCE_REJECTED]
-    stuck = scenario is not None and scenario.stuck
+    pending_ms, duration_ms = _durations(effects, latency, seed, task_id, submission.resolution)
+    fail_code, fail_msg = _failure(effects, verdict)
+    stuck = effects is not None and effects.stuck
+    # An outcome on demand does not wait for a picture that cannot change it.
+    decided = effects is not None and (effects.succeed or effects.failure is not None)
     return Task(
         id=task_id,
+        world=world,
         account_id=account_id,
         resolution=submission.resolution,
         output_format=submission.output_format,
         request_type=submission.request_type,
         callback_url=submission.callback_url,
         image_url=submission.image_url,
-        scenario=scenario.name if scenario else None,
+        scenario=effects.name if effects else None,
         created_ms=now_ms,
-        starts_ms=now_ms + round(duration * contract().assumed("pending.share")),
-        ends_ms=None if stuck else now_ms + duration,
-        fail_code=failure.code if failure else None,
-        fail_msg=failure.message if failure else None,
-        # A failure on demand does not wait for a picture that cannot change it.
-        settled=verdict is not None or failure is not None or stuck,
+        starts_ms=now_ms + pending_ms,
+        ends_ms=None if stuck else now_ms + duration_ms,
+        fail_code=fail_code,
+        fail_msg=fail_msg,
+        settled=verdict is not None or decided or stuck,
+        limited=limited,
+        effects=effects,
     )
+
+
+def _durations(
+    effects: Effects | None, latency: Latency, seed: int, task_id: str, resolution: str
+) -> tuple[int, int]:
+    """Give how long the task is pending, and how long it takes in all, in ms."""
+    planned = effects.duration if effects else None
+    if planned is not None and planned.total_ms is not None:
+        latency = Latency(planned.total_ms)
+    elif planned is not None and planned.median_ms is not None:
+        latency = Latency(None, median_ms=planned.median_ms, sigma=planned.sigma)
+    total = latency.duration_ms(seed, task_id, resolution)
+    if planned is not None and planned.pending_ms is not None:
+        return min(planned.pending_ms, total), total
+    return round(total * contract().assumed("pending.share")), total
+
+
+def _failure(
+    effects: Effects | None, verdict: Verdict | None
+) -> tuple[str, str] | tuple[None, None]:
+    if effects is not None and effects.failure is not None:
+        return effects.failure
+    if verdict is Verdict.REJECTED and not (effects is not None and effects.succeed):
+        rejected = contract().failures[SOURCE_REJECTED]
+        return rejected.code, rejected.message
+    return None, None
 
 
 def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
@@ -106,16 +139,41 @@ def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
     """
     if task.settled:
         return task
-    failure: Failure | None = None
-    if verdict is Verdict.REJECTED:
-        failure = contract().failures[SOURCE_REJECTED]
+    fail_code, fail_msg = _failure(None, verdict)
     return replace(
         task,
         settled=True,
         ends_ms=None if task.ends_ms is None else max(task.ends_ms, now_ms),
-        fail_code=failure.code if failure else None,
-        fail_msg=failure.message if failure else None,
+        fail_code=fail_code,
+        fail_msg=fail_msg,
     )
+
+
+def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
+    """Rewrite the future of a task that has not ended: it ends now, with or without a failure.
+
+    Raises:
+        ValueError: It has ended already; a final answer never changes.
+    """
+    if is_final(task.state_at(now_ms)):
+        raise ValueError(f"task {task.id} has ended: {task.state_at(now_ms)}")
+    fail_code, fail_msg = failure or (None, None)
+    return replace(
+        task,
+        settled=True,
+        starts_ms=min(task.starts_ms, now_ms),
+        ends_ms=now_ms,
+        fail_code=fail_code,
+        fail_msg=fail_msg,
+    )
+
+
+def seen_at(task: Task, now_ms: int) -> int:
+    """Give the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
+    lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
+    if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
+        return task.ends_ms - 1
+    return now_ms
 
 
 def result_available(task: Task, now_ms: int) -> bool:

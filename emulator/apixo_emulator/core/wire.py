@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+
+
+class WireFault(StrEnum):
+    """How an answer is damaged on its way to the caller."""
+
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    DRIP = "drip"
+    INVALID_JSON = "invalid-json"
+    HTML = "html-502"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +51,14 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One answer. With a ``picture`` the adapter draws it and sends it as the body instead."""
+    """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
+
+    A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by whoever
+    sends the answer; the others have changed the bytes already.
+    """
 
     status: int
     body: bytes
     headers: Headers = JSON_HEADERS
     picture: PictureSpec | None = None
+    fault: WireFault | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from apixo_emulator.core.pictures import FetchMode, PictureSpec, Verdict
+from apixo_emulator.core.pictures import FetchMode, PictureSpec, Verdict, is_data_url, sniff
 from apixo_emulator.pictures.cache import BoundedFolder, StoredFile
 from apixo_emulator.pictures.enlarging import enlarge
 from apixo_emulator.pictures.flight import SingleFlight
@@ -31,6 +31,15 @@ class RenderedPicture:
     media_type: str
     etag: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """A task's source; without a ``body`` the ``reason`` says why there is none."""
+
+    body: bytes
+    media_type: str
+    reason: str
 
 
 class Gallery:
@@ -79,6 +88,21 @@ class Gallery:
         stored = found or self._renders.run(name, lambda: self._drawn(spec, note, None))
         media_type = contract().formats[spec.output_format].media_type
         return RenderedPicture(stored.path, media_type, f'"{stored.path.stem}"', stored.size)
+
+    def source(self, spec: PictureSpec) -> SourcePicture:
+        """Give a task's source as it was kept; one that is not at hand is not fetched for this.
+
+        Blocks while it is read from the disk.
+        """
+        if is_data_url(spec.image_url):
+            finding = self._sources.look(spec.image_url)
+            return SourcePicture(finding.body, sniff(finding.body) or "", finding.reason)
+        note = self._notebook.note_on(digest_of(spec.task_id, spec.image_url))
+        body = self._notebook.source(note) if note and note.digest else None
+        if note is None or body is None:
+            reason = note.reason if note and note.reason else "the source is not at hand"
+            return SourcePicture(b"", "", reason)
+        return SourcePicture(body, sniff(body) or "", "")
 
     def _note(self, task_id: str, image_url: str) -> Note:
         if self.quick_verdict(image_url) is not None:

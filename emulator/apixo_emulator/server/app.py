@@ -13,6 +13,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
+from apixo_emulator.core.control_names import CONTROL_PREFIX
 from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
 from apixo_emulator.pictures import Gallery
@@ -22,9 +23,10 @@ from apixo_emulator.server.body import (
     announces_little,
     read_body,
 )
-from apixo_emulator.server.control import PREFIX, Control
+from apixo_emulator.server.control import Control
 from apixo_emulator.server.hosts import HOST, is_rebound
 from apixo_emulator.server.results import ResultDesk
+from apixo_emulator.server.wire import send_response
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import StoreUnavailable
 from apixo_emulator.worker import Bounds, Worker
@@ -43,12 +45,13 @@ class App:
         gallery: Gallery,
         callback_ca: Path | None = None,
         bounds: Bounds | None = None,
+        control_token: str | None = None,
     ) -> None:
         self._emulator = emulator
         self._callback_ca = callback_ca
         self._bounds = bounds
         self._results = ResultDesk(gallery)
-        self._control = Control(emulator)
+        self._control = Control(emulator, control_token)
         self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +66,7 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if scope["path"].startswith(PREFIX):
+            if scope["path"].startswith(CONTROL_PREFIX):
                 await self._control(scope, receive, send)
                 return
             response = await self._answer(scope, receive)
@@ -71,11 +74,13 @@ class App:
                 await self._results.send(response.picture, scope, receive, send)
                 return
         except BodyTooLargeError:
-            response = refusal("payload_too_large")
+            response = self._refused(
+                scope, "payload_too_large", "the body is larger than the limit"
+            )
         except ClientGoneError:
             return
         except TimeoutError:
-            response = refusal("request_timeout")
+            response = self._refused(scope, "request_timeout", "the body did not arrive in time")
         except asyncio.CancelledError:  # the server stops, and this call took longer than its grace
             response = refusal("unavailable")
         except StoreUnavailable as error:
@@ -84,19 +89,25 @@ class App:
         except Exception:  # noqa: BLE001 - the caller gets the envelope, the log the traceback
             _log.exception("%s %s failed", scope["method"], scope["path"])
             response = refusal("server_error")
-        await _send(response, scope["method"], send)
+        await send_response(response, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpResponse:
         body = b""
         if scope["method"] == "POST":
             if is_rebound(scope["headers"]):
-                return refusal("foreign_page")
+                return self._refused(scope, "foreign_page", "the call comes from a web page")
             if not announces_little(scope):
                 refused = self._emulator.refuses(_request(scope, b""))
                 if refused is not None:
+                    self._emulator.note(_request(scope, b""), refused, "refused unread")
                     return refused
             body = await read_body(scope, receive)
         return await self._handle(_request(scope, body))
+
+    def _refused(self, scope: Scope, error_id: str, decision: str) -> HttpResponse:
+        response = refusal(error_id)
+        self._emulator.note(_request(scope, b""), response, decision)
+        return response
 
     async def _handle(self, request: HttpRequest) -> HttpResponse:
         if self._emulator.blocking:  # its store is across a network
@@ -136,11 +147,3 @@ def _base_url(scope: Scope) -> str:
             return f"{scope['scheme']}://{value.decode()}"
     host, port = scope.get("server") or ("127.0.0.1", None)
     return f"{scope['scheme']}://{host}:{port}" if port else f"{scope['scheme']}://{host}"
-
-
-async def _send(response: HttpResponse, method: str, send: Send) -> None:
-    length = str(len(response.body)).encode()
-    headers = [*response.headers, (b"content-length", length)]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"" if method == "HEAD" else response.body
-    await send({"type": "http.response.body", "body": body})

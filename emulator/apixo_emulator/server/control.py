@@ -1,165 +1,155 @@
-"""The control API under ``/_emulator/``: look at deliveries and steer them.
+"""The control API under ``/_emulator/``: the operator's verbs over HTTP.
 
-It listens beside the API on a developer's machine, so a web page must not reach it: the Host must
-name this machine (DNS rebinding) and an Origin must be the Host's own (CSRF). Only `health`, which
-tells and changes nothing, is open to container orchestrators under any name.
+Each verb is declared once, in `server.verbs`; its OpenAPI document is made from the same table. A
+call acts on the world of ``?world=``; where every key has its own, on that of the bearer key.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
+import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from apixo_emulator.core.addresses import is_loopback_name
-from apixo_emulator.core.deliveries import Attempt, Delivery
+from apixo_emulator.core.accounts import ONE_WORLD, account_of, bearer_key
+from apixo_emulator.core.control_names import CONTROL_PREFIX
 from apixo_emulator.core.envelope import failure, refusal
 from apixo_emulator.core.wire import HttpResponse
-from apixo_emulator.server.hosts import HOST
-from apixo_emulator.service import Emulator
+from apixo_emulator.server.events import events
+from apixo_emulator.server.guard import stranger
+from apixo_emulator.server.openapi import openapi
+from apixo_emulator.server.verbs import VERBS, Plain, Verb
+from apixo_emulator.service import Emulator, Operator
+from apixo_emulator.service.operator import ConflictError, NotFoundError
+from apixo_emulator.storage import StoreUnavailable
 
-PREFIX = "/_emulator/"
-_FORBIDDEN, _NOT_FOUND, _CONFLICT, _BAD = 403, 404, 409, 400
-_PAGE = 100
+_BAD, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNAVAILABLE = 400, 403, 404, 409, 503
+# Bytes; a rule or an expectation is a few hundred.
+_LARGEST_BODY = 1_048_576
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Control:
     """The control API of one emulator, as an ASGI app."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._callbacks = emulator.callbacks
-        self._router = Router(
-            [
-                _route("health", "GET", _health),
-                _route("deliveries", "GET", self._guarded(self._deliveries)),
-                _route("deliveries/{task_id}", "GET", self._guarded(self._delivery)),
-                _route("deliveries/{task_id}/redeliver", "POST", self._guarded(self._redeliver)),
-            ],
-            default=_unknown,
-            redirect_slashes=False,
-        )
+    def __init__(self, emulator: Emulator, token: str | None = None) -> None:
+        self._emulator = emulator
+        self._token = token
+        by_path: dict[str, dict[str, Endpoint]] = {"health": {"GET": _health}}
+        for verb in VERBS:
+            by_path.setdefault(verb.path, {})[verb.method] = self._guarded(self._verb(verb))
+        by_path["events"] = {"GET": self._guarded(self._events)}
+        by_path["openapi.json"] = {"GET": self._guarded(_openapi)}
+        # What is named in full comes before what is named by a pattern.
+        paths = sorted(by_path.items(), key=lambda entry: "{" in entry[0])
+        routes: list[BaseRoute] = [_route(path, methods) for path, methods in paths]
+        self._router = Router(routes, default=_unknown, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one control call."""
         await self._router(scope, receive, send)
 
-    @staticmethod
-    def _guarded(
-        answer: Callable[[Request], Response],
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(self, answer: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
-            refused = _stranger(request)
-            return _error(_FORBIDDEN, refused) if refused else answer(request)
+            refused = stranger(request, self._token)
+            return _error(_FORBIDDEN, refused) if refused else await answer(request)
 
         return guarded
 
-    def _deliveries(self, request: Request) -> Response:
-        limit, offset = (
-            request.query_params.get("limit", _PAGE),
-            request.query_params.get("offset", 0),
-        )
+    def _verb(self, verb: Verb) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            try:
+                body = await _body(request)
+                # In a thread: it may wait for a store, or look through a long journal.
+                found = await asyncio.to_thread(self._act, verb, request, body)
+            except ValueError as error:
+                return _error(_BAD, str(error))
+            except NotFoundError as error:
+                return _error(_NOT_FOUND, f"{error}")
+            except ConflictError as error:
+                return _error(_CONFLICT, str(error))
+            except StoreUnavailable as error:
+                return _error(_UNAVAILABLE, str(error))
+            if isinstance(found, Plain):
+                return Response(found.text, media_type=found.media_type)
+            return Response(orjson.dumps(found), media_type="application/json")
+
+        return answer
+
+    def _act(self, verb: Verb, request: Request, body: bytes) -> object:
+        asked = verb.read(request.path_params, dict(request.query_params), body)
+        return verb.act(self._operator(request), asked)
+
+    def _operator(self, request: Request) -> Operator:
+        """Give the operator of the world that a call is about.
+
+        Raises:
+            NotFoundError: There is no such world.
+        """
+        worlds = self._emulator.worlds
+        named = request.query_params.get("world")
+        key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
+        if named is None and key is not None and worlds.per_key:
+            return Operator(self._emulator, worlds.of(account_of(key, own_world=True)))
+        if named in (None, ONE_WORLD):
+            return Operator(self._emulator, worlds.get(ONE_WORLD))
+        found = next((world for world in worlds.all() if world.id == named), None)
+        if found is None:
+            raise NotFoundError(f"no world {named!r}; see {CONTROL_PREFIX}worlds")
+        return Operator(self._emulator, found)
+
+    async def _events(self, request: Request) -> Response:
         try:
-            found = self._callbacks.deliveries(_count(limit), _count(offset))
-        except ValueError:
-            words = f"limit and offset: expected whole numbers, found {limit!r} and {offset!r}"
-            return _error(_BAD, words)
-        return JSONResponse({"deliveries": [_shown(delivery) for delivery in found]})
-
-    def _delivery(self, request: Request) -> Response:
-        task_id = request.path_params["task_id"]
-        delivery = self._callbacks.delivery(task_id)
-        if delivery is None:
-            return _no_delivery(task_id)
-        attempts = [_attempt(entry) for entry in self._callbacks.attempts(task_id)]
-        return JSONResponse({**_shown(delivery), "attempts": attempts})
-
-    def _redeliver(self, request: Request) -> Response:
-        task_id = request.path_params["task_id"]
-        if self._callbacks.delivery(task_id) is None:
-            return _no_delivery(task_id)
-        delivery = self._callbacks.redeliver(task_id)
-        if delivery is None:
-            return _error(
-                _CONFLICT,
-                f"the callback of task {task_id!r} cannot be sent again now: the task has not ended,"
-                " or an attempt is under way; wait for its end and ask again",
-            )
-        return JSONResponse(_shown(delivery))
+            operator = await asyncio.to_thread(self._operator, request)
+        except NotFoundError as error:
+            return _error(_NOT_FOUND, str(error))
+        return events(operator)
 
 
-Answering = Callable[[Request], Awaitable[Response]]
-
-
-def _route(path: str, method: str, answer: Answering) -> Route:
+def _route(path: str, methods: dict[str, Endpoint]) -> Route:
     """Route a path, with the envelope for the wrong method, too."""
+    allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
 
-    async def checked(request: Request) -> Response:
-        if request.method not in (method, "HEAD" if method == "GET" else method):
-            return _plain(refusal("method_not_allowed", (b"allow", method.encode())))
+    async def chosen(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        answer = methods.get(method)
+        if answer is None:
+            return _plain(refusal("method_not_allowed", (b"allow", ", ".join(allowed).encode())))
         return await answer(request)
 
     everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    return Route(PREFIX + path, checked, methods=everything)
+    return Route(CONTROL_PREFIX + path, chosen, methods=everything)
 
 
-def _no_delivery(task_id: str) -> Response:
-    return _error(_NOT_FOUND, f"no task {task_id!r} in callback mode; see {PREFIX}deliveries")
-
-
-def _count(value: object) -> int:
-    number = int(str(value))
-    if not 0 <= number < 2**31:
-        raise ValueError(value)
-    return number
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _LARGEST_BODY:
+                raise ValueError(f"the body is larger than {_LARGEST_BODY} bytes")
+    except HTTPException as error:
+        raise ValueError(error.detail) from None
+    return bytes(body)
 
 
 async def _health(_request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def _openapi(request: Request) -> Response:
+    document = openapi(str(request.base_url).rstrip("/"))
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
     await _plain(refusal("path_not_found"))(scope, receive, send)
-
-
-def _stranger(request: Request) -> str | None:
-    """Say why a caller must not steer, None for one on this machine."""
-    hosts = request.headers.getlist("host")
-    host = hosts[0] if len(hosts) == 1 else ""
-    found = HOST.fullmatch(host.encode("latin-1"))
-    name = found[1].decode().strip("[]") if found else host
-    if found is None or not is_loopback_name(name):
-        return (
-            f"control calls are taken under a name of this machine only, found the host {name[:80]!r};"
-            f" use http://127.0.0.1 with the emulator's port"
-        )
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"{request.url.scheme}://{host}":
-        return f"control calls from another site are not taken, found the origin {origin[:80]!r}"
-    return None
-
-
-def _shown(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "taskId": delivery.task_id,
-        "url": delivery.url,
-        "state": delivery.state,
-        "dueTime": delivery.due_ms,
-    }
-
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "time": attempt.at_ms,
-        "durationMs": attempt.duration_ms,
-        "status": attempt.status,
-        "answer": attempt.excerpt,
-        "error": attempt.error,
-    }
 
 
 def _error(status: int, words: str) -> Response:

@@ -15,8 +15,9 @@ import uvicorn
 
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.app import App
+from apixo_emulator.server.logs import configure_logs
 from apixo_emulator.server.protocol import EnvelopeProtocol
-from apixo_emulator.service import Emulator, Options
+from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.clock import Now, steady_clock
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore, Store, StoreError
@@ -141,11 +142,12 @@ def run_node(
     Raises:
         StoreError: The store cannot be used.
     """
+    configure_logs(settings.log_format, quiet=settings.quiet)
     gallery = Gallery(place.folder / "pictures", images=settings.images, fetch=settings.fetch)
     store = place.open_store(settings)
     emulator = Emulator(store, gallery, _options(settings), place.clock())
     config = uvicorn.Config(
-        App(emulator, gallery, settings.callback_ca, _bounds()),
+        App(emulator, gallery, settings.callback_ca, _bounds(), settings.control_token),
         http=EnvelopeProtocol,
         log_level="error",  # what callers do wrong is answered; it is no news for the log
         access_log=False,
@@ -183,7 +185,14 @@ def _options(settings: Settings) -> Options:
         latency=settings.task_latency(),
         balance_micros=settings.balance_micros(),
         api_keys=frozenset(settings.api_key) or None,
-        seed=settings.seed,
         public_url=settings.public_url.rstrip("/") if settings.public_url else None,
         callbacks=settings.callback_options(),
+        worlds=WorldOptions(
+            seed=settings.seed,
+            rate=settings.rate,
+            per_key=settings.world_per_key,
+            alone=settings.workers == 1 and settings.store is None,
+            rules=settings.rules(),
+        ),
+        accounts=settings.accounts,
     )

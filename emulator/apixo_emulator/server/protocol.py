@@ -8,6 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apixo_emulator.core.envelope import refusal
+from apixo_emulator.server.wire import TRANSPORT
 
 # Request line and headers together; common servers take 8 to 64 KiB.
 _LARGEST_HEAD = 65_536
@@ -38,6 +39,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: what follows is the body, which has a limit of its own."""
         self._in_head = False
+        extensions: dict[str, Any] = {TRANSPORT: self.transport}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
+from apixo_emulator.core.control_names import CONTROL_PREFIX
 from apixo_emulator.server.folder import DataFolder
 from apixo_emulator.server.node import Place, run_node
 from apixo_emulator.server.supervisor import StartError, supervise
@@ -41,8 +42,40 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def bind_path(path: Path) -> socket.socket:
+    """Bind a listening Unix socket; a left-over one that nobody listens on is replaced.
+
+    Raises:
+        StartError: Somebody listens there, or the path cannot be used.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise StartError("--uds: this system has no Unix sockets; use --port")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _is_listened_on(path):
+            path.unlink()
+        sock.bind(str(path))
+        path.chmod(0o600)  # whoever can open it can steer
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise StartError(
+            f"cannot listen on {path}: {error.strerror or error}. Choose another path with --uds,"
+            " or stop what uses it."
+        ) from error
+    sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return sock
+
+
+def _is_listened_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def origin(sock: socket.socket) -> str:
     """Give the URL at which a caller on this machine reaches the socket."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return "http://localhost"
     host, port = sock.getsockname()[:2]
     dialled = str({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104 - only compared
     return f"http://[{dialled}]:{port}" if ":" in dialled else f"http://{dialled}:{port}"
@@ -58,9 +91,9 @@ def serve(settings: Settings) -> None:
     where = None if settings.ephemeral else settings.data or DATA_FOLDER
     alone = settings.workers == 1
     with (
-        closing(bind(settings.host, settings.port)) as sock,
+        closing(_bound(settings)) as sock,
         DataFolder(where, exclusive=settings.store is None) as folder,
-        _Announcement(origin(sock) + contract().prefix, settings.ready_file) as announcement,
+        _Announcement(origin(sock), settings) as announcement,
     ):
         place = Place(folder.path, memory=folder.temporary and alone)
         if not place.memory:
@@ -69,6 +102,12 @@ def serve(settings: Settings) -> None:
             run_node(settings, place, sock, announcement.make)
         else:
             supervise(settings, place, sock, announcement.make)
+
+
+def _bound(settings: Settings) -> socket.socket:
+    if settings.uds is not None:
+        return bind_path(settings.uds)
+    return bind(settings.host, settings.port)
 
 
 def _prepare(settings: Settings, place: Place) -> None:
@@ -82,23 +121,30 @@ def _prepare(settings: Settings, place: Place) -> None:
 class _Announcement:
     """Says where the API is while it is there."""
 
-    def __init__(self, base_url: str, ready_file: Path | None) -> None:
-        self._base_url = base_url
-        self._ready_file = ready_file
+    def __init__(self, origin: str, settings: Settings) -> None:
+        self._base_url = origin + contract().prefix
+        self._ready_file = settings.ready_file
+        self._uds = settings.uds
+        on = f" on the Unix socket {settings.uds}" if settings.uds else ""
+        self._lines = (
+            f"apixo-emulator ready: {self._base_url}{on}",
+            f"dashboard: {origin}{CONTROL_PREFIX}",
+        )
 
     def make(self) -> None:
-        """Put the URL into the ready file, then one line on stdout."""
+        """Put the URL into the ready file, then two lines on stdout: the API, the dashboard."""
         if self._ready_file is not None:
             part = self._ready_file.with_name(self._ready_file.name + ".part")
             part.write_text(self._base_url + "\n", "utf-8")
             part.replace(self._ready_file)
         with suppress(BrokenPipeError):  # nobody reads; that is no reason to stop
-            sys.stdout.write(f"apixo-emulator ready: {self._base_url}\n")
+            sys.stdout.write("\n".join(self._lines) + "\n")
             sys.stdout.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._ready_file is not None:
-            self._ready_file.unlink(missing_ok=True)
+        for path in (self._ready_file, self._uds):
+            if path is not None:
+                path.unlink(missing_ok=True)

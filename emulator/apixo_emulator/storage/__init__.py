@@ -9,14 +9,26 @@ from apixo_emulator.storage.base import (
     StoreUnavailable,
 )
 from apixo_emulator.storage.sqlite import Durability, SqliteStore
+from apixo_emulator.storage.steering import (
+    AccountRow,
+    ListedTask,
+    RuleRow,
+    TaskQuery,
+    WorldRow,
+)
 
 __all__ = [
+    "AccountRow",
     "Charge",
     "Claim",
     "Durability",
     "Entry",
+    "ListedTask",
+    "RuleRow",
     "SqliteStore",
     "Store",
     "StoreError",
     "StoreUnavailable",
+    "TaskQuery",
+    "WorldRow",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
+from apixo_emulator.storage.steering import Steering
 
 
 class StoreError(Exception):
@@ -49,86 +51,88 @@ class Claim:
     skip_origins: Collection[str] = ()
 
 
-class Store(Protocol):
+class Store(Steering, ABC):
     """Tasks, accounts and deliveries, safe to use from several threads.
 
     Any method may raise `StoreUnavailable` where ``blocking`` is True.
     """
 
-    @property
-    def blocking(self) -> bool:
-        """Tell whether calls may wait for a network, so that an event loop must not make them."""
-        ...
+    # Whether calls may wait for a network, so that an event loop must not make them.
+    blocking: ClassVar[bool]
 
+    @abstractmethod
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed: the proposed one, else the kept one, else a new random one."""
-        ...
 
+    @abstractmethod
     def accept(
-        self, account: Account, charge: Charge, draft: Callable[[int], Entry]
+        self,
+        account: Account,
+        charge: Charge,
+        draft: Callable[[int], Entry],
+        content: bytes = b"",
     ) -> Entry | None:
         """Charge the account and keep its next task with its delivery, all or nothing.
 
-        ``draft`` makes them from the account's count of accepted tasks, this one included.
+        ``draft`` makes them from how often the account had this ``content`` accepted, now included.
         None says that the balance does not cover the price; then nothing has changed.
         """
-        ...
 
+    @abstractmethod
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
         """Give a task; without its ``source`` its image_url is empty: it may be megabytes."""
-        ...
 
+    @abstractmethod
     def unsettled_tasks(self) -> list[Task]:
         """Give the tasks whose source picture still has to be looked at, the oldest first."""
-        ...
 
-    def settle(self, task: Task) -> None:
+    @abstractmethod
+    def settle(self, task: Task, due_ms: int | None) -> None:
         """Write a settled task's end and outcome, unless it was settled already.
 
-        Its delivery, which had to wait for the end, becomes due then.
+        Its delivery, which had to wait for the end, is due at ``due_ms``.
         """
-        ...
 
-    def claim_deliveries(self, now_ms: int, claim: Claim) -> list[Entry]:
+    @abstractmethod
+    def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
         """Take deliveries that are due, or whose lease has ended, the longest due first.
 
         Each is *delivering* then and counts one attempt more; nobody else gets it until the lease
         ends, which is counted on the machine's clock, since it guards a process and not a plan.
         """
-        ...
 
+    @abstractmethod
     def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
         """Keep an attempt and what follows it; False if the owner's lease had gone to another."""
-        ...
 
-    def next_due_ms(self, after_ms: int) -> int | None:
+    @abstractmethod
+    def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
-        ...
 
+    @abstractmethod
     def release_leases(self) -> None:
         """End all leases. Only for whoever knows that no other process uses the store."""
-        ...
 
+    @abstractmethod
     def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
         """Make a delivery that is not under way due now, with all its retries; None otherwise."""
-        ...
 
+    @abstractmethod
     def delivery(self, task_id: str) -> Delivery | None:
         """Give a task's delivery."""
-        ...
 
-    def deliveries(self, limit: int, offset: int = 0) -> list[Delivery]:
-        """Give deliveries, the newest first."""
-        ...
+    @abstractmethod
+    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
+        """Give deliveries of a world, the newest first."""
 
+    @abstractmethod
     def attempts(self, task_id: str) -> list[Attempt]:
         """Give the recorded attempts of a task's delivery, in their order."""
-        ...
 
+    @abstractmethod
     def balance_micros(self, account: Account, starting_micros: int) -> int:
         """Give what the account has left; one that has never been charged has all it starts with."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Release the store. What was accepted stays."""
-        ...

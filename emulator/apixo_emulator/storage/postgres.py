@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
 
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
-from apixo_emulator.storage.base import Charge, Claim, Entry, StoreError
+from apixo_emulator.storage.base import Charge, Claim, Entry, Store, StoreError
 from apixo_emulator.storage.postgres_schema import migrate
+from apixo_emulator.storage.steering import Sql
 
 if TYPE_CHECKING:
     from apixo_emulator.storage.postgres_pool import Database, Session
@@ -57,7 +59,7 @@ _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - con
 _CLAIM = f"""
 WITH due AS (
     SELECT number FROM deliveries
-    WHERE due_ms <= %s AND origin <> ALL(%s::bytea[])
+    WHERE world = %s AND due_ms <= %s AND origin <> ALL(%s::bytea[])
         AND (state = 'scheduled' OR (state = 'delivering' AND lease_until_ms <= {_CLOCK_MS}))
     ORDER BY due_ms, number LIMIT %s FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -73,21 +75,37 @@ FROM claimed JOIN tasks ON tasks.id = claimed.task_id ORDER BY claimed.due_ms, c
 _SETTLE = """
 WITH ended AS (
     UPDATE tasks SET settled = TRUE, ends_ms = %s, fail_code = %s, fail_msg = %s
-    WHERE id = %s AND NOT settled RETURNING id, ends_ms
+    WHERE id = %s AND NOT settled RETURNING id
 )
-UPDATE deliveries SET due_ms = ended.ends_ms FROM ended
+UPDATE deliveries SET due_ms = %s FROM ended
 WHERE task_id = ended.id AND state = 'scheduled' RETURNING number
 """
 
 _REDELIVER = f"""
-UPDATE deliveries SET state = 'scheduled', due_ms = %s, tries = 0
+UPDATE deliveries SET state = 'scheduled', due_ms = %s, tries = 0, accepted = 0
 WHERE task_id = %s AND state <> 'delivering' AND EXISTS (
     SELECT 1 FROM tasks WHERE id = task_id AND settled AND ends_ms <= %s
 ) RETURNING {rows.DELIVERY}
 """  # noqa: S608 - constants
 
 
-def _charge(session: Session, account: Account, charge: Charge) -> int | None:
+class _Portable:
+    """A session in the shape that `Steering` wants, with ``?`` for placeholders."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, query: str, *values: object) -> None:
+        self._session.run(query.replace("?", "%s"), *values)
+
+    def one(self, query: str, *values: object) -> rows.Row | None:
+        return self._session.one(query.replace("?", "%s"), *values)
+
+    def all(self, query: str, *values: object) -> list[rows.Row]:
+        return self._session.all(query.replace("?", "%s"), *values)
+
+
+def _charge(session: Session, account: Account, charge: Charge) -> bool:
     found = session.one(
         "UPDATE accounts SET spent_micros = spent_micros + %s, accepted = accepted + 1"
         " WHERE id = %s AND granted_micros - spent_micros >= %s RETURNING accepted",
@@ -95,7 +113,7 @@ def _charge(session: Session, account: Account, charge: Charge) -> int | None:
         account.id,
         charge.price_micros,
     )
-    return int(found[0]) if found else None
+    return found is not None
 
 
 def _database(url: str, pool_size: int) -> Database:
@@ -109,7 +127,7 @@ def _database(url: str, pool_size: int) -> Database:
     return Database(url, pool_size)
 
 
-class PostgresStore:
+class PostgresStore(Store):
     """A store in the PostgreSQL database at ``url``. See `Store` for the methods.
 
     Tables are made in the first schema of the connection's search path, and brought up to date;
@@ -123,12 +141,22 @@ class PostgresStore:
             or used, or its tables were made by a newer version. No message holds the password.
     """
 
-    blocking = True
+    blocking: ClassVar = True
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self._db = _database(url, pool_size)
         migrate(self._db)
         self._db.open()
+
+    @contextmanager
+    def sql(self) -> Iterator[Sql]:
+        """Open a transaction; see `Steering.sql`."""
+        with self._db.transaction() as session:
+            yield _Portable(session)
+
+    def as_stored(self, text: str) -> object:
+        """Give text of a caller as the engine keeps it."""
+        return text.encode()
 
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed; see `Store.seed`. Of several first processes one wins."""
@@ -144,25 +172,23 @@ class PostgresStore:
         return int(row[0]) if row else value
 
     def accept(
-        self, account: Account, charge: Charge, draft: Callable[[int], Entry]
+        self,
+        account: Account,
+        charge: Charge,
+        draft: Callable[[int], Entry],
+        content: bytes = b"",
     ) -> Entry | None:
         """Charge the account and keep its next task with its delivery; see `Store.accept`.
 
         Submits of one account wait for each other at its row, on all machines.
         """
         with self._db.transaction() as session:
-            number = _charge(session, account, charge)
-            if number is None:
-                session.run(
-                    "INSERT INTO accounts VALUES (%s, %s, %s, 0, 0) ON CONFLICT DO NOTHING",
-                    account.id,
-                    account.label.encode(),
-                    charge.starting_micros,
-                )
-                number = _charge(session, account, charge)
-            if number is None:
-                return None
-            entry = draft(number)
+            sql = _Portable(session)
+            if not _charge(session, account, charge):
+                self.open_account(sql, account, charge.starting_micros)
+                if not _charge(session, account, charge):
+                    return None
+            entry = draft(self.occurrence(sql, account, content))
             session.run(_INSERT_TASK, *_stored(rows.TASK, rows.row_of_task(entry.task)))
             if entry.delivery is not None:
                 row = rows.row_of_delivery(entry.delivery)
@@ -180,9 +206,9 @@ class PostgresStore:
         found = self._db.all(f"{_SELECT_TASK} WHERE NOT settled ORDER BY number")
         return [rows.task_of(row) for row in found]
 
-    def settle(self, task: Task) -> None:
+    def settle(self, task: Task, due_ms: int | None) -> None:
         """Write a settled task's end and outcome, and make its delivery due; see `Store.settle`."""
-        self._db.one(_SETTLE, task.ends_ms, task.fail_code, task.fail_msg, task.id)
+        self._db.one(_SETTLE, task.ends_ms, task.fail_code, task.fail_msg, task.id, due_ms)
 
     def balance_micros(self, account: Account, starting_micros: int) -> int:
         """Give what the account has left, in millionths of a USD."""
@@ -191,13 +217,15 @@ class PostgresStore:
         )
         return int(row[0]) if row else starting_micros
 
-    def claim_deliveries(self, now_ms: int, claim: Claim) -> list[Entry]:
+    def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
         """Take deliveries that are due, or whose lease has ended; see `Store.claim_deliveries`.
 
         Leases are counted on the database's clock.
         """
         skipped = [origin.encode() for origin in claim.skip_origins]
-        found = self._db.all(_CLAIM, now_ms, skipped, claim.limit, claim.owner, claim.lease_ms)
+        found = self._db.all(
+            _CLAIM, world, now_ms, skipped, claim.limit, claim.owner, claim.lease_ms
+        )
         width = rows.columns(rows.TASK)
         return [Entry(rows.task_of(row[:width]), rows.delivery_of(row[width:])) for row in found]
 
@@ -205,12 +233,13 @@ class PostgresStore:
         """Keep an attempt and what follows it; see `Store.record_attempt`."""
         with self._db.transaction() as session:
             kept = session.one(
-                "UPDATE deliveries SET state = %s, due_ms = %s, tries = tries + 1,"
+                "UPDATE deliveries SET state = %s, due_ms = %s, accepted = %s, tries = tries + 1,"
                 " lease_owner = NULL, lease_until_ms = NULL"
                 " WHERE task_id = %s AND lease_owner = %s AND attempts = %s"
                 " RETURNING number",
                 outcome.state.value,
                 outcome.due_ms,
+                outcome.accepted,
                 attempt.task_id,
                 owner,
                 attempt.number,
@@ -219,10 +248,13 @@ class PostgresStore:
                 session.run(_INSERT_ATTEMPT, *_stored(rows.ATTEMPT, rows.row_of_attempt(attempt)))
         return kept is not None
 
-    def next_due_ms(self, after_ms: int) -> int | None:
+    def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
         row = self._db.one(
-            "SELECT min(due_ms) FROM deliveries WHERE state = 'scheduled' AND due_ms > %s", after_ms
+            "SELECT min(due_ms) FROM deliveries"
+            " WHERE state = 'scheduled' AND world = %s AND due_ms > %s",
+            world,
+            after_ms,
         )
         return row[0] if row else None
 
@@ -239,10 +271,10 @@ class PostgresStore:
         row = self._db.one(f"{_SELECT_DELIVERY} WHERE task_id = %s", _asked(task_id))
         return rows.delivery_of(row) if row else None
 
-    def deliveries(self, limit: int, offset: int = 0) -> list[Delivery]:
-        """Give deliveries, the newest first."""
-        query = f"{_SELECT_DELIVERY} ORDER BY number DESC LIMIT %s OFFSET %s"
-        return [rows.delivery_of(row) for row in self._db.all(query, limit, offset)]
+    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
+        """Give deliveries of a world, the newest first."""
+        query = f"{_SELECT_DELIVERY} WHERE world = %s ORDER BY number DESC LIMIT %s OFFSET %s"
+        return [rows.delivery_of(row) for row in self._db.all(query, world, limit, offset)]
 
     def attempts(self, task_id: str) -> list[Attempt]:
         """Give the recorded attempts of a task's delivery, in their order."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState
+from apixo_emulator.core.effects import Effects
 from apixo_emulator.core.tasks import Task
 
 # The columns stand in the order of the fields.
 TASK = (
-    "id, account_id, resolution, output_format, request_type, callback_url, image_url,"
-    " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled"
+    "id, world, account_id, resolution, output_format, request_type, callback_url, image_url,"
+    " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled, limited, effects"
 )
 TASK_WITHOUT_SOURCE = TASK.replace("image_url", "''")
-DELIVERY = "task_id, url, origin, base_url, depth, state, due_ms, attempts, tries"
+DELIVERY = "task_id, world, url, origin, base_url, depth, state, due_ms, attempts, tries, accepted"
 ATTEMPT = "task_id, number, at_ms, duration_ms, status, excerpt, error"
 
 Row = tuple[Any, ...]
@@ -26,13 +31,21 @@ def columns(names: str) -> int:
 
 def task_of(row: Row) -> Task:
     """Read a row of `TASK`."""
-    return Task(*row)
+    if row[-1] is None:
+        return Task(*row)
+    return replace(Task(*row), effects=_effects(row[-1]))
+
+
+@lru_cache(maxsize=1024)
+def _effects(text: str) -> Effects:
+    return Effects.from_json(orjson.loads(text))
 
 
 def row_of_task(task: Task) -> Row:
     """Write a row of `TASK`."""
     return (
         task.id,
+        task.world,
         task.account_id,
         task.resolution,
         task.output_format,
@@ -46,14 +59,17 @@ def row_of_task(task: Task) -> Row:
         task.fail_code,
         task.fail_msg,
         task.settled,
+        int(task.limited),
+        orjson.dumps(task.effects.to_json()).decode() if task.effects else None,
     )
 
 
 def delivery_of(row: Row) -> Delivery:
     """Read a row of `DELIVERY`."""
-    task_id, url, origin, base_url, depth, state, due_ms, attempts, tries = row
+    task_id, world, url, origin, base_url, depth, state, due_ms, attempts, tries, accepted = row
     return Delivery(
         task_id=task_id,
+        world=world,
         url=url,
         origin=origin,
         base_url=base_url,
@@ -62,6 +78,7 @@ def delivery_of(row: Row) -> Delivery:
         due_ms=due_ms,
         attempts=attempts,
         tries=tries,
+        accepted=accepted,
     )
 
 
@@ -69,6 +86,7 @@ def row_of_delivery(delivery: Delivery) -> Row:
     """Write a row of `DELIVERY`."""
     return (
         delivery.task_id,
+        delivery.world,
         delivery.url,
         delivery.origin,
         delivery.base_url,
@@ -77,6 +95,7 @@ def row_of_delivery(delivery: Delivery) -> Row:
         delivery.due_ms,
         delivery.attempts,
         delivery.tries,
+        delivery.accepted,
     )
 
 

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
-from apixo_emulator.storage.base import Charge, Claim, Entry, StoreError
+from apixo_emulator.storage.base import Charge, Claim, Entry, Store, StoreError
 from apixo_emulator.storage.migrations import scripts
+from apixo_emulator.storage.steering import Sql
 
 # Another process may hold the write lock for the length of one small transaction.
 _BUSY_TIMEOUT_S = 10.0
@@ -58,7 +60,24 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-class SqliteStore:
+class _Session:
+    """The statements of one transaction, in the shape that `Steering` wants."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def run(self, query: str, *values: object) -> None:
+        self._db.execute(query, values)
+
+    def one(self, query: str, *values: object) -> rows.Row | None:
+        found: rows.Row | None = self._db.execute(query, values).fetchone()
+        return found
+
+    def all(self, query: str, *values: object) -> list[rows.Row]:
+        return self._db.execute(query, values).fetchall()
+
+
+class SqliteStore(Store):
     """A store in one SQLite file; ``path`` None keeps it in memory. See `Store` for the methods.
 
     Raises:
@@ -66,7 +85,7 @@ class SqliteStore:
     """
 
     # A local file answers in microseconds; a thread for each call would cost more than it saves.
-    blocking = False
+    blocking: ClassVar = False
 
     def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
@@ -80,6 +99,7 @@ class SqliteStore:
                 check_same_thread=False,
                 cached_statements=256,
             )
+            self._session = _Session(self._db)
             try:
                 self._prepare(durability)
             except BaseException:
@@ -124,6 +144,12 @@ class SqliteStore:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def sql(self) -> Iterator[Sql]:
+        """Open a transaction; see `Steering.sql`."""
+        with self._transaction():
+            yield self._session
+
     def _one(self, query: str, *values: object) -> rows.Row | None:
         with self._lock:
             found: rows.Row | None = self._db.execute(query, values).fetchone()
@@ -143,35 +169,32 @@ class SqliteStore:
         return proposed
 
     def accept(
-        self, account: Account, charge: Charge, draft: Callable[[int], Entry]
+        self,
+        account: Account,
+        charge: Charge,
+        draft: Callable[[int], Entry],
+        content: bytes = b"",
     ) -> Entry | None:
         """Charge the account and keep its next task with its delivery; see `Store.accept`."""
         with self._transaction():
-            number = self._charge(account, charge)
-            if number is None:
-                self._db.execute(
-                    "INSERT INTO accounts VALUES (?,?,?,0,0) ON CONFLICT DO NOTHING",
-                    (account.id, account.label, charge.starting_micros),
-                )
-                number = self._charge(account, charge)
-            if number is None:
-                return None
-            entry = draft(number)
+            if not self._charge(account, charge):
+                self.open_account(self._session, account, charge.starting_micros)
+                if not self._charge(account, charge):
+                    return None
+            entry = draft(self.occurrence(self._session, account, content))
             self._db.execute(_INSERT_TASK, rows.row_of_task(entry.task))
             if entry.delivery is not None:
                 self._db.execute(_INSERT_DELIVERY, rows.row_of_delivery(entry.delivery))
         return entry
 
-    def _charge(self, account: Account, charge: Charge) -> int | None:
+    def _charge(self, account: Account, charge: Charge) -> bool:
         price = charge.price_micros
-        found = self._one(
+        changed = self._db.execute(
             "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+1"
-            " WHERE id=? AND granted_micros-spent_micros>=? RETURNING accepted",
-            price,
-            account.id,
-            price,
+            " WHERE id=? AND granted_micros-spent_micros>=?",
+            (price, account.id, price),
         )
-        return int(found[0]) if found else None
+        return changed.rowcount > 0
 
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
         """Give a task; see `Store.task`."""
@@ -185,7 +208,7 @@ class SqliteStore:
             for row in self._all(f"{_SELECT_TASK} WHERE settled=0 ORDER BY number")
         ]
 
-    def settle(self, task: Task) -> None:
+    def settle(self, task: Task, due_ms: int | None) -> None:
         """Write a settled task's end and outcome, and make its delivery due; see `Store.settle`."""
         with self._transaction():
             changed = self._db.execute(
@@ -196,7 +219,7 @@ class SqliteStore:
             if changed.rowcount:
                 self._db.execute(
                     "UPDATE deliveries SET due_ms=? WHERE task_id=? AND state='scheduled'",
-                    (task.ends_ms, task.id),
+                    (due_ms, task.id),
                 )
 
     def balance_micros(self, account: Account, starting_micros: int) -> int:
@@ -204,17 +227,17 @@ class SqliteStore:
         row = self._one("SELECT granted_micros-spent_micros FROM accounts WHERE id=?", account.id)
         return int(row[0]) if row else starting_micros
 
-    def claim_deliveries(self, now_ms: int, claim: Claim) -> list[Entry]:
+    def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
         """Take deliveries that are due, or whose lease has ended; see `Store.claim_deliveries`."""
         wall_ms = time.time_ns() // 1_000_000
         skipped = ",".join("?" * len(claim.skip_origins))
         due = (
-            "SELECT task_id FROM deliveries WHERE due_ms<=?"  # noqa: S608 - places only
+            "SELECT task_id FROM deliveries WHERE world=? AND due_ms<=?"  # noqa: S608 - places only
             " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
             f" AND origin NOT IN ({skipped}) ORDER BY due_ms, number LIMIT ?"
         )
         with self._transaction():
-            found = self._all(due, now_ms, wall_ms, *claim.skip_origins, claim.limit)
+            found = self._all(due, world, now_ms, wall_ms, *claim.skip_origins, claim.limit)
             return [self._claimed(task_id, claim, wall_ms) for (task_id,) in found]
 
     def _claimed(self, task_id: str, claim: Claim, wall_ms: int) -> Entry:
@@ -234,18 +257,28 @@ class SqliteStore:
         """Keep an attempt and what follows it; see `Store.record_attempt`."""
         with self._transaction():
             changed = self._db.execute(
-                "UPDATE deliveries SET state=?, due_ms=?, tries=tries+1, lease_owner=NULL, lease_until_ms=NULL"
+                "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1,"
+                " lease_owner=NULL, lease_until_ms=NULL"
                 " WHERE task_id=? AND lease_owner=? AND attempts=?",
-                (outcome.state.value, outcome.due_ms, attempt.task_id, owner, attempt.number),
+                (
+                    outcome.state.value,
+                    outcome.due_ms,
+                    outcome.accepted,
+                    attempt.task_id,
+                    owner,
+                    attempt.number,
+                ),
             )
             if changed.rowcount:
                 self._db.execute(_INSERT_ATTEMPT, rows.row_of_attempt(attempt))
         return changed.rowcount > 0
 
-    def next_due_ms(self, after_ms: int) -> int | None:
+    def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
         row = self._one(
-            "SELECT min(due_ms) FROM deliveries WHERE state='scheduled' AND due_ms>?", after_ms
+            "SELECT min(due_ms) FROM deliveries WHERE state='scheduled' AND world=? AND due_ms>?",
+            world,
+            after_ms,
         )
         return row[0] if row else None
 
@@ -258,7 +291,7 @@ class SqliteStore:
         """Make a delivery that is not under way due now; see `Store.redeliver`."""
         with self._transaction():
             row = self._one(
-                "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0"  # noqa: S608 - constants
+                "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0, accepted=0"  # noqa: S608 - constants
                 " WHERE task_id=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
                 f" WHERE id=task_id AND settled=1 AND ends_ms<=?) RETURNING {rows.DELIVERY}",
                 now_ms,
@@ -272,10 +305,13 @@ class SqliteStore:
         row = self._one(f"{_SELECT_DELIVERY} WHERE task_id=?", task_id)
         return rows.delivery_of(row) if row else None
 
-    def deliveries(self, limit: int, offset: int = 0) -> list[Delivery]:
-        """Give deliveries, the newest first."""
+    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
+        """Give deliveries of a world, the newest first."""
         found = self._all(
-            f"{_SELECT_DELIVERY} ORDER BY number DESC LIMIT ? OFFSET ?", limit, offset
+            f"{_SELECT_DELIVERY} WHERE world=? ORDER BY number DESC LIMIT ? OFFSET ?",
+            world,
+            limit,
+            offset,
         )
         return [rows.delivery_of(row) for row in found]
 

@@ -1,0 +1,43 @@
+"""What a caller gets instead of an answer, or in its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from apixo_emulator.core.effects import Fault
+from apixo_emulator.core.envelope import refusal
+from apixo_emulator.core.wire import HttpResponse, WireFault
+
+# What a gateway in front of an API says when it cannot reach it: no JSON, no envelope.
+_GATEWAY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>gateway</center>\r\n"
+    b"</body>\r\n</html>\r\n"
+)
+_GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
+
+
+def answered_instead(fault: Fault) -> HttpResponse | None:
+    """Give the answer to a call that a fault keeps from having any effect.
+
+    None where the call takes effect and only its answer is damaged.
+    """
+    if fault.error is not None:
+        if fault.retry_after_s is None:
+            return refusal(fault.error)
+        return refusal(fault.error, retry_after(fault.retry_after_s))
+    return _GATEWAY if fault.wire is WireFault.HTML else None
+
+
+def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
+    """Damage an answer: here where bytes say it, else as a note to whoever sends it."""
+    if wire is WireFault.INVALID_JSON:
+        return replace(response, body=response.body[: len(response.body) // 2])
+    if wire is WireFault.HTML:
+        return _GATEWAY
+    return replace(response, fault=wire)
+
+
+def retry_after(seconds: int) -> tuple[bytes, bytes]:
+    """Give the header of a 429: assumption ``retry_after``, in seconds."""
+    return b"retry-after", b"%d" % seconds

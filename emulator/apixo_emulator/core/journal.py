@@ -1,0 +1,240 @@
+"""One answered call as it may be shown: what was asked, what was answered, and why.
+
+The gate keeps calls as they are; an entry is made of one when somebody reads it. Secrets are masked
+in that moment, and never leave.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from apixo_emulator.core.accounts import mask
+from apixo_emulator.core.masking import Mask, mask_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apixo_emulator.core.wire import HttpRequest, HttpResponse
+
+Shown = tuple[tuple[str, str], ...]
+
+# UTF-8: the bytes of a character behind its first, and the least first byte of several.
+_CONTINUED = bytes(range(0x80, 0xC0))
+_LEAD = b"\xc0"
+_CUT_ESCAPE = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An answered call, with secrets masked.
+
+    ``number`` counts from 1 in its world. ``at_ms`` is the world's clock in Unix ms, ``duration_us``
+    the real time that the answer took, in microseconds. Of a long body the middle is left out;
+    ``request_bytes`` and ``response_bytes`` are the sizes on the wire. ``broken_rule`` is the id of
+    the contract's rule that rejected a submit; ``rule`` the scenario rule that decided, ``why_not``
+    the reasons of those before it.
+    """
+
+    number: int
+    at_ms: int
+    duration_us: int
+    world: str
+    key: str | None
+    method: str
+    path: str
+    query: str
+    request_headers: Shown
+    request_body: bytes
+    request_bytes: int
+    status: int
+    response_headers: Shown
+    response_body: bytes
+    response_bytes: int
+    endpoint: str
+    task_id: str | None
+    broken_rule: str | None
+    decision: str
+    scenario: str | None
+    rule: str | None
+    why_not: Shown
+    fault: str | None
+    base_url: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address that was called, with the query masked."""
+        return f"{self.base_url}{self.path}{'?' if self.query else ''}{self.query}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values; bytes that are no text in base64, as their ``encoding`` says."""
+        return {
+            "number": self.number,
+            "time": self.at_ms,
+            "durationUs": self.duration_us,
+            "world": self.world,
+            "key": self.key,
+            "endpoint": self.endpoint,
+            "taskId": self.task_id,
+            "decision": self.decision,
+            "brokenRule": self.broken_rule,
+            "scenario": self.scenario,
+            "rule": self.rule,
+            "whyNot": [{"rule": rule, "reason": reason} for rule, reason in self.why_not],
+            "fault": self.fault,
+            "request": {
+                "method": self.method,
+                "path": self.path,
+                "query": self.query,
+                "url": self.url,
+                **_message(self.request_headers, self.request_body, self.request_bytes),
+            },
+            "response": {
+                "status": self.status,
+                **_message(self.response_headers, self.response_body, self.response_bytes),
+            },
+        }
+
+
+def _message(headers: Shown, body: bytes, size: int) -> dict[str, Any]:
+    text, encoding = as_text(body)
+    return {"headers": [list(pair) for pair in headers], "body": text, "bytes": size} | (
+        {"encoding": encoding} if encoding else {}
+    )
+
+
+def as_text(body: bytes) -> tuple[str, str | None]:
+    """Give a body as text, and how it is encoded in it: ``base64``, or None where it is UTF-8."""
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"
+
+
+class Named(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+class Answered(Protocol):
+    """What the gate knows of a call when it is answered; secrets are not masked."""
+
+    request: HttpRequest
+    at_ms: int
+    key: str | None
+    endpoint: str
+    task_id: str | None
+    broken_rule: str | None
+    scenario: str | None
+    rule: str | None
+    why_not: Shown
+    fault: str | None
+    decision: str
+
+    @property
+    def world(self) -> Named:
+        """The world that it belongs to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBody:
+    """A body, or the two ends of a long one.
+
+    Each end is ``margin`` longer than what is shown of it, so that a secret that is cut is seen
+    whole before it is masked.
+    """
+
+    head: bytes
+    tail: bytes
+    size: int
+    margin: int
+
+    @classmethod
+    def whole(cls, body: bytes) -> KeptBody:
+        """Keep all of a body."""
+        return cls(body, b"", len(body), 0)
+
+    def shown(self, mask: Mask) -> bytes:
+        """Give what may be shown of it."""
+        if not self.tail:
+            return mask.data(self.head)
+        head, tail = mask.data(self.head), mask.data(self.tail)
+        return _clean_end(head[: -self.margin]) + "…".encode() + _clean_start(tail[self.margin :])
+
+
+def kept_body(body: bytes, limit: int, margin: int) -> KeptBody:
+    """Keep a body, or both ends of one that is longer than ``limit`` bytes.
+
+    Nearly always the long part is one text, an inlined picture, and what is left is JSON still.
+    """
+    head = limit * 3 // 4
+    if len(body) <= limit + 2 * margin:
+        return KeptBody.whole(body)
+    return KeptBody(body[: head + margin], body[head - limit - margin :], len(body), margin)
+
+
+def _clean_end(piece: bytes) -> bytes:
+    """Leave no half of a character or of a JSON escape at the end."""
+    whole = piece.rstrip(_CONTINUED)
+    if whole != piece or piece[-1:] >= _LEAD:
+        piece = whole[:-1]
+    return _CUT_ESCAPE.sub(b"", piece)
+
+
+def _clean_start(piece: bytes) -> bytes:
+    return piece.lstrip(_CONTINUED)
+
+
+def entry_of(
+    number: int,
+    call: Answered,
+    response: HttpResponse,
+    duration_us: int,
+    *,
+    asked: KeptBody | None = None,
+    answered: KeptBody | None = None,
+    known: Iterable[str] = (),
+) -> JournalEntry:
+    """Make the entry of a call.
+
+    ``asked`` and ``answered`` stand for bodies that were cut; ``known`` are keys to mask beside the
+    call's own.
+    """
+    request = call.request
+    masked = mask_of(request.headers, known)
+    asked = asked or KeptBody.whole(request.body)
+    answered = answered or KeptBody.whole(response.body)
+    text = masked.text
+    return JournalEntry(
+        number=number,
+        at_ms=call.at_ms,
+        duration_us=duration_us,
+        world=call.world.id,
+        key=None if call.key is None else mask(call.key),
+        method=request.method,
+        path=text(request.path),
+        query=masked.query(request.query),
+        request_headers=masked.headers(request.headers),
+        request_body=asked.shown(masked),
+        request_bytes=asked.size,
+        status=response.status,
+        response_headers=masked.headers(response.headers),
+        response_body=answered.shown(masked),
+        response_bytes=answered.size,
+        endpoint=str(call.endpoint),
+        task_id=None if call.task_id is None else text(call.task_id),
+        broken_rule=call.broken_rule,
+        decision=text(call.decision),
+        scenario=call.scenario,
+        rule=call.rule,
+        why_not=tuple((rule, text(reason)) for rule, reason in call.why_not),
+        fault=call.fault,
+        base_url=text(request.base_url),
+    )

@@ -1,0 +1,80 @@
+"""Sending an answer: whole, or broken on the wire as its fault says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from apixo_emulator.core.wire import HttpResponse, WireFault
+
+# Where the protocol leaves the connection for those who have to break it.
+TRANSPORT = "apixo.transport"
+# Closing with this option throws away what is unsent and resets the connection.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_DRIP_S = 0.01
+# More is announced than comes.
+_MISSING_BYTES = 64
+
+
+async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send an answer to a call."""
+    if response.fault is WireFault.RESET:
+        await _reset(scope, receive)
+    elif response.fault is WireFault.TRUNCATED:
+        await _truncated(response, scope, receive)
+    elif response.fault is WireFault.DRIP:
+        await _dripping(response, send)
+    else:
+        body = b"" if scope["method"] == "HEAD" else response.body
+        await send(_start(response))
+        await send({"type": "http.response.body", "body": body})
+
+
+def _start(response: HttpResponse) -> dict[str, Any]:
+    length = b"%d" % len(response.body)
+    headers = [*response.headers, (b"content-length", length)]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}
+
+
+async def _reset(scope: Scope, receive: Receive) -> None:
+    transport = _transport(scope)
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+    await _gone(receive)
+
+
+async def _truncated(response: HttpResponse, scope: Scope, receive: Receive) -> None:
+    length = len(response.body) + _MISSING_BYTES
+    phrase = HTTPStatus(response.status).phrase.encode()
+    head = b"HTTP/1.1 %d %b\r\n" % (response.status, phrase)
+    headers = (*response.headers, (b"content-length", b"%d" % length))
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    transport = _transport(scope)
+    transport.write(head + lines + b"\r\n" + response.body)
+    transport.close()
+    await _gone(receive)
+
+
+async def _dripping(response: HttpResponse, send: Send) -> None:
+    await send(_start(response))
+    for value in response.body:
+        await send({"type": "http.response.body", "body": bytes((value,)), "more_body": True})
+        await asyncio.sleep(_DRIP_S)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _transport(scope: Scope) -> asyncio.Transport:
+    transport: asyncio.Transport = scope["extensions"][TRANSPORT]
+    return transport
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the server has seen that the connection is gone, so that it answers nothing."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,113 @@
+"""What the operator's verbs give, as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apixo_emulator.core.deliveries import Attempt, Delivery
+from apixo_emulator.core.money import usd
+from apixo_emulator.core.rules import Rule, rule_to_json
+from apixo_emulator.core.tasks import Task
+from apixo_emulator.service.emulator import Emulator
+from apixo_emulator.service.worlds import World
+from apixo_emulator.storage import RuleRow
+from apixo_schemas import contract
+
+# A list does not carry inlined pictures.
+_LONGEST_URL = 300
+
+
+def task(task: Task, now_ms: int) -> dict[str, Any]:
+    """Give a task: its state now, and its plan."""
+    return {
+        "taskId": task.id,
+        "state": str(task.state_at(now_ms)),
+        "account": task.account_id,
+        "resolution": task.resolution,
+        "outputFormat": task.output_format,
+        "requestType": task.request_type,
+        "imageUrl": _cut(task.image_url),
+        "callbackUrl": task.callback_url,
+        "scenario": task.scenario,
+        "createTime": task.created_ms,
+        "startTime": task.starts_ms,
+        "endTime": task.ends_ms if task.settled else None,
+        "failCode": task.fail_code,
+        "failMsg": task.fail_msg,
+        "cost": usd(contract().price_micros),
+    }
+
+
+def _cut(url: str) -> str:
+    return url if len(url) <= _LONGEST_URL else f"{url[:_LONGEST_URL]}…"
+
+
+def delivery(delivery: Delivery) -> dict[str, Any]:
+    """Give a callback's state."""
+    return {
+        "taskId": delivery.task_id,
+        "url": delivery.url,
+        "state": str(delivery.state),
+        "dueTime": delivery.due_ms,
+        "attempted": delivery.attempts,
+    }
+
+
+def attempt(attempt: Attempt) -> dict[str, Any]:
+    """Give what came of one attempt of a callback."""
+    return {
+        "number": attempt.number,
+        "time": attempt.at_ms,
+        "durationMs": attempt.duration_ms,
+        "status": attempt.status,
+        "answer": attempt.excerpt,
+        "error": attempt.error,
+    }
+
+
+def rule(rule: Rule, counts: RuleRow) -> dict[str, Any]:
+    """Give a rule as it may be shown, with how often it was used."""
+    return {
+        "id": rule.id,
+        **rule_to_json(rule, masked=True),
+        "used": counts.used,
+        "seen": counts.seen,
+    }
+
+
+def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
+    """Give a world's accounts with their balances, in USD, and limits."""
+    found = []
+    for row in emulator.store.accounts(world.id):
+        terms = emulator.limiting.terms.get(row.id)
+        found.append(
+            {
+                "account": row.id,
+                "key": row.label,
+                "balance": usd(row.granted_micros - row.spent_micros),
+                "spent": usd(row.spent_micros),
+                "accepted": row.accepted,
+                "limits": terms.shown() if terms else None,
+            }
+        )
+    return found
+
+
+def config(emulator: Emulator, world: World) -> dict[str, Any]:
+    """Give how the emulator behaves, without secrets."""
+    options = emulator.options
+    latency = options.latency.fixed_ms
+    return {
+        "world": world.id,
+        "seed": world.row.seed,
+        "worldPerKey": emulator.worlds.per_key,
+        "latency": "realistic" if latency is None else latency,
+        "startingBalance": usd(options.balance_micros),
+        "anyKey": options.api_keys is None,
+        "callbacks": {
+            "mode": options.callbacks.mode.value,
+            "retryDelaysMs": list(options.callbacks.delays_ms),
+        },
+        "publicUrl": options.public_url,
+        "price": usd(contract().price_micros),
+    }

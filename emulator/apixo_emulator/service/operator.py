@@ -1,0 +1,413 @@
+"""What steers and watches a world: one verb each for the control API, the CLI, Python, the dashboard.
+
+Every verb takes and gives plain JSON values, so that all four say the same. Times are Unix ms on the
+world's clock, money is USD as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from apixo_emulator.core.accounts import account_of, mask
+from apixo_emulator.core.answers import status_answer
+from apixo_emulator.core.callbacks import due_ms, payload
+from apixo_emulator.core.clock import ClockState
+from apixo_emulator.core.journal import JournalEntry
+from apixo_emulator.core.money import micros, usd
+from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.core.tasks import Task, finish
+from apixo_emulator.core.verification import Expectation, Verification, verify
+from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.service import documents
+from apixo_emulator.service.emulator import Emulator
+from apixo_emulator.service.worlds import World
+from apixo_emulator.storage import TaskQuery
+from apixo_schemas import contract
+
+_STATES = ("pending", "processing", "success", "failed")
+_MOST = 1000
+
+
+class NotFoundError(LookupError):
+    """There is nothing of this name; the message says what was looked for and where to look."""
+
+
+class ConflictError(Exception):
+    """It cannot be done now; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are: calls since this process's start, tasks and callbacks in the store."""
+
+    requests: Mapping[tuple[str, int], int]
+    tasks: Mapping[str, int]
+    deliveries: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What would be answered to a poll, and sent as callback once the task has ended."""
+
+    status: HttpResponse
+    callback: bytes | None
+
+
+class Operator:
+    """Steers one world of an emulator; ``world`` None is the one that is always there."""
+
+    def __init__(self, emulator: Emulator, world: World | None = None) -> None:
+        self._emulator = emulator
+        self._worlds = emulator.worlds
+        self._store = emulator.store
+        self.world = world or emulator.worlds.one
+
+    def now(self) -> int:
+        """Give the instant in the world, in Unix ms."""
+        return self._worlds.now(self.world)
+
+    # The world as a whole
+
+    def config(self) -> dict[str, Any]:
+        """Give how the emulator behaves; secrets are masked."""
+        return documents.config(self._emulator, self.world)
+
+    def worlds(self) -> list[dict[str, Any]]:
+        """Give every world that was ever used."""
+        return [
+            {"id": world.id, "label": world.row.label, "seed": world.row.seed}
+            for world in self._worlds.all()
+        ]
+
+    def reset(self, seed: int | None = None) -> dict[str, Any]:
+        """Begin anew: no tasks, accounts, added scenarios or journal; clock and seed as at the start."""
+        self._worlds.reset(self.world, seed)
+        return {"seed": self.world.row.seed, "clock": self.clock()}
+
+    # Time
+
+    def clock(self) -> dict[str, Any]:
+        """Give the instant now, and how fast time runs."""
+        rate = self.world.row.clock.rate
+        return {"now": self.now(), "rate": rate, "frozen": rate == 0}
+
+    def advance(self, ms: int) -> dict[str, Any]:
+        """Move the clock on by so many ms; everything that falls due in between happens.
+
+        Raises:
+            ValueError: ``ms`` is negative or too far.
+        """
+        self._worlds.change_clock(self.world, lambda clock, real_ms: clock.advanced(ms, real_ms))
+        return self.clock()
+
+    def set_clock(
+        self,
+        *,
+        now: int | None = None,
+        rate: float | None = None,
+        frozen: bool | None = None,
+    ) -> dict[str, Any]:
+        """Set the instant, the rate, or freeze and resume; what is None stays.
+
+        Raises:
+            ValueError: A value is out of range, or the instant would take a final answer back.
+        """
+        if frozen is not None and rate is not None and frozen != (rate == 0):
+            raise ValueError(f"frozen {frozen} and rate {rate} contradict each other; give one")
+        if frozen is not None and rate is None:
+            rate = 0.0 if frozen else self.world.row.clock.rate or 1.0
+        if now is not None and now < self.now() and self.tasks(limit=1):
+            raise ValueError(
+                f"the clock cannot go back from {self.now()} to {now} while there are tasks: final"
+                " answers would change. Reset first."
+            )
+
+        def change(clock: ClockState, real_ms: int) -> ClockState:
+            if now is not None:
+                clock = clock.jumped(now, real_ms)
+            return clock if rate is None else clock.at_rate(rate, real_ms)
+
+        self._worlds.change_clock(self.world, change)
+        return self.clock()
+
+    # Scenarios
+
+    def scenarios(self) -> list[dict[str, Any]]:
+        """Give the active rules in the order in which they are tried, with how often each was used."""
+        counts = {row.id: row for row in self._store.rules(self.world.id)}
+        return [
+            documents.rule(rule, counts[rule.id]) for rule in self.world.rules if rule.id in counts
+        ]
+
+    def add_scenario(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+        """Add a rule: ``{"scenario": name, "times": n, "match": {…}, "plan": {…}}``.
+
+        Raises:
+            ValueError: It is no rule; the message says what was expected and found.
+        """
+        made = self._worlds.add_rule(self.world, rule)
+        return next(entry for entry in self.scenarios() if entry["id"] == made.id)
+
+    def remove_scenario(self, rule_id: str) -> int:
+        """Remove a rule; give how many there were: 1.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        removed = self._worlds.drop_rules(self.world, rule_id)
+        if not removed:
+            known = ", ".join(rule.id for rule in self.world.rules) or "none"
+            raise NotFoundError(f"no scenario rule {rule_id!r}; there are: {known}")
+        return removed
+
+    def clear_scenarios(self) -> int:
+        """Remove all rules but the scenario file's; give how many there were."""
+        return self._worlds.drop_rules(self.world)
+
+    # Tasks
+
+    def tasks(
+        self,
+        *,
+        limit: int = 100,
+        before: int | None = None,
+        state: str | None = None,
+        account: str | None = None,
+        text: str = "",
+    ) -> list[dict[str, Any]]:
+        """List tasks, the newest first; ``before`` is the ``number`` of the last one seen.
+
+        Raises:
+            ValueError: There is no such state, or the limit is out of range.
+        """
+        if state is not None and state not in _STATES:
+            raise ValueError(f"state: expected one of {', '.join(_STATES)}, found {state!r}")
+        if not 0 < limit <= _MOST:
+            raise ValueError(f"limit: expected 1 to {_MOST}, found {limit}")
+        now_ms = self.now()
+        query = TaskQuery(
+            self.world.id,
+            now_ms,
+            limit=limit,
+            before=before,
+            state=state,
+            account_id=account,
+            text=text.strip(),
+        )
+        return [
+            {"number": listed.number, **documents.task(listed.task, now_ms)}
+            for listed in self._store.tasks(query)
+        ]
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Give a task with its plan, and its callback with every attempt.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        task = self._task(task_id)
+        found = documents.task(task, self.now())
+        delivery = self._store.delivery(task_id)
+        if delivery is not None:
+            found["delivery"] = self._delivery(delivery.task_id)
+        return found
+
+    def _task(self, task_id: str) -> Task:
+        task = self._store.task(task_id)
+        if task is None or task.world != self.world.id:
+            raise NotFoundError(f"no task {task_id!r} in this world")
+        return task
+
+    def picture(self, task_id: str) -> PictureSpec:
+        """Give what a task's result shows, with the whole URL of its source.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        return self._task(task_id).picture
+
+    def answers(self, task_id: str, base_url: str) -> Answers:
+        """Give what is said of a task now; nothing is counted or written into the journal.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        task = self._task(task_id)
+        polls = self._store.polls(task_id) + 1
+        delivery = self._store.delivery(task_id)
+        return Answers(
+            status=status_answer(task, self.now(), base_url, polls),
+            callback=payload(task, delivery.base_url)
+            if delivery is not None and task.ends_ms is not None
+            else None,
+        )
+
+    def calls_of(self, task_id: str, limit: int = 20) -> list[JournalEntry]:
+        """Give the journal's entries about a task, the newest first."""
+        found = self.world.journal.entries(where=lambda entry: entry.task_id == task_id)
+        return found[::-1][:limit]
+
+    def finish(
+        self,
+        task_id: str,
+        *,
+        fail_code: str | None = None,
+        fail_msg: str | None = None,
+    ) -> dict[str, Any]:
+        """End a task now: with success, or with a failure code, documented or not.
+
+        Raises:
+            NotFoundError: There is none of this id.
+            ConflictError: It has ended already; a final answer never changes.
+        """
+        task = self._task(task_id)
+        now_ms = self.now()
+        try:
+            ended = finish(task, now_ms, _failure(fail_code, fail_msg))
+        except ValueError as error:
+            raise ConflictError(str(error)) from None
+        name = f"finish:{fail_code}" if fail_code else "finish:success"
+        ended = replace(ended, scenario=task.scenario or name)
+        if not self._store.replan(ended, due_ms(ended), now_ms):
+            raise ConflictError(f"task {task_id} has ended in the meantime")
+        self._emulator.callbacks.changed()
+        return self.task(task_id)
+
+    # Callbacks
+
+    def deliveries(self, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
+        """List callbacks, the newest first."""
+        found = self._store.deliveries(self.world.id, limit, offset)
+        return [documents.delivery(delivery) for delivery in found]
+
+    def _delivery(self, task_id: str) -> dict[str, Any] | None:
+        delivery = self._store.delivery(task_id)
+        if delivery is None or delivery.world != self.world.id:
+            return None
+        attempts = [documents.attempt(entry) for entry in self._store.attempts(task_id)]
+        return {**documents.delivery(delivery), "attempts": attempts}
+
+    def delivery(self, task_id: str) -> dict[str, Any]:
+        """Give a task's callback with every attempt.
+
+        Raises:
+            NotFoundError: There is no such task, or it has no callback.
+        """
+        found = self._delivery(task_id)
+        if found is None:
+            raise NotFoundError(f"no task {task_id!r} in callback mode")
+        return found
+
+    def redeliver(self, task_id: str) -> dict[str, Any]:
+        """Send a task's callback again, now.
+
+        Raises:
+            NotFoundError: There is no such task, or it has no callback.
+            ConflictError: It has not ended, or an attempt is under way.
+        """
+        self.delivery(task_id)
+        delivery = self._store.delivery(task_id)
+        if delivery is None or self._emulator.callbacks.redeliver(delivery) is None:
+            raise ConflictError(
+                f"the callback of task {task_id!r} cannot be sent again now: the task has not ended,"
+                " or an attempt is under way; wait for its end and ask again"
+            )
+        return self.delivery(task_id)
+
+    # Accounts
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """List the accounts that were used or configured, with balance and limits."""
+        return documents.accounts(self._emulator, self.world)
+
+    def top_up(self, key: str, amount: str) -> dict[str, Any]:
+        """Add USD, such as ``5.00``, to the balance of an API key, or of an account by its id.
+
+        Raises:
+            ValueError: It is no amount of money.
+        """
+        known = next((row for row in self._store.accounts(self.world.id) if row.id == key), None)
+        account = account_of(key, own_world=self._worlds.per_key)
+        if known is not None:
+            account = replace(account, id=known.id, label=known.label, world=self.world.id)
+        limiting = self._emulator.limiting
+        starting = limiting.starting_micros(account)
+        self._store.grant(account, starting, micros(amount))
+        left = self._store.balance_micros(account, starting)
+        return {
+            "account": account.id,
+            "key": mask(key) if known is None else known.label,
+            "balance": usd(left),
+        }
+
+    # Journal
+
+    def requests(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
+        """Give journal entries with numbers above ``after``, the oldest first, ``limit`` at most."""
+        return self.world.journal.entries(after=after, limit=limit)
+
+    def request(self, number: str) -> dict[str, Any]:
+        """Give one call of the journal by its number.
+
+        Raises:
+            NotFoundError: There is none, or it has left the bounded journal.
+        """
+        entry = self.world.journal.entry(int(number)) if number.isdigit() else None
+        if entry is None:
+            raise NotFoundError(f"no call {number!r} in the journal, which keeps the latest only")
+        return entry.to_json()
+
+    def revision(self) -> int:
+        """Give a number that grows when this process changes a task, a callback or a world."""
+        return self._emulator.callbacks.changes
+
+    def last_number(self) -> int:
+        """Give the number of the latest call."""
+        return self.world.journal.last
+
+    def clock_state(self) -> ClockState:
+        """Give the clock as a value, to see whether it was changed."""
+        return self.world.row.clock
+
+    def rule_ids(self) -> tuple[str, ...]:
+        """Give the ids of the active rules in their order."""
+        return tuple(rule.id for rule in self.world.rules)
+
+    def counts(self) -> Counts:
+        """Count calls by endpoint and status, tasks and callbacks by state."""
+        return Counts(
+            requests=dict(self.world.answered),
+            tasks=self._store.tasks_by_state(self.world.id, self.now()),
+            deliveries=self._store.deliveries_by_state(self.world.id),
+        )
+
+    def verify(self, expectation: Mapping[str, Any] | Expectation) -> Verification:
+        """Hold the journal against an expectation; see `core.verification`.
+
+        Raises:
+            ValueError: It is no expectation.
+        """
+        return verify(self.world.journal.entries(), expectation)
+
+    def har(self) -> dict[str, Any]:
+        """Export the journal as HAR 1.2."""
+        from apixo_emulator.core.har import har
+
+        return har(self.world.journal.entries())
+
+
+def _failure(code: str | None, message: str | None) -> tuple[str, str] | None:
+    """Give a failure by its code, with the documented message unless another is given."""
+    if code is None:
+        return None
+    by_name = {
+        name.lower(): entry
+        for entry in contract().failures.values()
+        for name in (entry.code, entry.scenario)
+    }
+    known = by_name.get(code.lower())
+    if known is None:
+        return code, message or code
+    return known.code, message or known.message

@@ -1,0 +1,209 @@
+"""Accepting a task: what was asked for, what is to happen to it, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from apixo_emulator.core import render
+from apixo_emulator.core.accounts import Account
+from apixo_emulator.core.callbacks import DEPTH_HEADER, depth_of, plan_delivery
+from apixo_emulator.core.chance import content_token, task_id
+from apixo_emulator.core.effects import Effects
+from apixo_emulator.core.envelope import failure, refusal, success
+from apixo_emulator.core.faults import answered_instead, damaged, retry_after
+from apixo_emulator.core.matching import PREEMPTED, SubmitFacts, drawn, screen, take
+from apixo_emulator.core.pictures import Verdict
+from apixo_emulator.core.rules import Rule
+from apixo_emulator.core.scenarios import UnknownScenarioError, requested_scenario
+from apixo_emulator.core.submission import Rejection, Submission, read_submission
+from apixo_emulator.core.tasks import plan_task
+from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.service.call import Call
+from apixo_emulator.service.callbacks import Callbacks
+from apixo_emulator.service.limiting import Limiting
+from apixo_emulator.service.options import Options
+from apixo_emulator.service.sources import SourceDesk
+from apixo_emulator.storage import Charge, Entry, Store
+from apixo_schemas import contract
+
+
+class Sources(Protocol):
+    """Who can tell whether a source picture is usable; `pictures.Gallery` can."""
+
+    def quick_verdict(self, image_url: str) -> Verdict | None:
+        """Decide without waiting, None where the picture has to be looked at."""
+        ...
+
+    def check(self, task_id: str, image_url: str) -> Verdict:
+        """Look at the picture; may take seconds, raises nothing for a bad picture."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submitting:
+    """Answers the submit endpoint."""
+
+    store: Store
+    sources: Sources
+    options: Options
+    limiting: Limiting
+    desk: SourceDesk
+    callbacks: Callbacks
+
+    def answer(self, call: Call, account: Account, model: str) -> HttpResponse:
+        """Accept a task: the model, then the body, then the limits and the balance.
+
+        Their order is assumption ``order``.
+        """
+        request = call.request
+        if model != contract().model:
+            call.decision = f"there is no model {model!r}"
+            return refusal("model_not_found")
+        asked = read_submission(request.body)
+        if isinstance(asked, Rejection):
+            return _rejected(call, asked)
+        refused = self._refused(call, account, asked)
+        if refused is not None:
+            return refused
+        try:
+            effects = self._effects(call, account, asked)
+        except UnknownScenarioError as error:
+            # Not the live API's answer: no live image URL names a scenario.
+            call.decision = "the image URL asks for a scenario that does not exist"
+            return failure(contract().assumed("validation.status"), str(error))
+        fault = effects.submit_fault if effects else None
+        instead = answered_instead(fault) if fault else None
+        if instead is not None:
+            call.decision = f"scenario {call.scenario} answers instead; nothing was accepted"
+            return instead
+        response = self._accept(call, account, asked, effects)
+        return damaged(response, fault.wire) if fault and fault.wire else response
+
+    def _refused(self, call: Call, account: Account, asked: Submission) -> HttpResponse | None:
+        if asked.callback_url is not None:
+            words = self.options.callbacks.refusal(asked.callback_url)
+            if words is not None:
+                call.decision = "the callback URL is not taken"
+                return failure(contract().assumed("validation.status"), words)
+        if not self.limiting.may_start(account, call.at_ms):
+            call.decision = "the account has as many unfinished tasks as it may have"
+            return refusal("rate_limited", retry_after(1))
+        return None
+
+    def _effects(self, call: Call, account: Account, asked: Submission) -> Effects | None:
+        """Find what is to happen instead of the ordinary: the magic URL first, then the rules."""
+        effects = requested_scenario(asked.image_url)
+        if effects is not None:
+            call.scenario = effects.name
+            call.decision = f"the image URL asks for {effects.name}"
+            return effects
+        if not call.world.rules:
+            return None
+        rule = self._rule(call, account, asked)
+        if rule is None:
+            return None
+        call.rule, call.scenario = rule.id, rule.effects.name
+        call.decision = f"rule {rule.id} asks for {rule.effects.name}"
+        return rule.effects
+
+    def _rule(self, call: Call, account: Account, asked: Submission) -> Rule | None:
+        """Give the first rule that decides, and keep for the journal why the others did not."""
+        facts = SubmitFacts(
+            image_url=asked.image_url,
+            resolution=asked.resolution,
+            output_format=asked.output_format,
+            key=call.key or "",
+            headers=call.request.headers,
+        )
+        # From what is asked for and by whom, not from an order of calls.
+        token = f"{account.id} {content_token(call.request.body).hex()}"
+        winner = None
+        why_not: list[tuple[str, str]] = []
+        for rule in call.world.rules:
+            reason = screen(rule, facts)
+            if reason is None:
+                reason = self._counted(call, rule, token, preempted=winner is not None)
+            if reason is None:
+                winner = rule
+            else:
+                why_not.append((rule.id, reason))
+        call.why_not = tuple(why_not)
+        return winner
+
+    def _counted(self, call: Call, rule: Rule, token: str, *, preempted: bool) -> str | None:
+        """Count a submit that fits a rule; say why the rule does not decide, None where it does."""
+        if preempted and not rule.match.calls:
+            return PREEMPTED  # nothing asks for its count
+        reason: str | None = "the rule was removed a moment ago"
+
+        def decide(seen: int, used: int) -> bool:
+            nonlocal reason
+            # Of several that ask for the very same, each draws for itself.
+            draw = drawn(call.world.row.seed, rule, f"{token} {seen}")
+            reason = PREEMPTED if preempted else take(rule, seen, used, draw)
+            return reason is None
+
+        self.store.count_rule(call.world.id, rule.id, decide)
+        return reason
+
+    def _accept(
+        self, call: Call, account: Account, asked: Submission, effects: Effects | None
+    ) -> HttpResponse:
+        entry = self.store.accept(
+            account,
+            Charge(contract().price_micros, self.limiting.starting_micros(account)),
+            self._draft(call, account, asked, effects),
+            content_token(call.request.body),
+        )
+        if entry is None:
+            call.decision = "the balance does not cover the price"
+            return refusal("insufficient_balance")
+        call.task_id = entry.task.id
+        call.decision = call.decision or "accepted"
+        if not entry.task.settled:
+            self.desk.hand_in(entry.task)
+        elif entry.delivery is not None:
+            self.callbacks.changed()
+        self.callbacks.changes += 1
+        return success(render.submitted(entry.task))
+
+    def _draft(
+        self, call: Call, account: Account, asked: Submission, effects: Effects | None
+    ) -> Callable[[int], Entry]:
+        verdict = self.sources.quick_verdict(asked.image_url)
+        content = content_token(call.request.body)
+        seed = call.world.row.seed
+
+        def draft(occurrence: int) -> Entry:
+            task = plan_task(
+                task_id=task_id(seed, account.id, content, occurrence),
+                world=call.world.id,
+                account_id=account.id,
+                submission=asked,
+                effects=effects,
+                verdict=verdict,
+                latency=self.options.latency,
+                seed=seed,
+                now_ms=call.at_ms,
+                limited=self.limiting.counts_tasks(account),
+            )
+            delivery = plan_delivery(
+                task,
+                base_url=self.options.public_url or call.request.base_url,
+                depth=depth_of(call.request.header(DEPTH_HEADER)),
+                rewrites=self.options.callbacks.rewrites,
+            )
+            return Entry(task, delivery)
+
+        return draft
+
+
+def _rejected(call: Call, rejection: Rejection) -> HttpResponse:
+    if rejection.rule is None:
+        call.decision = "the body is not JSON"
+    else:
+        call.broken_rule = rejection.rule.id
+        call.decision = f"the body breaks a rule: {rejection.rule.condition}"
+    return rejection.response

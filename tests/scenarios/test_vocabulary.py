@@ -1,0 +1,210 @@
+"""The names by which failures are asked for."""
+
+import json
+import re
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from jsonschema_rs import validator_for
+
+from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk
+from apixo_emulator.core.rule_schema import rule_schema, scenario_file_schema
+from apixo_emulator.core.scenarios import (
+    UnknownScenarioError,
+    requested_scenario,
+    scenario,
+    scenario_names,
+)
+from apixo_emulator.core.vocabulary import Scenario, vocabulary
+from apixo_emulator.core.wire import WireFault
+from apixo_schemas import contract
+from scenarios.documents import SCENARIOS, written
+
+STATUSES = (400, 401, 402, 403, 404, 429, 500, 502, 503, 504)
+FAULTS = [*(f"http-{status}" for status in STATUSES), *map(str, WireFault)]
+PROMISED = [
+    *("ImageFormatIncorrect", "SensitiveContent", "RateLimited", "Timeout", "UnknownError"),
+    *("slow-3", "slow-12.5", "stuck", "reset", "truncated", "invalid-json", "html-502", "drip"),
+    *("callback-lost", "callback-duplicate", "callback-late-5", "callback-before-done"),
+    *("callback-malformed", "state-unknown", "no-cost-time", "extra-fields", "data-missing"),
+    *FAULTS,
+    *(f"status-{fault}" for fault in FAULTS),
+    *(f"status-{fault}-{count}" for fault in FAULTS for count in ("once", "twice", "7-times")),
+]
+NAMES = validator_for(rule_schema()["properties"]["scenario"])
+
+
+def refusal(name: str) -> str:
+    """What is said of a name that cannot be asked for; empty of one that can."""
+    try:
+        scenario(name)
+    except UnknownScenarioError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_every_promised_name_stands_for_something(name: str) -> None:
+    effects = scenario(name)
+    assert effects != Effects(effects.name)
+    assert scenario(name.upper()) == scenario(name.lower()) == effects
+    assert requested_scenario(f"https://example.com/emulate/{name}.jpg") == effects
+    assert requested_scenario(f"https://example.com/emulate/{name}/a.jpg?b#c") == effects
+    assert NAMES.is_valid(name)
+    assert NAMES.is_valid(name.upper())
+
+
+@pytest.mark.parametrize("entry", vocabulary(), ids=lambda entry: entry.name)
+def test_every_shown_name_can_be_asked_for(entry: Scenario) -> None:
+    name = written(entry.name)
+    assert scenario(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "effects"),
+    [
+        ("Timeout", Effects("", failure=("Timeout", contract().failures["Timeout"].message))),
+        ("slow-2.5", Effects("", duration=Duration(total_ms=2500))),
+        ("stuck", Effects("", stuck=True)),
+        ("http-401", Effects("", submit_fault=Fault("unauthorized"))),
+        ("http-404", Effects("", submit_fault=Fault("model_not_found"))),
+        ("status-http-404", Effects("", status_fault=Fault("task_not_found"))),
+        ("drip", Effects("", submit_fault=Fault(wire=WireFault.DRIP))),
+        ("callback-duplicate", Effects("", callback=CallbackEffects(copies=2))),
+        ("callback-late-1.5", Effects("", callback=CallbackEffects(late_ms=1500))),
+        ("extra-fields", Effects("", quirks=frozenset({Quirk.EXTRA_FIELDS}))),
+        (
+            "status-http-500-twice",
+            Effects("", status_fault=Fault("server_error"), status_fault_times=2),
+        ),
+        (
+            "status-reset-12-times",
+            Effects("", status_fault=Fault(wire=WireFault.RESET), status_fault_times=12),
+        ),
+        (
+            "slow-3+callback-lost",
+            Effects("", duration=Duration(total_ms=3000), callback=CallbackEffects(lost=True)),
+        ),
+        (
+            "callback-malformed+callback-late-1",
+            Effects("", callback=CallbackEffects(malformed=True, late_ms=1000)),
+        ),
+        (
+            "no-cost-time+extra-fields",
+            Effects("", quirks=frozenset({Quirk.NO_COST_TIME, Quirk.EXTRA_FIELDS})),
+        ),
+        (
+            "http-500+truncated",
+            Effects("", submit_fault=Fault("server_error", WireFault.TRUNCATED)),
+        ),
+    ],
+)
+def test_what_names_stand_for(name: str, effects: Effects) -> None:
+    assert scenario(name).to_json() == {**effects.to_json(), "name": name}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_http_fault_has_an_error_of_its_status_on_submit_and_on_polls(status: int) -> None:
+    on_submit = scenario(f"http-{status}").submit_fault
+    on_poll = scenario(f"status-http-{status}").status_fault
+    for fault in (on_submit, on_poll):
+        assert fault is not None
+        assert fault.error is not None
+        assert contract().errors[fault.error].status == status
+        assert (fault.retry_after_s is not None) == (status == 429)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "slow-3+slow-4",
+        "slow-3+stuck",
+        "Timeout+stuck",
+        "Timeout+SensitiveContent",
+        "callback-lost+callback-late-3",
+        "callback-before-done+callback-late-3",
+        "http-500+slow-3",
+        "html-502+Timeout",
+        "html-502+http-500",
+        "http-500+status-http-500",
+        "reset+drip",
+        "status-http-500-twice+status-drip-once",
+    ],
+)
+def test_what_cannot_all_happen_is_refused(name: str) -> None:
+    with pytest.raises(UnknownScenarioError, match=r"contradict each other|cannot happen"):
+        scenario(name)
+    with pytest.raises(UnknownScenarioError):
+        scenario("+".join(reversed(name.split("+"))))
+
+
+@given(st.lists(SCENARIOS, min_size=1, max_size=3, unique=True), st.randoms())
+def test_names_can_be_joined_in_any_order(names: list[str], random: Random) -> None:
+    shuffled = list(names)
+    random.shuffle(shuffled)
+
+    def outcome(parts: list[str]) -> object:
+        try:
+            return {**scenario("+".join(parts)).to_json(), "name": sorted(parts)}
+        except UnknownScenarioError:
+            return None
+
+    assert outcome(names) == outcome(shuffled)
+
+
+@given(SCENARIOS, st.data())
+def test_a_slip_of_the_fingers_gets_a_name_that_exists(name: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(name) - 1))
+    typed = data.draw(st.sampled_from(["", "x", "q"]))
+    said = refusal(name[:at] + typed + name[at + 1 :])
+    if said:
+        hint = re.search(r"Did you mean (\S+)\?", said)
+        assert hint, said
+        assert NAMES.is_valid(written(hint[1]))
+        assert len(said) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SensitivContent", "SensitiveContent"),
+        ("htpp-503", "http-503"),
+        ("http-50", "http-500"),
+        ("slow3", "slow-3"),
+        ("slow", "slow-<seconds>"),
+        ("slwo-12.5", "slow-12.5"),
+        ("callback-duplicated", "callback-duplicate"),
+        ("callback-lat-7", "callback-late-7"),
+        ("status-http-500-tice", "status-http-500-twice"),
+        ("status-http-500-7-tims", "status-http-500-7-times"),
+    ],
+)
+def test_the_nearest_name_keeps_its_number(name: str, meant: str) -> None:
+    with pytest.raises(UnknownScenarioError, match=re.escape(f"Did you mean {meant}?")):
+        scenario(name)
+
+
+@given(st.text(max_size=20) | st.from_regex(r"\A(slow|status-http|callback-late)-.{0,8}\Z"))
+def test_the_schema_takes_exactly_the_names_that_there_are(name: str) -> None:
+    assert NAMES.is_valid(name) == ("Unknown scenario" not in refusal(name))
+
+
+def test_a_name_with_a_time_has_a_limit() -> None:
+    for name in ("slow-86401", "callback-late-86401"):
+        with pytest.raises(UnknownScenarioError, match="at most 86400 seconds"):
+            scenario(name)
+    assert scenario("slow-86400").duration == Duration(total_ms=86_400_000)
+
+
+def test_a_name_without_end_is_refused_shortly() -> None:
+    assert len(refusal("+".join(["stuck"] * 100_000))) < 600
+    assert len(refusal("x" * 1_000_000)) < 600
+
+
+def test_the_published_schema_is_a_schema_and_is_plain_json() -> None:
+    schema = json.loads(json.dumps(scenario_file_schema()))
+    Draft202012Validator.check_schema(schema)
+    assert len(scenario_names()) == len(set(scenario_names())) == len(vocabulary())

@@ -1,0 +1,225 @@
+"""The control API over HTTP: verbs, guard, wire faults, events, metrics."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+from support.process import Running, running
+
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+TOKEN = "a-long-secret-token"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    options = ("--latency", "41000", "--rate", "0", "--ephemeral", "--control-token", TOKEN)
+    with running(*options, cwd=tmp_path_factory.mktemp("control")) as server:
+        yield server
+
+
+@pytest.fixture
+def control(server: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{server.origin}/_emulator/") as client:
+        client.post("reset").raise_for_status()
+        yield client
+
+
+def submit(server: Running, image: str = "https://example.com/input.jpg") -> httpx.Response:
+    url = f"{server.base_url}/generateTask/image-upscaler"
+    return httpx.post(url, json={"input": {"image_urls": [image]}}, headers=AUTH)
+
+
+def status(server: Running, task_id: str) -> Any:
+    url = f"{server.base_url}/statusTask/image-upscaler"
+    return httpx.get(url, params={"taskId": task_id}, headers=AUTH).json()["data"]
+
+
+def test_a_realistic_task_ends_when_the_clock_is_advanced(
+    server: Running, control: httpx.Client
+) -> None:
+    task_id = submit(server).json()["data"]["taskId"]
+    assert status(server, task_id)["state"] == "pending"
+    moved = control.post("clock/advance", json={"ms": 41_000}).json()
+    assert moved["frozen"] is True
+    assert status(server, task_id)["costTime"] == 41_000
+
+
+def test_rules_are_added_listed_and_removed(server: Running, control: httpx.Client) -> None:
+    rule = control.post("scenarios", json={"scenario": "http-503", "times": 1}).json()
+    assert control.get("scenarios").json()["rules"] == [rule]
+    assert submit(server).status_code == 503
+    assert submit(server).status_code == 200
+    assert control.delete(f"scenarios/{rule['id']}").json() == {"removed": 1}
+    assert control.delete(f"scenarios/{rule['id']}").status_code == 404
+
+
+def test_a_misspelt_scenario_is_answered_with_the_nearest(control: httpx.Client) -> None:
+    answer = control.post("scenarios", json={"scenario": "SensitveContent"})
+    assert answer.status_code == 400
+    assert "SensitiveContent" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "clock/advance", {"ms": "41s"}, "ms"),
+        ("POST", "clock/advance", {}, "ms"),
+        ("POST", "clock/advance", {"ms": -5}, "0 or more"),
+        ("POST", "clock", {"rate": -1}, "rate"),
+        ("POST", "clock", {"speed": 1}, "speed"),
+        ("POST", "reset", [1], "object"),
+        ("GET", "tasks?state=done", None, "expected one of"),
+        ("GET", "tasks?limit=0", None, "limit"),
+        ("GET", "tasks?nope=1", None, "expected: world"),
+        ("POST", "accounts/top-up", {"key": "sk-x", "amount": "much"}, "USD"),
+    ],
+)
+def test_a_wrong_call_is_told_what_was_expected(
+    control: httpx.Client, method: str, path: str, body: Any, words: str
+) -> None:
+    answer = control.request(method, path, json=body)
+    assert answer.status_code == answer.json()["code"] == 400
+    assert words in answer.json()["message"]
+
+
+def test_a_body_that_is_no_json_is_refused(control: httpx.Client) -> None:
+    answer = control.post("clock/advance", content=b"{ms: 1")
+    assert answer.status_code == 400
+    assert "expected JSON" in answer.json()["message"]
+
+
+def test_a_task_is_shown_finished_and_not_twice(server: Running, control: httpx.Client) -> None:
+    task_id = submit(server).json()["data"]["taskId"]
+    assert control.get(f"tasks/{task_id}").json()["state"] == "pending"
+    done = control.post(f"tasks/{task_id}/finish", json={"failCode": "Timeout"}).json()
+    assert (done["state"], done["failCode"]) == ("failed", "Timeout")
+    assert status(server, task_id)["failCode"] == "Timeout"
+    assert control.post(f"tasks/{task_id}/finish").status_code == 409
+    assert control.get("tasks/nope").status_code == 404
+    assert [task["taskId"] for task in control.get("tasks?state=failed").json()["tasks"]] == [
+        task_id
+    ]
+
+
+def test_the_journal_is_masked_verified_and_exported(
+    server: Running, control: httpx.Client
+) -> None:
+    submit(server)
+    httpx.post(f"{server.base_url}/generateTask/image-upscaler", json={}, headers=AUTH)
+    listed = control.get("requests")
+    assert "0123456789" not in listed.text
+    accepted, rejected = listed.json()["requests"]
+    assert accepted["key"] == "sk-…abcd"
+    assert rejected["brokenRule"] == "input.missing"
+    assert control.get(f"requests/{rejected['number']}").json() == rejected
+    met = control.post(
+        "requests/verify", json={"call": "submit", "status": 200, "count": {"exactly": 1}}
+    )
+    assert met.json()["met"] is True
+    missed = control.post("requests/verify", json={"call": "submit", "resolution": "8k"}).json()
+    assert missed["met"] is False
+    assert "8k" in missed["words"]
+    assert len(control.get("requests.har").json()["log"]["entries"]) == 2
+
+
+def test_the_openapi_document_is_valid_and_names_every_verb(control: httpx.Client) -> None:
+    document = control.get("openapi.json").json()
+    validate(document)
+    for path in ("clock/advance", "scenarios", "tasks/{task_id}/finish", "requests/verify"):
+        assert f"/_emulator/{path}" in document["paths"]
+
+
+def test_schemas_metrics_config_and_worlds_are_served(
+    server: Running, control: httpx.Client
+) -> None:
+    submit(server)
+    for name in control.get("schemas").json()["schemas"]:
+        assert json.loads(control.get(f"schemas/{name}").text)
+    assert control.get("schemas/nope").status_code == 404
+    text = control.get("metrics").text
+    assert 'apixo_requests_total{endpoint="submit",status="200"}' in text
+    assert 'apixo_tasks{state="pending"} 1' in text
+    assert control.get("config").json()["worldPerKey"] is False
+    assert [world["id"] for world in control.get("worlds").json()["worlds"]] == ["default"]
+    assert control.get("tasks?world=nope").status_code == 404
+
+
+def test_events_tell_calls_and_clock_changes(server: Running, control: httpx.Client) -> None:
+    with control.stream("GET", "events") as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith("event")) == "event: clock"
+        submit(server)
+        assert next(line for line in lines if line.startswith("event")) == "event: request"
+        told = json.loads(next(lines).removeprefix("data: "))
+        assert told["endpoint"] == "submit"
+        control.post("clock/advance", json={"ms": 5})
+        assert next(line for line in lines if line.startswith("event")) == "event: clock"
+
+
+def test_the_token_opens_the_control_api_under_any_name(server: Running) -> None:
+    url = f"{server.origin}/_emulator/clock"
+    stranger = {"Host": "emulator.example"}
+    assert httpx.get(url, headers=stranger).status_code == 403
+    known = {**stranger, "X-Apixo-Emulator-Token": TOKEN}
+    assert httpx.get(url, headers=known).status_code == 200
+    wrong = {**stranger, "X-Apixo-Emulator-Token": "another-token"}
+    assert httpx.get(url, headers=wrong).status_code == 403
+    foreign = {**known, "Origin": "http://evil.example"}
+    assert httpx.get(url, headers=foreign).status_code == 403
+
+
+def test_a_reset_is_a_real_one(server: Running, control: httpx.Client) -> None:
+    control.post("scenarios", json={"scenario": "reset", "times": 1}).raise_for_status()
+    with pytest.raises(httpx.ReadError):
+        submit(server)
+    assert len(control.get("tasks").json()["tasks"]) == 1
+
+
+def test_a_truncated_answer_announces_more_than_comes(
+    server: Running, control: httpx.Client
+) -> None:
+    control.post("scenarios", json={"scenario": "truncated", "times": 1}).raise_for_status()
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        submit(server)
+
+
+def test_a_dripping_answer_is_whole_in_the_end(server: Running, control: httpx.Client) -> None:
+    control.post("scenarios", json={"scenario": "drip", "times": 1}).raise_for_status()
+    body = b'{"input":{"image_urls":["https://example.com/input.jpg"]}}'
+    head = (
+        b"POST /api/v1/generateTask/image-upscaler HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Authorization: Bearer sk-drip\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    )
+    address = ("127.0.0.1", httpx.URL(server.origin).port or 0)
+    with socket.create_connection(address) as sock:
+        sock.sendall(head % len(body) + body)
+        pieces = []
+        while piece := sock.recv(65536):
+            pieces.append(piece)
+    _, _, answer = b"".join(pieces).partition(b"\r\n\r\n")
+    assert json.loads(answer)["code"] == 200
+    assert len(pieces) > len(answer) // 2
+
+
+def test_a_fault_on_a_poll_too(server: Running, control: httpx.Client) -> None:
+    image = "https://example.com/emulate/status-reset-once.jpg"
+    task_id = submit(server, image).json()["data"]["taskId"]
+    with pytest.raises(httpx.ReadError):
+        status(server, task_id)
+    assert status(server, task_id)["state"] == "pending"
+
+
+def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
+    path = tmp_path / "emulator.sock"
+    with running("--uds", str(path), "--ephemeral", cwd=tmp_path) as server:
+        assert server.base_url.endswith(f"on the Unix socket {path}")
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            assert client.get("/_emulator/clock").json()["rate"] == 1.0
+            assert client.get("/api/v1/apikeys/current-balance", headers=AUTH).json()["data"] == 100
+    assert not path.exists()
