@@ -15,15 +15,14 @@ import pytest
 
 from apixo_emulator.core.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY, STRICT, AddressPolicy
 from apixo_emulator.outbound import (
-    Fetched,
     OutboundError,
     OutboundFailed,
     OutboundRefused,
     OutboundTimedOut,
     OutboundTooLarge,
     OutboundUntrusted,
-    fetch,
 )
+from apixo_emulator.outbound.fetching import Fetched, fetch
 from apixo_emulator.outbound.names import MAX_LOOKUPS, LookupPool
 from outbound.receivers import Script, Serve
 

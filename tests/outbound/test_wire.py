@@ -10,8 +10,9 @@ import httpcore
 import pytest
 
 from apixo_emulator.core.addresses import LOOPBACK_ONLY
-from apixo_emulator.outbound import OutboundFailed, OutboundUntrusted, fetch
+from apixo_emulator.outbound import OutboundFailed, OutboundUntrusted
 from apixo_emulator.outbound.errors import in_words
+from apixo_emulator.outbound.fetching import fetch
 from apixo_emulator.outbound.wire import Deadline, PinnedNetwork
 
 

@@ -8,13 +8,11 @@ from apixo_emulator.outbound.errors import (
     OutboundTooLarge,
     OutboundUntrusted,
 )
-from apixo_emulator.outbound.fetching import Fetched, fetch
 from apixo_emulator.outbound.posting import Answer, CallbackSender, Timeouts
 
 __all__ = [
     "Answer",
     "CallbackSender",
-    "Fetched",
     "OutboundError",
     "OutboundFailed",
     "OutboundRefused",
@@ -22,5 +20,4 @@ __all__ = [
     "OutboundTooLarge",
     "OutboundUntrusted",
     "Timeouts",
-    "fetch",
 ]

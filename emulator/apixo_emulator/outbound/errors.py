@@ -10,8 +10,6 @@ OutboundError
 import ssl
 from typing import Self
 
-import httpcore
-
 from apixo_emulator.core.reach import AddressRefused
 
 
@@ -52,7 +50,7 @@ class OutboundTimedOut(OutboundFailed):
     """A time limit passed before the answer was complete."""
 
 
-def in_words(error: Exception, place: str) -> OutboundFailed:
+def in_words(error: Exception, place: str, *, connecting: bool = False) -> OutboundFailed:
     """Translate a network failure other than a time limit; `place` is the host with its port."""
     cause = _root(error)
     why = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
@@ -63,9 +61,9 @@ def in_words(error: Exception, place: str) -> OutboundFailed:
         return OutboundUntrusted(f"no TLS connection to {place}: {why}")
     if isinstance(cause, ConnectionRefusedError):
         return OutboundFailed(f"connection refused by {place}")
-    if isinstance(error, httpcore.ConnectError):
+    if connecting or type(error).__name__ == "ConnectError":
         return OutboundFailed(f"no connection to {place}: {why}")
-    if isinstance(error, httpcore.RemoteProtocolError):
+    if type(error).__name__ in ("RemoteProtocolError", "BrokenProtocol"):
         return OutboundFailed(f"{place} broke the HTTP protocol: {why}")
     return OutboundFailed(f"the connection to {place} broke: {why}")
 

@@ -24,12 +24,12 @@ from apixo_emulator.outbound.errors import (
     unresolved,
 )
 from apixo_emulator.outbound.names import BlockingResolver, lookup_pool, system_addresses
+from apixo_emulator.outbound.tls import tls_context
 from apixo_emulator.outbound.wire import (
     Deadline,
     PinnedNetwork,
     origin_of,
     request_for,
-    tls_context,
 )
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

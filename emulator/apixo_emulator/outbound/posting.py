@@ -1,27 +1,29 @@
 """Posting callbacks: one POST to a judged address, with time limits and words for every failure."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import httpcore
-import httpx
+from typing import Final, TypeVar
 
 from apixo_emulator.core.addresses import AddressPolicy, Target, judge, parse_target
 from apixo_emulator.core.reach import AddressRefused
 from apixo_emulator.outbound.errors import (
     OutboundError,
+    OutboundFailed,
     OutboundRefused,
     OutboundTimedOut,
     in_words,
     unresolved,
 )
+from apixo_emulator.outbound.exchange import BrokenProtocol, Exchange, Received, connect
 from apixo_emulator.outbound.names import AsyncResolver, system_resolver
-from apixo_emulator.outbound.wire import AsyncPinnedNetwork, origin_of, request_for, tls_context
+from apixo_emulator.outbound.tls import tls_context
 
+_T = TypeVar("_T")
+_HEADER: Final = re.compile(r"[!-9;-~]+: [\t -~]*")
 MAX_ANSWER_BYTES: Final = 64 * 1024
 """Bytes of an answer's body that are read; the connection is closed on a longer one."""
 MAX_EXCERPT_BYTES: Final = 1024
@@ -121,15 +123,15 @@ class CallbackSender:
         try:
             async with asyncio.timeout(limits.total):
                 addresses = judge(await self._addresses(target, limits.connect), policy)
-                response, read = await self._exchange(target, addresses, body, headers, limits)
+                received = await self._exchange(target, addresses, body, headers, limits)
         except TimeoutError as error:
             words = f"no complete answer from {target.authority} within {limits.total:g} s"
             raise OutboundTimedOut(words) from error
-        answered = httpx.Headers(response.headers)
+        answered = dict(reversed(received.headers))
         return Answer(
-            status=response.status,
+            status=received.status,
             headers={n: answered[n][:_MAX_HEADER] for n in _KEPT_HEADERS if n in answered},
-            excerpt=read[:MAX_EXCERPT_BYTES].decode(errors="replace"),
+            excerpt=bytes(received.body[:MAX_EXCERPT_BYTES]).decode(errors="replace"),
             duration_ms=(time.monotonic() - began) * 1000,
         )
 
@@ -153,43 +155,50 @@ class CallbackSender:
         body: bytes,
         headers: Mapping[str, str],
         limits: Timeouts,
-    ) -> tuple[httpcore.Response, bytes]:
-        lines = [
-            (name, value) for name, value in headers.items() if name.lower() not in _OWN_HEADERS
-        ]
-        steps = {"connect": limits.connect, "write": limits.write, "read": limits.read}
-        request = request_for("POST", target, lines, body, steps)
+    ) -> Received:
+        sent = _request(target, body, headers)
+        exchange = Exchange(MAX_ANSWER_BYTES)
+        tls = tls_context(self._ca_file) if target.scheme == "https" else None
+        place = target.authority
         try:
-            async with httpcore.AsyncHTTPConnection(
-                origin_of(target),
-                ssl_context=tls_context(self._ca_file) if target.scheme == "https" else None,
-                network_backend=AsyncPinnedNetwork(addresses),
-            ) as connection:
-                response = await connection.handle_async_request(request)
-                return response, await _beginning(response)
-        except httpcore.TimeoutException as error:
-            raise _too_late(error, target.authority, limits) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise in_words(error, target.authority) from error
+            transport = await connect(
+                exchange, addresses, target.port, limits.connect, tls=tls, name=target.host
+            )
+        except TimeoutError as error:
+            raise OutboundTimedOut(
+                f"no connection to {place} within {limits.connect:g} s"
+            ) from error
+        except OSError as error:
+            raise in_words(error, place, connecting=True) from error
+        try:
+            transport.write(sent)
+            if exchange.written is not None:
+                await _in_time(exchange.written, limits.write, f"{place} did not take the request")
+            return await _in_time(exchange.answer, limits.read, f"no answer from {place}")
+        except (OSError, BrokenProtocol) as error:
+            raise in_words(error, place) from error
+        finally:
+            transport.abort()
 
 
-async def _beginning(response: httpcore.Response) -> bytes:
-    """Read the body to its end or its limit; the receiver chooses the length, we how much we take."""
-    read = bytearray()
-    chunks = response.aiter_stream()
+async def _in_time(awaited: asyncio.Future[_T], limit: float, words: str) -> _T:
+    patience = asyncio.timeout(limit)
     try:
-        async for chunk in chunks:
-            read += chunk
-            if len(read) >= MAX_ANSWER_BYTES:
-                break
-    finally:
-        await response.aclose()
-    return bytes(read)
+        async with patience:
+            return await awaited
+    except TimeoutError as error:
+        if patience.expired():
+            raise OutboundTimedOut(f"{words} within {limit:g} s") from error
+        raise
 
 
-def _too_late(error: httpcore.TimeoutException, place: str, limits: Timeouts) -> OutboundTimedOut:
-    if isinstance(error, httpcore.ConnectTimeout):
-        return OutboundTimedOut(f"no connection to {place} within {limits.connect:g} s")
-    if isinstance(error, httpcore.WriteTimeout):
-        return OutboundTimedOut(f"{place} did not take the request within {limits.write:g} s")
-    return OutboundTimedOut(f"no answer from {place} within {limits.read:g} s")
+def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Write the request; the connection is used once, so the receiver is told to close it."""
+    lines = [f"POST {target.path} HTTP/1.1", f"Host: {target.authority}", "Connection: close"]
+    lines += [f"Content-Length: {len(body)}"]
+    for name, value in headers.items():
+        if name.lower() not in _OWN_HEADERS:
+            if not _HEADER.fullmatch(f"{name}: {value}"):
+                raise OutboundFailed(f"a header is not printable ASCII: {name!r}: {value!r}")
+            lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -8,12 +8,9 @@ which is its public way to replace how connections are opened.
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any, Final, cast
 
 import httpcore
-import httpx
 
 from apixo_emulator.core.addresses import Target
 from apixo_emulator.outbound.errors import OutboundFailed
@@ -33,24 +30,6 @@ class Deadline:
     def left(self) -> float:
         """Seconds left, 0 when it has passed."""
         return max(0.0, self._end - time.monotonic())
-
-
-@cache
-def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """The TLS settings of outbound calls: the public authorities and, if given, those in a PEM file.
-
-    Raises:
-        OutboundFailed: the file cannot be read as PEM certificates.
-    """
-    context = httpx.create_ssl_context(trust_env=False)
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except OSError as error:  # SSLError is one
-            raise OutboundFailed(
-                f"the CA file {ca_file} cannot be read: {error.strerror}"
-            ) from error
-    return context
 
 
 def origin_of(target: Target) -> httpcore.Origin:

@@ -16,7 +16,6 @@ from apixo_emulator.core.pictures import (
     quick_verdict,
     web_location,
 )
-from apixo_emulator.outbound import OutboundError, OutboundTooLarge, fetch
 from apixo_emulator.pictures.enlarging import pixels_in
 from apixo_emulator.pictures.library import UnreadablePicture
 from apixo_emulator.pictures.limits import PictureLimits
@@ -79,6 +78,10 @@ class Sources:
             return Finding(Verdict.ABSENT, f"the file cannot be read: {error.strerror}")
 
     def _fetched(self, image_url: str) -> Finding:
+        # Loaded by the first fetch: httpcore and what it needs take 150 ms.
+        from apixo_emulator.outbound.errors import OutboundError, OutboundTooLarge
+        from apixo_emulator.outbound.fetching import fetch
+
         limits = self._limits
         try:
             answer = fetch(

@@ -59,7 +59,7 @@ _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - con
 _CLAIM = f"""
 WITH due AS (
     SELECT number FROM deliveries
-    WHERE world = %s AND due_ms <= %s AND origin <> ALL(%s::bytea[])
+    WHERE state IN ('scheduled', 'delivering') AND world = %s AND due_ms <= %s AND origin <> ALL(%s::bytea[])
         AND (state = 'scheduled' OR (state = 'delivering' AND lease_until_ms <= {_CLOCK_MS}))
     ORDER BY due_ms, number LIMIT %s FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -251,8 +251,8 @@ class PostgresStore(Store):
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
         row = self._db.one(
-            "SELECT min(due_ms) FROM deliveries"
-            " WHERE state = 'scheduled' AND world = %s AND due_ms > %s",
+            "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"
+            " AND state = 'scheduled' AND world = %s AND due_ms > %s ORDER BY due_ms LIMIT 1",
             world,
             after_ms,
         )

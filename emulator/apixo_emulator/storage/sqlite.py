@@ -232,7 +232,9 @@ class SqliteStore(Store):
         wall_ms = time.time_ns() // 1_000_000
         skipped = ",".join("?" * len(claim.skip_origins))
         due = (
-            "SELECT task_id FROM deliveries WHERE world=? AND due_ms<=?"  # noqa: S608 - places only
+            # The first condition follows from the others; SQLite needs it to use the index.
+            "SELECT task_id FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - places only
+            " AND world=? AND due_ms<=?"
             " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
             f" AND origin NOT IN ({skipped}) ORDER BY due_ms, number LIMIT ?"
         )
@@ -276,7 +278,8 @@ class SqliteStore(Store):
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
         row = self._one(
-            "SELECT min(due_ms) FROM deliveries WHERE state='scheduled' AND world=? AND due_ms>?",
+            "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"
+            " AND state='scheduled' AND world=? AND due_ms>? ORDER BY due_ms LIMIT 1",
             world,
             after_ms,
         )
