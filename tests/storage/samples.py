@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from apixo_emulator.core.accounts import ONE_WORLD, account_of
+from apixo_emulator.core.accounts import ONE_WORLD, Account, account_of
 from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState, Outcome
 from apixo_emulator.core.tasks import Task
-from apixo_emulator.storage import Charge, Claim, Entry, Store
+from apixo_emulator.storage import Charge, Claim, Entry, Order, Store
 
 CHARGE = Charge(price_micros=10_000, starting_micros=50_000)
 ALICE = account_of("sk-alice-0123456789")
@@ -61,10 +62,17 @@ def with_delivery(
     return Entry(task, delivery)
 
 
+def accept(
+    store: Store, account: Account, charge: Charge, draft: Callable[[int], Entry]
+) -> Entry | None:
+    (entry,) = store.accept([Order(account, charge, draft)])
+    return entry
+
+
 def keep(store: Store, due_ms: int | None, origin: str = "http://127.0.0.1:9000") -> str:
     """Put a delivery into the store and give its task's id."""
     rich = Charge(price_micros=1, starting_micros=1_000_000)
-    kept = store.accept(ALICE, rich, lambda n: with_delivery(n, due_ms=due_ms, origin=origin))
+    kept = accept(store, ALICE, rich, lambda n: with_delivery(n, due_ms=due_ms, origin=origin))
     assert kept is not None
     return kept.task.id
 

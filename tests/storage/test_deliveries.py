@@ -14,6 +14,7 @@ from storage.samples import (
     CHARGE,
     DELIVERED,
     EXHAUSTED,
+    accept,
     attempt_at,
     claim,
     claimed,
@@ -23,7 +24,7 @@ from storage.samples import (
 
 
 def test_a_claimed_delivery_comes_with_its_task_and_counts_an_attempt(store: Store) -> None:
-    store.accept(ALICE, CHARGE, lambda number: with_delivery(number, due_ms=5))
+    accept(store, ALICE, CHARGE, lambda number: with_delivery(number, due_ms=5))
     kept = with_delivery(1, due_ms=5)
     assert kept.delivery is not None
     expected = replace(kept.delivery, state=DeliveryState.DELIVERING, attempts=1)
@@ -179,7 +180,7 @@ def test_a_task_whose_delivery_cannot_be_kept_is_not_kept(store: Store) -> None:
 
     before = store.balance_micros(ALICE, 0)
     with pytest.raises(Exception, match=r"(?i)unique"):
-        store.accept(ALICE, CHARGE, clashing)
+        accept(store, ALICE, CHARGE, clashing)
     assert store.balance_micros(ALICE, 0) == before
     assert store.task(with_delivery(2, due_ms=10).task.id) is None
     assert len(store.deliveries(ONE_WORLD, 10)) == 1

@@ -17,7 +17,18 @@ from apixo_emulator.storage.base import StoreUnavailable
 from apixo_emulator.storage.migrations import scripts
 from apixo_emulator.storage.postgres import PostgresStore
 from storage.relay import Relay, relay_to
-from storage.samples import ALICE, BOB, CHARGE, DELIVERED, attempt_at, claim, claimed, draft, keep
+from storage.samples import (
+    ALICE,
+    BOB,
+    CHARGE,
+    DELIVERED,
+    accept,
+    attempt_at,
+    claim,
+    claimed,
+    draft,
+    keep,
+)
 
 # A call may wait for the pool, then for an answer; no longer.
 AT_ONCE_S = 8.0
@@ -94,7 +105,7 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
     own.stop()
     try:
         for call in (
-            lambda: private.accept(ALICE, CHARGE, draft),
+            lambda: accept(private, ALICE, CHARGE, draft),
             lambda: private.task(kept),
             lambda: private.balance_micros(ALICE, 0),
             lambda: private.claim_deliveries(ONE_WORLD, 100, claim()),
@@ -120,7 +131,7 @@ def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresSt
             return draft(count, account_id=account.id)
 
         account = account_of(f"sk-{number}-0123456789")
-        return private.accept(account, CHARGE, meeting)
+        return accept(private, account, CHARGE, meeting)
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(submit, range(6)))
@@ -132,7 +143,7 @@ def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresSt
 
 @pytest.mark.slow
 def test_a_silent_network_fails_soon_too(relay: Relay, relayed: PostgresStore) -> None:
-    assert relayed.accept(ALICE, CHARGE, draft) == draft(1)
+    assert accept(relayed, ALICE, CHARGE, draft) == draft(1)
     relay.freeze()
     start = monotonic()
     with pytest.raises(StoreUnavailable, match="not answered within 4 s"):
@@ -151,18 +162,18 @@ def test_a_commit_into_silence_is_no_success(relay: Relay, relayed: PostgresStor
 
     start = monotonic()
     with pytest.raises(StoreUnavailable):
-        relayed.accept(ALICE, CHARGE, freezing)
+        accept(relayed, ALICE, CHARGE, freezing)
     assert monotonic() - start < AT_ONCE_S
     relay.thaw()
     recovered(relayed)
-    assert relayed.accept(BOB, CHARGE, lambda n: draft(n, account_id=BOB.id)) is not None
+    assert accept(relayed, BOB, CHARGE, lambda n: draft(n, account_id=BOB.id)) is not None
 
 
 def test_a_commit_whose_answer_is_lost_is_no_success(relay: Relay, relayed: PostgresStore) -> None:
-    assert relayed.accept(ALICE, CHARGE, draft) == draft(1)
+    assert accept(relayed, ALICE, CHARGE, draft) == draft(1)
     relay.cut_after = b"COMMIT"
     with pytest.raises(StoreUnavailable):
-        relayed.accept(ALICE, CHARGE, draft)
+        accept(relayed, ALICE, CHARGE, draft)
     recovered(relayed)
     assert relayed.balance_micros(ALICE, 0) == 30_000
     assert relayed.task(draft(2).task.id) == draft(2).task
@@ -172,16 +183,16 @@ def test_a_commit_whose_answer_is_lost_is_no_success(relay: Relay, relayed: Post
 def test_a_transaction_that_hangs_in_the_database_is_given_up(
     own: Server, private: PostgresStore
 ) -> None:
-    private.accept(ALICE, CHARGE, draft)
+    accept(private, ALICE, CHARGE, draft)
     schema = private._db.one("SELECT current_schema()")
     assert schema is not None
     with psycopg.connect(own.url) as blocker:
         blocker.execute(f"LOCK TABLE {schema[0]}.accounts")
         start = monotonic()
         with pytest.raises(StoreUnavailable, match="statement timeout"):
-            private.accept(ALICE, CHARGE, draft)
+            accept(private, ALICE, CHARGE, draft)
         assert monotonic() - start < AT_ONCE_S
-    assert private.accept(ALICE, CHARGE, draft) == draft(2)
+    assert accept(private, ALICE, CHARGE, draft) == draft(2)
 
 
 def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) -> None:
@@ -190,7 +201,7 @@ def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) ->
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute("SELECT version FROM emulator_schema").fetchall()
     assert rows == [(len(scripts("postgres")),)]
-    assert stores[0].accept(ALICE, CHARGE, draft) == draft(1)
+    assert accept(stores[0], ALICE, CHARGE, draft) == draft(1)
     assert stores[5].task(draft(1).task.id) == draft(1).task
     for store in stores:
         store.close()
@@ -217,7 +228,7 @@ def test_tables_of_another_program_are_left_alone(postgres_url: str) -> None:
 def test_the_right_password_opens(own: Server) -> None:
     with empty_schema(own.url) as url:
         store = PostgresStore(url.replace(own.url, own.guarded_url))
-        assert store.accept(ALICE, CHARGE, draft) == draft(1)
+        assert accept(store, ALICE, CHARGE, draft) == draft(1)
         store.close()
 
 

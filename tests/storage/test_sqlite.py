@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apixo_emulator.storage import SqliteStore, StoreError
-from storage.samples import ALICE, CHARGE, claimed, draft, keep
+from storage.samples import ALICE, CHARGE, accept, claimed, draft, keep
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_it_keeps_everything_between_runs(path: Path) -> None:
     first = SqliteStore(path)
-    entry = first.accept(ALICE, CHARGE, draft)
+    entry = accept(first, ALICE, CHARGE, draft)
     first.close()
     again = SqliteStore(path)
     assert entry is not None

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from apixo_emulator.storage import Entry, Store
-from storage.samples import ALICE, BOB, CAROL, CHARGE, draft, with_delivery
+from apixo_emulator.storage import Charge, Entry, Order, Store
+from storage.samples import ALICE, BOB, CAROL, CHARGE, accept, draft, with_delivery
 
 
 def test_an_accepted_task_is_charged_and_kept_as_it_was(store: Store) -> None:
-    entry = store.accept(ALICE, CHARGE, draft)
+    entry = accept(store, ALICE, CHARGE, draft)
     assert entry == draft(1)
     assert entry is not None
     assert store.task(entry.task.id) == entry.task
@@ -19,22 +19,22 @@ def test_an_accepted_task_is_charged_and_kept_as_it_was(store: Store) -> None:
 
 
 def test_what_one_process_keeps_another_reads(store: Store, other: Store) -> None:
-    assert store.accept(ALICE, CHARGE, lambda n: with_delivery(n, due_ms=5)) is not None
+    assert accept(store, ALICE, CHARGE, lambda n: with_delivery(n, due_ms=5)) is not None
     expected = with_delivery(1, due_ms=5)
     assert other.task(expected.task.id) == expected.task
     assert other.delivery(expected.task.id) == expected.delivery
     assert other.balance_micros(ALICE, 0) == 40_000
-    assert other.accept(ALICE, CHARGE, draft) == draft(2)
+    assert accept(other, ALICE, CHARGE, draft) == draft(2)
 
 
 def test_what_the_balance_does_not_cover_changes_nothing(store: Store) -> None:
-    accepted = [store.accept(ALICE, CHARGE, draft) for _ in range(7)]
+    accepted = [accept(store, ALICE, CHARGE, draft) for _ in range(7)]
     assert accepted == [draft(number) for number in range(1, 6)] + [None, None]
     assert store.balance_micros(ALICE, 50_000) == 0
 
 
 def test_an_account_that_can_never_pay_is_not_charged(store: Store) -> None:
-    assert store.accept(BOB, replace(CHARGE, starting_micros=1), draft) is None
+    assert accept(store, BOB, replace(CHARGE, starting_micros=1), draft) is None
     assert store.balance_micros(BOB, 1) == 1
 
 
@@ -43,13 +43,13 @@ def test_a_draft_that_fails_leaves_nothing(store: Store) -> None:
         raise RuntimeError("no draft")
 
     with pytest.raises(RuntimeError, match="no draft"):
-        store.accept(ALICE, CHARGE, broken)
+        accept(store, ALICE, CHARGE, broken)
     assert store.balance_micros(ALICE, 50_000) == 50_000
-    assert store.accept(ALICE, CHARGE, draft) == draft(1)
+    assert accept(store, ALICE, CHARGE, draft) == draft(1)
 
 
 def test_an_account_of_an_odd_key_is_like_any_other(store: Store) -> None:
-    made = store.accept(CAROL, CHARGE, lambda number: draft(number, account_id=CAROL.id))
+    made = accept(store, CAROL, CHARGE, lambda number: draft(number, account_id=CAROL.id))
     assert made is not None
     assert store.balance_micros(CAROL, 50_000) == 40_000
 
@@ -57,7 +57,7 @@ def test_an_account_of_an_odd_key_is_like_any_other(store: Store) -> None:
 def test_parallel_submits_spend_exactly_what_there_is(store: Store, other: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         accepted = list(
-            pool.map(lambda n: (store, other)[n % 2].accept(ALICE, CHARGE, draft), range(40))
+            pool.map(lambda n: accept((store, other)[n % 2], ALICE, CHARGE, draft), range(40))
         )
     ids = [entry.task.id for entry in accepted if entry]
     assert len(ids) == len(set(ids)) == 5
@@ -65,7 +65,7 @@ def test_parallel_submits_spend_exactly_what_there_is(store: Store, other: Store
 
 
 def test_a_task_is_settled_once(store: Store) -> None:
-    entry = store.accept(ALICE, CHARGE, lambda number: draft(number, settled=False))
+    entry = accept(store, ALICE, CHARGE, lambda number: draft(number, settled=False))
     assert entry is not None
     assert store.unsettled_tasks() == [entry.task]
     done = replace(entry.task, settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
@@ -77,7 +77,7 @@ def test_a_task_is_settled_once(store: Store) -> None:
 
 def test_unsettled_tasks_come_in_the_order_of_their_submits(store: Store) -> None:
     for _ in range(3):
-        store.accept(ALICE, CHARGE, lambda number: draft(number, settled=False))
+        accept(store, ALICE, CHARGE, lambda number: draft(number, settled=False))
     expected = [draft(number, settled=False).task for number in (1, 2, 3)]
     assert store.unsettled_tasks() == expected
 
@@ -101,3 +101,29 @@ def test_processes_that_start_at_once_agree_on_the_seed(store: Store, other: Sto
     with ThreadPoolExecutor(8) as pool:
         seeds = set(pool.map(lambda n: (store, other)[n % 2].seed(None), range(16)))
     assert len(seeds) == 1
+
+
+def test_submits_kept_together_are_charged_and_numbered_as_one_by_one(store: Store) -> None:
+    rich = Charge(price_micros=10_000, starting_micros=10_000_000)
+    orders = [
+        Order(ALICE, CHARGE, draft),  # can pay for five
+        Order(BOB, rich, lambda n: draft(n, account_id=BOB.id), b"one"),
+        *[Order(ALICE, CHARGE, draft) for _ in range(6)],
+        Order(BOB, rich, lambda n: draft(n + 50, account_id=BOB.id), b"other"),
+        Order(BOB, rich, lambda n: draft(n, account_id=BOB.id), b"one"),
+    ]
+    entries = store.accept(orders)
+    found = [entry and entry.task.id[8:] for entry in entries]
+    assert found == ["1", "1", "2", "3", "4", "5", None, None, "51", "2"]
+    assert store.balance_micros(ALICE, 0) == 0
+    assert store.balance_micros(BOB, 0) == 10_000_000 - 30_000
+
+
+def test_submits_kept_together_are_kept_all_or_not_at_all(store: Store) -> None:
+    def broken(_number: int) -> Entry:
+        raise RuntimeError("no draft")
+
+    with pytest.raises(RuntimeError, match="no draft"):
+        store.accept([Order(ALICE, CHARGE, draft), Order(BOB, CHARGE, broken)])
+    assert store.balance_micros(ALICE, 50_000) == 50_000
+    assert store.task(draft(1).task.id) is None

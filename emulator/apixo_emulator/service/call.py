@@ -16,6 +16,7 @@ class Call:
     __slots__ = (
         "account",
         "at_ms",
+        "began_ns",
         "broken_rule",
         "decision",
         "endpoint",
@@ -29,10 +30,12 @@ class Call:
         "world",
     )
 
-    def __init__(self, request: HttpRequest, world: World, at_ms: int) -> None:
+    def __init__(self, request: HttpRequest, world: World, at_ms: int, began_ns: int) -> None:
         self.request = request
         self.world = world
         self.at_ms = at_ms
+        # On the machine's performance counter.
+        self.began_ns = began_ns
         self.account: Account | None = None
         self.key: str | None = None
         self.endpoint = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from time import perf_counter_ns
 from urllib.parse import parse_qsl
@@ -23,12 +23,12 @@ from apixo_emulator.service.clock import Now
 from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.sources import SourceDesk
-from apixo_emulator.service.submitting import Sources, Submitting
+from apixo_emulator.service.submitting import Pending, Sources, Submitting
 from apixo_emulator.service.worlds import Worlds
 from apixo_emulator.storage import Store
 from apixo_schemas import contract, model_index, model_schema
 
-_Answer = Callable[[Call, Account, str], HttpResponse]
+_Answer = Callable[[Call, Account, str], HttpResponse | Pending]
 
 
 class Emulator:
@@ -49,9 +49,11 @@ class Emulator:
         self.limiting = Limiting(store, terms, options.balance_micros)
         self._desk = SourceDesk(lambda task: sources.check(task.id, task.image_url), self._found)
         self.callbacks = Callbacks(store, options.callbacks, self.worlds)
-        submitting = Submitting(store, sources, options, self.limiting, self._desk, self.callbacks)
+        self._submitting = Submitting(
+            store, sources, options, self.limiting, self._desk, self.callbacks
+        )
         self._answers: dict[Endpoint, _Answer] = {
-            Endpoint.SUBMIT: submitting.answer,
+            Endpoint.SUBMIT: self._submitting.decide,
             Endpoint.STATUS: self._status,
             Endpoint.BALANCE: self._balance,
         }
@@ -91,23 +93,44 @@ class Emulator:
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one call: the route first, then the key, then what the endpoint asks for."""
+        decided = self.decide(request)
+        return decided if isinstance(decided, HttpResponse) else self.accept([decided])[0]
+
+    def decide(self, request: HttpRequest) -> HttpResponse | Pending:
+        """Answer one call, or of a submit that only has to be kept what `accept` takes.
+
+        For adapters that keep the submits of many callers in one transaction.
+        """
         began_ns = perf_counter_ns()
         key = _key(request)
         account = account_of(key, own_world=self._per_key) if self._accepts(key) and key else None
         world = self.worlds.of(account)
-        call = Call(request, world, self.worlds.now(world))
+        call = Call(request, world, self.worlds.now(world), began_ns)
         call.key, call.account = key, account
-        response = self._routed(call)
+        decided = self._routed(call)
+        if isinstance(decided, HttpResponse):
+            self._write_down(call, decided)
+        return decided
+
+    def accept(self, pending: Sequence[Pending]) -> list[HttpResponse]:
+        """Charge and keep submits, all in one transaction, and answer each."""
+        responses = self._submitting.accept(pending)
+        for one, response in zip(pending, responses, strict=True):
+            self._write_down(one.call, response)
+        return responses
+
+    @staticmethod
+    def _write_down(call: Call, response: HttpResponse) -> None:
+        world = call.world
         world.answered[call.endpoint, response.status] += 1
-        world.journal.append(call, response, (perf_counter_ns() - began_ns) // 1000)
-        return response
+        world.journal.append(call, response, (perf_counter_ns() - call.began_ns) // 1000)
 
     def note(self, request: HttpRequest, response: HttpResponse, decision: str) -> None:
         """Write a call into the journal that an adapter has answered by itself."""
         world = self.worlds.of(None)
-        call = Call(request, world, self.worlds.now(world))
+        call = Call(request, world, self.worlds.now(world), perf_counter_ns())
         call.key, call.decision = _key(request), decision
-        world.journal.append(call, response, 0)
+        self._write_down(call, response)
 
     def _accepts(self, key: str | None) -> bool:
         accepted = self.options.api_keys
@@ -115,7 +138,7 @@ class Emulator:
             accepted is None or key in accepted or key in self.options.accounts
         )
 
-    def _routed(self, call: Call) -> HttpResponse:
+    def _routed(self, call: Call) -> HttpResponse | Pending:
         route = match(call.request.method, call.request.path)
         if isinstance(route, HttpResponse):
             call.decision = "there is no such path, or not with this method"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from apixo_emulator.core import render
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.callbacks import DEPTH_HEADER, depth_of, plan_delivery
 from apixo_emulator.core.chance import content_token, task_id
-from apixo_emulator.core.effects import Effects
+from apixo_emulator.core.effects import Effects, Fault
 from apixo_emulator.core.envelope import failure, refusal, success
 from apixo_emulator.core.faults import answered_instead, damaged, retry_after
 from apixo_emulator.core.matching import PREEMPTED, SubmitFacts, drawn, screen, take
@@ -25,7 +25,7 @@ from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.sources import SourceDesk
-from apixo_emulator.storage import Charge, Entry, Store
+from apixo_emulator.storage import Charge, Entry, Order, Store
 from apixo_schemas import contract
 
 
@@ -42,6 +42,15 @@ class Sources(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """A submit that only has to be charged and kept; its answer may be damaged by a fault."""
+
+    call: Call
+    order: Order
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submitting:
     """Answers the submit endpoint."""
 
@@ -52,8 +61,8 @@ class Submitting:
     desk: SourceDesk
     callbacks: Callbacks
 
-    def answer(self, call: Call, account: Account, model: str) -> HttpResponse:
-        """Accept a task: the model, then the body, then the limits and the balance.
+    def decide(self, call: Call, account: Account, model: str) -> HttpResponse | Pending:
+        """Read a submit: the model, then the body, then the limits; the balance comes with `accept`.
 
         Their order is assumption ``order``.
         """
@@ -78,8 +87,10 @@ class Submitting:
         if instead is not None:
             call.decision = f"scenario {call.scenario} answers instead; nothing was accepted"
             return instead
-        response = self._accept(call, account, asked, effects)
-        return damaged(response, fault.wire) if fault and fault.wire else response
+        charge = Charge(contract().price_micros, self.limiting.starting_micros(account))
+        content = content_token(request.body)
+        draft = self._draft(call, account, asked, effects, content)
+        return Pending(call, Order(account, charge, draft, content), fault)
 
     def _refused(self, call: Call, account: Account, asked: Submission) -> HttpResponse | None:
         if asked.callback_url is not None:
@@ -148,15 +159,13 @@ class Submitting:
         self.store.count_rule(call.world.id, rule.id, decide)
         return reason
 
-    def _accept(
-        self, call: Call, account: Account, asked: Submission, effects: Effects | None
-    ) -> HttpResponse:
-        entry = self.store.accept(
-            account,
-            Charge(contract().price_micros, self.limiting.starting_micros(account)),
-            self._draft(call, account, asked, effects),
-            content_token(call.request.body),
-        )
+    def accept(self, pending: Sequence[Pending]) -> list[HttpResponse]:
+        """Commit submits together, then answer each."""
+        entries = self.store.accept([one.order for one in pending])
+        return [self._accepted(one, entry) for one, entry in zip(pending, entries, strict=True)]
+
+    def _accepted(self, pending: Pending, entry: Entry | None) -> HttpResponse:
+        call, fault = pending.call, pending.fault
         if entry is None:
             call.decision = "the balance does not cover the price"
             return refusal("insufficient_balance")
@@ -167,13 +176,18 @@ class Submitting:
         elif entry.delivery is not None:
             self.callbacks.changed()
         self.callbacks.changes += 1
-        return success(render.submitted(entry.task))
+        response = success(render.submitted(entry.task))
+        return damaged(response, fault.wire) if fault and fault.wire else response
 
     def _draft(
-        self, call: Call, account: Account, asked: Submission, effects: Effects | None
+        self,
+        call: Call,
+        account: Account,
+        asked: Submission,
+        effects: Effects | None,
+        content: bytes,
     ) -> Callable[[int], Entry]:
         verdict = self.sources.quick_verdict(asked.image_url)
-        content = content_token(call.request.body)
         seed = call.world.row.seed
 
         def draft(occurrence: int) -> Entry:

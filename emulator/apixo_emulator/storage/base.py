@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,6 +41,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """A submit that needs nothing but to be charged and kept.
+
+    ``draft`` makes what is kept from how often the account had this ``content`` accepted, this time
+    included.
+    """
+
+    account: Account
+    charge: Charge
+    draft: Callable[[int], Entry]
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Who claims deliveries, for how long in ms of the machine's clock, and how many at most."""
 
@@ -65,17 +79,11 @@ class Store(Steering, ABC):
         """Keep and give the seed: the proposed one, else the kept one, else a new random one."""
 
     @abstractmethod
-    def accept(
-        self,
-        account: Account,
-        charge: Charge,
-        draft: Callable[[int], Entry],
-        content: bytes = b"",
-    ) -> Entry | None:
-        """Charge the account and keep its next task with its delivery, all or nothing.
+    def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
+        """Charge accounts and keep their next tasks with their deliveries, all or nothing.
 
-        ``draft`` makes them from how often the account had this ``content`` accepted, now included.
-        None says that the balance does not cover the price; then nothing has changed.
+        In the order of the orders; an entry of None says that the balance does not cover the
+        price, and then that order has changed nothing.
         """
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +11,7 @@ from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
-from apixo_emulator.storage.base import Charge, Claim, Entry, Store, StoreError
+from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
 from apixo_emulator.storage.postgres_schema import migrate
 from apixo_emulator.storage.steering import Sql
 
@@ -171,28 +171,25 @@ class PostgresStore(Store):
         )
         return int(row[0]) if row else value
 
-    def accept(
-        self,
-        account: Account,
-        charge: Charge,
-        draft: Callable[[int], Entry],
-        content: bytes = b"",
-    ) -> Entry | None:
-        """Charge the account and keep its next task with its delivery; see `Store.accept`.
+    def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
+        """Charge accounts and keep their next tasks with their deliveries; see `Store.accept`.
 
         Submits of one account wait for each other at its row, on all machines.
         """
         with self._db.transaction() as session:
-            sql = _Portable(session)
-            if not _charge(session, account, charge):
-                self.open_account(sql, account, charge.starting_micros)
-                if not _charge(session, account, charge):
-                    return None
-            entry = draft(self.occurrence(sql, account, content))
-            session.run(_INSERT_TASK, *_stored(rows.TASK, rows.row_of_task(entry.task)))
-            if entry.delivery is not None:
-                row = rows.row_of_delivery(entry.delivery)
-                session.run(_INSERT_DELIVERY, *_stored(rows.DELIVERY, row))
+            return [self._accept(session, order) for order in orders]
+
+    def _accept(self, session: Session, order: Order) -> Entry | None:
+        sql = _Portable(session)
+        if not _charge(session, order.account, order.charge):
+            self.open_account(sql, order.account, order.charge.starting_micros)
+            if not _charge(session, order.account, order.charge):
+                return None
+        entry = order.draft(self.count_contents(sql, order.account.id, order.content, 1))
+        session.run(_INSERT_TASK, *_stored(rows.TASK, rows.row_of_task(entry.task)))
+        if entry.delivery is not None:
+            row = rows.row_of_delivery(entry.delivery)
+            session.run(_INSERT_DELIVERY, *_stored(rows.DELIVERY, row))
         return entry
 
     def task(self, task_id: str, *, source: bool = True) -> Task | None:

@@ -6,7 +6,8 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
-from apixo_emulator.storage.base import Charge, Claim, Entry, Store, StoreError
+from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
 from apixo_emulator.storage.migrations import scripts
 from apixo_emulator.storage.steering import Sql
 
@@ -35,6 +36,9 @@ _INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
 _INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
 _SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
 _SELECT_LIGHT = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM tasks"  # noqa: S608 - constants
+# Whole texts: one put together for each call costs 4 us, twice what SQLite needs to find the row.
+_FIND_TASK = f"{_SELECT_TASK} WHERE id=?"
+_FIND_LIGHT = f"{_SELECT_LIGHT} WHERE id=?"
 _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
 
 
@@ -168,37 +172,61 @@ class SqliteStore(Store):
             self._db.execute("INSERT OR REPLACE INTO settings VALUES ('seed', ?)", (str(proposed),))
         return proposed
 
-    def accept(
-        self,
-        account: Account,
-        charge: Charge,
-        draft: Callable[[int], Entry],
-        content: bytes = b"",
-    ) -> Entry | None:
-        """Charge the account and keep its next task with its delivery; see `Store.accept`."""
+    def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
+        """Accept several at once: one transaction costs as much for thirty as for one."""
         with self._transaction():
-            if not self._charge(account, charge):
-                self.open_account(self._session, account, charge.starting_micros)
-                if not self._charge(account, charge):
-                    return None
-            entry = draft(self.occurrence(self._session, account, content))
-            self._db.execute(_INSERT_TASK, rows.row_of_task(entry.task))
-            if entry.delivery is not None:
-                self._db.execute(_INSERT_DELIVERY, rows.row_of_delivery(entry.delivery))
-        return entry
+            paid = self._paid(orders)
+            drafts = self._occurrences(
+                [order for order, covered in zip(orders, paid, strict=True) if covered]
+            )
+            entries = [
+                order.draft(next(drafts)) if covered else None
+                for order, covered in zip(orders, paid, strict=True)
+            ]
+            kept = [entry for entry in entries if entry is not None]
+            self._db.executemany(_INSERT_TASK, [rows.row_of_task(entry.task) for entry in kept])
+            deliveries = [entry.delivery for entry in kept if entry.delivery is not None]
+            if deliveries:
+                self._db.executemany(_INSERT_DELIVERY, map(rows.row_of_delivery, deliveries))
+        return entries
 
-    def _charge(self, account: Account, charge: Charge) -> bool:
-        price = charge.price_micros
+    def _paid(self, orders: Sequence[Order]) -> list[bool]:
+        """Charge each account for its orders at once, or if it cannot pay for all, one by one."""
+        counts = Counter((order.account, order.charge) for order in orders)
+        at_once = {bill: self._charged(*bill, count) for bill, count in counts.items()}
+        return [
+            at_once[order.account, order.charge] or self._charge(order.account, order.charge, 1)
+            for order in orders
+        ]
+
+    def _charged(self, account: Account, charge: Charge, count: int) -> bool:
+        if self._charge(account, charge, count):
+            return True
+        self.open_account(self._session, account, charge.starting_micros)
+        return self._charge(account, charge, count)
+
+    def _charge(self, account: Account, charge: Charge, count: int) -> bool:
+        price = charge.price_micros * count
         changed = self._db.execute(
-            "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+1"
+            "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+?"
             " WHERE id=? AND granted_micros-spent_micros>=?",
-            (price, account.id, price),
+            (price, count, account.id, price),
         )
         return changed.rowcount > 0
 
+    def _occurrences(self, orders: Sequence[Order]) -> Iterator[int]:
+        """Give the number of each order among those of its account and content."""
+        wanted = [(order.account.id, order.content) for order in orders]
+        numbers: dict[tuple[str, bytes], int] = {}
+        for key, count in Counter(wanted).items():
+            numbers[key] = self.count_contents(self._session, *key, count) - count
+        for key in wanted:
+            numbers[key] += 1
+            yield numbers[key]
+
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
         """Give a task; see `Store.task`."""
-        row = self._one(f"{_SELECT_TASK if source else _SELECT_LIGHT} WHERE id=?", task_id)
+        row = self._one(_FIND_TASK if source else _FIND_LIGHT, task_id)
         return rows.task_of(row) if row else None
 
     def unsettled_tasks(self) -> list[Task]:

@@ -304,15 +304,17 @@ class Steering:
         """Give text of a caller as the engine keeps it."""
         return text
 
-    def occurrence(self, sql: Sql, account: Account, content: bytes) -> int:
-        """Count an accepted body of an account; give how often it was accepted, now included."""
+    @staticmethod
+    def count_contents(sql: Sql, account_id: str, content: bytes, count: int) -> int:
+        """Count accepted bodies of an account; give how often it was accepted, now included."""
         row = sql.one(
-            "INSERT INTO contents VALUES (?,?,1) ON CONFLICT (account_id, content)"
-            " DO UPDATE SET accepted=contents.accepted+1 RETURNING accepted",
-            account.id,
+            "INSERT INTO contents VALUES (?,?,?) ON CONFLICT (account_id, content)"
+            " DO UPDATE SET accepted=contents.accepted+excluded.accepted RETURNING accepted",
+            account_id,
             content,
+            count,
         )
-        return int(row[0]) if row else 1
+        return int(row[0]) if row else count
 
     def tasks(self, query: TaskQuery) -> list[ListedTask]:
         """List tasks, the newest first, without their sources."""
