@@ -154,6 +154,7 @@ def test_a_stuck_task_has_no_callback(server: Running) -> None:
         "url": "http://127.0.0.1:1/",
         "state": "scheduled",
         "dueTime": None,
+        "attempted": 0,
         "attempts": [],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -30,6 +31,7 @@ class Route:
     rest: str = ""
 
 
+_OWN = frozenset({Endpoint.SUBMIT, Endpoint.STATUS, Endpoint.BALANCE})
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -62,6 +64,17 @@ def _table() -> _Table:
             "/files/": (Endpoint.FILE, _READING),
         },
     )
+
+
+@cache
+def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
+    """Give the API's own paths as they stand on the wire: the method there, and both as text."""
+    table = _table()
+    calls = {path: methods for path, (end, methods) in table.exact.items() if end in _OWN}
+    for folder, (end, methods) in table.by_folder.items():
+        if end in _OWN:
+            calls[folder + document("model.json")["id"]] = methods
+    return {path.encode(): (method.encode(), method, path) for path, (method,) in calls.items()}
 
 
 def match(method: str, path: str) -> Route | HttpResponse:

@@ -94,7 +94,7 @@ class Gallery:
 
         Blocks while it is read from the disk.
         """
-        if is_data_url(spec.image_url):
+        if is_data_url(spec.image_url) or self.quick_verdict(spec.image_url) is not None:
             finding = self._sources.look(spec.image_url)
             return SourcePicture(finding.body, sniff(finding.body) or "", finding.reason)
         note = self._notebook.note_on(digest_of(spec.task_id, spec.image_url))

@@ -24,7 +24,7 @@ from apixo_emulator.server.body import (
     read_body,
 )
 from apixo_emulator.server.control import Control
-from apixo_emulator.server.hosts import HOST, is_rebound
+from apixo_emulator.server.hosts import is_rebound, origin_of
 from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.server.wire import send_response
 from apixo_emulator.service import Emulator
@@ -51,7 +51,7 @@ class App:
         self._callback_ca = callback_ca
         self._bounds = bounds
         self._results = ResultDesk(gallery)
-        self._control = Control(emulator, control_token)
+        self._control = Control(emulator, gallery, control_token)
         self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,9 +141,5 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
 
 
 def _base_url(scope: Scope) -> str:
-    """Give the origin that the caller used, so that links work through port maps and proxies."""
-    for name, value in scope["headers"]:
-        if name == b"host" and HOST.fullmatch(value):
-            return f"{scope['scheme']}://{value.decode()}"
-    host, port = scope.get("server") or ("127.0.0.1", None)
-    return f"{scope['scheme']}://{host}:{port}" if port else f"{scope['scheme']}://{host}"
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    return origin_of(scope["scheme"], host, scope.get("server"))

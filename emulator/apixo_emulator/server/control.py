@@ -20,6 +20,7 @@ from apixo_emulator.core.accounts import ONE_WORLD, account_of, bearer_key
 from apixo_emulator.core.control_names import CONTROL_PREFIX
 from apixo_emulator.core.envelope import failure, refusal
 from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.events import events
 from apixo_emulator.server.guard import stranger
 from apixo_emulator.server.openapi import openapi
@@ -38,9 +39,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Control:
     """The control API of one emulator, as an ASGI app."""
 
-    def __init__(self, emulator: Emulator, token: str | None = None) -> None:
+    def __init__(self, emulator: Emulator, gallery: Gallery, token: str | None = None) -> None:
         self._emulator = emulator
+        self._gallery = gallery
         self._token = token
+        self._pages: Router | None = None
         by_path: dict[str, dict[str, Endpoint]] = {"health": {"GET": _health}}
         for verb in VERBS:
             by_path.setdefault(verb.path, {})[verb.method] = self._guarded(self._verb(verb))
@@ -49,7 +52,22 @@ class Control:
         # What is named in full comes before what is named by a pattern.
         paths = sorted(by_path.items(), key=lambda entry: "{" in entry[0])
         routes: list[BaseRoute] = [_route(path, methods) for path, methods in paths]
-        self._router = Router(routes, default=_unknown, redirect_slashes=False)
+        self._router = Router(routes, default=self._page, redirect_slashes=False)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with a page of the dashboard, which is loaded when first asked for."""
+        if self._pages is None:
+            from apixo_emulator.dashboard import Dashboard
+
+            dashboard = Dashboard(self._emulator, self._gallery)
+            routes: list[BaseRoute] = [
+                Route(route.path, self._guarded(route.endpoint), methods=route.methods)
+                for route in dashboard.routes
+            ]
+            self._pages = Router(
+                [*routes, *dashboard.open_routes], default=_unknown, redirect_slashes=False
+            )
+        await self._pages(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one control call."""

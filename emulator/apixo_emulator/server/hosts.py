@@ -37,3 +37,14 @@ def _is_own(name: str) -> bool:
     except AddressRefused:
         return False
     return True
+
+
+def origin_of(scheme: str, host: bytes | None, server: tuple[str, int | None] | None) -> str:
+    """Give the origin that a caller used, so that links work through port maps and proxies.
+
+    ``host`` is its Host header; without a usable one ``server``, the address that it reached.
+    """
+    if host is not None and HOST.fullmatch(host):
+        return f"{scheme}://{host.decode()}"
+    name, port = server or ("127.0.0.1", None)
+    return f"{scheme}://{name}:{port}" if port else f"{scheme}://{name}"

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.app import App
+from apixo_emulator.server.counter import Counter
+from apixo_emulator.server.direct import DirectProtocol
 from apixo_emulator.server.logs import configure_logs
 from apixo_emulator.server.protocol import EnvelopeProtocol
 from apixo_emulator.service import Emulator, Options, WorldOptions
@@ -26,7 +29,7 @@ from apixo_emulator.worker import Bounds
 # Time for answers under way; nothing in the API takes longer than drawing one picture.
 _GRACE_S = 10
 # Within this time a request that was on its way when the end began has come.
-_LINGER_S = 0.1
+_LINGER_S = 0.25
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 
@@ -100,11 +103,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.Protocol:
-        return EnvelopeProtocol(
+        protocol: type[Any] = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
+        return made
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -148,7 +153,8 @@ def run_node(
     emulator = Emulator(store, gallery, _options(settings), place.clock())
     config = uvicorn.Config(
         App(emulator, gallery, settings.callback_ca, _bounds(), settings.control_token),
-        http=EnvelopeProtocol,
+        # A store across a network must not be waited for in the event loop.
+        http=EnvelopeProtocol if emulator.blocking else DirectProtocol.at(Counter(emulator)),
         log_level="error",  # what callers do wrong is answered; it is no news for the log
         access_log=False,
         server_header=False,

@@ -23,12 +23,11 @@ _MISSING_BYTES = 64
 
 async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send an answer to a call."""
-    if response.fault is WireFault.RESET:
-        await _reset(scope, receive)
-    elif response.fault is WireFault.TRUNCATED:
-        await _truncated(response, scope, receive)
-    elif response.fault is WireFault.DRIP:
+    if response.fault is WireFault.DRIP:
         await _dripping(response, send)
+    elif response.fault is not None:
+        break_off(response, scope["extensions"][TRANSPORT])
+        await _gone(receive)
     else:
         body = b"" if scope["method"] == "HEAD" else response.body
         await send(_start(response))
@@ -41,24 +40,22 @@ def _start(response: HttpResponse) -> dict[str, Any]:
     return {"type": "http.response.start", "status": response.status, "headers": headers}
 
 
-async def _reset(scope: Scope, receive: Receive) -> None:
-    transport = _transport(scope)
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
-    await _gone(receive)
-
-
-async def _truncated(response: HttpResponse, scope: Scope, receive: Receive) -> None:
+def break_off(response: HttpResponse, transport: asyncio.Transport) -> None:
+    """Perform a fault that ends the connection: reset it, or announce more than comes."""
+    if response.fault is WireFault.RESET:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+        return
     length = len(response.body) + _MISSING_BYTES
-    phrase = HTTPStatus(response.status).phrase.encode()
-    head = b"HTTP/1.1 %d %b\r\n" % (response.status, phrase)
+    head = b"HTTP/1.1 %d %b\r\n" % (
+        response.status,
+        HTTPStatus(response.status).phrase.encode(),
+    )
     headers = (*response.headers, (b"content-length", b"%d" % length))
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    transport = _transport(scope)
     transport.write(head + lines + b"\r\n" + response.body)
     transport.close()
-    await _gone(receive)
 
 
 async def _dripping(response: HttpResponse, send: Send) -> None:
@@ -69,9 +66,11 @@ async def _dripping(response: HttpResponse, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _transport(scope: Scope) -> asyncio.Transport:
-    transport: asyncio.Transport = scope["extensions"][TRANSPORT]
-    return transport
+async def drip(written: bytes, transport: asyncio.Transport) -> None:
+    """Write an answer a byte at a time."""
+    for value in written:
+        transport.write(bytes((value,)))
+        await asyncio.sleep(_DRIP_S)
 
 
 async def _gone(receive: Receive) -> None:

@@ -207,4 +207,7 @@ class Session:
 
 
 def _as_text(row: Row) -> Row:
-    return tuple(value.decode() if isinstance(value, bytes) else value for value in row)
+    # What was cut within a character ends with a replacement; all else is valid UTF-8.
+    return tuple(
+        value.decode(errors="replace") if isinstance(value, bytes) else value for value in row
+    )

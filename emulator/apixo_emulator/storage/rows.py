@@ -18,6 +18,8 @@ TASK = (
     " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled, limited, effects"
 )
 TASK_WITHOUT_SOURCE = TASK.replace("image_url", "''")
+# For lists: an inlined picture may be megabytes.
+TASK_WITH_A_GLANCE = TASK.replace("image_url", "substr(image_url, 1, 200)")
 DELIVERY = "task_id, world, url, origin, base_url, depth, state, due_ms, attempts, tries, accepted"
 ATTEMPT = "task_id, number, at_ms, duration_ms, status, excerpt, error"
 

@@ -83,7 +83,7 @@ class TaskQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListedTask:
-    """A task in a list, without its source; ``number`` orders tasks by their submits."""
+    """A task in a list, its image_url cut; ``number`` orders tasks by their submits."""
 
     number: int
     task: Task
@@ -317,11 +317,11 @@ class Steering:
         return int(row[0]) if row else count
 
     def tasks(self, query: TaskQuery) -> list[ListedTask]:
-        """List tasks, the newest first, without their sources."""
+        """List tasks, the newest first, with the beginning of their sources."""
         conditions, values = _conditions(query)
         with self.sql() as sql:
             found = sql.all(
-                f"SELECT number, {rows.TASK_WITHOUT_SOURCE} FROM tasks"  # noqa: S608 - constants and places
+                f"SELECT number, {rows.TASK_WITH_A_GLANCE} FROM tasks"  # noqa: S608 - constants and places
                 f" WHERE {conditions} ORDER BY number DESC LIMIT ?",
                 *values,
                 query.limit,
