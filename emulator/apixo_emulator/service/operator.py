@@ -84,6 +84,7 @@ class Operator:
     def reset(self, seed: int | None = None) -> dict[str, Any]:
         """Begin anew: no tasks, accounts, added scenarios or journal; clock and seed as at the start."""
         self._worlds.reset(self.world, seed)
+        self._emulator.recent.forget()
         return {"seed": self.world.row.seed, "clock": self.clock()}
 
     # Time
@@ -272,6 +273,7 @@ class Operator:
         ended = replace(ended, scenario=task.scenario or name)
         if not self._store.replan(ended, due_ms(ended), now_ms):
             raise ConflictError(f"task {task_id} has ended in the meantime")
+        self._emulator.recent.forget()
         self._emulator.callbacks.changed()
         return self.task(task_id)
 
