@@ -206,7 +206,7 @@ def test_a_dripping_answer_is_whole_in_the_end(server: Running, control: httpx.C
     assert len(pieces) > len(answer) // 2
 
 
-def test_a_fault_on_a_poll_too(server: Running, control: httpx.Client) -> None:
+def test_a_fault_on_a_poll_too(server: Running) -> None:
     image = "https://example.com/emulate/status-reset-once.jpg"
     task_id = submit(server, image).json()["data"]["taskId"]
     with pytest.raises(httpx.ReadError):
