@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import httpx
@@ -76,7 +76,7 @@ def _read(answer: httpx.Response, url: str) -> Any:
     return found
 
 
-def _end(code: int, words: str) -> Any:
+def _end(code: int, words: str) -> NoReturn:
     click.echo(f"apixo-emulator: {words}", err=True)
     sys.exit(code)
 
@@ -164,7 +164,7 @@ def _file_rules(path: Path) -> list[Mapping[str, Any]]:
     try:
         return [rule_to_json(rule) for rule in load_rules(path)]
     except ValueError as error:
-        return [_end(_USAGE, str(error))]
+        _end(_USAGE, str(error))
 
 
 def _rule(
@@ -177,7 +177,7 @@ def _rule(
     output_format: str | None,
 ) -> Mapping[str, Any]:
     match = {"image_url": image_url, "resolution": resolution, "output_format": output_format}
-    rule: dict[str, Any] = {"scenario": list(names) if len(names) > 1 else names[0]}
+    rule: dict[str, Any] = {"scenario": list(names)}
     if not always:
         rule["times"] = times or 1
     wanted = {name: value for name, value in match.items() if value is not None}

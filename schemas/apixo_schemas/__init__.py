@@ -18,8 +18,20 @@ from apixo_schemas._contract import (
     Polling,
     Rule,
     contract,
+    published_contract,
 )
 from apixo_schemas._documents import document, document_names, document_text, registry
+from apixo_schemas._forms import error_body, shaped_task_id, status_and_code
+from apixo_schemas._profile import (
+    Profile,
+    ProfileError,
+    apply_profile,
+    load_profile,
+    profile_schema,
+    read_profile,
+    setting_fault,
+    use_profile,
+)
 from apixo_schemas._published import model_index, model_schema
 
 __all__ = [
@@ -33,12 +45,24 @@ __all__ = [
     "ImageFormat",
     "Poll",
     "Polling",
+    "Profile",
+    "ProfileError",
     "Rule",
+    "apply_profile",
     "contract",
     "document",
     "document_names",
     "document_text",
+    "error_body",
+    "load_profile",
     "model_index",
     "model_schema",
+    "profile_schema",
+    "published_contract",
+    "read_profile",
     "registry",
+    "setting_fault",
+    "shaped_task_id",
+    "status_and_code",
+    "use_profile",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -215,9 +215,25 @@ def _poll(entry: Mapping[str, Any]) -> Poll:
     return Poll((first[0], first[1]), (interval[0], interval[1]))
 
 
+# What a profile changes, once `use_profile` has put it in force.
+_changes: list[Callable[[Contract], Contract]] = []
+
+
 @cache
 def contract() -> Contract:
-    """Read the contract. One shared, immutable value; the files are read on the first call."""
+    """Give the contract: as published, or as changed by the profile that is in force.
+
+    One shared, immutable value, settled on the first call: see `use_profile`.
+    """
+    found = published_contract()
+    for change in _changes:
+        found = change(found)
+    return found
+
+
+@cache
+def published_contract() -> Contract:
+    """Read the contract as its files have it, whatever profile is in force."""
     model = document("model.json")
     polling = model["polling"]
     callbacks = model["callbacks"]

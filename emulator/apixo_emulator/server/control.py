@@ -132,13 +132,13 @@ class Control:
 
 def _route(path: str, methods: dict[str, Endpoint]) -> Route:
     """Route a path, with the envelope for the wrong method, too."""
-    allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+    allowed = ", ".join(sorted(methods.keys() | ({"HEAD"} if "GET" in methods else set())))
 
     async def chosen(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
         answer = methods.get(method)
         if answer is None:
-            return _plain(refusal("method_not_allowed", (b"allow", ", ".join(allowed).encode())))
+            return _plain(refusal("method_not_allowed", (b"allow", allowed.encode())))
         return await answer(request)
 
     everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -95,12 +95,13 @@ class DirectProtocol(EnvelopeProtocol):
         """Choose the way."""
         self._in_head = False
         path, _, query = self.url.partition(b"?")
+        parser: Any = self.parser  # uvicorn declares it as if it could be None
         known = ordinary_calls().get(path)
         if (
             known is None
             or not self._plain
-            or self.parser.get_method() != known[0]
-            or self.parser.get_http_version() != "1.1"
+            or parser.get_method() != known[0]
+            or parser.get_http_version() != "1.1"
             or b"#" in query
             or not (self.cycle is None or self.cycle.response_complete)
         ):
@@ -125,7 +126,8 @@ class DirectProtocol(EnvelopeProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._waiting = True
-        self._keeps = self.parser.should_keep_alive()
+        parser: Any = self.parser  # as above
+        self._keeps = parser.should_keep_alive()
         method, path = self._call
         body = self._got if method == "POST" else b""
         request = HttpRequest(method, path, self._query, self.headers, body, self._base_url())
