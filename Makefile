@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check lint types unit test torture wheel bench clean
+.PHONY: help setup serve demo check lint types unit browser test torture wheel bench bench-quick gauntlet clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "apixo-emulator needs Python 3.11 or newer; set PYTHON=...")'
@@ -38,7 +38,10 @@ unit: $(STAMP)
 
 check: lint types unit ## the everyday loop, under a minute
 
-test: lint types ## every test, linter and type checker, with coverage
+browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is installed
+	$(BIN)/python tests/dashboard/browser.py
+
+test: lint types browser ## every test, linter and type checker, with coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -47,9 +50,14 @@ test: lint types ## every test, linter and type checker, with coverage
 torture: $(STAMP) ## kill the server 1,000 times under load and check the books; ARGS="--kills 100"
 	$(BIN)/python tests/faults/torture.py --kills 1000 $(ARGS)
 
-bench: $(STAMP) ## measure the pictures, and what keeping state costs
-	$(BIN)/python benchmarks/pictures.py
-	$(BIN)/python benchmarks/state.py
+bench: $(STAMP) ## measure against the limit and the peers, ten minutes at most
+	PYTHONPATH=benchmarks $(BIN)/python -m apixo_bench $(ARGS)
+
+bench-quick: $(STAMP) ## the same in a minute, without the peers from npm
+	PYTHONPATH=benchmarks $(BIN)/python -m apixo_bench --quick $(ARGS)
+
+gauntlet: $(STAMP) ## judge the contract kit: mutants and variants, 20 seeds; ARGS="--seeds 3"
+	$(BIN)/python tests/gauntlet/run.py $(ARGS)
 
 wheel: $(STAMP) ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
