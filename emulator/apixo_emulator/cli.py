@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import Field, fields
 from enum import Enum
@@ -19,6 +20,7 @@ from apixo_emulator.cli_control import COMMANDS
 from apixo_emulator.settings import Settings
 
 _USAGE = 2
+CONFIG_VARIABLE = "APIXO_EMULATOR_CONFIG"
 
 
 def _type_of(annotation: Any) -> Any:
@@ -61,28 +63,49 @@ def _serve(**values: Any) -> None:
         sys.exit(_USAGE)
 
 
-def _read_config(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
-    """Take the file's options as defaults: they stand behind the environment and the flags."""
-    from apixo_emulator.config import load_config
+class _ServeCommand(click.Command):
+    """A command whose profile and configuration file are read before its other options."""
 
-    try:
-        config = load_config(path, Path.cwd())
-    except ValueError as error:
-        click.echo(f"apixo-emulator: {error}", err=True)
-        sys.exit(_USAGE)
-    context.default_map = dict(config.options)
-    context.obj = config.accounts
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the profile in force, then take the file's options as defaults.
+
+        They stand behind the environment and the flags. The profile comes first: it changes what
+        the contract says, which checking the options reads.
+        """
+        from apixo_emulator.config import load_config, profile_in
+        from apixo_emulator.settings import use_profile_file
+
+        path = _early(args, "--config", CONFIG_VARIABLE)
+        profile = _early(args, "--profile", "APIXO_EMULATOR_PROFILE")
+        try:
+            use_profile_file(profile or profile_in(path, Path.cwd()))
+            config = load_config(path, Path.cwd())
+        except (OSError, ValueError) as error:
+            click.echo(f"apixo-emulator: {error}", err=True)
+            sys.exit(_USAGE)
+        ctx.default_map = dict(config.options)
+        ctx.obj = config.accounts
+        return super().parse_args(ctx, args)
+
+
+def _early(args: list[str], flag: str, variable: str) -> Path | None:
+    """Read an option before all others are read: the flag's last value, else the environment's."""
+    found = os.environ.get(variable) or None
+    for this, following in zip(args, [*args[1:], None], strict=True):
+        if this.startswith(f"{flag}="):
+            found = this.partition("=")[2]
+        elif this == flag and following is not None:
+            found = following
+    return None if found is None else Path(found)
 
 
 def _config_option() -> click.Option:
     return click.Option(
         ["--config"],
-        callback=_read_config,
-        envvar="APIXO_EMULATOR_CONFIG",
+        envvar=CONFIG_VARIABLE,
         expose_value=False,
         help="all of this in a file [default: apixo-emulator.toml, or [tool.apixo-emulator] in"
         " pyproject.toml]",
-        is_eager=True,
         metavar="FILE",
         show_envvar=True,
         type=click.Path(path_type=Path),
@@ -92,7 +115,7 @@ def _config_option() -> click.Option:
 def _serve_command() -> click.Command:
     hints = get_type_hints(Settings)
     options = [entry for entry in fields(Settings) if "flags" in entry.metadata]
-    return click.Command(
+    return _ServeCommand(
         "serve",
         callback=_serve,
         params=[_config_option(), *(_option(entry, hints[entry.name]) for entry in options)],

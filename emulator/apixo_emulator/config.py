@@ -7,6 +7,7 @@ the file. Paths in it are relative to its own folder.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -61,6 +62,22 @@ def load_config(explicit: Path | None, cwd: Path) -> Config:
     except ValueError as error:
         # A key that landed where a name is expected is no more to be shown than in its place.
         raise ConfigError(Mask().text(str(error))) from None
+
+
+def profile_in(explicit: Path | None, cwd: Path) -> Path | None:
+    """Give the profile that the configuration file names, before anything else in it is checked."""
+    candidates = [explicit] if explicit else [cwd / FILE, cwd / PROJECT_FILE]
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
+        return None
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None  # `load_config` says what is wrong with it
+    if path.name == PROJECT_FILE:
+        table = table.get(TABLE[0], {}).get(TABLE[1], {})
+    named = table.get("profile")
+    return path.parent / named if isinstance(named, str) else None
 
 
 def _load(explicit: Path | None, cwd: Path) -> Config:

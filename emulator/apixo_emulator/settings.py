@@ -22,11 +22,11 @@ from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.rewriting import parse_rewrite
 from apixo_emulator.core.rules import Rule
 from apixo_emulator.storage import Durability
-from apixo_schemas import contract
+from apixo_schemas import load_profile, published_contract, use_profile
 
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
-_RETRIES = ",".join(f"{ms / 1000:g}" for ms in contract().callbacks.retry_delays_ms)
+_RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
 _POSTGRES = ("postgresql://", "postgres://")
 _KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
@@ -126,6 +126,13 @@ class Settings:
         env=("APIXO_EMULATOR_SCENARIOS",),
         metavar="FILE",
         text="rules for failures and delays on demand, TOML or JSON",
+    )
+    profile: Path | None = _option(
+        None,
+        "--profile",
+        env=("APIXO_EMULATOR_PROFILE",),
+        metavar="FILE",
+        text="behave as observed: what `apixo-contract learn` wrote about a server",
     )
     world_per_key: bool = _option(
         False,  # noqa: FBT003 - a default
@@ -294,6 +301,22 @@ class Settings:
         if self.callback_retries is None:
             return CallbackOptions(self.callbacks, rewrites)
         return CallbackOptions(self.callbacks, rewrites, _delays_ms(self.callback_retries))
+
+
+_in_force: list[Path] = []
+
+
+def use_profile_file(path: Path | None) -> None:
+    """Put a profile in force for this process, once, before anything reads the contract.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no profile.
+    """
+    if path is None or path in _in_force:
+        return
+    use_profile(load_profile(path))
+    _in_force.append(path)
 
 
 def _delays_ms(text: str) -> tuple[int, ...]:

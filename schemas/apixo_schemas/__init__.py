@@ -32,10 +32,13 @@ from apixo_schemas._profile import (
     setting_fault,
     use_profile,
 )
+from apixo_schemas._profile_settings import CONTENT_TYPE_ERROR, OTHER_KEY_ERROR
 from apixo_schemas._published import model_index, model_schema
 
 __all__ = [
+    "CONTENT_TYPE_ERROR",
     "MICROS_PER_USD",
+    "OTHER_KEY_ERROR",
     "Assumption",
     "CallbackTerms",
     "Contract",

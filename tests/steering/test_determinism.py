@@ -84,3 +84,22 @@ def test_a_reset_gives_the_same_ids_again() -> None:
     assert [harness.submitted() for _ in range(3)] == first
     harness.operator.reset(seed=99)
     assert harness.submitted() not in first
+
+
+def test_draws_of_a_probability_do_not_depend_on_the_order_of_callers() -> None:
+    rule = {"scenario": "SensitiveContent", "match": {"probability": 0.5}}
+    payloads = [body(image_urls=[f"https://example.com/{n % 20}.jpg"]) for n in range(60)]
+
+    def outcomes(order: list[int]) -> list[str | None]:
+        harness = make_harness(duration_ms=0)
+        harness.operator.add_scenario(rule)
+        ids = [harness.submitted(payloads[n]) for n in order]
+        return sorted(
+            f"{task_id} {harness.status(task_id).data.get('failCode')}" for task_id in ids
+        )
+
+    expected = outcomes(list(range(60)))
+    assert len({text.partition(" ")[2] for text in expected}) == 2
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(range(60), 60)  # noqa: S311 - a shuffle
+        assert outcomes(shuffled) == expected

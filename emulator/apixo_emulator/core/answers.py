@@ -13,7 +13,7 @@ from apixo_emulator.core.wire import HttpResponse
 def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpResponse:
     """Answer the ``polls``-th status call of a task, counted from 1, at an instant."""
     fault = _fault(task.effects, polls)
-    instead = answered_instead(fault) if fault else None
+    instead = answered_instead(fault, now_ms) if fault else None
     if instead is not None:
         return instead
     at_ms = seen_at(task, now_ms)

@@ -51,7 +51,8 @@ class CallbackOptions:
         it; its delivery then fails in words.
         """
         target_url = rewrite(url, self.rewrites)
-        if self.mode is CallbackMode.STRICT and target_url == url:
+        rejected = contract().assumed("callback_url.not_https") == "rejected"
+        if (rejected or self.mode is CallbackMode.STRICT) and target_url == url:
             refused = _refused(url, STRICT)
             return contract().errors["callback_url_not_public"].message if refused else None
         if _refused(target_url, ANY_BUT_FORBIDDEN) and not _refused(target_url, ANYWHERE):

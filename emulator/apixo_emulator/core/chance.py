@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from apixo_schemas import contract, shaped_task_id
+
 
 def _digest(seed: int, parts: tuple[str | int, ...], size: int) -> bytes:
     text = "\0".join(map(str, (seed, *parts)))
@@ -33,4 +35,6 @@ def task_id(seed: int, account_id: str, content: bytes, occurrence: int) -> str:
     """
     family = _digest(seed, ("task", account_id, content.hex()), 8).hex()
     check = _digest(seed, ("task", account_id, content.hex(), occurrence), 4).hex()
-    return f"{family}{occurrence:08x}{check}"
+    found = f"{family}{occurrence:08x}{check}"
+    form: str = contract().assumed("task_id.form")
+    return found if form == "hex32" else shaped_task_id(form, int(found, 16))

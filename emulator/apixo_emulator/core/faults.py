@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from apixo_emulator.core.effects import Fault
 from apixo_emulator.core.envelope import refusal
+from apixo_emulator.core.instants import http_date
 from apixo_emulator.core.wire import HttpResponse, WireFault
+from apixo_schemas import contract
 
 # What a gateway in front of an API says when it cannot reach it: no JSON, no envelope.
 _GATEWAY_PAGE = (
@@ -17,7 +19,7 @@ _GATEWAY_PAGE = (
 _GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
 
 
-def answered_instead(fault: Fault) -> HttpResponse | None:
+def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
     """Give the answer to a call that a fault keeps from having any effect.
 
     None where the call takes effect and only its answer is damaged.
@@ -25,7 +27,7 @@ def answered_instead(fault: Fault) -> HttpResponse | None:
     if fault.error is not None:
         if fault.retry_after_s is None:
             return refusal(fault.error)
-        return refusal(fault.error, retry_after(fault.retry_after_s))
+        return refusal(fault.error, *retry_after(fault.retry_after_s, now_ms))
     return _GATEWAY if fault.wire is WireFault.HTML else None
 
 
@@ -38,6 +40,11 @@ def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
     return replace(response, fault=wire)
 
 
-def retry_after(seconds: int) -> tuple[bytes, bytes]:
-    """Give the header of a 429: assumption ``retry_after``, in seconds."""
-    return b"retry-after", b"%d" % seconds
+def retry_after(seconds: int, now_ms: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Give the header of a 429, if any: assumption ``retry_after``."""
+    match contract().assumed("retry_after"):
+        case "seconds":
+            return ((b"retry-after", b"%d" % seconds),)
+        case "date":
+            return ((b"retry-after", http_date(now_ms + seconds * 1000).encode()),)
+    return ()

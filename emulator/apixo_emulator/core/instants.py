@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _MS_PER_DAY = 86_400_000
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def iso_instant(unix_ms: int) -> str:
@@ -13,6 +15,18 @@ def iso_instant(unix_ms: int) -> str:
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+
+
+def http_date(unix_ms: int) -> str:
+    """Give an instant as HTTP writes it (RFC 9110, 5.6.7), e.g. ``Fri, 09 Jan 2026 13:33:30 GMT``."""
+    days, ms = divmod(unix_ms, _MS_PER_DAY)
+    year, month, day = _civil(days)
+    hour, rest = divmod(ms // 1000, 3600)
+    minute, second = divmod(rest, 60)
+    # 1970-01-01 was a Thursday.
+    weekday = _WEEKDAYS[(days + 3) % 7]
+    name = _MONTHS[month - 1]
+    return f"{weekday}, {day:02} {name} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def _civil(days: int) -> tuple[int, int, int]:

@@ -46,11 +46,19 @@ def status(task: Task, now_ms: int, base_url: str) -> bytes:
     if task.ends_ms is not None and state in (TaskState.SUCCESS, TaskState.FAILED):
         data["completeTime"] = task.ends_ms
         if state is TaskState.SUCCESS:
-            # Assumption cost_time: in the page's example it is completeTime - createTime.
-            data["costTime"] = task.ends_ms - task.created_ms
+            _add_cost_time(data, task.ends_ms - task.created_ms)
     if task.effects is not None and task.effects.quirks:
         _bend(data, task.effects.quirks, state)
     return orjson.dumps(data)
+
+
+def _add_cost_time(data: dict[str, object], elapsed_ms: int) -> None:
+    """Add `costTime`: in the page's example completeTime - createTime (assumption ``cost_time``)."""
+    form = contract().assumed("cost_time")
+    if isinstance(form, dict):
+        data["costTime"] = round(elapsed_ms * form["share"])
+    elif form != "absent":
+        data["costTime"] = elapsed_ms
 
 
 def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:

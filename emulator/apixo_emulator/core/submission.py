@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 from jsonschema_rs import validator_for
 
-from apixo_emulator.core.envelope import failure, refusal
+from apixo_emulator.core.envelope import refusal, rejection
 from apixo_emulator.core.wire import HttpResponse
-from apixo_schemas import Rule, contract, document
+from apixo_schemas import Rule, contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Rejection:
 
 class _Validator:
     def __init__(self) -> None:
-        self.accepts = validator_for(document("submit-request.json")).is_valid
-        self.rules = [
-            (rule, validator_for(dict(rule.schema)).is_valid) for rule in contract().rules
-        ]
+        rules = contract().rules
+        # As the submit schema has them, or a profile that was observed.
+        self.accepts = validator_for({"allOf": [dict(rule.schema) for rule in rules]}).is_valid
+        self.rules = [(rule, validator_for(dict(rule.schema)).is_valid) for rule in rules]
 
     def first_broken(self, body: Any) -> Rule:
         return next(rule for rule, holds in self.rules if not holds(body))
@@ -69,7 +69,7 @@ def read_submission(raw: bytes) -> Submission | Rejection:
     if validator.accepts(body):
         return _normalise(body)
     rule = validator.first_broken(body)
-    return Rejection(failure(contract().assumed("validation.status"), rule.message), rule)
+    return Rejection(rejection(rule.message), rule)
 
 
 def _normalise(body: dict[str, Any]) -> Submission:
@@ -77,13 +77,20 @@ def _normalise(body: dict[str, Any]) -> Submission:
     terms = contract()
     defaults = terms.defaults
     given = body["input"]
-    output_format = given.get("output_format") or defaults["output_format"]
-    request_type = body.get("request_type") or defaults["request_type"]
+    output_format = _clean(given.get("output_format") or defaults["output_format"])
+    request_type = _clean(body.get("request_type") or defaults["request_type"])
+    if terms.assumed("output_format.case") == "insensitive":
+        output_format = output_format.lower()
     return Submission(
-        image_url=given["image_urls"][0],
-        resolution=(given.get("resolution") or defaults["resolution"]).lower(),
+        image_url=_clean(given["image_urls"][0]),
+        resolution=_clean(given.get("resolution") or defaults["resolution"]).lower(),
         output_format=terms.format_aliases.get(output_format, output_format),
         request_type=request_type,
         # Outside callback mode it has no effect, whatever it is (platform fact P16).
         callback_url=body["callback_url"] if request_type == "callback" else None,
     )
+
+
+def _clean(text: str) -> str:
+    """Trim a value where that was observed: assumption ``values.whitespace``."""
+    return text.strip() if contract().assumed("values.whitespace") == "trimmed" else text

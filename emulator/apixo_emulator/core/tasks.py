@@ -117,7 +117,7 @@ def _durations(
         latency = Latency(None, median_ms=planned.median_ms, sigma=planned.sigma)
     total = latency.duration_ms(seed, task_id, resolution)
     if planned is not None and planned.pending_ms is not None:
-        return min(planned.pending_ms, total), total
+        return planned.pending_ms, max(planned.pending_ms, total)
     return round(total * contract().assumed("pending.share")), total
 
 
@@ -174,6 +174,14 @@ def seen_at(task: Task, now_ms: int) -> int:
     if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
         return task.ends_ms - 1
     return now_ms
+
+
+def is_kept(task: Task, now_ms: int) -> bool:
+    """Tell whether a task can still be polled: assumption ``task.retention``."""
+    kept_ms = contract().assumed("task.retention")
+    if not isinstance(kept_ms, int) or task.ends_ms is None or not task.settled:
+        return True
+    return now_ms < task.ends_ms + kept_ms
 
 
 def result_available(task: Task, now_ms: int) -> bool:

@@ -22,7 +22,7 @@ from apixo_emulator.server.logs import configure_logs
 from apixo_emulator.server.protocol import EnvelopeProtocol
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.clock import Now, steady_clock
-from apixo_emulator.settings import Settings
+from apixo_emulator.settings import Settings, use_profile_file
 from apixo_emulator.storage import SqliteStore, Store, StoreError
 from apixo_emulator.worker import Bounds
 
@@ -148,6 +148,7 @@ def run_node(
         StoreError: The store cannot be used.
     """
     configure_logs(settings.log_format, quiet=settings.quiet)
+    use_profile_file(settings.profile)  # a spawned process has not read it yet
     gallery = Gallery(place.folder / "pictures", images=settings.images, fetch=settings.fetch)
     store = place.open_store(settings)
     emulator = Emulator(store, gallery, _options(settings), place.clock())

@@ -15,7 +15,7 @@ from apixo_emulator.core.envelope import as_json, refusal, success
 from apixo_emulator.core.money import usd
 from apixo_emulator.core.pictures import Verdict
 from apixo_emulator.core.routes import Endpoint, Route, match
-from apixo_emulator.core.tasks import Task, result_available, settle
+from apixo_emulator.core.tasks import Task, is_kept, result_available, settle
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.call import Call
 from apixo_emulator.service.callbacks import Callbacks
@@ -27,7 +27,7 @@ from apixo_emulator.service.sources import SourceDesk
 from apixo_emulator.service.submitting import Pending, Sources, Submitting
 from apixo_emulator.service.worlds import Worlds
 from apixo_emulator.storage import Store
-from apixo_schemas import contract, model_index, model_schema
+from apixo_schemas import OTHER_KEY_ERROR, contract, model_index, model_schema
 
 _MOST_CALLERS = 1024
 _Answer = Callable[[Call, Account, str], HttpResponse | Pending]
@@ -191,9 +191,12 @@ class Emulator:
             return refusal("task_id_missing")
         call.task_id = wanted
         task = self.recent.task(wanted) or self._read(wanted)
-        if task is None or task.account_id != account.id:
-            call.decision = "the account has no such task"
+        if task is None or not is_kept(task, call.at_ms):
+            call.decision = "there is no such task"
             return refusal("task_not_found")
+        if task.account_id != account.id and (refused := _of_another(task, account)):
+            call.decision = "the task is another account's"
+            return refused
         base_url = self.options.public_url or call.request.base_url
         if task.effects is None:
             return self._plain_status(task, call.at_ms, base_url)
@@ -237,6 +240,16 @@ class Emulator:
 
 def _key(request: HttpRequest) -> str | None:
     return bearer_key(request.header(b"authorization"))
+
+
+def _of_another(task: Task, account: Account) -> HttpResponse | None:
+    """Refuse a look at another key's task: assumption ``task.other_key``."""
+    match contract().assumed("task.other_key"):
+        case "shown" if task.world == account.world:
+            return None
+        case "refused":
+            return refusal(OTHER_KEY_ERROR)
+    return refusal("task_not_found")
 
 
 def _task_id(query: bytes) -> str | None:

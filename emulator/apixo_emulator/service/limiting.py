@@ -38,14 +38,17 @@ class Limiting:
         magic = MAGIC_KEYS.get(call.key or "")
         if magic is not None and (endpoint is Endpoint.SUBMIT or magic != "insufficient_balance"):
             call.decision = f"the key {call.key} is always answered so"
-            return refusal(magic, retry_after(1)) if magic == "rate_limited" else refusal(magic)
+            headers = retry_after(1, call.at_ms) if magic == "rate_limited" else ()
+            return refusal(magic, *headers)
         terms = self.terms.get(account.id)
         if terms is None:
             return None
         wait_ms = self._wait_ms(account, terms, call.at_ms)
         if wait_ms is not None:
             call.decision = f"the account's rate limit; the next call is free in {wait_ms} ms"
-            return refusal("rate_limited", retry_after(max(1, math.ceil(wait_ms / 1000))))
+            return refusal(
+                "rate_limited", *retry_after(max(1, math.ceil(wait_ms / 1000)), call.at_ms)
+            )
         if (
             endpoint is not Endpoint.BALANCE
             and terms.models is not None

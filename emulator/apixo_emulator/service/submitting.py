@@ -11,7 +11,7 @@ from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.callbacks import DEPTH_HEADER, depth_of, plan_delivery
 from apixo_emulator.core.chance import content_token, task_id
 from apixo_emulator.core.effects import Effects, Fault
-from apixo_emulator.core.envelope import failure, refusal, success
+from apixo_emulator.core.envelope import refusal, rejection, success
 from apixo_emulator.core.faults import answered_instead, damaged, retry_after
 from apixo_emulator.core.matching import PREEMPTED, SubmitFacts, drawn, screen, take
 from apixo_emulator.core.pictures import Verdict
@@ -26,7 +26,7 @@ from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.sources import SourceDesk
 from apixo_emulator.storage import Charge, Entry, Order, Store
-from apixo_schemas import contract
+from apixo_schemas import CONTENT_TYPE_ERROR, contract
 
 
 class Sources(Protocol):
@@ -67,9 +67,9 @@ class Submitting:
         Their order is assumption ``order``.
         """
         request = call.request
-        if model != contract().model:
-            call.decision = f"there is no model {model!r}"
-            return refusal("model_not_found")
+        unread = _unread(call, model)
+        if unread is not None:
+            return unread
         asked = read_submission(request.body)
         if isinstance(asked, Rejection):
             return _rejected(call, asked)
@@ -81,9 +81,9 @@ class Submitting:
         except UnknownScenarioError as error:
             # Not the live API's answer: no live image URL names a scenario.
             call.decision = "the image URL asks for a scenario that does not exist"
-            return failure(contract().assumed("validation.status"), str(error))
+            return rejection(str(error))
         fault = effects.submit_fault if effects else None
-        instead = answered_instead(fault) if fault else None
+        instead = answered_instead(fault, call.at_ms) if fault else None
         if instead is not None:
             call.decision = f"scenario {call.scenario} answers instead; nothing was accepted"
             return instead
@@ -97,10 +97,10 @@ class Submitting:
             words = self.options.callbacks.refusal(asked.callback_url)
             if words is not None:
                 call.decision = "the callback URL is not taken"
-                return failure(contract().assumed("validation.status"), words)
+                return rejection(words)
         if not self.limiting.may_start(account, call.at_ms):
             call.decision = "the account has as many unfinished tasks as it may have"
-            return refusal("rate_limited", retry_after(1))
+            return refusal("rate_limited", *retry_after(1, call.at_ms))
         return None
 
     def _effects(self, call: Call, account: Account, asked: Submission) -> Effects | None:
@@ -129,7 +129,7 @@ class Submitting:
             headers=call.request.headers,
         )
         # From what is asked for and by whom, not from an order of calls.
-        token = f"{account.id} {content_token(call.request.body).hex()}"
+        token = call.world.draw_token(account.id, content_token(call.request.body))
         winner = None
         why_not: list[tuple[str, str]] = []
         for rule in call.world.rules:
@@ -151,8 +151,7 @@ class Submitting:
 
         def decide(seen: int, used: int) -> bool:
             nonlocal reason
-            # Of several that ask for the very same, each draws for itself.
-            draw = drawn(call.world.row.seed, rule, f"{token} {seen}")
+            draw = drawn(call.world.row.seed, rule, token)
             reason = PREEMPTED if preempted else take(rule, seen, used, draw)
             return reason is None
 
@@ -212,6 +211,25 @@ class Submitting:
             return Entry(task, delivery)
 
         return draft
+
+
+def _unread(call: Call, model: str) -> HttpResponse | None:
+    """Refuse a submit whose body does not matter."""
+    if model != contract().model:
+        call.decision = f"there is no model {model!r}"
+        return refusal("model_not_found")
+    if not _is_taken(call.request.header(b"content-type")):
+        call.decision = "the body is not said to be JSON"
+        return refusal(CONTENT_TYPE_ERROR)
+    return None
+
+
+def _is_taken(content_type: bytes | None) -> bool:
+    """Tell whether a body of this type is read: assumption ``body.content_type``."""
+    if contract().assumed("body.content_type") == "ignored":
+        return True
+    media_type = (content_type or b"").partition(b";")[0].strip().lower()
+    return media_type == b"application/json"
 
 
 def _rejected(call: Call, rejection: Rejection) -> HttpResponse:

@@ -26,6 +26,7 @@ from apixo_emulator.storage import RuleRow, Store, WorldRow
 # Rules of the scenario file; they stand behind those that were added since.
 FILE_PREFIX = "file-"
 ADDED_PREFIX = "rule-"
+_MOST_ASKED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,24 @@ class World:
     rules: tuple[Rule, ...] = ()
     # Calls that this process has answered, by endpoint and status.
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    # How often an account has asked for the very same, for the draws of rules.
+    _asked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+
+    def draw_token(self, account_id: str, content: bytes) -> str:
+        """Give what draws of probabilities depend on: who asks for what, and how often by now.
+
+        Not on an order among callers; of several that ask for the very same each draws for itself.
+        """
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        self._asked[account_id, content] += 1
+        return f"{account_id} {content.hex()} {self._asked[account_id, content]}"
+
+    def forget(self) -> None:
+        """Begin the journal and the draws anew."""
+        self.journal.clear()
+        self._asked.clear()
 
     @property
     def id(self) -> str:
@@ -235,7 +254,7 @@ class Worlds:
             )
             self._put_file_rules(world.id)
             self._load(world)
-            world.journal.clear()
+            world.forget()
         self.on_change()
 
 

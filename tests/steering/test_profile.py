@@ -1,0 +1,91 @@
+"""`serve --profile` behaves as was observed."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.process import Running, command, environment, running
+
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+PROFILE = """
+form = 1
+name = "seen on a Monday"
+
+[assumptions]
+"error.data" = "absent"
+"validation.status" = { status = 200, code = 400 }
+"task_id.form" = "task_{digits:12}"
+"retry_after" = "absent"
+"cost_time" = { share = 0.5 }
+"output_format.case" = "insensitive"
+"values.whitespace" = "trimmed"
+"pending.share" = 0.0
+"body.content_type" = { status = 415, message = "Send JSON." }
+
+[assumptions."error.wording"]
+unauthorized = "No key, no picture."
+
+[rules]
+"mode.invalid" = "Unsupported mode."
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "profile.toml").write_text(PROFILE, "utf-8")
+    (folder / "apixo-emulator.toml").write_text('profile = "profile.toml"\nrate = 0\n', "utf-8")
+    with running("--ephemeral", cwd=folder) as server:
+        yield server
+
+
+def submit(server: Running, *, headers: dict[str, str] | None = None, **given: Any) -> Any:
+    body = {"input": {"image_urls": ["https://example.com/1.jpg"], **given}}
+    url = f"{server.base_url}/generateTask/image-upscaler"
+    return httpx.post(url, json=body, headers=AUTH | (headers or {}))
+
+
+def test_errors_are_worded_and_shaped_as_observed(server: Running) -> None:
+    refused = httpx.get(f"{server.base_url}/apikeys/current-balance")
+    assert refused.json() == {"code": 401, "message": "No key, no picture."}
+    broken = submit(server, mode="text-to-image")
+    assert (broken.status_code, broken.json()) == (
+        200,
+        {"code": 400, "message": "Unsupported mode."},
+    )
+    other = submit(server, headers={"Content-Type": "text/plain"})
+    assert (other.status_code, other.json()["message"]) == (415, "Send JSON.")
+
+
+def test_tasks_look_as_observed(server: Running) -> None:
+    answer = submit(server, output_format=" WEBP ")
+    task_id = answer.json()["data"]["taskId"]
+    assert task_id.startswith("task_")
+    assert task_id.removeprefix("task_").isdigit()
+    httpx.post(f"{server.origin}/_emulator/clock/advance", json={"ms": 1500}).raise_for_status()
+    url = f"{server.base_url}/statusTask/image-upscaler"
+    data = httpx.get(url, params={"taskId": task_id}, headers=AUTH).json()["data"]
+    assert (data["state"], data["costTime"]) == ("success", 750)
+    limited = httpx.get(
+        f"{server.base_url}/apikeys/current-balance", headers={"Authorization": "Bearer test_429"}
+    )
+    assert "retry-after" not in limited.headers
+
+
+def test_a_wrong_profile_is_told_in_words(tmp_path: Path) -> None:
+
+    (tmp_path / "p.toml").write_text('form = 1\n[assumptions]\n"error.dat" = "absent"\n', "utf-8")
+    done = subprocess.run(
+        command("serve", "--port", "0", "--profile=p.toml"),
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error.data" in done.stderr
