@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.harness import close_all
+
+# A deadline is a timed assertion, and a busy machine is no failure.
+settings.register_profile("emulator", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("emulator")
 
 
 @pytest.fixture(autouse=True)

@@ -105,8 +105,8 @@ def null_taken(terms: Contract, value: Any) -> Contract:
     names = parameters()
     if isinstance(value, Mapping):
         names = [name for name, taken in value.items() if taken == "rejected"]
-    elif value == "omitted":
-        names = []
+    if value == "omitted" or not names:
+        return terms
     terms = _schemas(terms, lambda schema: without_null(schema, names))
     return noted(terms, "null.optional", value)
 

@@ -96,6 +96,8 @@ def _content_type(terms: Contract, value: Any) -> Contract:
 
 
 def _other_key(terms: Contract, value: Any) -> Contract:
+    if value == "not_found":
+        return terms
     if isinstance(value, str):
         return noted(terms, "task.other_key", value)
     terms = _new_error(terms, OTHER_KEY_ERROR, value, "task.other_key")

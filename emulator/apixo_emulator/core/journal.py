@@ -24,7 +24,7 @@ Shown = tuple[tuple[str, str], ...]
 # UTF-8: the bytes of a character behind its first, and the least first byte of several.
 _CONTINUED = bytes(range(0x80, 0xC0))
 _LEAD = b"\xc0"
-_CUT_ESCAPE = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
+_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,8 @@ class KeptBody:
         if not self.tail:
             return mask.data(self.head)
         head, tail = mask.data(self.head), mask.data(self.tail)
-        return _clean_end(head[: -self.margin]) + "…".encode() + _clean_start(tail[self.margin :])
+        start = _clean_start(tail[: self.margin], tail[self.margin :])
+        return _clean_end(head[: -self.margin]) + "…".encode() + start
 
 
 def kept_body(body: bytes, limit: int, margin: int) -> KeptBody:
@@ -177,7 +178,10 @@ def kept_body(body: bytes, limit: int, margin: int) -> KeptBody:
     head = limit * 3 // 4
     if len(body) <= limit + 2 * margin:
         return KeptBody.whole(body)
-    return KeptBody(body[: head + margin], body[head - limit - margin :], len(body), margin)
+    start = len(body) - (limit - head) - margin
+    if body[start - 1 : start] == b"\\" and not _escapes(body[:start]):
+        start += 1
+    return KeptBody(body[: head + margin], body[start:], len(body), margin)
 
 
 def _clean_end(piece: bytes) -> bytes:
@@ -185,11 +189,18 @@ def _clean_end(piece: bytes) -> bytes:
     whole = piece.rstrip(_CONTINUED)
     if whole != piece or piece[-1:] >= _LEAD:
         piece = whole[:-1]
-    return _CUT_ESCAPE.sub(b"", piece)
+    cut = _CUT_ESCAPE.search(piece)
+    return piece[: cut.start()] if cut and _escapes(piece[: cut.start()]) else piece
 
 
-def _clean_start(piece: bytes) -> bytes:
-    return piece.lstrip(_CONTINUED)
+def _clean_start(before: bytes, piece: bytes) -> bytes:
+    """Leave no half of a character or of a JSON escape at the start; ``before`` is what it follows."""
+    return piece.lstrip(_CONTINUED) if _escapes(before) else piece[1:]
+
+
+def _escapes(before: bytes) -> bool:
+    """Tell whether a backslash behind this begins an escape, and does not end one."""
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
 
 
 def entry_of(

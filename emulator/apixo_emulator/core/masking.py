@@ -9,19 +9,20 @@ written there. And what looks like a secret by its form or its neighbour's name 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from apixo_emulator.core.accounts import bearer_key, mask
+from apixo_emulator.core.escapes import occurrences
 
 HIDDEN = "…"
 _HIDDEN = HIDDEN.encode()
 # Shorter ones are no secrets, and masking every "4k" would leave nothing to read.
 SHORTEST = 4
-# The longest way to write a byte: ``\\u0041`` in JSON.
-LONGEST_FORM = 6
+# The longest way to write a byte: ``\\u0041`` of JSON, each character of it percent-encoded.
+LONGEST_FORM = 18
 
 _HARMLESS_HEADERS = frozenset(
     b"accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-origin"
@@ -42,7 +43,6 @@ _TELLTALE = (
 _SECRET_NAME = re.compile(rf"{_TELLTALE}|key|sig".encode(), re.IGNORECASE)
 _NAME = rf"(?<![\w.-])[\w.-]{{0,40}}{_TELLTALE}[\w.-]{{0,40}}"
 _TASK_ID = "taskid"
-_LATIN_1 = 0xFF
 
 # What looks like a secret by its form or its neighbour; the first group stays. Repetitions are
 # bounded or cannot give back: a hostile body must not take long to mask. Without its needle in a
@@ -72,23 +72,30 @@ _BY_FORM = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Masks the secrets of one call."""
+    """Masks the secrets of one call; ``labels`` says by what each is replaced."""
 
-    plain: tuple[tuple[bytes, bytes], ...] = ()
-    encoded: re.Pattern[bytes] | None = None
-    labels: tuple[bytes, ...] = ()
+    labels: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def data(self, raw: bytes) -> bytes:
         """Mask bytes; what replaces a secret is UTF-8."""
-        for secret, label in self.plain:
+        for secret, label in self.labels.items():
             raw = raw.replace(secret, label)
-        if self.encoded is not None and (b"%" in raw or b"\\" in raw or b"+" in raw):
-            raw = self.encoded.sub(lambda found: self.labels[(found.lastindex or 1) - 1], raw)
+        if b"%" in raw or b"\\" in raw:
+            raw = self._escaped(raw)
         folded = raw.lower()
         for needle, pattern in _BY_FORM:
             if needle in folded:
                 raw = pattern.sub(rb"\1" + _HIDDEN, raw)
         return raw
+
+    def _escaped(self, raw: bytes) -> bytes:
+        """Mask what only shows when escapes are resolved."""
+        pieces, at = [], 0
+        for start, end, secret in sorted(occurrences(tuple(self.labels), raw)):
+            if start >= at:
+                pieces += [raw[at:start], self.labels[secret]]
+            at = max(at, end)
+        return b"".join((*pieces, raw[at:])) if pieces else raw
 
     def text(self, text: str) -> str:
         """Mask text."""
@@ -147,38 +154,16 @@ def _secrets(name: bytes, value: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 @lru_cache(maxsize=256)
 def _mask(secrets: tuple[tuple[bytes, bytes], ...]) -> Mask:
-    if not secrets:
-        return Mask()
-    plain = tuple((form, label) for secret, label in secrets for form in _plain_forms(secret))
-    groups = (b"(" + _encoded_form(secret) + b")" for secret, _ in secrets)
-    return Mask(plain, re.compile(b"|".join(groups)), tuple(label for _, label in secrets))
+    return Mask({form: label for secret, label in secrets for form in _forms(secret)})
 
 
-def _plain_forms(secret: bytes) -> tuple[bytes, ...]:
-    """Give a secret as it is, and as it is in UTF-8: headers are read as Latin-1."""
-    return tuple(dict.fromkeys((secret, secret.decode("latin-1").encode())))
-
-
-def _encoded_form(secret: bytes) -> bytes:
-    """Give a pattern for a secret that is percent-encoded or escaped in JSON, even in parts."""
-    texts = {secret.decode("latin-1")}
+def _forms(secret: bytes) -> Iterator[bytes]:
+    """Give a secret in the encodings of text: headers carry Latin-1, or UTF-8 that looks like it."""
+    texts = [secret.decode("latin-1")]
     with suppress(UnicodeDecodeError):
-        texts.add(secret.decode())
-    return b"|".join(b"".join(map(_any_character, text)) for text in sorted(texts))
-
-
-@lru_cache(maxsize=512)
-def _any_character(character: str) -> bytes:
-    """Give a pattern for the ways to write a character, the longest first.
-
-    The group is atomic: a key of backslashes must not make the search try each way with each other.
-    """
-    plain = {character.encode()}
-    if ord(character) <= _LATIN_1:
-        plain.add(character.encode("latin-1"))
-    units = character.encode("utf-16-be")
-    escaped = "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)).encode()
-    percent = (b"".join(b"%%%02x" % byte for byte in form) for form in sorted(plain))
-    caseless = b"|".join(b"(?i:%b)" % re.escape(form) for form in (escaped, *percent))
-    exact = [b"\\" + character.encode(), *sorted(plain), *([b"+"] if character == " " else [])]
-    return b"(?>%b|%b)" % (caseless, b"|".join(map(re.escape, exact)))
+        texts.append(secret.decode())
+    for text in texts:
+        yield text.encode()
+        yield text.replace(" ", "+").encode()
+        with suppress(UnicodeEncodeError):
+            yield text.encode("latin-1")

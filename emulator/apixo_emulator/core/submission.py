@@ -87,10 +87,15 @@ def _normalise(body: dict[str, Any]) -> Submission:
         output_format=terms.format_aliases.get(output_format, output_format),
         request_type=request_type,
         # Outside callback mode it has no effect, whatever it is (platform fact P16).
-        callback_url=body["callback_url"] if request_type == "callback" else None,
+        callback_url=_url_of(body.get("callback_url")) if request_type == "callback" else None,
     )
 
 
 def _clean(text: str) -> str:
     """Trim a value where that was observed: assumption ``values.whitespace``."""
     return text.strip() if contract().assumed("values.whitespace") == "trimmed" else text
+
+
+def _url_of(value: Any) -> str | None:
+    """Take a callback URL that is a text; what else a profile lets through leads nowhere."""
+    return value if isinstance(value, str) else None

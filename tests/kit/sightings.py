@@ -1,0 +1,162 @@
+"""A run that kept every promise, and ways to make it look otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from kit.stub import observed
+
+from apixo_contract._judges import judge_run
+from apixo_contract._observations import CallbackSeen, Exchange, Picture, Purpose, Run
+from apixo_contract._report import Verdict
+
+Where = Callable[[Exchange], bool]
+Bend = Callable[[Run], Run]
+_HOOK = "http://127.0.0.1:9/apixo-contract"
+# With two cents more than by default, so that the source that is no URL has its turn too.
+_BUDGET = "0.12"
+
+
+@cache
+def good_run() -> Run:
+    """A run against the stub, as if two of its tasks had been called back, one of them twice."""
+    run = observed(examples=0, budget_usd=_usd())
+    ids = {call.probe: call.submitted_id for call in run.of(Purpose.TASK)}
+    exchanges = tuple(_by_callback(call) for call in run.exchanges)
+    success = _callback(run, ids["2k-png"], "callback")
+    twice = (replace(success, answered=500), replace(success, number=2), _failed(run, ids))
+    return replace(run, exchanges=exchanges, callbacks=twice)
+
+
+def _usd() -> Any:
+    from decimal import Decimal
+
+    return Decimal(_BUDGET)
+
+
+def _failed(run: Run, ids: dict[str, str | None]) -> CallbackSeen:
+    return replace(_callback(run, ids["failing"], "failing"), number=3)
+
+
+def _by_callback(call: Exchange) -> Exchange:
+    if call.purpose is not Purpose.TASK or call.probe not in {"2k-png", "failing"}:
+        return call
+    name = "callback" if call.probe == "2k-png" else call.probe
+    body = json.loads(call.body or "")
+    body |= {"request_type": "callback", "callback_url": f"{_HOOK}/00-{name}"}
+    return replace(call, probe=name, body=json.dumps(body))
+
+
+def _callback(run: Run, task_id: str | None, name: str) -> CallbackSeen:
+    final = next(
+        call
+        for call in run.of(Purpose.POLL)
+        if call.task_id == task_id and call.state in {"success", "failed"}
+    )
+    return CallbackSeen(
+        number=1,
+        method="POST",
+        path=f"/apixo-contract/00-{name}",
+        headers={"content-type": "application/json; charset=utf-8"},
+        text=final.text,
+        received_ms=final.received_ms,
+        answered=200,
+    )
+
+
+def verdicts(run: Run) -> dict[str, Verdict]:
+    return {outcome.check_id: outcome.verdict for outcome in judge_run(run)}
+
+
+def failures(run: Run) -> set[str]:
+    return {check for check, verdict in verdicts(run).items() if verdict is Verdict.FAIL}
+
+
+def evidence(run: Run, check_id: str) -> str:
+    return next(o.evidence for o in judge_run(run) if o.check_id == check_id)
+
+
+# --- which calls ----------------------------------------------------------------------------
+
+
+def of(*purposes: Purpose, probe: str = "") -> Where:
+    return lambda call: call.purpose in purposes and probe in call.probe
+
+
+def in_state(*states: str) -> Where:
+    polls = of(Purpose.POLL, Purpose.POLL_AGAIN)
+    return lambda call: polls(call) and call.state in states
+
+
+def breaking(rule_part: str) -> Where:
+    """Bodies whose refusal speaks of something, e.g. of ``{{resolution}}``."""
+    return lambda call: call.purpose is Purpose.BODY and rule_part in (call.message or "")
+
+
+def anything(call: Exchange) -> bool:
+    return call.purpose is not Purpose.RESULT
+
+
+# --- how they are bent ------------------------------------------------------------------------
+
+
+def calls(where: Where, change: Callable[[Exchange], Exchange]) -> Bend:
+    return lambda run: replace(
+        run, exchanges=tuple(change(c) if where(c) else c for c in run.exchanges)
+    )
+
+
+def answers(where: Where, change: Callable[[dict[str, Any]], Any]) -> Bend:
+    """Change the envelopes of some answers; a change gives a new one, or changes it in place."""
+
+    def bent(call: Exchange) -> Exchange:
+        envelope = json.loads(call.text)
+        changed = change(envelope)
+        return replace(call, text=json.dumps(envelope if changed is None else changed))
+
+    return calls(where, bent)
+
+
+def fields(where: Where, **values: Any) -> Bend:
+    """Set fields of `data`; `...` takes one away, a function is applied to the old value."""
+    return answers(where, lambda envelope: _set(envelope["data"], values))
+
+
+def _set(data: dict[str, Any], values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if value is ...:
+            data.pop(name, None)
+        else:
+            data[name] = value(data.get(name)) if callable(value) else value
+
+
+def turned_away(where: Where, status: int, code: int | None = None) -> Bend:
+    text = json.dumps({"code": code or status, "message": "no", "data": None})
+    return calls(where, lambda call: replace(call, status=status, text=text))
+
+
+def pictures(change: Callable[[Picture], Picture | None]) -> Bend:
+    def bent(call: Exchange) -> Exchange:
+        return replace(call, picture=change(call.picture) if call.picture else None)
+
+    return calls(of(Purpose.RESULT), bent)
+
+
+def callbacks(change: Callable[[CallbackSeen], CallbackSeen | None]) -> Bend:
+    return lambda run: replace(
+        run,
+        callbacks=tuple(found for seen in run.callbacks if (found := change(seen)) is not None),
+    )
+
+
+def payloads(**values: Any) -> Bend:
+    def bent(seen: CallbackSeen) -> CallbackSeen:
+        envelope = json.loads(seen.text)
+        _set(envelope["data"], values)
+        return replace(seen, text=json.dumps(envelope))
+
+    return callbacks(bent)

@@ -1,0 +1,279 @@
+"""Each judge catches what breaks its promise."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kit.sightings import (
+    Bend,
+    answers,
+    breaking,
+    callbacks,
+    calls,
+    failures,
+    fields,
+    good_run,
+    in_state,
+    of,
+    payloads,
+    pictures,
+    turned_away,
+)
+
+from apixo_contract._catalogue import catalogue
+from apixo_contract._observations import Exchange, Key, Picture, Purpose, Run
+from apixo_contract._oracle import expect_text
+
+ENDED = in_state("success", "failed")
+SUCCESS = in_state("success")
+FAILED = in_state("failed")
+RUNNING = in_state("pending", "processing")
+POLLS = in_state("pending", "processing", "success", "failed")
+BALANCE = of(Purpose.BALANCE)
+TASKS = of(Purpose.TASK)
+HOUR_MS = 3_600_000
+
+
+def no_key(call: Exchange) -> bool:
+    return call.purpose is Purpose.KEY and call.key is Key.NONE
+
+
+def wrong_key(call: Exchange) -> bool:
+    return call.purpose is Purpose.KEY and call.key is Key.WRONG
+
+
+def task(name: str) -> Any:
+    return of(Purpose.TASK, probe=name)
+
+
+def accepted(call: Exchange) -> Exchange:
+    text = json.dumps(
+        {"code": 200, "message": "success", "data": {"taskId": f"extra-{call.number}"}}
+    )
+    return replace(call, status=200, text=text)
+
+
+def several_rules(call: Exchange) -> bool:
+    return call.purpose is Purpose.BODY and expect_text(call.body or "").doubts == {"order"}
+
+
+def told(message: str) -> Any:
+    return lambda envelope: envelope.update(message=message)
+
+
+def refused_as(rule_message: str) -> Any:
+    text = json.dumps({"code": 400, "message": rule_message, "data": None})
+    return lambda call: replace(call, status=400, text=text)
+
+
+def falling(after: str, usd: float) -> Bend:
+    """Let every reading from a point of the run on be lower by so much."""
+
+    def bent(run: Run) -> Run:
+        first = next(c.number for c in run.of(Purpose.BALANCE) if c.probe == after)
+        return answers(
+            lambda call: BALANCE(call) and call.number >= first,
+            lambda envelope: envelope.update(data=round(envelope["data"] - usd, 4)),
+        )(run)
+
+    return bent
+
+
+def falling_at_each_refusal(run: Run) -> Run:
+    readings = [c.number for c in run.of(Purpose.BALANCE) if c.probe == "refusals"]
+    for number in readings[1:]:
+        run = answers(
+            lambda call, number=number: BALANCE(call) and call.number >= number,
+            lambda envelope: envelope.update(data=round(envelope["data"] - 0.01, 4)),
+        )(run)
+    return run
+
+
+def same_id(run: Run) -> Run:
+    return fields(TASKS, taskId="task_12345678")(run)
+
+
+def back_to_pending(run: Run) -> Run:
+    last = [c for c in run.of(Purpose.POLL) if c.state == "processing"][-1]
+    return fields(lambda call: call is last, state="pending")(run)
+
+
+def never_ending(run: Run) -> Run:
+    names = ("resultJson", "failCode", "failMsg", "completeTime", "costTime")
+    gone: dict[str, Any] = dict.fromkeys(names, ...)
+    return fields(ENDED, state="processing", **gone)(run)
+
+
+def changing_at_last(run: Run) -> Run:
+    last = [c for c in run.of(Purpose.POLL_AGAIN) if c.state == "success"][-1]
+    return fields(lambda call: call is last, completeTime=lambda time: time + 1)(run)
+
+
+def moving_create_time(run: Run) -> Run:
+    return fields(SUCCESS, createTime=lambda time: time + 1)(run)
+
+
+def no_more_than_once(run: Run) -> Run:
+    return replace(run, callbacks=(run.callbacks[0], run.callbacks[2]))
+
+
+def two_urls(text: str) -> str:
+    url = json.loads(text)["resultUrls"][0]
+    return json.dumps({"resultUrls": [url, url]})
+
+
+# The check that names it, and what is seen.
+VIOLATIONS: list[tuple[str, Bend]] = [
+    ("auth.missing", calls(no_key, accepted)),
+    ("auth.missing", turned_away(no_key, 403)),
+    ("auth.invalid", calls(lambda c: wrong_key(c) and c.probe == "submit", accepted)),
+    ("auth.invalid", turned_away(wrong_key, 404)),
+    ("envelope.shape", answers(POLLS, lambda envelope: {"data": envelope["data"]})),
+    ("envelope.shape", answers(POLLS, lambda envelope: envelope.update(code="200"))),
+    ("envelope.shape", answers(breaking("mode"), lambda envelope: envelope["message"])),
+    ("envelope.shape", calls(breaking("mode"), lambda call: replace(call, text="<h1>400</h1>"))),
+    ("envelope.code", answers(breaking("mode"), lambda envelope: envelope.update(code=1001))),
+    ("envelope.code", calls(breaking("mode"), lambda call: replace(call, status=200))),
+    ("envelope.error-data", answers(breaking("mode"), lambda envelope: envelope.update(data=[]))),
+    ("envelope.success", answers(POLLS, told("ok"))),
+    ("envelope.success", answers(TASKS, lambda envelope: envelope.update(code=0))),
+    ("errors.validation-status", turned_away(breaking("mode"), 500)),
+    ("errors.validation-status", turned_away(breaking("mode"), 404)),
+    ("errors.invalid-body", turned_away(of(Purpose.PROBE, probe="body.not_json"), 500)),
+    ("errors.invalid-body", calls(of(Purpose.PROBE, probe="body.not_object"), accepted)),
+    ("submit.accepts", turned_away(task("8k-webp"), 400)),
+    ("submit.accepts", turned_away(task("example"), 422)),
+    ("submit.response", fields(TASKS, taskId=...)),
+    ("submit.response", fields(TASKS, taskId=17)),
+    ("submit.refused-id", answers(breaking("mode"), lambda e: e.update(data={"taskId": "t"}))),
+    ("submit.default.mode", turned_away(task("minimal"), 400)),
+    (
+        "submit.default.mode",
+        calls(task("minimal"), refused_as("Invalid mode type. Supported: image-to-image")),
+    ),
+    (
+        "submit.default.resolution",
+        calls(
+            task("minimal"),
+            refused_as("The parameter {{resolution}} must be either '2k', '4k' or '8k'."),
+        ),
+    ),
+    (
+        "submit.default.output_format",
+        calls(
+            task("minimal"),
+            refused_as("The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'."),
+        ),
+    ),
+    ("submit.resolution-case", turned_away(task("2K-jpeg"), 400)),
+    (
+        "submit.jpeg-alias",
+        calls(
+            task("2K-jpeg"),
+            refused_as("The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'."),
+        ),
+    ),
+    ("submit.provider", turned_away(task("provider"), 400)),
+    (
+        "submit.callback-url-required",
+        calls(of(Purpose.PROBE, probe="callback_url.missing"), accepted),
+    ),
+    ("submit.rule.input.missing", answers(breaking("{{input}}"), told("input?"))),
+    ("submit.rule.input.missing", calls(breaking("{{input}}"), accepted)),
+    ("submit.rule.mode.invalid", answers(breaking("mode"), told("Invalid mode type."))),
+    ("submit.rule.image_urls.missing", answers(breaking("image_urls}} is miss"), told("urls?"))),
+    ("submit.rule.image_urls.not_array", answers(breaking("Array type"), told("array?"))),
+    ("submit.rule.image_urls.length", answers(breaking("exactly 1"), told("one!"))),
+    ("submit.rule.image_urls.element_type", answers(breaking("elements must"), told("text!"))),
+    ("submit.rule.image_urls.element_empty", answers(breaking("empty string"), told("empty!"))),
+    ("submit.rule.resolution.invalid", answers(breaking("{{resolution}}"), told("tier!"))),
+    ("submit.rule.output_format.invalid", answers(breaking("{{output_format}}"), told("jpg!"))),
+    ("submit.several-rules", answers(several_rules, told("Too much is wrong."))),
+    ("submit.several-rules", calls(several_rules, accepted)),
+    ("status.unknown-task", turned_away(of(Purpose.POLL_UNKNOWN), 400)),
+    ("status.unknown-model", turned_away(of(Purpose.POLL_MODEL), 200)),
+    ("status.known", turned_away(RUNNING, 404)),
+    ("status.ends", never_ending),
+    ("status.states", fields(SUCCESS, state="completed")),
+    ("status.states", fields(POLLS, state=...)),
+    ("status.forward", back_to_pending),
+    ("status.running-fields", fields(RUNNING, completeTime=0)),
+    ("status.running-fields", fields(RUNNING, resultJson="{}")),
+    ("status.success-fields", fields(SUCCESS, completeTime=...)),
+    ("status.success-fields", fields(SUCCESS, failCode="Timeout")),
+    ("status.failed-fields", fields(FAILED, failMsg=...)),
+    ("status.failed-fields", fields(FAILED, failCode="")),
+    ("status.failed-fields", fields(FAILED, resultJson="{}")),
+    ("status.create-time", fields(POLLS, createTime=lambda time: time // 1000)),
+    ("status.create-time", fields(POLLS, createTime=lambda time: time - HOUR_MS)),
+    ("status.create-time", fields(POLLS, createTime=str)),
+    ("status.create-time-constant", moving_create_time),
+    ("status.complete-time", fields(ENDED, completeTime=lambda time: time - HOUR_MS)),
+    ("status.complete-time", fields(ENDED, completeTime=lambda time: time + HOUR_MS)),
+    ("status.complete-time", fields(ENDED, completeTime=float)),
+    ("status.cost-time", fields(SUCCESS, costTime=-1)),
+    ("status.cost-time", fields(SUCCESS, costTime=lambda time: time + 500)),
+    ("status.cost-time", fields(SUCCESS, costTime=1.5)),
+    ("status.result-json", fields(SUCCESS, resultJson=json.loads)),
+    ("status.result-json", fields(SUCCESS, resultJson="")),
+    ("status.result-urls", fields(SUCCESS, resultJson=two_urls)),
+    ("status.result-urls", fields(SUCCESS, resultJson='{"resultUrls":["/files/1.jpg"]}')),
+    ("status.final-stable", changing_at_last),
+    ("status.final-stable", turned_away(of(Purpose.POLL_AGAIN), 404)),
+    ("task-id.unique", same_id),
+    ("task-id.echoed", fields(POLLS, taskId=str.upper)),
+    ("task-id.echoed", fields(POLLS, taskId=...)),
+    (
+        "balance.shape",
+        answers(BALANCE, lambda envelope: envelope.update(data=str(envelope["data"]))),
+    ),
+    ("balance.shape", turned_away(BALANCE, 404)),
+    ("balance.price", falling("end", 0.01)),
+    ("balance.price", answers(BALANCE, lambda envelope: envelope.update(data=74.87))),
+    ("balance.resolution", falling("8k-webp", 0.01)),
+    ("balance.output_format", falling("8k-webp", 0.005)),
+    ("balance.rejected-free", falling_at_each_refusal),
+    ("callback.delivered", callbacks(lambda seen: None if "callback" in seen.path[-9:] else seen)),
+    ("callback.failed", callbacks(lambda seen: None if "failing" in seen.path else seen)),
+    ("callback.method", callbacks(lambda seen: replace(seen, method="PUT"))),
+    ("callback.json", callbacks(lambda seen: replace(seen, text="taskId=1"))),
+    ("callback.json", callbacks(lambda seen: replace(seen, headers={"content-type": "text/html"}))),
+    ("callback.envelope", callbacks(lambda seen: replace(seen, text=json.dumps(seen.task)))),
+    ("callback.envelope", payloads(taskId="other")),
+    ("callback.final", payloads(state="processing")),
+    ("callback.payload", payloads(completeTime=1)),
+    ("callback.payload", payloads(resultJson=...)),
+    ("callback.retry", no_more_than_once),
+    (
+        "result.reachable",
+        calls(of(Purpose.RESULT), lambda call: replace(call, status=404, picture=None)),
+    ),
+    ("result.format", pictures(lambda _picture: Picture("gif", 4096, 2304))),
+    ("result.format", pictures(lambda _picture: Picture(None, 0, 0))),
+    ("result.tier", pictures(lambda picture: replace(picture, width=4096, height=2304))),
+]
+
+
+def test_the_run_to_be_bent_keeps_every_promise() -> None:
+    assert not failures(good_run())
+
+
+@pytest.mark.parametrize(
+    ("check", "bend"),
+    VIOLATIONS,
+    ids=[f"{check}-{place}" for place, (check, _) in enumerate(VIOLATIONS)],
+)
+def test_a_broken_promise_fails_the_check_that_names_it(check: str, bend: Bend) -> None:
+    assert check in failures(bend(good_run()))
+
+
+def test_nothing_but_the_bent_promise_fails() -> None:
+    bent = answers(several_rules, told("Too much is wrong."))(good_run())
+    assert failures(bent) == {"submit.several-rules"}
+
+
+def test_every_promise_has_a_violation_here() -> None:
+    assert {check for check, _ in VIOLATIONS} == {
+        name for name, info in catalogue().items() if info.can_fail
+    }

@@ -1,0 +1,113 @@
+"""The API key is nowhere but in the calls themselves."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.stub import BASE, IMAGE, Clock, Stub, refused
+
+from apixo_contract import verify
+from apixo_contract._masking import PLACEHOLDER, Mask
+from apixo_contract._report import Verdict
+from apixo_contract._reporting import render_html, render_junit, render_markdown, render_terminal
+from apixo_contract._settings import Settings
+from apixo_contract._verify import judge, observe, settle
+
+SECRET = 'sk-"secret"&key%0123456789'
+
+
+class Chatty(Stub):
+    """Repeats the key wherever it can: in messages, headers, ids, links."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        answer.headers["x-your-key"] = SECRET
+        return answer
+
+    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
+        if request.headers.get("authorization") == f"Bearer {SECRET}":
+            request.headers["authorization"] = "Bearer sk-kit-0123456789abcdef"
+            status, body = super().answer(request, path)
+            if status == 400:
+                body["data"] = [SECRET]  # drift, so that there are examples to be shown
+            return status, {**body, "key": SECRET, "url": f"?key={quote(SECRET, safe='')}"}
+        return refused(401, f"Not {SECRET}")
+
+
+def hidden(text: str) -> bool:
+    forms = (SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe=""), quote(SECRET))
+    return not any(form in text for form in forms)
+
+
+def test_no_report_and_no_record_holds_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clock = Clock()
+    settings = settle(BASE, SECRET, image_url=IMAGE, in_process=True, examples=0)
+    run = observe(settings, transport=Chatty(clock), sleep=clock.sleep, clock=clock)
+    report = judge(run)
+    assert [result.id for result in report.of(Verdict.FAIL)] == ["envelope.error-data"]
+    for text in (
+        "\n".join(run.to_lines()),
+        json.dumps(report.to_json()),
+        render_html(report),
+        render_junit(report),
+        render_markdown(report),
+        render_terminal(report),
+        repr(settings),
+        repr(run),
+    ):
+        assert hidden(text)
+    assert all(hidden(path.read_text("latin-1")) for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_curl_line_takes_the_key_from_the_shell() -> None:
+    clock = Clock()
+
+    class Wrong(Stub):
+        def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+            status, body = super().submit(content)
+            return status, {**body, "message": "Well."}
+
+    report = verify(
+        BASE,
+        "sk-kit-0123456789abcdef",
+        transport=Wrong(clock),
+        sleep=clock.sleep,
+        clock=clock,
+        budget_usd=Decimal("0.01"),
+        seed=1,
+        examples=0,
+    )
+    failed = next(r for r in report.results if r.id == "submit.rule.mode.invalid")
+    (example,) = failed.examples
+    assert "Invalid mode type. Supported: image-to-image" in example.expected
+    assert "Well." in example.observed
+    assert f"Bearer {PLACEHOLDER}" in example.exchanges[0].curl
+    assert '"mode":""' in example.exchanges[0].curl
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8), st.text(), st.text()
+)
+def test_a_mask_leaves_nothing_of_the_key(key: str, before: str, after: str) -> None:
+    masked = Mask(key).text(f"{before}{key} {json.dumps(key)} {quote(key, safe='')}{after}")
+    assert key not in masked.replace(PLACEHOLDER, "")
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=7), st.text())
+def test_a_key_too_short_to_be_one_garbles_no_answer(key: str, text: str) -> None:
+    if "Bearer" not in text:
+        assert Mask(key).text(text) == text
+    assert Mask(key).text(f"Bearer {key}").startswith(f"Bearer {PLACEHOLDER}")
+
+
+def test_settings_do_not_show_the_key() -> None:
+    assert "0123456789" not in repr(Settings(BASE, "sk-0123456789"))

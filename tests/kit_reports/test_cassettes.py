@@ -1,0 +1,265 @@
+"""Cassettes: kept without secrets, judged again with the same verdicts, refused when damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from kit.stub import KEY
+
+from apixo_contract._cassette import (
+    CassetteError,
+    cassette_lines,
+    cassette_schema,
+    read_cassette,
+    write_cassette,
+)
+from apixo_contract._observations import CallbackSeen, Exchange, Key, Picture, Purpose, Run
+from apixo_contract._secrets import find_secret, scrubbed, scrubbed_headers
+from apixo_contract._verify import judge
+
+
+def harmless(text: str) -> bool:
+    return find_secret(text) is None and scrubbed(text) == text
+
+
+# Hypothesis also tries the texts of this file, among them those that look like keys.
+texts = st.text(max_size=20).filter(harmless)
+headers = st.dictionaries(st.sampled_from(["accept", "date", "x-a"]), texts, max_size=2)
+times = st.integers(0, 2**45)
+calls = st.builds(
+    Exchange,
+    number=st.integers(1, 999),
+    purpose=st.sampled_from(Purpose),
+    method=st.sampled_from(["GET", "POST"]),
+    url=texts.filter(bool),
+    sent_ms=times,
+    received_ms=times,
+    key=st.sampled_from(Key),
+    headers=headers,
+    body=st.none() | texts.filter(bool),
+    status=st.none() | st.integers(100, 599),
+    answer_headers=headers,
+    text=texts,
+    trouble=st.none() | texts.filter(bool),
+    probe=texts,
+    task_id=st.none() | texts.filter(bool),
+    picture=st.none() | st.builds(Picture, st.none() | texts, st.integers(0), st.integers(0)),
+)
+callbacks = st.builds(
+    CallbackSeen, st.integers(1), st.just("POST"), texts, headers, texts, times, st.just(200)
+)
+runs = st.builds(
+    Run,
+    target=texts,
+    seed=st.integers(0),
+    started_ms=times,
+    ended_ms=times,
+    live=st.booleans(),
+    options=st.dictionaries(texts, texts, max_size=2),
+    notes=st.dictionaries(texts, texts, max_size=2),
+    exchanges=st.lists(calls, max_size=3).map(tuple),
+    callbacks=st.lists(callbacks, max_size=2).map(tuple),
+)
+
+
+def some_run(**given: Any) -> Run:
+    call = Exchange(1, Purpose.BALANCE, "GET", "http://t/b", 1, 2, status=200, text="{}")
+    members: dict[str, Any] = {"target": "http://t", "seed": 1, "started_ms": 0, "ended_ms": 9}
+    return Run(**{**members, "exchanges": (call,), **given})
+
+
+def with_text(text: str) -> Run:
+    call = Exchange(1, Purpose.BALANCE, "GET", "http://t/b", 1, 2, status=200, text=text)
+    return some_run(exchanges=(call,))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, run: Run) -> Path:
+    path = tmp_path / "run.jsonl"
+    write_cassette(path, run, [KEY])
+    return path
+
+
+# --- keeping -------------------------------------------------------------------------------
+
+
+def test_a_run_is_judged_the_same_from_its_cassette(kept: Path, run: Run) -> None:
+    again = read_cassette(kept)
+    assert again == run
+    assert judge(again) == judge(run)
+
+
+@settings(max_examples=40)
+@given(runs)
+def test_every_run_survives(tmp_path_factory: pytest.TempPathFactory, found: Run) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    write_cassette(path, found)
+    assert read_cassette(path) == found
+
+
+@settings(max_examples=40)
+@given(runs)
+def test_every_line_satisfies_the_published_schema(found: Run) -> None:
+    validator = Draft202012Validator(cassette_schema())
+    for line in cassette_lines(found):
+        validator.validate(json.loads(line))
+
+
+def test_the_head_says_what_it_is(run: Run) -> None:
+    head = json.loads(cassette_lines(run)[0])
+    assert head["cassette"] == 1
+    assert head["recorded"] == "2026-01-09"
+    assert head["target"] == run.target
+
+
+def test_half_a_surrogate_pair_can_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    write_cassette(path, with_text("\ud800"))
+    assert read_cassette(path) == with_text("\ud800")
+
+
+# --- secrets -------------------------------------------------------------------------------
+
+
+def test_the_key_of_a_run_is_nowhere_in_its_cassette(kept: Path) -> None:
+    assert KEY not in kept.read_text("utf-8")
+    assert "Bearer $APIXO_API_KEY" in kept.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"key":"sk-live-abcdefghijklmnop"}',
+        "Authorization: Bearer abcdefghijkl",
+        "AKIAABCDEFGHIJKLMNOP",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "ghp_abcdefghijklmnopqrstuvwxyz",
+    ],
+)
+def test_what_looks_like_a_key_is_not_written_and_not_repeated(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secret.jsonl"
+    with pytest.raises(
+        CassetteError, match=r"nothing was written: line 2 .*what looks like"
+    ) as told:
+        write_cassette(path, with_text(text))
+    assert list(tmp_path.iterdir()) == []
+    assert text not in str(told.value)
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))
+def test_a_key_in_use_is_found_wherever_it_stands(key: str) -> None:
+    kept = json.dumps({"text": f"before {key} after"})
+    inside = json.dumps(key)[1:-1]
+    assert find_secret(kept, [key, inside]) is not None
+
+
+def test_a_key_in_base64_is_found() -> None:
+    # Basic authentication of a proxy, for instance.
+    assert find_secret("c2stbXktb3duLWtleQ==", ["sk-my-own-key"]) == "the API key in use"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["task-abcdefghijklmnopqrst", "sk-contract-0123abcd-no-such-key", "Bearer $APIXO_API_KEY"],
+)
+def test_ids_and_the_made_up_key_are_no_secrets(text: str) -> None:
+    assert find_secret(text, [KEY]) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Amz-Signature", "Signature", "sig", "token", "x-goog-signature", "AWSAccessKeyId"]
+)
+def test_signatures_of_links_are_masked_and_equal_ones_stay_equal(name: str) -> None:
+    def link(value: str, mark: str = "&") -> str:
+        return scrubbed(f"https://files.example/a.jpg?w=1{mark}{name}={value}&h=2")
+
+    assert "hunter2" not in link("hunter2")
+    assert link("hunter2") == link("hunter2")
+    assert link("hunter2") != link("hunter3")
+    assert link("hunter2").endswith("&h=2")
+    assert "hunter2" not in link("hunter2", "\\u0026")
+
+
+@given(texts)
+def test_masking_twice_is_masking_once(value: str) -> None:
+    text = f"https://x.example/?token={value}"
+    assert scrubbed(scrubbed(text)) == scrubbed(text)
+
+
+def test_cookies_are_masked_and_other_headers_are_kept() -> None:
+    found = scrubbed_headers(
+        {
+            "set-cookie": "session=secret",
+            "Authorization": "Bearer $APIXO_API_KEY",
+            "content-type": "application/json",
+        }
+    )
+    assert found["set-cookie"].startswith("masked-")
+    assert found["Authorization"] == "Bearer $APIXO_API_KEY"
+    assert found["content-type"] == "application/json"
+
+
+# --- damage --------------------------------------------------------------------------------
+
+
+def test_a_cassette_cut_anywhere_is_known_as_such(tmp_path: Path) -> None:
+    whole = "".join(f"{line}\n" for line in cassette_lines(some_run())).encode()
+    path = tmp_path / "cut.jsonl"
+    for length in range(0, len(whole) - 1, 3):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CassetteError, match=r"cut\.jsonl"):
+            read_cassette(path)
+
+
+def test_the_line_of_the_damage_is_named(tmp_path: Path) -> None:
+    lines = cassette_lines(some_run())
+    broken = lines[1][:-5]
+    damaged = {
+        "line 2: expected a JSON object, found something else or a part of one": [lines[0], broken],
+        "cut off after line 2": lines[:2],
+        "line 3: found more after the end": [
+            lines[0],
+            '{"end": {"calls": 0, "callbacks": 0}}',
+            "{}",
+        ],
+        "line 2: expected 1 calls and 0 callbacks, found 0 and 0": [lines[0], lines[2]],
+        "line 2: expected a call or a callback, found an object with 'x'": [lines[0], '{"x": 1}'],
+        r"line 2: at \$.call, 'number' is a required property": [lines[0], '{"call": {}}'],
+        "line 2: expected a JSON object, found a list": [lines[0], "[]"],
+        "line 1: expected the head of a cassette": ['{"form": 1}'],
+        "line 1: expected a cassette of form 1, found form 2: record it again": ['{"cassette": 2}'],
+        "line 1: expected the head of a cassette of apixo-contract, found a line with 'call'": lines[
+            1:
+        ],
+        "expected a cassette of apixo-contract, found an empty file": [],
+    }
+    path = tmp_path / "c.jsonl"
+    for words, content in damaged.items():
+        path.write_text("".join(f"{line}\n" for line in content), "utf-8")
+        with pytest.raises(CassetteError, match=words):
+            read_cassette(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
+def test_foreign_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(CassetteError, match="line 1"):
+        read_cassette(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("purpose", "no such purpose"), ("key", "no such key"), ("extra", 1)]
+)
+def test_a_line_of_another_version_is_refused(tmp_path: Path, member: str, value: object) -> None:
+    head, call, end = (json.loads(line) for line in cassette_lines(some_run()))
+    call["call"][member] = value
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, call, end)), "utf-8")
+    with pytest.raises(CassetteError, match=r"c\.jsonl"):
+        read_cassette(path)

@@ -1,0 +1,199 @@
+"""The commands `record`, `diff` and `learn`, as one types them."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from kit.stub import IMAGE, KEY, Stub, serving
+from kit_reports.samples import refuted, report
+
+from apixo_contract.cli import main
+from apixo_schemas import load_profile
+
+# Nobody listens at the port of a discarded service.
+DEAD = "http://127.0.0.1:9/api/v1"
+LIVE = "https://api.apixo.ai/api/v1"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("APIXO_", "GITHUB_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with serving() as found:
+        yield found
+
+
+def run(*arguments: str | Path, **environ: str) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env=environ)
+
+
+def quick(*more: str | Path) -> list[str | Path]:
+    return ["--image-url", IMAGE, "--budget-usd", "0.03", "--examples", "0", *more]
+
+
+# --- record --------------------------------------------------------------------------------
+
+
+def test_a_recorded_run_is_judged_again_offline(tmp_path: Path, base_url: str) -> None:
+    tape, first, second = (tmp_path / name for name in ("run.jsonl", "a.json", "b.json"))
+    done = run(
+        *("record", "--base-url", base_url, "-o", tape, "--report", first),
+        *quick(),
+        APIXO_API_KEY=KEY,
+    )
+    assert done.exit_code == 0, done.output
+    assert "The target keeps the contract" in done.output
+    again = run("verify", "--cassette", tape, "--report", second)
+    assert again.exit_code == 0, again.output
+    assert json.loads(first.read_text("utf-8")) == json.loads(second.read_text("utf-8"))
+    for path in (tape, first):
+        assert KEY not in path.read_text("utf-8")
+
+
+def test_nothing_is_sent_when_the_cassette_cannot_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "file").touch()
+    done = run("record", "--base-url", DEAD, "--api-key", KEY, "-o", tmp_path / "file" / "x.jsonl")
+    assert done.exit_code == 2
+    assert "apixo-contract: cannot write" in done.output
+
+
+def test_a_target_that_is_not_there_is_exit_3_and_leaves_no_cassette(tmp_path: Path) -> None:
+    tape = tmp_path / "run.jsonl"
+    done = run("record", "--base-url", DEAD, "--api-key", KEY, "-o", tape)
+    assert done.exit_code == 3, done.output
+    assert "does not answer" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_live_target_needs_leave(tmp_path: Path) -> None:
+    done = run("record", "--base-url", LIVE, "--api-key", KEY, "-o", tmp_path / "x.jsonl")
+    assert done.exit_code == 2
+    assert "--live" in done.output
+
+
+class Telling(Stub):
+    def answer(self, *given: Any) -> tuple[int, dict[str, Any]]:
+        status, envelope = super().answer(*given)
+        return status, {**envelope, "hint": "sk-live-abcdefghijklmnop"}
+
+
+def test_a_cassette_with_somebody_s_key_is_not_written_but_the_report_is(tmp_path: Path) -> None:
+    tape, path = tmp_path / "run.jsonl", tmp_path / "r.json"
+    with serving(Telling) as base_url:
+        arguments = ("record", "--base-url", base_url, "-o", tape, "--report", path)
+        done = run(*arguments, *quick(), APIXO_API_KEY=KEY)
+    assert done.exit_code == 2
+    assert "The target keeps the contract" in done.output
+    assert "apixo-contract: nothing was written: line " in done.output
+    assert [found.name for found in tmp_path.iterdir()] == ["r.json"]
+
+
+# --- diff ----------------------------------------------------------------------------------
+
+
+class Absent(Stub):
+    def answer(self, *given: Any) -> tuple[int, dict[str, Any]]:
+        status, envelope = super().answer(*given)
+        if status >= 400:
+            del envelope["data"]
+        return status, envelope
+
+
+def test_the_same_calls_go_to_both_and_differences_are_explained(
+    tmp_path: Path, base_url: str
+) -> None:
+    path = tmp_path / "diff.json"
+    with serving(Absent) as other:
+        done = run("diff", base_url, other, *quick("--report", path), APIXO_API_KEY=KEY)
+    assert done.exit_code == 1, done.output
+    assert "assumption.error.data: What is `data` on an error?" in done.output
+    assert "data, " in done.output
+    value = json.loads(path.read_text("utf-8"))
+    assert (value["left"], value["right"]) == (base_url, other)
+    assert [group["id"] for group in value["groups"]] == ["assumption.error.data"]
+
+
+def test_diff_needs_a_key() -> None:
+    done = run("diff", DEAD, DEAD)
+    assert done.exit_code == 2
+    assert "an API key was expected: give --api-key, or set APIXO_API_KEY" in done.output
+
+
+def test_a_key_never_goes_to_another_host() -> None:
+    done = run("diff", LIVE, "https://other.example/api/v1", "--api-key", KEY, "--live")
+    assert done.exit_code == 2
+    assert "must not go: give --api-key2, or set APIXO_API_KEY2" in done.output
+    assert KEY not in done.output
+
+
+def test_diff_against_live_needs_leave() -> None:
+    done = run("diff", DEAD, LIVE, "--api-key", KEY)
+    assert done.exit_code == 2
+    assert "--live" in done.output
+
+
+def test_diff_tells_which_one_is_not_there() -> None:
+    done = run("diff", DEAD, DEAD, "--api-key", KEY)
+    assert done.exit_code == 3
+    assert f"{DEAD} does not answer" in done.output
+
+
+def test_a_budget_that_is_no_amount_is_refused() -> None:
+    done = run("diff", DEAD, DEAD, "--api-key", KEY, "--budget-usd", "much")
+    assert done.exit_code == 2
+    assert "an amount such as 0.10 was expected, got 'much'" in done.output
+
+
+# --- learn ---------------------------------------------------------------------------------
+
+
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "r.json"
+    found = report((refuted("retry_after", "date"), refuted("failed.charged", "refunded")))
+    path.write_text(json.dumps(found.to_json()), "utf-8")
+    return path
+
+
+def test_learn_writes_a_profile(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    done = run("learn", "--report", written(tmp_path), "-o", path)
+    assert (done.exit_code, done.output) == (0, f"{path}: 2 settings\n")
+    assert load_profile(path).assumptions == {"retry_after": "date", "failed.charged": "refunded"}
+
+
+def test_learn_prints_where_no_file_is_named(tmp_path: Path) -> None:
+    done = run("learn", "--report", written(tmp_path))
+    assert done.exit_code == 0
+    assert 'retry_after = "date"\n' in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "r.json: Expecting property name"),
+        ("{}", "r.json: expected a report of form 1, found an object without `form`"),
+    ],
+)
+def test_learn_refuses_what_is_no_report(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text, "utf-8")
+    done = run("learn", "--report", path)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_learn_says_when_there_is_no_report(tmp_path: Path) -> None:
+    done = run("learn", "--report", tmp_path / "none.json")
+    assert done.exit_code == 2
+    assert "does not exist" in done.output

@@ -1,0 +1,113 @@
+"""The ledger of evidence: live runs leave what they saw, others build on it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from kit_reports.samples import report, result
+
+from apixo_contract._ledger import (
+    Evidence,
+    evidence_of,
+    read_evidence,
+    shares,
+    with_ledger,
+    write_evidence,
+)
+from apixo_contract._report import LedgerEntry, Standing, Verdict
+
+LIVE = "https://api.apixo.ai/api/v1"
+DAY = datetime(2026, 1, 2, 3, tzinfo=UTC)
+
+
+def test_rules_of_a_local_run_stand_by_their_grade() -> None:
+    found = with_ledger(report())
+    assert found.ledger == (
+        LedgerEntry("envelope.shape", Standing.PLATFORM),
+        LedgerEntry("submit.rule.mode.invalid", Standing.DOCUMENTED),
+        LedgerEntry("assumption.retry_after", Standing.ASSUMED),
+        LedgerEntry("assumption.order", Standing.ASSUMED),
+    )
+
+
+def test_a_live_run_bears_out_or_contradicts() -> None:
+    found = with_ledger(report(live=True, target=LIVE, started=DAY))
+    by_id = {entry.id: entry for entry in found.ledger}
+    assert by_id["envelope.shape"] == LedgerEntry(
+        "envelope.shape", Standing.LIVE, "2026-01-02", LIVE
+    )
+    assert by_id["assumption.order"].standing is Standing.LIVE
+    assert by_id["assumption.retry_after"].standing is Standing.CONTRADICTED
+    assert by_id["submit.rule.mode.invalid"].standing is Standing.CONTRADICTED
+    assert "callback.method" not in by_id
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:8787/api/v1", "http://localhost/api/v1"])
+def test_this_machine_is_never_the_live_api(target: str) -> None:
+    found = report(live=True, target=target)
+    assert evidence_of(found) == {}
+    assert {entry.on for entry in with_ledger(found).ledger} == {None}
+
+
+def test_a_later_local_run_knows_what_live_has_shown(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    write_evidence(path, evidence_of(report(live=True, target=LIVE, started=DAY)))
+    found = with_ledger(report((result("envelope.shape", Verdict.PASS),)), read_evidence(path))
+    assert found.ledger == (LedgerEntry("envelope.shape", Standing.LIVE, "2026-01-02", LIVE),)
+
+
+def test_this_run_s_evidence_wins_over_earlier_one() -> None:
+    earlier = {"envelope.shape": Evidence(held=False, on="2020-01-01", target=LIVE)}
+    found = with_ledger(report(live=True, target=LIVE, started=DAY), earlier)
+    assert found.ledger[0].standing is Standing.LIVE
+    assert found.ledger[0].on == "2026-01-02"
+
+
+def test_shares_are_counts_and_percentages_of_what_was_touched() -> None:
+    found = shares(with_ledger(report()).ledger)
+    assert [(share.standing, share.count, share.percent) for share in found] == [
+        (Standing.DOCUMENTED, 1, 25),
+        (Standing.PLATFORM, 1, 25),
+        (Standing.ASSUMED, 2, 50),
+    ]
+    assert shares(()) == []
+
+
+def test_a_ledger_file_survives_and_is_sorted(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    evidence = evidence_of(report(live=True, target=LIVE, started=DAY))
+    write_evidence(path, dict(reversed(evidence.items())))
+    assert read_evidence(path) == evidence
+    names = [line.split('"')[1] for line in path.read_text("utf-8").splitlines() if "held" in line]
+    assert names == sorted(evidence)
+
+
+def test_a_ledger_of_nothing_survives(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    write_evidence(path, {})
+    assert read_evidence(path) == {}
+
+
+def test_no_file_is_no_evidence(tmp_path: Path) -> None:
+    assert read_evidence(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "found no JSON"),
+        ("[]", "found something else"),
+        ('{"form": 9}', "found something else"),
+        ('{"form": 1}', "found a damaged one"),
+        ('{"form": 1, "rules": {"a": {"held": true}}}', "found a damaged one"),
+        (
+            '{"form": 1, "rules": {"a": {"held": true, "on": "soon", "target": ""}}}',
+            "found a damaged one",
+        ),
+    ],
+)
+def test_a_foreign_ledger_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "ledger.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=f"ledger.json: expected a ledger .*{words}.*name another"):
+        read_evidence(path)

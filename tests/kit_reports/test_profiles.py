@@ -1,0 +1,507 @@
+"""Profiles: each setting changes exactly what it names, and what is wrong is named."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from apixo_schemas import (
+    Contract,
+    Profile,
+    ProfileError,
+    apply_profile,
+    document,
+    load_profile,
+    profile_schema,
+    published_contract,
+    read_profile,
+    setting_fault,
+)
+
+BASE = published_contract()
+MESSAGE = {"message": "In other words."}
+ANSWER = {"status": 418, "message": "In other words."}
+# A setting for each assumption that is another than the published one, and what it changes.
+CASES: dict[str, tuple[Any, set[str]]] = {
+    "request_type.missing": (MESSAGE, {"rules"}),
+    "request_type.unknown": (MESSAGE, {"rules"}),
+    "callback_url.missing": (MESSAGE, {"rules"}),
+    "callback_url.type": (MESSAGE, {"rules"}),
+    "callback_url.not_https": ("rejected", {"assumptions"}),
+    "callback.retry_delays": ([1000, 2000], {"callbacks"}),
+    "input.not_object": (MESSAGE, {"rules"}),
+    "body.not_json": ({"status": 422}, {"errors"}),
+    "body.not_object": (MESSAGE, {"rules"}),
+    "body.limit": (4096, {"assumptions"}),
+    "body.content_type": (ANSWER, {"assumptions", "errors"}),
+    "null.optional": ("rejected", {"assumptions", "rules"}),
+    "order": (["output_format.invalid", "mode.invalid"], {"rules"}),
+    "parameters.unknown": (MESSAGE, {"assumptions", "rules"}),
+    "output_format.case": ("insensitive", {"rules", "format_aliases"}),
+    "values.whitespace": ("trimmed", {"assumptions", "rules"}),
+    "image_url.not_a_url": ("Timeout", {"assumptions"}),
+    "image.too_large": ("Timeout", {"assumptions"}),
+    "image.damaged": ("ImageFormatIncorrect", {"assumptions"}),
+    "validation.status": (422, {"assumptions"}),
+    "error.wording": ({"unauthorized": "Who?"}, {"errors"}),
+    "error.data": ({"error": "$message"}, {"assumptions"}),
+    "retry_after": ("date", {"assumptions"}),
+    "failure.wording": ({"Timeout": "Too late."}, {"failures"}),
+    "failed.charged": ("refunded", {"assumptions"}),
+    "tiers.pixels": ({"4k": 3840}, {"long_edge_px"}),
+    "task.other_key": ("shown", {"assumptions"}),
+    "task_id.form": ("task_{digits:12}", {"assumptions"}),
+    "task_id.missing": ("Which task?", {"errors"}),
+    "task.retention": (86_400_000, {"assumptions"}),
+    "pending.share": (0.3, {"assumptions"}),
+    "cost_time": ("absent", {"assumptions"}),
+    "latency.distribution": (
+        {"typical_ms": 30_000, "sigma": 0.1, "factor": {"8k": 2.5}},
+        {"assumptions", "typical_latency_ms"},
+    ),
+}
+# The settings that say in words what the contract has anyway.
+PUBLISHED: dict[str, Any] = {
+    "request_type.missing": "async",
+    "callback_url.not_https": "strict-only",
+    "callback.retry_delays": list(BASE.callbacks.retry_delays_ms),
+    "body.limit": BASE.assumed("body.limit"),
+    "body.content_type": "ignored",
+    "null.optional": "omitted",
+    "order": [rule.id for rule in BASE.rules],
+    "parameters.unknown": "ignored",
+    "output_format.case": "sensitive",
+    "values.whitespace": "kept",
+    "image_url.not_a_url": "ImageFormatIncorrect",
+    "image.too_large": "ImageFormatIncorrect",
+    "image.damaged": "placeholder",
+    "validation.status": 400,
+    "error.data": "null",
+    "retry_after": "seconds",
+    "failed.charged": "charged",
+    "tiers.pixels": dict(BASE.long_edge_px),
+    "task.other_key": "not_found",
+    "task_id.form": "hex32",
+    "task.retention": "forever",
+    "pending.share": BASE.assumed("pending.share"),
+    "cost_time": "complete-create",
+    "latency.distribution": {"typical_ms": BASE.typical_latency_ms},
+}
+
+
+def applied(**settings: Any) -> Contract:
+    return apply_profile(
+        BASE, Profile("test", {k.replace("__", "."): v for k, v in settings.items()})
+    )
+
+
+def with_setting(name: str, value: Any) -> Contract:
+    return apply_profile(BASE, read_profile({"form": 1, "assumptions": {name: value}}))
+
+
+def changed(found: Contract) -> set[str]:
+    names = (field.name for field in fields(Contract))
+    return {name for name in names if getattr(found, name) != getattr(BASE, name)}
+
+
+def other_ids(before: Any, after: Any) -> set[str]:
+    return {name for name in {**before, **after} if before.get(name) != after.get(name)}
+
+
+def accepts(found: Contract) -> Callable[[Any], bool]:
+    """Both validators that read the rules must agree on them."""
+    rust = [jsonschema_rs.validator_for(dict(rule.schema)).is_valid for rule in found.rules]
+    python = [Draft202012Validator(rule.schema).is_valid for rule in found.rules]
+
+    def verdict(body: Any) -> bool:
+        said = [all(holds(body) for holds in rules) for rules in (rust, python)]
+        assert said[0] == said[1]
+        return said[0]
+
+    return verdict
+
+
+def winner(found: Contract, body: Any) -> str | None:
+    broken = (r.id for r in found.rules if not Draft202012Validator(r.schema).is_valid(body))
+    return next(broken, None)
+
+
+def body(**given: Any) -> dict[str, Any]:
+    return {
+        "request_type": "async",
+        "input": {"image_urls": ["https://example.com/a.jpg"], **given},
+    }
+
+
+# --- laws ----------------------------------------------------------------------------------
+
+
+def test_every_assumption_is_a_setting() -> None:
+    assert set(CASES) == set(BASE.assumptions)
+    assert set(profile_schema()["properties"]["assumptions"]["properties"]) == set(BASE.assumptions)
+
+
+def test_the_profile_schema_is_one() -> None:
+    Draft202012Validator.check_schema(profile_schema())
+    jsonschema_rs.validator_for(profile_schema())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_setting_changes_exactly_what_it_names(name: str) -> None:
+    value, parts = CASES[name]
+    found = with_setting(name, value)
+    assert changed(found) == parts
+    assert other_ids(BASE.assumptions, found.assumptions) <= {name}
+    if "assumptions" in parts:
+        assert "by the profile in force" in found.assumptions[name].choice
+
+
+def test_the_published_contract_is_never_touched() -> None:
+    before = json.dumps([dict(rule.schema) for rule in BASE.rules])
+    for name, (value, _parts) in CASES.items():
+        with_setting(name, value)
+    assert json.dumps([dict(rule.schema) for rule in BASE.rules]) == before
+    assert document("submit-request.json")["allOf"][0]["type"] == "object"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_choice_as_a_setting_changes_nothing(name: str) -> None:
+    found = with_setting(name, PUBLISHED[name])
+    assert changed(found) <= {"assumptions"}
+    assert found.assumptions[name].value == BASE.assumptions[name].value
+
+
+@given(st.permutations(list(CASES)))
+def test_the_order_of_settings_in_a_file_does_not_matter(names: list[str]) -> None:
+    settings = {name: CASES[name][0] for name in names}
+    assert applied(**{k.replace(".", "__"): v for k, v in settings.items()}) == apply_profile(
+        BASE, Profile("all", {name: value for name, (value, _parts) in CASES.items()})
+    )
+
+
+def test_an_empty_profile_is_the_contract() -> None:
+    assert apply_profile(BASE, read_profile({"form": 1})) == BASE
+
+
+# --- what single settings do ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", BASE.rules, ids=lambda rule: rule.id)
+def test_any_rule_can_be_reworded_by_its_id(rule: Any) -> None:
+    found = apply_profile(BASE, read_profile({"form": 1, "rules": {rule.id: "New words."}}))
+    told = {other.id: other.message for other in found.rules}
+    assert told == {r.id: "New words." if r.id == rule.id else r.message for r in BASE.rules}
+    assert [other.schema for other in found.rules] == [other.schema for other in BASE.rules]
+
+
+@pytest.mark.parametrize(
+    "name", ["request_type.unknown", "callback_url.missing", "callback_url.type"]
+)
+def test_an_accepted_body_breaks_no_rule(name: str) -> None:
+    bodies = {
+        "request_type.unknown": {**body(), "request_type": "sync"},
+        "callback_url.missing": {**body(), "request_type": "callback"},
+        "callback_url.type": {**body(), "request_type": "callback", "callback_url": 7},
+    }
+    assert not accepts(BASE)(bodies[name])
+    assert accepts(with_setting(name, "accepted"))(bodies[name])
+
+
+@given(st.permutations([rule.id for rule in BASE.rules]))
+def test_the_first_broken_rule_of_the_given_order_wins(order: list[str]) -> None:
+    found = with_setting("order", order)
+    assert [rule.id for rule in found.rules] == order
+    broken = body(mode="x", resolution="x", output_format="x")
+    wanted = [f"{field}.invalid" for field in ("mode", "resolution", "output_format")]
+    assert winner(found, broken) == next(rule for rule in order if rule in wanted)
+
+
+@given(st.lists(st.sampled_from([rule.id for rule in BASE.rules]), min_size=2, unique=True))
+def test_rules_that_an_order_leaves_out_keep_their_places(order: list[str]) -> None:
+    before = [rule.id for rule in BASE.rules]
+    after = [rule.id for rule in with_setting("order", order).rules]
+    assert [name for name in after if name in order] == order
+    assert [n if n not in order else "" for n in after] == [
+        n if n not in order else "" for n in before
+    ]
+
+
+values = st.sampled_from(
+    [
+        "4k",
+        " 4k ",
+        "\t8K\n",
+        "4 k",
+        "",
+        " ",
+        "jpg",
+        " PNG",
+        "JpEg",
+        "webp\n",
+        "image-to-image",
+        None,
+        4,
+    ]
+)
+
+
+@given(values, values, values)
+def test_trimming_is_as_if_the_space_were_not_there(mode: Any, tier: Any, kind: Any) -> None:
+    given_body = body(mode=mode, resolution=tier, output_format=kind)
+    stripped = {k: v.strip() if isinstance(v, str) else v for k, v in given_body["input"].items()}
+    trims = accepts(with_setting("values.whitespace", "trimmed"))
+    assert trims(given_body) == accepts(BASE)({**given_body, "input": stripped})
+
+
+@pytest.mark.parametrize("url", ["", " ", "\n\t"])
+def test_a_blank_url_is_empty_where_values_are_trimmed(url: str) -> None:
+    blank = body(image_urls=[url])
+    assert winner(with_setting("values.whitespace", "trimmed"), blank) == "image_urls.element_empty"
+
+
+@given(values)
+def test_formats_of_any_case_are_those_in_lower_case(kind: Any) -> None:
+    found = with_setting("output_format.case", "insensitive")
+    lower = kind.lower() if isinstance(kind, str) else kind
+    assert accepts(found)(body(output_format=kind)) == accepts(BASE)(body(output_format=lower))
+    if isinstance(kind, str) and accepts(found)(body(output_format=kind)):
+        assert found.format_aliases.get(kind, kind) in found.formats
+
+
+NULLED = {
+    "mode": (body(mode=None), "mode.invalid"),
+    "resolution": (body(resolution=None), "resolution.invalid"),
+    "output_format": (body(output_format=None), "output_format.invalid"),
+    "image_urls": (body(image_urls=None), "image_urls.not_array"),
+    "input": ({"input": None}, "input.not_object"),
+    "request_type": ({**body(), "request_type": None}, "request_type.invalid"),
+}
+
+
+@pytest.mark.parametrize("name", NULLED)
+def test_a_null_that_is_a_value_has_the_wrong_type(name: str) -> None:
+    nulled, rule = NULLED[name]
+    assert winner(with_setting("null.optional", "rejected"), nulled) == rule
+    only = with_setting("null.optional", {name: "rejected"})
+    for other, (its_body, _rule) in NULLED.items():
+        if other == name:
+            assert winner(only, its_body) == rule
+        else:
+            assert winner(only, its_body) == winner(BASE, its_body)
+
+
+def test_unknown_parameters_can_be_refused_at_both_levels() -> None:
+    found = with_setting("parameters.unknown", MESSAGE)
+    for unknown in (body(prompt="a cat"), {**body(), "trace": 1}):
+        assert accepts(BASE)(unknown)
+        assert winner(found, unknown) == "parameters.unknown"
+    assert accepts(found)({**body(resolution="2k"), "provider": "auto", "callback_url": "x"})
+
+
+def test_a_missing_request_type_can_be_refused() -> None:
+    found = with_setting("request_type.missing", MESSAGE)
+    for missing in ({"input": body()["input"]}, {**body(), "request_type": None}):
+        assert accepts(BASE)(missing)
+        assert winner(found, missing) == "request_type.missing"
+    assert accepts(found)(body())
+
+
+@pytest.mark.parametrize("url", ["not a url", "ftp://example.com/a.jpg", "/a.jpg"])
+def test_what_is_no_url_can_be_refused_at_submit(url: str) -> None:
+    found = with_setting("image_url.not_a_url", MESSAGE)
+    assert winner(found, body(image_urls=[url])) == "image_url.not_a_url"
+    for fine in ("HTTPS://example.com/a.jpg", "http://x", "data:image/png;base64,"):
+        assert accepts(found)(body(image_urls=[fine]))
+
+
+def test_an_error_keeps_what_is_not_reworded() -> None:
+    found = with_setting("error.wording", {"forbidden": {"status": 404}})
+    assert found.errors["forbidden"].status == 404
+    assert found.errors["forbidden"].message == BASE.errors["forbidden"].message
+
+
+def test_refusals_that_only_a_profile_knows_are_errors_of_the_catalogue() -> None:
+    found = with_setting("body.content_type", ANSWER)
+    assert found.assumed("body.content_type") == "required"
+    assert found.errors["content_type_unsupported"].status == 418
+    found = with_setting("task.other_key", ANSWER)
+    assert found.assumed("task.other_key") == "refused"
+    assert found.errors["task_of_other_key"].message == "In other words."
+    found = with_setting("callback_url.not_https", MESSAGE)
+    assert found.assumed("callback_url.not_https") == "rejected"
+    assert found.errors["callback_url_not_public"].message == "In other words."
+
+
+def test_a_part_of_the_latency_leaves_the_rest() -> None:
+    found = with_setting("latency.distribution", {"factor": {"8k": 2.5}})
+    shape = found.assumed("latency.distribution")
+    assert shape == {"factor": {"2k": 0.6, "4k": 1.0, "8k": 2.5}, "sigma": 0.25}
+    assert found.typical_latency_ms == BASE.typical_latency_ms
+
+
+# --- files ---------------------------------------------------------------------------------
+
+
+def loaded(tmp_path: Path, text: str) -> Profile:
+    path = tmp_path / "live.toml"
+    path.write_text(text, "utf-8")
+    return load_profile(path)
+
+
+def test_the_dots_of_an_id_may_be_tables(tmp_path: Path) -> None:
+    wanted = {"error.wording": {"forbidden": "No."}, "error.data": {"error": "$message"}}
+    for text in (
+        'form = 1\nassumptions.error = {wording = {forbidden = "No."}, data = {error = "$message"}}',
+        'form = 1\n[assumptions]\nerror.wording.forbidden = "No."\nerror.data.error = "$message"',
+        'form = 1\n[assumptions.error.wording]\nforbidden = "No."\n[assumptions.error.data]\nerror = "$message"',
+        'form = 1\n[assumptions]\n"error.wording" = {forbidden = "No."}\n"error.data" = {error = "$message"}',
+    ):
+        assert loaded(tmp_path, text).assumptions == wanted
+
+
+def test_what_a_profile_says_of_itself(tmp_path: Path) -> None:
+    found = loaded(tmp_path, 'form = 1\ntarget = "https://x"\nobserved = 2026-11-23\n')
+    assert found == Profile("live", {}, {}, "https://x", "2026-11-23")
+    assert loaded(tmp_path, 'form = 1\nname = "mine"').name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("form = ", r"live\.toml: expected a TOML file in UTF-8: "),
+        ("", r"live\.toml: expected `form = 1` at the top, found None"),
+        ("form = 2", r"expected `form = 1` at the top, found 2"),
+        ("form = 1\nasumptions = 1", r"unknown key 'asumptions': did you mean 'assumptions'\?"),
+        ("form = 1\nassumptions = 1", r"assumptions: expected a table of settings, found 1"),
+        ("form = 1\nname = 1", r"name: expected a name for people, found 1"),
+        (
+            "form = 1\n[assumptions]\nretry_afer = 1",
+            r"unknown assumption 'retry_afer': did you mean 'retry_after'\?",
+        ),
+        (
+            "form = 1\n[assumptions.error]\nwordin = 1",
+            r"unknown assumption 'error\.wordin': did you mean 'error\.wording'\?",
+        ),
+        (
+            'form = 1\n[rules]\n"mode.invald" = "x"',
+            r"unknown rule 'mode\.invald': did you mean 'mode\.invalid'\?",
+        ),
+        ('form = 1\n[rules]\n"mode.invalid" = ""', r"rules: expected by id of a submit rule"),
+        (
+            'form = 1\n[assumptions]\nretry_after = "soon"',
+            r'retry_after: expected "seconds", "date" or "absent"; found \'soon\'',
+        ),
+        (
+            'form = 1\n[assumptions]\nerror.wording.unauthorised = "x"',
+            r"error\.wording: unknown error 'unauthorised': did you mean 'unauthorized'\?",
+        ),
+        (
+            "form = 1\n[assumptions]\nfailure.wording.Timeot = 'x'",
+            r"failure\.wording: unknown failure code 'Timeot': did you mean 'Timeout'\?",
+        ),
+        (
+            "form = 1\n[assumptions]\ntiers.pixels = {16k = 1}",
+            r"tiers\.pixels: unknown tier '16k'",
+        ),
+        (
+            "form = 1\n[assumptions]\norder = ['mode.invalid', 'mode.missing']",
+            r"order: unknown rule 'mode\.missing'",
+        ),
+        (
+            "form = 1\n[assumptions]\nnull.optional = {modus = 'rejected'}",
+            r"null\.optional: unknown parameter 'modus': did you mean 'mode'\?",
+        ),
+        (
+            "form = 1\n[assumptions]\nimage.too_large = 'Timout'",
+            r"image\.too_large: unknown failure code 'Timout': did you mean 'Timeout'\?",
+        ),
+        (
+            "form = 1\n[assumptions]\nlatency.distribution.factor = {9k = 1.0}",
+            r"latency\.distribution: unknown tier '9k'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_was_expected(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ProfileError, match=words):
+        loaded(tmp_path, text)
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError) as told:
+        loaded(tmp_path, "form = 2\nx = 1\n[assumptions]\nretry_after = 1\nbody.limit = 1\n")
+    assert str(told.value).count(";") >= 3
+    for words in ("form", "'x'", "retry_after", "body.limit"):
+        assert words in str(told.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "live.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ProfileError, match="expected a TOML file in UTF-8"):
+        load_profile(path)
+
+
+@given(st.sampled_from(sorted(CASES)), st.integers() | st.text() | st.lists(st.text()) | st.none())
+def test_a_value_of_no_known_form_is_a_fault_and_never_a_crash(name: str, value: Any) -> None:
+    fault = setting_fault(name, value)
+    schema = profile_schema()["properties"]["assumptions"]["properties"][name]
+    known = {**schema, "$defs": profile_schema()["$defs"]}
+    if not Draft202012Validator(known).is_valid(value):
+        assert fault is not None
+        assert fault.startswith(f"{name}: expected {schema['description']}; found ")
+    if fault is None:
+        with_setting(name, value)
+
+
+# --- in force ------------------------------------------------------------------------------
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+USE = (
+    "from apixo_schemas import contract, published_contract, read_profile, use_profile\n"
+    "profile = read_profile({'form': 1, 'assumptions': {'retry_after': 'date'}}, name='live')\n"
+)
+
+
+def test_a_profile_in_force_is_the_contract_of_the_process() -> None:
+    out = python(
+        USE + "use_profile(profile)\n"
+        "print(contract().assumed('retry_after'), published_contract().assumed('retry_after'))"
+    )
+    assert out == "date seconds\n"
+
+
+def test_a_profile_that_comes_too_late_says_so() -> None:
+    out = python(f"{USE}contract()\nuse_profile(profile)")
+    assert re.search(
+        r"ProfileError: too late for the profile 'live': the contract has been read", out
+    )
+
+
+def test_a_second_profile_is_refused() -> None:
+    out = python(f"{USE}use_profile(profile)\nuse_profile(profile)")
+    assert re.search(r"ProfileError: too late for the profile 'live': another one is in force", out)
+
+
+def test_the_base_install_needs_no_validator_to_read_the_contract() -> None:
+    out = python(
+        "import sys\nimport apixo_schemas\napixo_schemas.contract()\n"
+        "print({'jsonschema', 'jsonschema_rs', 'tomllib'} & sys.modules.keys())"
+    )
+    assert out == "set()\n"
