@@ -65,7 +65,9 @@ def modules(package: Path) -> list[Path]:
 def test_the_emulator_imports_only_downwards(path: Path) -> None:
     parts = path.relative_to(EMULATOR.parent).with_suffix("").parts
     if parts[1:] == ("__init__",):
-        assert not imports(path)
+        # `intercept` alone, and not before it is asked for.
+        found = {name for name in imports(path) if name.startswith("apixo_emulator.")}
+        assert found <= {"apixo_emulator.interception", "apixo_emulator.interception.intercept"}
         return
     own = layer(".".join(parts))
     for module in imports(path):
@@ -89,7 +91,17 @@ def test_the_client_needs_httpx_and_the_contract_only(path: Path) -> None:
         assert top in sys.stdlib_module_names or top in CLIENT_LIBRARIES, f"{path.name}: {module}"
 
 
-@pytest.mark.parametrize("folder", ["schemas", "client", "emulator"], ids=lambda name: f"{name}/")
+@pytest.mark.parametrize(
+    "path", modules(ROOT / "contract_tests" / "apixo_contract"), ids=lambda p: p.name
+)
+def test_the_kit_meets_the_emulator_as_a_target_only(path: Path) -> None:
+    for module in imports(path):
+        assert not module.startswith("apixo_emulator"), f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "folder", ["schemas", "client", "emulator", "contract_tests"], ids=lambda name: f"{name}/"
+)
 def test_a_source_root_holds_one_package_and_nothing_else(folder: str) -> None:
     found = {entry.name for entry in (ROOT / folder).iterdir() if entry.name != "__pycache__"}
     assert len(found) == 1, found

@@ -21,7 +21,13 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README.read_text("utf-8"))]
 SHELL = [text for language, text in BLOCKS if language == "bash"]
 # The receivers' snippets run in tests/client/test_snippets.py.
-PYTHON = [text for language, text in BLOCKS if language == "python" and "Apixo()" in text]
+PYTHON = [
+    text
+    for language, text in BLOCKS
+    if language == "python" and "Apixo()" in text and "pytest" not in text
+]
+TESTS = [text for language, text in BLOCKS if language == "python" and "import pytest" in text]
+COMMANDS = ("curl", "make ", "apixo-client", "apixo-emulator ", "apixo-contract ")
 DEFAULT_ORIGIN = "http://127.0.0.1:8787"
 CURLS = [text for text in SHELL if text.startswith("curl") and "/api/v1/" in text]
 CONTROL = [line for text in SHELL for line in text.splitlines() if "/_emulator/" in line]
@@ -30,6 +36,7 @@ STEERING = [
     line for text in SHELL for line in text.splitlines() if line.startswith("apixo-emulator ")
 ]
 TOML = [text for language, text in BLOCKS if language == "toml"]
+KIT = [line for text in SHELL for line in text.splitlines() if line.startswith("apixo-contract")]
 CLIENT = [line for text in SHELL for line in text.splitlines() if line.startswith("apixo-client")]
 
 
@@ -52,9 +59,7 @@ def test_the_tables_are_the_code_s() -> None:
 
 
 def test_every_shell_block_is_covered_by_a_test_below() -> None:
-    assert all(
-        text.startswith(("curl", "make ", "apixo-client", "apixo-emulator ")) for text in SHELL
-    )
+    assert all(text.startswith(COMMANDS) for text in SHELL)
 
 
 @pytest.mark.parametrize("number", range(len(CURLS)))
@@ -92,6 +97,39 @@ def test_the_steering_commands_run_in_their_order(server: Running, tmp_path: Pat
             timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, ""), line
+
+
+@pytest.mark.parametrize("line", KIT)
+@pytest.mark.slow
+def test_the_kit_s_commands_find_no_broken_promise(
+    line: str, server: Running, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        shlex.split(line.replace(DEFAULT_ORIGIN, server.origin)),
+        cwd=tmp_path,
+        env=client_environment(server),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_tests_pass(tmp_path: Path) -> None:
+    (text,) = TESTS
+    (tmp_path / "test_application.py").write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_application.py"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
 
 
 def test_the_files_are_read_as_they_stand(tmp_path: Path) -> None:

@@ -55,12 +55,14 @@ def test_the_wheel_holds_the_packages_with_their_data_and_types(wheel: Path) -> 
         "apixo_schemas",
         "apixo_client",
         "apixo_emulator",
+        "apixo_contract",
     }
-    for path in (ROOT / "schemas").rglob("*.json"):
-        assert path.relative_to(ROOT / "schemas").as_posix() in names
-    for path in (ROOT / "emulator").rglob("*.sql"):
-        assert path.relative_to(ROOT / "emulator").as_posix() in names
-    for package in ("apixo_schemas", "apixo_client", "apixo_emulator"):
+    roots = {"schemas": ("json",), "contract_tests": ("json", "j2", "css")}
+    roots["emulator"] = ("sql", "html", "css", "js", "svg", "txt")
+    for folder, kinds in roots.items():
+        for path in (path for kind in kinds for path in (ROOT / folder).rglob(f"*.{kind}")):
+            assert path.relative_to(ROOT / folder).as_posix() in names
+    for package in ("apixo_schemas", "apixo_client", "apixo_emulator", "apixo_contract"):
         assert f"{package}/py.typed" in names
 
 
