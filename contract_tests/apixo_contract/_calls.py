@@ -25,6 +25,7 @@ _TRIES = 3
 _MOST_SILENT = 6
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_PATIENCE_S = 120.0
 _TIMEOUT_S = 30.0
 # A result's head tells its size; pictures with long metadata need some more.
 _HEAD_BYTES = 512 * 1024
@@ -82,6 +83,8 @@ class Calls:
         self._number = 0
         self._answered = False
         self._silent = 0
+        # What a busy target may hold the run up, in all.
+        self._patience_s = _PATIENCE_S
         self.exchanges: list[Exchange] = []
 
     @property
@@ -129,7 +132,7 @@ class Calls:
         wait, attempt = _FIRST_WAIT_S, 1
         while self._again(ask, found := self._once(ask), attempt):
             self.exchanges.append(replace(found, purpose=Purpose.BUSY))
-            self._sleep(min(_retry_after(found) or wait, _LONGEST_WAIT_S))
+            self._wait(_retry_after(found) or wait)
             wait, attempt = min(wait * 2, _LONGEST_WAIT_S), attempt + 1
         self.exchanges.append(found)
         self._silent = self._silent + 1 if found.status is None else 0
@@ -141,9 +144,14 @@ class Calls:
             )
         return found
 
+    def _wait(self, seconds: float) -> None:
+        seconds = min(seconds, _LONGEST_WAIT_S)
+        self._patience_s -= seconds
+        self._sleep(seconds)
+
     def _again(self, ask: Ask, found: Exchange, attempt: int) -> bool:
         if found.status in BUSY:
-            return attempt < _BUSY_TRIES
+            return attempt < _BUSY_TRIES and self._patience_s > 0
         # A submit that broke off may have been taken: sending it again could cost twice.
         if ask.method == "POST" or attempt >= _TRIES or not self._heard(found):
             return False

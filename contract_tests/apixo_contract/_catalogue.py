@@ -198,6 +198,12 @@ _STATUS = (
 )
 _BALANCE = (
     _platform("balance.shape", "The balance is a number, in the envelope", "P3"),
+    _documented(
+        "balance.insufficient",
+        "A submit that the balance does not cover is answered 402",
+        "HTTP errors",
+        Cost.TASK,
+    ),
     _documented("balance.price", "An accepted task costs exactly $0.01", "Billing", Cost.TASK),
     _documented("balance.resolution", "`resolution` changes no price", "Billing", Cost.TASK),
     _documented("balance.output_format", "`output_format` changes no price", "Billing", Cost.TASK),

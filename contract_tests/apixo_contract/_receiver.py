@@ -30,8 +30,8 @@ class Receiver:
         self._mask = Mask(settings.api_key)
         self._lock = Lock()
         self._settings = settings
-        # Marks of the addresses whose first callback is turned away, from when on.
-        self._refusing: dict[str, float] = {}
+        # Marks of the addresses whose first callback is turned away.
+        self._refusing: set[str] = set()
         self.seen: list[CallbackSeen] = []
         self.base_url = ""
 
@@ -44,10 +44,10 @@ class Receiver:
         # What lies between may look at the path.
         return f"{given}{'&' if '?' in given else '?'}{MARK}={mark}"
 
-    def refuse_first(self, url: str, from_s: float) -> None:
-        """Answer the first callback at an address 500, if it comes at this time or later."""
+    def refuse_first(self, url: str) -> None:
+        """Answer the first callback at an address 500."""
         with self._lock:
-            self._refusing[mark_of(url)] = from_s
+            self._refusing.add(mark_of(url))
 
     def count(self, url: str, task_id: str) -> int:
         """Give how many callbacks came in at an address, or tell of a task without any mark."""
@@ -61,8 +61,8 @@ class Receiver:
         """Keep a call; give the status to answer."""
         with self._lock:
             now = self._clock()
-            from_s = self._refusing.pop(mark_of(path), None)
-            answered = _OK if from_s is None or now < from_s else _REFUSE
+            answered = _REFUSE if mark_of(path) in self._refusing else _OK
+            self._refusing.discard(mark_of(path))
             self.seen.append(
                 CallbackSeen(
                     number=len(self.seen) + 1,

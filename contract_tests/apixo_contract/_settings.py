@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 # The page's own example. A target on this machine is an emulator or a stub: nothing is fetched.
@@ -62,14 +62,9 @@ class Settings:
         return is_loopback(self.base_url)
 
     @property
-    def retry_wait(self) -> Literal["always", "if slow"] | None:
-        """Whether to turn the first callback away and wait 30 s for the second.
-
-        Always, if the user has given that time; if tasks take long anyway, if nothing was said.
-        """
-        if self.max_wait_s is None:
-            return "if slow"
-        return "always" if self.max_wait_s >= _RETRY_WAIT_S else None
+    def waits_for_retries(self) -> bool:
+        """Whether to turn the first callback away and wait for the second: if time was given."""
+        return self.max_wait_s is not None and self.max_wait_s >= _RETRY_WAIT_S
 
     @property
     def task_wait_s(self) -> float:

@@ -163,7 +163,9 @@ class View:
         tasks: dict[str, TaskView] = {}
         for submitted in self.submits:
             task_id = submitted.exchange.submitted_id
-            if submitted.exchange.accepted and task_id:
+            said = submitted.expected
+            # What a target makes of a body that it ought to refuse is nobody's promise.
+            if submitted.exchange.accepted and task_id and said is not None and said.accepted:
                 tasks.setdefault(task_id, TaskView(task_id, submitted))
         for poll in self.run.of(Purpose.POLL, Purpose.POLL_AGAIN):
             if poll.task_id in tasks and (answered(poll) or poll.trouble):

@@ -297,7 +297,7 @@ def requests(context: click.Context) -> None:
 @requests.command("list")
 @_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--after", type=int, default=0, help="only calls with a greater number")
+@click.option("--after", type=int, help="calls with a greater number [default: the latest ones]")
 def requests_list(desk: Desk, **query: Any) -> None:
     """List calls with what decided them."""
     _say(desk.call("GET", "requests", **query)["requests"])

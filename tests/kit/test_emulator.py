@@ -75,7 +75,7 @@ def test_the_emulator_behind_a_port_keeps_the_contract(tmp_path: Path, options: 
     with running("--ephemeral", *options, cwd=tmp_path) as server:
         report = verify(server.base_url, KEY, failing_image_url=failing, seed=3)
     assert failures(report) == {}
-    assert report.counts[Verdict.PASS] > 60
+    assert report.counts[Verdict.PASS] >= 60
     skipped = {result.id for result in report.of(Verdict.SKIPPED)}
     assert "callback.delivered" not in skipped
     assert "status.failed-fields" not in skipped

@@ -27,6 +27,7 @@ _SINGLE: tuple[Callable[[View], Outcome], ...] = (
     submits.callback_url,
     status.lasting,
     money.shape,
+    money.insufficient,
 )
 _SEVERAL: tuple[Callable[[View], Iterable[Outcome]], ...] = (
     general.envelope,

@@ -114,9 +114,8 @@ def _pixels(view: View) -> Outcome:
     observed: dict[str, int] = {}
     calls: dict[str, Exchange] = {}
     for task in view.tasks.values():
-        said = task.submitted.expected
         picture = task.result.picture if task.result is not None else None
-        if picture is None or not picture.long_edge or said is None or not said.accepted:
+        if picture is None or not picture.long_edge:
             continue
         tier = task.submitted.value("resolution")
         if task.result is not None:
@@ -188,7 +187,9 @@ def _cost_time(view: View) -> Outcome:
     for task in view.tasks.values():
         final = task.final.task if task.final is not None else {}
         cost, made, done = (final.get(n) for n in ("costTime", "createTime", "completeTime"))
-        if is_integer(cost) and is_integer(made) and is_integer(done) and task.final is not None:
+        if task.final is None or not (is_integer(cost) and is_integer(made) and is_integer(done)):
+            continue
+        if done > made:
             pairs.append((task.final, cost, done - made))
     if not pairs:
         return skipped(check_id, "no answer had a `costTime`")

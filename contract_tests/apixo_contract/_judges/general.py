@@ -101,8 +101,8 @@ def _misshapen(call: Exchange) -> str | None:
         return f"no JSON object: {answer_of(call)}"
     if not is_integer(call.json.get("code")):
         return f"`code` is no integer: {answer_of(call)}"
-    if not isinstance(call.json.get("message"), str):
-        return f"`message` is no text: {answer_of(call)}"
+    if not call.message:
+        return f"`message` is no text, or an empty one: {answer_of(call)}"
     return None
 
 

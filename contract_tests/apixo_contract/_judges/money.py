@@ -22,6 +22,7 @@ _NOISE = Decimal("0.00005")
 _PAYMENT = Decimal(1)
 # P3: these the endpoint may answer; they tell nothing of its form.
 _REFUSALS = frozenset({401, 403})
+_PAYMENT_REQUIRED = 402
 _BASELINE = "example"
 GREETING = "start"
 
@@ -80,6 +81,27 @@ def shape(view: View) -> Outcome:
     ]
     unseen = "this key may not read the balance"
     return ruled("balance.shape", len(readings), wrong, unseen=unseen, what="readings")
+
+
+def insufficient(view: View) -> Outcome:
+    """Judge `balance.insufficient`: only an account that is all but empty shows it."""
+    tasks = [found.exchange for found in view.planned.values()]
+    short = [call for call in tasks if _left_before(view, call) < price_usd()]
+    told = [call for call in tasks if call.status == _PAYMENT_REQUIRED]
+    broken = [
+        Sighting(call, f"HTTP {_PAYMENT_REQUIRED}", f"accepted: {answer_of(call)}")
+        for call in short
+        if call.accepted
+    ]
+    unseen = "the account had enough money"
+    seen = len({call.number for call in (*short, *told)})
+    return ruled("balance.insufficient", seen, broken, unseen=unseen, what="submits")
+
+
+def _left_before(view: View, task: Exchange) -> Decimal:
+    """Give the balance just before a submit; without a reading, enough."""
+    before = [c for c in _readings(view) if c.number < task.number and c.balance is not None]
+    return _amount(before[-1]) if before else _PAYMENT
 
 
 def prices(view: View) -> Iterator[Outcome]:

@@ -23,15 +23,9 @@ def results(view: View) -> Iterator[Outcome]:
     """Judge `result.*`, and the defaults and aliases that only a result shows."""
     fetched = [task for task in view.tasks.values() if task.result is not None]
     yield _reachable(view, fetched)
-    seen = [(task, p) for task in fetched if (p := _picture(task)) and _planned(task)]
+    seen = [(task, p) for task in fetched if (p := _picture(task))]
     yield _format(seen, view)
     yield _tier(seen, view)
-
-
-def _planned(task: TaskView) -> bool:
-    """Whether the body was one that the contract accepts: others ask for nothing sensible."""
-    said = task.submitted.expected
-    return said is not None and said.accepted
 
 
 def _picture(task: TaskView) -> Picture | None:

@@ -130,6 +130,7 @@ def _cost_fault(poll: Exchange) -> Sighting | None:
     if poll.state not in ENDED or not is_integer(made) or not is_integer(done):
         return None
     most = done - made
-    if found <= most + _SLACK_MS:
+    # Times in the wrong order have a check of their own.
+    if most < 0 or found <= most + _SLACK_MS:
         return None
     return Sighting(poll, expected, f"`costTime` {found} of at most {most} ms")

@@ -9,8 +9,6 @@ from apixo_contract._session import Session
 
 # Seconds for submitting tasks: a limit on how many run at once can hold them up.
 _PAYING_S = 90.0
-# A target that takes so long for a task is one where the 30 s of a retry do no harm.
-_SLOW_S = 20.0
 _PAYMENT_REQUIRED = 402
 _APART_S = 1.0
 
@@ -71,10 +69,8 @@ def _plan_callbacks(session: Session) -> None:
         session.notes["callbacks"] = reason
         return
     session.callback_urls.update({name: receiver.url(name) for name in ("callback", "failing")})
-    wait = session.settings.retry_wait
-    if wait is not None:
-        from_s = session.clock() + (_SLOW_S if wait == "if slow" else 0)
-        receiver.refuse_first(session.callback_urls["callback"], from_s)
-    session.notes["callback-retry"] = (
-        "the first retry is documented after 30 s: give --max-wait 60 to wait for it"
-    )
+    if session.settings.waits_for_retries:
+        receiver.refuse_first(session.callback_urls["callback"])
+    else:
+        reason = "the first retry is documented after 30 s: give --max-wait 60 to wait for it"
+        session.notes["callback-retry"] = reason

@@ -150,7 +150,8 @@ def _same(facts: Facts, name: str, wanted: Any) -> str | None:
 
 def _call(facts: Facts, _name: str, wanted: str) -> str | None:
     found = facts.entry.endpoint
-    return None if found == wanted else f"it is a {found or 'call to no endpoint'}, wants {wanted}"
+    is_found = noun(found, 1) if found else "call to no endpoint"
+    return None if found == wanted else f"it is a {is_found}, wants {wanted}"
 
 
 def _parameter(facts: Facts, name: str, wanted: str) -> str | None:

@@ -40,7 +40,7 @@ def _entry(entry: JournalEntry) -> dict[str, Any]:
 def _request(entry: JournalEntry) -> dict[str, Any]:
     request: dict[str, Any] = {
         "method": entry.method,
-        "url": entry.url,
+        "url": entry.address,
         "httpVersion": _HTTP,
         "cookies": [],
         "headers": _pairs(entry.request_headers),
@@ -49,8 +49,10 @@ def _request(entry: JournalEntry) -> dict[str, Any]:
         "bodySize": entry.request_bytes,
     }
     if entry.request_body:
-        text, _ = as_text(entry.request_body)
-        request["postData"] = {"mimeType": _media_type(entry.request_headers), "text": text}
+        text, encoding = as_text(entry.request_body)
+        posted = {"mimeType": _media_type(entry.request_headers), "text": text}
+        # HAR 1.2 has an encoding for answers only; names of one's own begin with an underscore.
+        request["postData"] = posted | ({"_encoding": encoding} if encoding else {})
     return request
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import quote
 
 from apixo_emulator.core.accounts import mask
 from apixo_emulator.core.masking import Mask, mask_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from apixo_emulator.core.wire import HttpRequest, HttpResponse
 
 Shown = tuple[tuple[str, str], ...]
 
+# What stands for itself in a URL (RFC 3986, 3.3 and 3.4); a query is encoded as it is.
+_IN_PATH = "/!$&'()*+,;=:@"
+_IN_QUERY = f"{_IN_PATH}?%"
 # UTF-8: the bytes of a character behind its first, and the least first byte of several.
 _CONTINUED = bytes(range(0x80, 0xC0))
 _LEAD = b"\xc0"
@@ -32,10 +36,10 @@ class JournalEntry:
     """An answered call, with secrets masked.
 
     ``number`` counts from 1 in its world. ``at_ms`` is the world's clock in Unix ms, ``duration_us``
-    the real time that the answer took, in microseconds. Of a long body the middle is left out;
-    ``request_bytes`` and ``response_bytes`` are the sizes on the wire. ``broken_rule`` is the id of
-    the contract's rule that rejected a submit; ``rule`` the scenario rule that decided, ``why_not``
-    the reasons of those before it.
+    the real time that the answer took, in microseconds. Of a long body the middle is left out, then
+    ``request_cut`` or ``response_cut`` is true; ``request_bytes`` and ``response_bytes`` are the
+    sizes on the wire. ``broken_rule`` is the id of the contract's rule that rejected a submit;
+    ``rule`` the scenario rule that decided, ``why_not`` the reasons of those before it.
     """
 
     number: int
@@ -62,11 +66,19 @@ class JournalEntry:
     why_not: Shown
     fault: str | None
     base_url: str = ""
+    request_cut: bool = False
+    response_cut: bool = False
 
     @property
     def url(self) -> str:
         """The address that was called, with the query masked."""
         return f"{self.base_url}{self.path}{'?' if self.query else ''}{self.query}"
+
+    @property
+    def address(self) -> str:
+        """The same as a URL must be written: the path is decoded where calls are read."""
+        query = quote(self.query, safe=_IN_QUERY)
+        return f"{self.base_url}{quote(self.path, safe=_IN_PATH)}{'?' if query else ''}{query}"
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values; bytes that are no text in base64, as their ``encoding`` says."""
@@ -89,20 +101,72 @@ class JournalEntry:
                 "path": self.path,
                 "query": self.query,
                 "url": self.url,
-                **_message(self.request_headers, self.request_body, self.request_bytes),
+                "baseUrl": self.base_url,
+                **_message(
+                    self.request_headers,
+                    self.request_body,
+                    self.request_bytes,
+                    cut=self.request_cut,
+                ),
             },
             "response": {
                 "status": self.status,
-                **_message(self.response_headers, self.response_body, self.response_bytes),
+                **_message(
+                    self.response_headers,
+                    self.response_body,
+                    self.response_bytes,
+                    cut=self.response_cut,
+                ),
             },
         }
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], number: int | None = None) -> Self:
+        """Read what `to_json` gave; ``number`` replaces the entry's."""
+        asked, answered = document["request"], document["response"]
+        return cls(
+            number=document["number"] if number is None else number,
+            at_ms=document["time"],
+            duration_us=document["durationUs"],
+            world=document["world"],
+            key=document["key"],
+            method=asked["method"],
+            path=asked["path"],
+            query=asked["query"],
+            request_headers=_pairs(asked),
+            request_body=_bytes(asked),
+            request_bytes=asked["bytes"],
+            status=answered["status"],
+            response_headers=_pairs(answered),
+            response_body=_bytes(answered),
+            response_bytes=answered["bytes"],
+            endpoint=document["endpoint"],
+            task_id=document["taskId"],
+            broken_rule=document["brokenRule"],
+            decision=document["decision"],
+            scenario=document["scenario"],
+            rule=document["rule"],
+            why_not=tuple((entry["rule"], entry["reason"]) for entry in document["whyNot"]),
+            fault=document["fault"],
+            base_url=asked["baseUrl"],
+            request_cut=asked.get("cut", False),
+            response_cut=answered.get("cut", False),
+        )
 
-def _message(headers: Shown, body: bytes, size: int) -> dict[str, Any]:
+
+def _message(headers: Shown, body: bytes, size: int, *, cut: bool) -> dict[str, Any]:
     text, encoding = as_text(body)
-    return {"headers": [list(pair) for pair in headers], "body": text, "bytes": size} | (
-        {"encoding": encoding} if encoding else {}
-    )
+    message = {"headers": [list(pair) for pair in headers], "body": text, "bytes": size}
+    return message | ({"encoding": encoding} if encoding else {}) | ({"cut": True} if cut else {})
+
+
+def _pairs(message: Mapping[str, Any]) -> Shown:
+    return tuple((name, value) for name, value in message["headers"])
+
+
+def _bytes(message: Mapping[str, Any]) -> bytes:
+    text: str = message["body"]
+    return base64.b64decode(text) if "encoding" in message else text.encode()
 
 
 def as_text(body: bytes) -> tuple[str, str | None]:
@@ -248,4 +312,6 @@ def entry_of(
         why_not=tuple((rule, text(reason)) for rule, reason in call.why_not),
         fault=call.fault,
         base_url=text(request.base_url),
+        request_cut=bool(asked.tail),
+        response_cut=bool(answered.tail),
     )

@@ -44,7 +44,10 @@ class Expectation(CallFilter):
             raise ValueError("exactly: expected alone, or at_least and at_most without it")
         least, most = self.bounds
         if most is not None and least > most:
-            raise ValueError(f"at_least {least} and at_most {most} contradict each other")
+            raise ValueError(
+                f"expected numbers that can be met: at_least {least} and at_most {most} contradict"
+                " each other"
+            )
 
     @property
     def bounds(self) -> tuple[int, int | None]:

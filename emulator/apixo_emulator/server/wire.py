@@ -69,6 +69,8 @@ async def _dripping(response: HttpResponse, send: Send) -> None:
 async def drip(written: bytes, transport: asyncio.Transport) -> None:
     """Write an answer a byte at a time."""
     for value in written:
+        if transport.is_closing():  # the caller has gone
+            return
         transport.write(bytes((value,)))
         await asyncio.sleep(_DRIP_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apixo_emulator.core.deliveries import Attempt, Delivery
+from apixo_emulator.core.masking import Mask
 from apixo_emulator.core.money import usd
 from apixo_emulator.core.rules import Rule, rule_to_json
 from apixo_emulator.core.tasks import Task
@@ -26,8 +27,8 @@ def task(task: Task, now_ms: int) -> dict[str, Any]:
         "resolution": task.resolution,
         "outputFormat": task.output_format,
         "requestType": task.request_type,
-        "imageUrl": _cut(task.image_url),
-        "callbackUrl": task.callback_url,
+        "imageUrl": _shown(task.image_url),
+        "callbackUrl": None if task.callback_url is None else _shown(task.callback_url),
         "scenario": task.scenario,
         "createTime": task.created_ms,
         "startTime": task.starts_ms,
@@ -38,15 +39,17 @@ def task(task: Task, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _cut(url: str) -> str:
-    return url if len(url) <= _LONGEST_URL else f"{url[:_LONGEST_URL]}…"
+def _shown(url: str) -> str:
+    """Give a URL as it may be shown: cut, and without the secrets that some carry."""
+    cut = url if len(url) <= _LONGEST_URL else f"{url[:_LONGEST_URL]}…"
+    return Mask().text(cut)
 
 
 def delivery(delivery: Delivery) -> dict[str, Any]:
     """Give a callback's state."""
     return {
         "taskId": delivery.task_id,
-        "url": delivery.url,
+        "url": _shown(delivery.url),
         "state": str(delivery.state),
         "dueTime": delivery.due_ms,
         "attempted": delivery.attempts,

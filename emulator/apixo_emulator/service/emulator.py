@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from time import perf_counter_ns
 from urllib.parse import parse_qsl
@@ -12,6 +13,7 @@ from apixo_emulator.core.accounts import Account, account_of, bearer_key
 from apixo_emulator.core.answers import status_answer
 from apixo_emulator.core.callbacks import due_ms
 from apixo_emulator.core.envelope import as_json, refusal, success
+from apixo_emulator.core.latency import Latency
 from apixo_emulator.core.money import usd
 from apixo_emulator.core.pictures import Verdict
 from apixo_emulator.core.routes import Endpoint, Route, match
@@ -81,6 +83,13 @@ class Emulator:
         """Stop the background work and release the store."""
         self._desk.close()
         self.store.close()
+
+    def retune(self, latency: Latency, starting_micros: int) -> None:
+        """Change how long tasks take, and what new accounts start with; for tests that share it."""
+        self.options = replace(self.options, latency=latency, balance_micros=starting_micros)
+        self.limiting = replace(self.limiting, starting=starting_micros)
+        self._submitting = replace(self._submitting, options=self.options, limiting=self.limiting)
+        self._answers[Endpoint.SUBMIT] = self._submitting.decide
 
     def refuses(self, request: HttpRequest) -> HttpResponse | None:
         """Say what a call would be answered whatever its body is, None where the body decides.

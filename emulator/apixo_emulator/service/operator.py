@@ -346,9 +346,14 @@ class Operator:
 
     # Journal
 
-    def requests(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
-        """Give journal entries with numbers above ``after``, the oldest first, ``limit`` at most."""
-        return self.world.journal.entries(after=after, limit=limit)
+    def requests(self, *, after: int | None = None, limit: int = 100) -> list[JournalEntry]:
+        """Give journal entries, the oldest first, ``limit`` at most: those above a number.
+
+        Without ``after`` the latest ones.
+        """
+        if after is not None:
+            return self.world.journal.entries(after=after, limit=limit)
+        return self.world.journal.entries()[-limit:]
 
     def request(self, number: str) -> dict[str, Any]:
         """Give one call of the journal by its number.

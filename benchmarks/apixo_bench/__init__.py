@@ -1,0 +1,1 @@
+"""How fast the emulator is, beside the limit and beside what people use instead."""

@@ -1,0 +1,236 @@
+"""The emulator in the caller's own process, as the caller steers it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import weakref
+from typing import Any
+
+from apixo_emulator.core.pictures import FetchMode
+from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.interception.engine import Engine
+from apixo_emulator.interception.errors import WaitedInVainError
+from apixo_emulator.interception.flow import Flow, adrive, drive
+from apixo_emulator.interception.receivers import App, Receiver
+from apixo_emulator.interception.setup import Setup
+from apixo_emulator.interception.steering import Steering
+from apixo_emulator.interception.studio import Studio
+from apixo_emulator.service import Emulator, Operator
+from apixo_emulator.storage import SqliteStore
+
+# The creation time in the documentation's example. The clock of every emulator starts here.
+START_MS = 1_767_965_610_929
+
+_LONGEST_SLEEP_S = 24 * 3600.0
+
+
+class InProcess(Steering):
+    """An emulator without a server: its state in memory, its clock standing until it is moved.
+
+    Time moves by `advance`, by `settle`, and with ``auto_advance`` when a task is polled twice at
+    the same instant: then the clock jumps to what happens to the task next. Callbacks are made when
+    their time comes, in the thread or event loop that moves the clock, to the `receiver` of their
+    URL and never to the network.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        studio = Studio(setup.images, FetchMode.LOOPBACK)
+        self._emulator = Emulator(
+            SqliteStore(None), studio, setup.service_options(), lambda: START_MS
+        )
+        self._engine = Engine(self._emulator, studio, auto_advance=setup.auto_advance)
+        super().__init__(Operator(self._emulator))
+        self.setup = setup
+        # Threads and tasks that have called the API: whose sleeping may be the emulator's time.
+        self._callers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._slept_s = 0.0
+        self._ask_for_scenarios()
+
+    def _ask_for_scenarios(self) -> None:
+        for name in self.setup.scenario:
+            self.scenario(name)
+
+    # Time
+
+    def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Move the clock on; what falls due in between happens, each thing at its own time.
+
+        In async code whose receivers need its event loop, use `aadvance`.
+
+        Raises:
+            ValueError: The time is negative.
+        """
+        self._drive(self._engine.run_to(self._after(seconds + 60 * minutes + 3600 * hours)))
+
+    async def aadvance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Do as `advance` does; async receivers run in the caller's event loop.
+
+        Raises:
+            ValueError: The time is negative.
+        """
+        await self._adrive(self._engine.run_to(self._after(seconds + 60 * minutes + 3600 * hours)))
+
+    def _after(self, seconds: float) -> int:
+        if seconds < 0:
+            raise ValueError(f"expected a time to advance, 0 or more, found {seconds:g} s")
+        return self._engine.now_ms() + round(seconds * 1000)
+
+    def settle(self) -> None:
+        """Move the clock until every task has ended and every callback was made or given up.
+
+        Tasks that are stuck stay so.
+        """
+        self._drive(self._engine.settle())
+
+    async def asettle(self) -> None:
+        """Do as `settle` does; async receivers run in the caller's event loop."""
+        await self._adrive(self._engine.settle())
+
+    def sleep(self, seconds: float) -> None:
+        """Stand in for `time.sleep`: ``Apixo(sleep=emulator.sleep)``."""
+        self.advance(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Stand in for `asyncio.sleep`: ``AsyncApixo(sleep=emulator.asleep)``."""
+        await self.aadvance(seconds)
+
+    def oversleep(self, seconds: float) -> None:
+        """Let a caller's sleep go by.
+
+        Raises:
+            WaitedInVainError: The callers have slept for a day: what they wait for never comes.
+        """
+        self._count_sleep(seconds)
+        self.advance(seconds)
+
+    async def aoversleep(self, seconds: float, until_ms: int) -> None:
+        """Let a caller's sleep go by, to an instant that another's sleep may have reached already.
+
+        Raises:
+            WaitedInVainError: As `oversleep` does.
+        """
+        self._count_sleep(seconds)
+        await self._adrive(self._engine.run_to(until_ms))
+
+    def _count_sleep(self, seconds: float) -> None:
+        self._slept_s += seconds
+        if self._slept_s > _LONGEST_SLEEP_S:
+            self._slept_s = 0.0
+            raise WaitedInVainError(
+                "the code under test has slept for more than a day of the emulator's clock. What it"
+                f" waits for does not come: {self._unfinished() or 'every task has ended'}."
+                " Sleeping takes no real time here, so a deadline on time.monotonic() never passes."
+            )
+
+    def _unfinished(self) -> str:
+        states = ("pending", "processing")
+        return ", ".join(
+            f"task {task['taskId']} is {task['state']} ({task['scenario'] or 'no scenario'})"
+            for task in self.tasks
+            if task["state"] in states
+        )
+
+    # Tasks and callbacks
+
+    def finish(
+        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
+    ) -> dict[str, Any]:
+        """End a task now, with success or with a failure code, and make its callback.
+
+        Raises:
+            LookupError: There is no such task.
+            ConflictError: It has ended already.
+        """
+        self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
+        self._drive(self._engine.deliver())
+        return self.task(task_id)
+
+    def redeliver(self, task_id: str) -> dict[str, Any]:
+        """Make a task's callback again.
+
+        Raises:
+            LookupError: There is no such task, or it has no callback.
+            ConflictError: The task has not ended.
+        """
+        self.operator.redeliver(task_id)
+        self._drive(self._engine.deliver())
+        return self.operator.delivery(task_id)
+
+    def receiver(self, url: str, app: App | None = None) -> Receiver:
+        """Take the callbacks to a URL and to all below it.
+
+        Args:
+            url: What the application gives as ``callback_url``, or its beginning.
+            app: An ASGI app, a WSGI app, or a function of a `Callback` that returns None (the
+                answer 200) or a status. Without it everything is answered 200 and kept.
+
+        Raises:
+            ValueError: The URL is none, or the app is none of these.
+        """
+        taker = Receiver(url, app)
+        self._engine.receivers.append(taker)
+        return taker
+
+    # Calls
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call; receivers of callbacks that are due are called before."""
+        self.note_caller()
+        return drive(self._engine.answer(request), self._engine.perform)
+
+    async def aanswer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call from async code."""
+        self.note_caller()
+        return await adrive(self._engine.answer(request), self._engine.aperform)
+
+    def note_caller(self) -> None:
+        """Remember who calls the API."""
+        self._callers.add(current_caller())
+
+    def forget_callers(self) -> None:
+        """Forget who has called the API until now."""
+        self._callers.clear()
+        self._slept_s = 0.0
+
+    def is_caller(self) -> bool:
+        """Tell whether the running thread or task has called the API."""
+        return current_caller() in self._callers
+
+    def _drive(self, flow: Flow[None]) -> None:
+        drive(flow, self._engine.perform)
+
+    async def _adrive(self, flow: Flow[None]) -> None:
+        await adrive(flow, self._engine.aperform)
+
+    # Beginning and end
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin anew: no tasks, callbacks, receivers or calls, the balance and the clock as at first."""
+        self._engine.forget()
+        self._callers.clear()
+        self._slept_s = 0.0
+        self.operator.reset(seed)
+        self._ask_for_scenarios()
+
+    def close(self) -> None:
+        """Release what it holds."""
+        self._emulator.close()
+
+
+def current_caller() -> Any:
+    """Give the running async task, or where there is none the thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is not None:
+        return task
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        try:
+            return trio.lowlevel.current_task()
+        except RuntimeError:
+            return threading.current_thread()
+    return threading.current_thread()

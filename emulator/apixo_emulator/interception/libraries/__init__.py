@@ -1,0 +1,1 @@
+"""The HTTP libraries whose calls are intercepted, one adapter each."""

@@ -1,0 +1,49 @@
+"""urllib3, and with it requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from apixo_emulator.interception.libraries.base import PROBE_URL, Library, Patches
+from apixo_emulator.interception.libraries.http_client import connecting
+
+
+class Urllib3(Library):
+    """Its connections are `http.client`'s, but opened in its own way."""
+
+    name = "urllib3"
+    module = "urllib3"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._patches = Patches()
+
+    def attach(self) -> None:
+        """Patch how both kinds of connections are opened."""
+        for kind in (HTTPConnection, HTTPSConnection):
+            self._patches.put(kind, "connect", connecting(kind.connect))
+
+    def detach(self) -> None:
+        """Undo it; no pool keeps a connection that leads nowhere."""
+        _pools().clear()
+        self._patches.undo()
+
+    def path(self) -> Iterator[tuple[Any, str]]:
+        """Give what is above the patches."""
+        yield urllib3.PoolManager, "urlopen"
+        yield urllib3.HTTPConnectionPool, "urlopen"
+        yield HTTPConnection, "request"
+
+    def probe(self) -> Iterator[int]:
+        """Call through a pool."""
+        yield _pools().request("GET", PROBE_URL, retries=False).status
+
+
+@cache
+def _pools() -> urllib3.PoolManager:
+    return urllib3.PoolManager()

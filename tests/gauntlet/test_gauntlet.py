@@ -1,0 +1,46 @@
+"""The contract kit judges well: it lets good servers pass, and names what is wrong with others.
+
+`run.py` holds every mutant, and each variant with twenty seeds; here are so many as fit into CI.
+"""
+
+import pytest
+from gauntlet.mutants import MUTANTS
+from gauntlet.run import Trial, chosen, held, variants
+from gauntlet.variants import VARIANTS
+
+from apixo_contract import catalogue
+
+
+@pytest.mark.slow
+def test_no_false_alarm_and_no_mutant_that_lives() -> None:
+    trials = [*variants([1]), *chosen(of_each=2)]
+    complaints = {
+        trial: complaint
+        for trial, found in held(trials)
+        if (complaint := trial.complaint(found)) is not None
+    }
+    assert complaints == {}
+
+
+def test_there_are_enough_servers() -> None:
+    assert len(MUTANTS) >= 250
+    assert len(VARIANTS) >= 50
+    assert len(chosen(of_each=2)) >= 90
+
+
+def test_every_promise_that_can_be_broken_has_a_mutant() -> None:
+    promised = {check.id for check in catalogue().values() if check.can_fail}
+    expected = {check for mutant in MUTANTS.values() for check in mutant.checks}
+    assert expected == promised
+
+
+def test_a_trial_complains_of_what_is_wrong_with_the_judgement() -> None:
+    from gauntlet.judging import Finding
+
+    mutant = Trial("price: 2 cents", 1, is_mutant=True)
+    assert "not caught" in str(mutant.complaint(Finding(0)))
+    assert "not named" in str(mutant.complaint(Finding(1, {"balance.shape": "x"})))
+    assert mutant.complaint(Finding(1, {"balance.price": "x"})) is None
+    variant = Trial("plain", 1, is_mutant=False)
+    assert "false alarm" in str(variant.complaint(Finding(1, {"balance.price": "x"})))
+    assert variant.complaint(Finding(0)) is None

@@ -1,0 +1,241 @@
+"""Calls of every HTTP library are answered without a socket, faults and all."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import requests
+import responses
+import respx
+import urllib3
+
+import apixo_emulator
+from apixo_emulator.interception import InterceptionError, NetworkBlockedError
+
+RESETS = (
+    httpx.ReadError,
+    httpx2.ReadError,
+    requests.ConnectionError,
+    urllib3.exceptions.ProtocolError,
+    ConnectionResetError,
+    aiohttp.ClientOSError,
+)
+CUT_SHORT = (
+    httpx.RemoteProtocolError,
+    httpx2.RemoteProtocolError,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.ProtocolError,
+    http.client.IncompleteRead,
+    aiohttp.ClientPayloadError,
+)
+
+
+def test_a_task_is_submitted_polled_and_its_result_fetched(caller: Any) -> None:
+    with apixo_emulator.intercept() as emulator:
+        task_id = caller.submitted()
+        assert caller.state(task_id) == "pending"
+        emulator.advance(seconds=41)
+        done = caller.poll(task_id)
+        assert done["state"] == "success"
+        (url,) = json.loads(done["resultJson"])["resultUrls"]
+        assert url.startswith("https://api.apixo.ai/files/")
+        assert caller.get(url).body.startswith(b"\xff\xd8\xff")
+        assert float(caller.balance()) == 99.99
+
+
+def test_several_calls_of_one_session_are_answered() -> None:
+    with apixo_emulator.intercept() as emulator, requests.Session() as session:
+        for _ in range(3):
+            url = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+            answer = session.get(url, headers={"Authorization": "Bearer k"}, timeout=5)
+            assert answer.json()["data"] == 100
+        assert len(emulator.requests) == 3
+
+
+def test_a_reset_is_the_library_s_own_error(caller: Any) -> None:
+    with apixo_emulator.intercept(), pytest.raises(RESETS):
+        caller.submit("emulate/reset.jpg")
+
+
+def test_a_truncated_answer_is_the_library_s_own_error(caller: Any) -> None:
+    with apixo_emulator.intercept(), pytest.raises(CUT_SHORT):
+        caller.submit("emulate/truncated.jpg")
+
+
+def test_a_dripping_answer_is_whole_in_the_end(caller: Any) -> None:
+    with apixo_emulator.intercept():
+        assert caller.submitted("emulate/drip.jpg")
+
+
+def test_a_stream_gets_a_dripping_answer_byte_by_byte() -> None:
+    body = {"input": {"image_urls": ["https://example.com/emulate/drip.jpg"]}}
+    url = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+    with (
+        apixo_emulator.intercept(),
+        httpx.stream("POST", url, json=body, headers={"Authorization": "Bearer k"}) as answer,
+    ):
+        assert {len(piece) for piece in answer.iter_raw()} == {1}
+
+
+@pytest.mark.parametrize("name", ["http-402", "http-429", "http-503", "html-502"])
+def test_a_refusal_is_an_answer(caller: Any, name: str) -> None:
+    with apixo_emulator.intercept() as emulator:
+        assert caller.submit(f"emulate/{name}.jpg").status == int(name[-3:])
+        assert emulator.tasks == []
+
+
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """A server of somebody else on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"me")
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("block_network", [False, True])
+def test_this_machine_stays_reachable(caller: Any, *, block_network: bool) -> None:
+    with elsewhere() as url, apixo_emulator.intercept(block_network=block_network) as emulator:
+        assert caller.get(f"{url}/x").body == b"me"
+        assert list(emulator.requests) == []
+
+
+def test_other_hosts_are_refused_on_request(caller: Any) -> None:
+    with (
+        apixo_emulator.intercept(block_network=True),
+        pytest.raises(NetworkBlockedError, match=r"https://example\.com.*APIXO_BASE_URL"),
+    ):
+        caller.get("https://example.com/")
+
+
+def test_a_base_url_of_the_user_s_own(caller: Any) -> None:
+    with apixo_emulator.intercept(base_url="http://gateway.test:81/apixo/api/v1") as emulator:
+        task_id = caller.submit(base="http://gateway.test:81/apixo").data["taskId"]
+        emulator.settle()
+        poll = f"http://gateway.test:81/apixo/api/v1/statusTask/image-upscaler?taskId={task_id}"
+        (url,) = json.loads(caller.get(poll).data["resultJson"])["resultUrls"]
+        assert url.startswith("http://gateway.test:81/apixo/files/")
+        assert caller.get(url).status == 200
+
+
+def test_the_base_url_of_the_environment(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with apixo_emulator.intercept():
+        monkeypatch.setenv("APIXO_BASE_URL", "http://emulator.test/api/v1")
+        assert app.submit(base="http://emulator.test").status == 200
+
+
+def test_respx_routes_made_before_and_within_go_on(app: Any) -> None:
+    with respx.mock:
+        respx.get("https://before.test/").respond(text="before")
+        with apixo_emulator.intercept() as emulator:
+            assert app.get("https://before.test/").body == b"before"
+            with respx.mock(assert_all_mocked=False) as within:
+                within.get("https://within.test/").respond(text="within")
+                assert app.get("https://within.test/").body == b"within"
+                assert app.submitted()
+            assert app.submitted()
+            assert len(emulator.requests) == 2
+        assert app.get("https://before.test/").body == b"before"
+
+
+def test_respx_still_refuses_what_it_does_not_know(app: Any) -> None:
+    with (
+        apixo_emulator.intercept(),
+        respx.mock,
+        pytest.raises(AssertionError, match="not mocked"),
+    ):
+        app.get("https://unknown.test/")
+
+
+def test_responses_goes_on_beside() -> None:
+    url = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+    with apixo_emulator.intercept(), responses.RequestsMock() as mock:
+        mock.get("https://mocked.test/", body="mocked")
+        assert requests.get("https://mocked.test/", timeout=5).text == "mocked"
+        answer = requests.get(url, headers={"Authorization": "Bearer k"}, timeout=5)
+        assert answer.json()["data"] == 100
+        with pytest.raises(requests.ConnectionError):
+            requests.get("https://unknown.test/", timeout=5)
+
+
+def test_everything_is_as_before_afterwards() -> None:
+    seams = [
+        (http.client.HTTPSConnection, "connect"),
+        (urllib3.connection.HTTPSConnection, "connect"),
+        (aiohttp.TCPConnector, "_create_connection"),
+        (responses.RequestsMock, "_on_request"),
+    ]
+    before = [vars(owner)[name] for owner, name in seams]
+    with apixo_emulator.intercept(patch_sleep=True):
+        assert vars(http.client.HTTPSConnection)["connect"] is not before[0]
+    assert [vars(owner)[name] for owner, name in seams] == before
+
+
+def test_somebody_else_in_the_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(self: Any, request: httpx.Request) -> httpx.Response:
+        del self
+        return httpx.Response(200, request=request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", nowhere)
+    before = sys.meta_path[:]
+    with pytest.raises(InterceptionError, match="calls of httpx do not reach the emulator"):
+        apixo_emulator.intercept().__enter__()
+    assert sys.meta_path == before
+
+
+LATER = """
+import sys
+import apixo_emulator
+with apixo_emulator.intercept() as emulator:
+    assert not {"httpx", "httpx2", "requests", "urllib3", "aiohttp", "pyvips"} & set(sys.modules)
+    import requests, httpx, httpx2, aiohttp, asyncio
+    url = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+    headers = {"Authorization": "Bearer k"}
+    async def ask():
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+            return await answer.json()
+    for found in (
+        requests.get(url, headers=headers).json(),
+        httpx.get(url, headers=headers).json(),
+        httpx2.get(url, headers=headers).json(),
+        asyncio.run(ask()),
+    ):
+        assert found["data"] == 100, found
+    assert len(emulator.requests) == 4
+"""
+
+
+def test_libraries_imported_within_the_block_are_intercepted_and_none_is_imported_for_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LATER], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

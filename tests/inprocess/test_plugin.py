@@ -1,0 +1,139 @@
+"""The pytest plugin, as other people's test suites use it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUITE = """
+import pytest
+import httpx
+from apixo_client import Apixo, TaskFailed
+
+IMAGE = "https://example.com/in.jpg"
+
+@pytest.mark.apixo(scenario="SensitiveContent")
+def test_marker(apixo):
+    with pytest.raises(TaskFailed, match="SensitiveContent"):
+        Apixo(sleep=apixo.sleep).upscale(IMAGE)
+
+@pytest.mark.parametrize("number", range(3))
+def test_reset(apixo, number):
+    task = Apixo().submit(IMAGE)
+    assert [entry["taskId"] for entry in apixo.tasks] == [task.id]
+    assert Apixo().balance() == Apixo().balance()
+"""
+ASYNC = """
+import pytest
+import httpx
+
+BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+
+async def ask(apixo):
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(BALANCE, headers={"Authorization": "Bearer k"})
+    assert answer.json()["data"] == 100
+    await apixo.aadvance(seconds=1)
+    apixo.verify(call="balance", exactly=1)
+
+@pytest.mark.asyncio
+async def test_asyncio(apixo):
+    await ask(apixo)
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_anyio(apixo, anyio_backend):
+    await ask(apixo)
+"""
+FAILING = """
+from apixo_client import Apixo
+
+def test_wrong(apixo):
+    Apixo().submit("https://example.com/in.jpg")
+    assert False
+
+def test_right(apixo):
+    Apixo().balance()
+"""
+INI = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
+
+
+def run(folder: Path, suite: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a suite as its owner would, in a process of its own."""
+    (folder / "pytest.ini").write_text(INI, "utf-8")
+    (folder / "test_suite.py").write_text(suite, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("-p", "randomly"), ("-n", "2")], ids=["randomly", "xdist"])
+def test_the_fixture_in_process(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run(tmp_path, SUITE, *options)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_async_tests_of_all_kinds(tmp_path: Path) -> None:
+    done = run(tmp_path, ASYNC)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_failure_shows_the_calls(tmp_path: Path) -> None:
+    told = run(tmp_path, FAILING, "-p", "no:randomly").stdout
+    assert "APIXO calls (apixo)" in told
+    assert "POST /api/v1/generateTask/image-upscaler -> 200" in told
+    assert "current-balance" not in told
+    every = run(tmp_path, FAILING, "--apixo-journal=all").stdout
+    assert "GET /api/v1/apikeys/current-balance -> 200" in every
+    assert "POST /api" in every
+    assert "APIXO calls" not in run(tmp_path, FAILING, "--apixo-journal=none").stdout
+
+
+@pytest.mark.slow
+def test_a_marker_with_an_unknown_option_says_what_there_is(tmp_path: Path) -> None:
+    suite = "import pytest\n@pytest.mark.apixo(scenarioo='stuck')\ndef test_it(apixo): ...\n"
+    told = run(tmp_path, suite).stdout
+    assert "unknown option 'scenarioo'" in told
+    assert "Did you mean scenario?" in told
+
+
+SERVER = """
+import pytest
+from apixo_client import Apixo, Pace
+
+@pytest.mark.apixo(latency=50)
+def test_server(apixo_server):
+    with Apixo(pace=Pace.every(0.05)) as apixo:
+        result = apixo.upscale("https://example.com/in.jpg", resolution="2k")
+    assert result.url.startswith(apixo_server.base_url.removesuffix("/api/v1"))
+    apixo_server.verify(call="submit", exactly=1)
+
+@pytest.mark.parametrize("number", range(2))
+def test_reset(apixo_server, number):
+    assert apixo_server.tasks == []
+    with Apixo() as apixo:
+        task = apixo.submit("https://example.com/in.jpg")
+    apixo_server.finish(task.id, fail_code="Timeout")
+    assert apixo_server.task(task.id)["failCode"] == "Timeout"
+"""
+
+
+@pytest.mark.slow
+def test_the_fixture_with_a_port(tmp_path: Path) -> None:
+    done = run(tmp_path, SERVER)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_plugin_loads_nothing_before_it_is_used() -> None:
+    heavy = ["apixo_emulator.service", "apixo_emulator.interception", "httpx", "respx", "uvicorn"]
+    code = (
+        "import sys, pytest\nbefore = set(sys.modules)\nimport apixo_emulator.pytest_plugin\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

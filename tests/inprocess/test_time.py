@@ -1,0 +1,150 @@
+"""The clock stands; it is moved by hand, by polls in vain, and by sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+import apixo_emulator
+from apixo_client import Apixo, AsyncApixo, TaskFailed
+from apixo_emulator.interception import InProcess, WaitedInVainError
+
+IMAGE = "https://example.com/in.jpg"
+
+
+def test_the_clock_stands_until_it_is_advanced(app: Any) -> None:
+    with apixo_emulator.intercept(auto_advance=False) as emulator:
+        task_id = app.submitted()
+        assert [app.state(task_id) for _ in range(5)] == ["pending"] * 5
+        emulator.advance(seconds=39)
+        assert app.state(task_id) == "processing"
+        emulator.advance(seconds=1)
+        assert app.state(task_id) == "success"
+        assert app.poll(task_id)["costTime"] == 40_000
+
+
+def test_polling_in_vain_moves_the_clock_from_event_to_event(app: Any) -> None:
+    with apixo_emulator.intercept():
+        task_id = app.submitted()
+        assert [app.state(task_id) for _ in range(3)] == ["pending", "processing", "success"]
+
+
+def test_polling_is_not_in_vain_where_time_has_gone_by(app: Any) -> None:
+    with apixo_emulator.intercept() as emulator:
+        task_id = app.submitted()
+        app.state(task_id)
+        for _ in range(3):
+            emulator.advance(seconds=10)
+            assert app.state(task_id) == "processing"
+
+
+def test_a_stuck_task_polled_without_end_is_an_error_and_no_endless_loop(app: Any) -> None:
+    with apixo_emulator.intercept(scenario="stuck") as emulator:
+        task_id = app.submitted()
+        poll = f"https://api.apixo.ai/api/v1/statusTask/image-upscaler?taskId={task_id}"
+        headers = {"Authorization": "Bearer k"}
+        with httpx.Client() as client, pytest.raises(WaitedInVainError, match=task_id):  # noqa: PT012 - it is the loop that ends
+            while True:
+                client.get(poll, headers=headers)
+        emulator.settle()  # nothing will change any more
+        assert emulator.task(task_id)["state"] == "processing"
+
+
+@pytest.mark.parametrize("seconds", [-1, -0.001])
+def test_time_does_not_go_back(seconds: float) -> None:
+    with apixo_emulator.intercept() as emulator, pytest.raises(ValueError, match="0 or more"):
+        emulator.advance(seconds=seconds)
+
+
+def test_settling_ends_every_task(app: Any) -> None:
+    with apixo_emulator.intercept() as emulator:
+        ids = [app.submitted(f"{number}.jpg") for number in range(3)]
+        emulator.settle()
+        assert {app.state(task_id) for task_id in ids} == {"success"}
+
+
+def poll_until_done(app: Any, task_id: str) -> str:
+    while (state := app.state(task_id)) in ("pending", "processing"):
+        time.sleep(5)
+    return str(state)
+
+
+def test_sleeping_of_who_calls_is_the_emulator_s_time(app: Any) -> None:
+    with apixo_emulator.intercept(patch_sleep=True) as emulator:
+        start_ms, real = emulator.now_ms, time.monotonic()
+        assert poll_until_done(app, app.submitted()) == "success"
+        assert emulator.now_ms - start_ms == 40_000
+        assert time.monotonic() - real < 30
+
+
+def test_sleeping_of_somebody_else_stays_sleep() -> None:
+    with apixo_emulator.intercept(patch_sleep=True) as emulator:
+        start_ms = emulator.now_ms
+        time.sleep(0.001)
+        asyncio.run(asyncio.sleep(0.001))
+        assert emulator.now_ms == start_ms
+
+
+def test_who_sleeps_for_what_never_comes_is_told(app: Any) -> None:
+    with (  # noqa: PT012 - it is the loop that ends
+        apixo_emulator.intercept(patch_sleep=True, scenario="stuck"),
+        pytest.raises(WaitedInVainError, match=r"is processing \(stuck\)"),
+    ):
+        task_id = app.submitted()
+        while app.state(task_id) != "success":
+            time.sleep(3600)
+
+
+def test_async_tasks_sleep_side_by_side() -> None:
+    url = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+
+    async def wait(client: httpx.AsyncClient) -> None:
+        await client.get(url, headers={"Authorization": "Bearer k"})
+        await asyncio.sleep(10)
+
+    async def run(emulator: InProcess) -> int:
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(*(wait(client) for _ in range(5)))
+        return emulator.now_ms
+
+    with apixo_emulator.intercept(patch_sleep=True) as emulator:
+        start_ms = emulator.now_ms
+        assert asyncio.run(run(emulator)) - start_ms == 10_000
+
+
+def test_the_client_waits_in_no_time() -> None:
+    with (
+        apixo_emulator.intercept() as emulator,
+        Apixo(api_key="k", sleep=emulator.sleep) as apixo,
+    ):
+        assert apixo.upscale(IMAGE, resolution="2k").url.endswith(".jpg")
+        emulator.scenario("SensitiveContent", times=1)
+        with pytest.raises(TaskFailed, match="SensitiveContent"):
+            apixo.upscale(IMAGE)
+        emulator.verify(call="submit", exactly=2)
+
+
+def test_the_async_client_waits_in_no_time() -> None:
+    async def run() -> str:
+        async with (
+            apixo_emulator.intercept() as emulator,
+            AsyncApixo(api_key="k", sleep=emulator.asleep) as apixo,
+        ):
+            return (await apixo.upscale(IMAGE)).url
+
+    assert asyncio.run(run()).startswith("https://api.apixo.ai/files/")
+
+
+def test_the_same_calls_give_the_same_bytes(app: Any) -> None:
+    def run() -> list[bytes]:
+        with apixo_emulator.intercept(latency="realistic") as emulator:
+            task_id = app.submitted()
+            emulator.settle()
+            app.poll(task_id)
+            return [call.response_body for call in emulator.requests]
+
+    assert run() == run()

@@ -1,0 +1,119 @@
+"""JavaScript users get the same verdicts and messages from the schema: ajv agrees with Python."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from judges.node import Judge, Judgement, judging
+from support.harness import Harness, make_harness
+
+from apixo_schemas import contract
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    ["", " ", "4\u212a", "\uff12k", "jpg\n", "JPG", 0, 1, -1.5, True, False, None, [], {}, [[]]]
+)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    ODD
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+URL = st.just("https://example.com/input.jpg")
+TIERS = [*contract().long_edge_px, *(tier.upper() for tier in contract().long_edge_px)]
+FORMATS = [*contract().formats, *contract().format_aliases]
+
+
+def mostly(good: st.SearchStrategy[Any], *bad: Any) -> st.SearchStrategy[Any]:
+    """Give a good value three times of four, else a wrong one."""
+    return st.one_of(good, good, good, st.sampled_from(bad) | ODD | JSON)
+
+
+EXTRA = st.dictionaries(st.sampled_from(["prompt", "provider", "constructor", "toString"]), JSON)
+INPUTS = st.builds(
+    lambda extra, given: {**extra, **given},
+    EXTRA,
+    st.fixed_dictionaries(
+        {
+            "image_urls": mostly(
+                st.lists(URL, min_size=1, max_size=1), [""], [1, 2], ["a", "b"], [None]
+            )
+        },
+        optional={
+            "mode": mostly(st.just("image-to-image"), "text-to-image"),
+            "resolution": mostly(st.sampled_from(TIERS), "16k", "4K "),
+            "output_format": mostly(st.sampled_from(FORMATS), "gif"),
+        },
+    ),
+)
+BODIES = JSON | st.builds(
+    lambda extra, given: {**extra, **given},
+    EXTRA,
+    st.fixed_dictionaries(
+        {"input": mostly(INPUTS, {}, {"image_urls": None})},
+        optional={
+            "request_type": mostly(st.sampled_from(["async", "callback"]), "sync"),
+            "callback_url": mostly(URL, "not a URL"),
+        },
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    document = files("apixo_schemas") / "v1" / "submit-request.json"
+    with as_file(document) as schema, judging(schema) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Harness]:
+    harness = make_harness()
+    yield harness
+    harness.emulator.close()
+
+
+def answered(emulator: Harness, body: Any) -> Judgement:
+    """Say what the emulator makes of a body."""
+    answer = emulator.call(
+        "POST", "/api/v1/generateTask/image-upscaler", raw=json.dumps(body).encode()
+    )
+    valid = answer.status == 200
+    return Judgement(valid=valid, message=None if valid else answer.message)
+
+
+@pytest.mark.slow
+@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BODIES)
+def test_the_first_message_of_ajv_is_the_answer_of_the_emulator(
+    judge: Judge, emulator: Harness, body: Any
+) -> None:
+    assert judge.judge(body) == answered(emulator, body)
+
+
+@pytest.mark.slow
+def test_ajv_finds_every_rule_of_the_schema(judge: Judge) -> None:
+    url = ["https://example.com/input.jpg"]
+    bodies: tuple[Any, ...] = (
+        [],
+        {},
+        {"input": 1},
+        {"input": {"mode": 1, "image_urls": url}},
+        {"input": {}},
+        {"input": {"image_urls": "x"}},
+        {"input": {"image_urls": []}},
+        {"input": {"image_urls": [1]}},
+        {"input": {"image_urls": [""]}},
+        {"input": {"image_urls": url, "resolution": "1k"}},
+        {"input": {"image_urls": url, "output_format": "gif"}},
+        {"input": {"image_urls": url}, "request_type": "sync"},
+        {"input": {"image_urls": url}, "request_type": "callback"},
+        {"input": {"image_urls": url}, "request_type": "callback", "callback_url": 1},
+    )
+    found = [judge.judge(body).message for body in bodies]
+    assert found == [rule.message for rule in contract().rules]
