@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Self
+from typing import Self, cast
 
 
 class _Answering(asyncio.Protocol):
@@ -13,8 +13,8 @@ class _Answering(asyncio.Protocol):
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - TCP is one
-        self._transport = transport
+        # No isinstance: uvloop's transports are not registered as asyncio's.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._read += data

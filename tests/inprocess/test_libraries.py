@@ -166,6 +166,22 @@ def test_respx_routes_made_before_and_within_go_on(app: Any) -> None:
         assert app.get("https://before.test/").body == b"before"
 
 
+def test_respx_that_mocks_above_httpx_s_transports_goes_on(app: Any) -> None:
+    with apixo_emulator.intercept(), respx.mock(using="httpx") as mock:
+        mock.get("https://mocked.test/").respond(text="mocked")
+        assert app.get("https://mocked.test/").body == b"mocked"
+        assert app.submitted()
+
+
+@pytest.mark.parametrize("using", ["httpx", "httpcore"])
+def test_after_a_block_of_respx_within_ours_calls_go_out_again(app: Any, using: str) -> None:
+    with elsewhere() as url, apixo_emulator.intercept():
+        with respx.mock(using=using) as mock:
+            mock.get("https://mocked.test/").respond(text="mocked")
+            assert app.get("https://mocked.test/").body == b"mocked"
+        assert app.get(url).body == b"me"
+
+
 def test_respx_still_refuses_what_it_does_not_know(app: Any) -> None:
     with (
         apixo_emulator.intercept(),
@@ -200,11 +216,11 @@ def test_everything_is_as_before_afterwards() -> None:
 
 
 def test_somebody_else_in_the_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(self: Any, request: httpx.Request) -> httpx.Response:
+    def nowhere(self: Any, request: httpx.Request, **_options: Any) -> httpx.Response:
         del self
         return httpx.Response(200, request=request)
 
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", nowhere)
+    monkeypatch.setattr(httpx.Client, "send", nowhere)
     before = sys.meta_path[:]
     with pytest.raises(InterceptionError, match="calls of httpx do not reach the emulator"):
         apixo_emulator.intercept().__enter__()

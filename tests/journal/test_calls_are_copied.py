@@ -178,7 +178,7 @@ SUBMITS = st.fixed_dictionaries(
 
 
 def test_python_makes_the_same_call_again(send: Send) -> None:
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=25)
     @given(SUBMITS | JSON)
     def whatever_was_sent(document: Any) -> None:
         try:

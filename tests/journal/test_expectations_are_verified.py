@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import BALANCE, KEY, Harness, body, make_harness
@@ -132,6 +132,15 @@ def test_a_header_that_is_secret_is_not_told_by_what_differs(harness: Harness) -
     assert missing.words.endswith("header x-tenant is missing, wants red")
 
 
+def test_the_end_of_a_key_is_not_taken_for_a_short_key() -> None:
+    harness = make_harness()
+    harness.submit(key="test-key")
+    harness.submit(key=OTHER_KEY)
+    assert [entry.number for entry in verified(harness, key="zzzz").matching] == [2]
+    assert [entry.number for entry in verified(harness, key="test-key").matching] == [1]
+    assert not verified(harness, key="abcd")
+
+
 def test_no_key_stands_in_the_words(harness: Harness) -> None:
     words = verified(harness, call="submit", key="sk-nobody-0123456789abce").words
     assert "0123456789" not in words
@@ -152,6 +161,7 @@ def test_an_empty_journal_and_one_that_has_forgotten_say_so() -> None:
     )
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.sampled_from(["2k", "4k", "8k"]), max_size=6),
     st.dictionaries(st.sampled_from(["at_least", "at_most"]), st.integers(0, 4)),

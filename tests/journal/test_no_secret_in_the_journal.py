@@ -190,6 +190,12 @@ def test_a_key_beyond_ascii_is_hidden_in_every_encoding(send: Send) -> None:
             assert b"chl" not in shown, (sent, written, shown)
 
 
+@pytest.mark.parametrize("form", BODIES)
+def test_a_key_with_spaces_is_in_no_body(send: Send, form: str) -> None:
+    key = "Zq7 with spaces"
+    assert_hidden(key, send(key=key, raw=BODIES[form](key).encode()))
+
+
 @pytest.mark.parametrize(
     ("sent", "shown"),
     [

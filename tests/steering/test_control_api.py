@@ -223,3 +223,39 @@ def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
             assert client.get("/_emulator/clock").json()["rate"] == 1.0
             assert client.get("/api/v1/apikeys/current-balance", headers=AUTH).json()["data"] == 100
     assert not path.exists()
+
+
+def test_a_browser_that_shows_the_token_keeps_it_as_a_cookie(server: Running) -> None:
+    with httpx.Client(headers={"Host": "emulator.example"}) as client:
+        url = f"{server.origin}/_emulator/"
+        assert client.get(url).status_code == 403
+        assert client.get(url, params={"token": "another"}).status_code == 403
+        welcome = client.get(url, params={"token": TOKEN})
+        assert (welcome.status_code, welcome.headers["location"]) == (303, "/_emulator/")
+        cookie = welcome.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        kept = {"Cookie": cookie.partition(";")[0]}
+        assert client.get(f"{url}clock", headers=kept).status_code == 200
+
+
+def test_a_listener_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with (
+        running("--ephemeral", cwd=tmp_path) as server,
+        httpx.stream("GET", f"{server.origin}/_emulator/events") as stream,
+    ):
+        next(stream.iter_lines())
+        server.process.terminate()
+        assert server.process.wait(timeout=5) == 0
+
+
+def test_secrets_in_urls_are_masked_in_lists_too(server: Running, control: httpx.Client) -> None:
+    body = {
+        "request_type": "callback",
+        "callback_url": "http://user:hidden1@127.0.0.1:1/hook?secret=hidden2",
+        "input": {"image_urls": ["https://example.com/a.jpg?token=hidden3"]},
+    }
+    url = f"{server.base_url}/generateTask/image-upscaler"
+    httpx.post(url, json=body, headers=AUTH).raise_for_status()
+    for path in ("tasks", "deliveries", "requests"):
+        assert "hidden" not in control.get(path).text

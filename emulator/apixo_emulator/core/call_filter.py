@@ -90,8 +90,9 @@ class CallFilter:
 
     In ``image_url``, ``callback_url``, ``message``, ``path`` and the values of ``headers`` a ``*``
     stands for anything. ``call`` is an endpoint: ``submit``, ``status``, ``balance``, ``file``.
-    ``key`` is a key, its mask as the journal shows it, or its last four characters or more. A
-    parameter that a submit leaves out counts with its default.
+    ``key`` is a key, its mask as the journal shows it, or its last four characters or more; keys
+    that are too short to show any of them are not told apart. A parameter that a submit leaves out
+    counts with its default.
     """
 
     call: str | None = None
@@ -175,7 +176,9 @@ def _path(facts: Facts, name: str, wanted: str) -> str | None:
 
 def _key(facts: Facts, name: str, wanted: str) -> str | None:
     found = facts.entry.key
-    if found is not None and (found in (wanted, mask(wanted)) or _ends_alike(found, wanted)):
+    # Four characters are the end of a key, not a key, and short keys are all masked alike.
+    whole = mask(wanted) if len(wanted) > _LEAST_KEY_END else wanted
+    if found is not None and (found in (wanted, whole) or _ends_alike(found, wanted)):
         return None
     return _differs(name, found, _shown("key", wanted))
 

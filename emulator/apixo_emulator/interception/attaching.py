@@ -24,6 +24,7 @@ _ADAPTERS = {
     "urllib3": ("urllib3_", "Urllib3"),
     "requests": ("requests_", "Requests"),
     "responses": ("responses_", "Responses"),
+    "respx": ("respx_", "Respx"),
     "httpx": ("httpx_", "Httpx"),
     "httpx2": ("httpx2_", "Httpx2"),
     "aiohttp": ("aiohttp_", "Aiohttp"),

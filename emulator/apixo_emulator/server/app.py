@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,15 +44,17 @@ class App:
         self,
         emulator: Emulator,
         gallery: Gallery,
+        *,
         callback_ca: Path | None = None,
         bounds: Bounds | None = None,
         control_token: str | None = None,
+        stopping: threading.Event | None = None,
     ) -> None:
         self._emulator = emulator
         self._callback_ca = callback_ca
         self._bounds = bounds
         self._results = ResultDesk(gallery)
-        self._control = Control(emulator, gallery, control_token)
+        self._control = Control(emulator, gallery, control_token, stopping)
         self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,17 +7,19 @@ call acts on the world of ``?world=``; where every key has its own, on that of t
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from hmac import compare_digest
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from apixo_emulator.core.accounts import ONE_WORLD, account_of, bearer_key
-from apixo_emulator.core.control_names import CONTROL_PREFIX
+from apixo_emulator.core.control_names import CONTROL_PREFIX, TOKEN_COOKIE
 from apixo_emulator.core.envelope import failure, refusal
 from apixo_emulator.core.wire import HttpResponse
 from apixo_emulator.pictures import Gallery
@@ -39,10 +41,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Control:
     """The control API of one emulator, as an ASGI app."""
 
-    def __init__(self, emulator: Emulator, gallery: Gallery, token: str | None = None) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        gallery: Gallery,
+        token: str | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._emulator = emulator
         self._gallery = gallery
         self._token = token
+        # Set when the server ends: streams, which never end by themselves, end then.
+        self._stopping = stopping or threading.Event()
         self._pages: Router | None = None
         by_path: dict[str, dict[str, Endpoint]] = {"health": {"GET": _health}}
         for verb in VERBS:
@@ -59,7 +69,7 @@ class Control:
         if self._pages is None:
             from apixo_emulator.dashboard import Dashboard
 
-            dashboard = Dashboard(self._emulator, self._gallery)
+            dashboard = Dashboard(self._emulator, self._gallery, self._stopping)
             routes: list[BaseRoute] = [
                 Route(route.path, self._guarded(route.endpoint), methods=route.methods)
                 for route in dashboard.routes
@@ -71,6 +81,11 @@ class Control:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one control call."""
+        if scope["path"] == CONTROL_PREFIX and self._token is not None:
+            given = Request(scope).query_params.get("token", "")
+            if compare_digest(given.encode(), self._token.encode()):
+                await _welcome(self._token)(scope, receive, send)
+                return
         await self._router(scope, receive, send)
 
     def _guarded(self, answer: Endpoint) -> Endpoint:
@@ -127,7 +142,14 @@ class Control:
             operator = await asyncio.to_thread(self._operator, request)
         except NotFoundError as error:
             return _error(_NOT_FOUND, str(error))
-        return events(operator)
+        return events(operator, self._stopping)
+
+
+def _welcome(token: str) -> Response:
+    """Let a browser that has shown the token keep it: the dashboard works from other machines too."""
+    response = RedirectResponse(CONTROL_PREFIX, status_code=303)
+    response.set_cookie(TOKEN_COOKIE, token, path=CONTROL_PREFIX, httponly=True, samesite="strict")
+    return response
 
 
 def _route(path: str, methods: dict[str, Endpoint]) -> Route:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,17 +18,22 @@ _KEEP_ALIVE_S = 15.0
 _AT_ONCE = 200
 
 
-def events(desk: Operator) -> Response:
-    """Stream a world's calls (``request``) and changes of its clock and rules, as they come."""
+def events(desk: Operator, stopping: threading.Event) -> Response:
+    """Stream a world's calls (``request``) and changes of its clock and rules, as they come.
+
+    Ends when ``stopping`` is set.
+    """
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_stream(desk), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _stream(desk, stopping), media_type="text/event-stream", headers=headers
+    )
 
 
-async def _stream(desk: Operator) -> AsyncIterator[bytes]:
+async def _stream(desk: Operator, stopping: threading.Event) -> AsyncIterator[bytes]:
     watch = await asyncio.to_thread(_Watch, desk)
     yield _event("clock", desk.clock())
     quiet_s = 0.0
-    while True:
+    while not stopping.is_set():
         await asyncio.sleep(_LOOK_S)
         # In a thread: the store may be across a network.
         found = await asyncio.to_thread(watch.look)

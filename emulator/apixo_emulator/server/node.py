@@ -70,9 +70,12 @@ class Place:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], object]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], object], stopping: threading.Event
+    ) -> None:
         super().__init__(config)
         self._announce = started
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
@@ -86,6 +89,7 @@ class _Server(uvicorn.Server):
         The parent alone would reset connections that wait to be accepted, or whose request is on
         its way.
         """
+        self._stopping.set()
         headers = self.server_state.default_headers
         self.server_state.default_headers = [*headers, (b"connection", b"close")]
         loop = asyncio.get_running_loop()
@@ -152,8 +156,16 @@ def run_node(
     gallery = Gallery(place.folder / "pictures", images=settings.images, fetch=settings.fetch)
     store = place.open_store(settings)
     emulator = Emulator(store, gallery, _options(settings), place.clock())
+    stopping = threading.Event()
     config = uvicorn.Config(
-        App(emulator, gallery, settings.callback_ca, _bounds(), settings.control_token),
+        App(
+            emulator,
+            gallery,
+            callback_ca=settings.callback_ca,
+            bounds=_bounds(),
+            control_token=settings.control_token,
+            stopping=stopping,
+        ),
         # A store across a network must not be waited for in the event loop.
         http=EnvelopeProtocol if emulator.blocking else DirectProtocol.at(Counter(emulator)),
         log_level="error",  # what callers do wrong is answered; it is no news for the log
@@ -163,7 +175,7 @@ def run_node(
         lifespan="on",
         ws="none",
     )
-    server = _Server(config, started)
+    server = _Server(config, started, stopping)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
     server.run(sockets=[sock])

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
-from apixo_emulator.core.journal import Answered, JournalEntry, KeptBody, entry_of, kept_body
+from apixo_emulator.core.journal import Answered, JournalEntry, entry_of
+from apixo_emulator.core.kept_body import KeptBody, kept_body
 from apixo_emulator.core.masking import LONGEST_FORM
 from apixo_emulator.core.wire import HttpResponse
 
