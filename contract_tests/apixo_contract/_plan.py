@@ -65,8 +65,9 @@ def planned(settings: Settings, callback_urls: dict[str, str]) -> Iterator[Plann
     else:
         yield _not_a_url()
     yield Planned("repeat", example(url))
-    yield Planned("no-request-type", body(url, request_type=None))
-    yield Planned("provider", {"provider": "auto", **body(url)})
+    # Together with the tasks above, every supported value has been paid for once.
+    yield Planned("no-request-type", body(url, request_type=None, resolution="8K"))
+    yield Planned("provider", {"provider": "auto", **body(url, resolution="4K")})
     if settings.failing_image_url:
         yield _not_a_url()
 

@@ -99,6 +99,13 @@ def test_virtual_time_alone_refills() -> None:
     assert take_token(bucket, rate, START_MS + 200) == (Bucket(0, START_MS + 200), None)
 
 
+def test_a_call_that_is_read_late_uses_what_is_there_and_waits_from_its_own_instant() -> None:
+    rate = Rate(calls=5, per_s=1, burst=10)
+    later_ms = START_MS + 100
+    assert take_token(Bucket(1, later_ms), rate, START_MS) == (Bucket(0, later_ms), None)
+    assert take_token(Bucket(0, later_ms), rate, START_MS) == (Bucket(0, later_ms), 300)
+
+
 def test_a_clock_that_was_set_back_locks_nobody_out() -> None:
     rate = Rate(calls=1, per_s=86_400, burst=1)
     bucket, _ = take_token(None, rate, START_MS)

@@ -67,6 +67,9 @@ class Conduct:
     retry_delays_s: tuple[float, ...] = (0.5, 1.0, 1.5)
     rules: tuple[Broken, ...] = PAGE + UNSAID
     body_limit = 20 * MIB
+    # The assumptions that this server shows to be wrong, and those that it must not seem to.
+    refutes: tuple[str, ...] = ()
+    upholds: tuple[str, ...] = ()
     # Whether the kit must wait for second callbacks, to see what is special here.
     patient = False
 

@@ -55,14 +55,23 @@ class Trial:
         """Say what is wrong with the kit's judgement, if anything is."""
         mutant = self.mutant
         named = ", ".join(f"{check} ({why})" for check, why in found.failed.items())
+        if mutant is None and found.code == 0 and not found.failed:
+            return self._wrong_refutations(found)
         if mutant is None:
-            good = found.code == 0 and not found.failed
-            return None if good else f"false alarm, exit {found.code}: {named or found.trouble}"
+            return f"false alarm, exit {found.code}: {named or found.trouble}"
         if found.code != _DRIFTED:
             return f"not caught: exit {found.code} {found.trouble}"
         if not set(mutant.checks) & set(found.failed):
             return f"not named by {' or '.join(mutant.checks)}, but by {named}"
         return None
+
+    def _wrong_refutations(self, found: Finding) -> str | None:
+        """Say which assumptions were refuted and should not have been, or the other way round."""
+        missing = {f"assumption.{name}" for name in self.conduct.refutes} - set(found.refuted)
+        wrong = {f"assumption.{name}" for name in self.conduct.upholds} & set(found.refuted)
+        if not missing and not wrong:
+            return None
+        return f"not refuted: {sorted(missing)}; refuted for no reason: {sorted(wrong)}"
 
 
 def mutants(only: str = "", seed: int = 1) -> list[Trial]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import BALANCE, KEY, Harness, body, make_harness
 
+from apixo_emulator.core.expectation import Expectation, expectation_schema, filter_of
 from apixo_emulator.core.verification import (
     Expectation,
     Verification,

@@ -157,7 +157,7 @@ def _present(poll: Exchange, *names: str) -> str | None:
 
 
 def _absent(poll: Exchange, *names: str) -> str | None:
-    missing = [name for name in names if poll.task.get(name) is None]
+    missing = [name for name in names if not carries(poll.task.get(name))]
     return f"{poll.state} without {', '.join(missing)}: {answer_of(poll)}" if missing else None
 
 

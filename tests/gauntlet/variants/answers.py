@@ -90,6 +90,8 @@ class NoPending(Conduct):
 
 @variant("no processing")
 class NoProcessing(Conduct):
+    refutes = ("pending.share",)
+
     def pending_share(self) -> float:
         return 1.0
 
@@ -132,6 +134,8 @@ class NeverFails(Conduct):
 
 @variant("UUIDs, no costTime")
 class Uuids(Conduct):
+    refutes = ("task_id.form",)
+
     def new_id(self) -> str:
         return str(UUID(int=self.rng.getrandbits(128), version=4))
 
@@ -144,6 +148,8 @@ class Uuids(Conduct):
 @variant("ids as in the docs, costTime smaller and on failures too")
 class DocsIds(Conduct):
     """costTime is the upstream's inference time: less than what passed in all."""
+
+    refutes = ("task_id.form", "cost_time")
 
     def new_id(self) -> str:
         return f"task_{self.rng.randrange(10**8):08d}"
@@ -160,6 +166,8 @@ class DocsIds(Conduct):
 
 @variant("numbers as ids")
 class NumberIds(Conduct):
+    refutes = ("task_id.form",)
+
     def new_id(self) -> str:
         return str(10_000 + len(self.tasks))
 
@@ -196,6 +204,8 @@ class Nulls(Conduct):
 
 @variant("errors without data")
 class ErrorsBare(Conduct):
+    refutes = ("error.data",)
+
     def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
         body = super().error_body(status, message, place)
         return {name: value for name, value in body.items() if name != "data"}
@@ -203,6 +213,8 @@ class ErrorsBare(Conduct):
 
 @variant("errors with an empty object")
 class ErrorsEmpty(Conduct):
+    refutes = ("error.data",)
+
     def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
         return {**super().error_body(status, message, place), "data": {}}
 
@@ -210,6 +222,8 @@ class ErrorsEmpty(Conduct):
 @variant("errors with a detail, other wording")
 class ErrorsDetailed(Conduct):
     """Platform fact P2; the wordings of errors other than the nine are not documented."""
+
+    refutes = ("error.data", "error.wording")
 
     def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
         said = message if place == "rules" else f"Fehler {status}: 失败"
@@ -235,6 +249,8 @@ class Skewed(Conduct):
 @variant("long ids of odd characters")
 class OddIds(Conduct):
     """A task id is opaque (P10)."""
+
+    refutes = ("task_id.form",)
 
     def new_id(self) -> str:
         return f"tasks/é+{self.rng.getrandbits(64)}=&?#% " + "x" * 200

@@ -64,6 +64,8 @@ class Broke(Conduct):
 class Refunds(Conduct):
     """Whether failed tasks are charged is not documented."""
 
+    refutes = ("failed.charged",)
+
     def balance(self) -> Any:
         failed = sum(self.state(task) == "failed" for task in self.tasks.values())
         return float(self.balance_usd + failed * Decimal("0.01"))
@@ -101,6 +103,8 @@ class CallbackLate(Conduct):
 @variant("callbacks to public HTTPS only")
 class StrictCallbacks(Conduct):
     """The page: must be a public HTTPS URL."""
+
+    refutes = ("callback_url.not_https",)
 
     rules = (
         *PAGE,
@@ -141,6 +145,8 @@ class Limited(Interrupted):
 
 @variant("429 without Retry-After")
 class LimitedSilently(Interrupted):
+    refutes = ("retry_after",)
+
     headers = ()
 
 

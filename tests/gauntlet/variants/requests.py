@@ -18,6 +18,9 @@ from gauntlet.wire import Reply, Request
 class OtherOrder(Conduct):
     """Which message wins when several rules are broken is not documented."""
 
+    refutes = ("order",)
+    upholds = ("values.whitespace", "null.optional", "parameters.unknown")
+
     rules = (*UNSAID, *PAGE[7:], PAGE[1], PAGE[0], *PAGE[2:7])
 
 
@@ -25,12 +28,17 @@ class OtherOrder(Conduct):
 class Backwards(Conduct):
     """As above, within `image_urls` too."""
 
+    refutes = ("order",)
+    upholds = ("values.whitespace", "null.optional", "parameters.unknown")
+
     rules = (PAGE[0], *reversed((*PAGE[1:], *UNSAID)))
 
 
 @variant("null is a value like others")
 class NullIsAValue(Conduct):
     """Whether null means left out is not documented."""
+
+    refutes = ("null.optional",)
 
     def decided(self, body: dict[str, Any]) -> Reply:
         inputs = body.get("input")
@@ -54,6 +62,14 @@ class NoDuplicates(Conduct):
 @variant("strict where nothing is said")
 class Strict(Conduct):
     """request_type wanted, unknown parameters and nulls refused, no blank URL, JSON header."""
+
+    refutes = (
+        "body.content_type",
+        "image_url.not_a_url",
+        "null.optional",
+        "parameters.unknown",
+        "request_type.missing",
+    )
 
     rules = (
         *PAGE,
@@ -90,6 +106,8 @@ def _trimmed(value: Any) -> Any:
 @variant("lenient where nothing is said")
 class Trimming(Conduct):
     """Any request_type is polled, formats in any case, values trimmed."""
+
+    refutes = ("output_format.case", "request_type.unknown", "values.whitespace")
 
     rules = (*PAGE, UNSAID[1], UNSAID[2])
 
