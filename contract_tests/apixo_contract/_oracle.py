@@ -23,8 +23,10 @@ from apixo_schemas import Grade, Rule, contract, document
 
 # Top-level names that public clients send and that must be taken (platform fact P7).
 _HINTS = frozenset({"provider"})
-# Doubts that no assumption of the contract asks about; a body that raises one is no evidence.
+# Doubts that no assumption of the contract asks about. Readers take the first or the last of
+# duplicate keys, or refuse them; where both are alike, no reader accepts what breaks a rule.
 DUPLICATES = "duplicate keys"
+UNLIKE_DUPLICATES = "duplicate keys that differ"
 CASE = "letter case"
 
 
@@ -88,17 +90,24 @@ def expect_text(text: str) -> Expectation:
     """
     repeated: list[bool] = []
 
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    def last(found: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(found)) < len(found):
             repeated.append(True)
         return dict(found)
 
     try:
-        body = json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
+        said = expect(_parsed(text, last))
+        if not repeated:
+            return said
+        other = expect(_parsed(text, lambda found: dict(reversed(found))))
     except RecursionError:
         raise ValueError("the body is nested too deeply to be read") from None
-    said = expect(body)
-    return Expectation(said.broken, said.doubts | {DUPLICATES}) if repeated else said
+    alike = other == said
+    return Expectation(said.broken, said.doubts | {DUPLICATES if alike else UNLIKE_DUPLICATES})
+
+
+def _parsed(text: str, pairs: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

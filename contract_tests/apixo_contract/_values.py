@@ -101,7 +101,7 @@ def anything() -> st.SearchStrategy[Any]:
 def classic_values(field: str) -> list[Any]:
     """Give the values that an unsupported one of a parameter is first tried with, simplest first."""
     known = supported(field)
-    wrong = ["other", "", *_NEIGHBOURS.get(field, ()), 4, True, [known[0]], {"value": known[0]}]
+    wrong = ["other", "", 4, [known[0]], True, {"value": known[0]}, *_NEIGHBOURS.get(field, ())]
     spelt = [text for value in known for text in misspellings(value)]
     return wrong + spelt + other_types(known[0])
 

@@ -91,7 +91,7 @@ class _ServeCommand(click.Command):
 def _early(args: list[str], flag: str, variable: str) -> Path | None:
     """Read an option before all others are read: the flag's last value, else the environment's."""
     found = os.environ.get(variable) or None
-    for this, following in zip(args, [*args[1:], None], strict=True):
+    for this, following in zip(args, [*args, None][1:], strict=True):
         if this.startswith(f"{flag}="):
             found = this.partition("=")[2]
         elif this == flag and following is not None:

@@ -11,13 +11,7 @@ from jsonschema import Draft202012Validator
 from support.harness import BALANCE, KEY, Harness, body, make_harness
 
 from apixo_emulator.core.expectation import Expectation, expectation_schema, filter_of
-from apixo_emulator.core.verification import (
-    Expectation,
-    Verification,
-    expectation_schema,
-    filter_of,
-    verify,
-)
+from apixo_emulator.core.verification import Verification, verify
 
 OTHER_KEY = "sk-other-987654321zzzz"
 

@@ -101,6 +101,28 @@ def anything(call: Exchange) -> bool:
     return call.purpose is not Purpose.RESULT
 
 
+def alone(name: str, status: int) -> Bend:
+    """A target refused the tolerant task, and then this one of what it held."""
+
+    def bent(run: Run) -> Run:
+        refusal = next(call for call in run.of(Purpose.TASK) if call.probe == "tolerant")
+        run = turned_away(lambda call: call is refusal, status)(run)
+        run = calls(
+            lambda call: call.number == refusal.number, lambda call: replace(call, probe=name)
+        )(run)
+        return unpaid(refusal)(run)
+
+    return bent
+
+
+def unpaid(refusal: Exchange) -> Bend:
+    """Every reading of the balance after a submit is a task's price higher."""
+    return answers(
+        lambda call: call.purpose is Purpose.BALANCE and call.number > refusal.number,
+        lambda envelope: envelope.update(data=round(envelope["data"] + 0.01, 4)),
+    )
+
+
 # --- how they are bent ------------------------------------------------------------------------
 
 

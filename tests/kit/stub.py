@@ -93,7 +93,7 @@ class Stub(httpx.BaseTransport):
         asked = body["input"]
         wanted = asked.get("output_format") or "jpg"
         task = Task(
-            id=f"{len(self.tasks) + 1:032x}",
+            id=f"a{len(self.tasks) + 1:031x}",
             made_s=self.clock(),
             resolution=(asked.get("resolution") or "4k").lower(),
             output_format=contract().format_aliases.get(wanted, wanted),

@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kit.sightings import (
     Bend,
+    alone,
     answers,
     anything,
     breaking,
@@ -18,7 +21,9 @@ from kit.sightings import (
     good_run,
     in_state,
     of,
+    payloads,
     turned_away,
+    unpaid,
     verdicts,
 )
 
@@ -84,11 +89,7 @@ def refused(probe: str, status: int) -> Bend:
 
     def bent(run: Run) -> Run:
         refusal = next(c for c in run.of(Purpose.TASK) if c.probe == probe)
-        run = turned_away(lambda call: call is refusal, status)(run)
-        return answers(
-            lambda call: BALANCE(call) and call.number > refusal.number,
-            lambda envelope: envelope.update(data=round(envelope["data"] + 0.01, 4)),
-        )(run)
+        return unpaid(refusal)(turned_away(lambda call: call is refusal, status)(run))
 
     return bent
 
@@ -187,9 +188,10 @@ ALLOWED: dict[str, Bend] = {
     "a callback twice": lambda run: replace(
         run, callbacks=(*run.callbacks, replace(run.callbacks[1], number=9))
     ),
-    "no request_type refused": refused("no-request-type", 400),
-    "unknown parameters refused": turned_away(of(Purpose.PROBE, probe="parameters.unknown"), 400),
-    "no money": refused("provider", 402),
+    "no request_type refused": alone("no-request-type", 400),
+    "unknown parameters refused": alone("unknown-parameters", 400),
+    "nulls refused": alone("nulls", 400),
+    "no money": refused("tolerant", 402),
     "a URL that is none is refused": refused("not-a-url", 400),
 }
 
@@ -204,7 +206,7 @@ def wrong_words(envelope: dict[str, Any]) -> None:
 
 
 REFUTED: dict[str, Bend] = {
-    "request_type.missing": turned_away(of(Purpose.TASK, probe="no-request-type"), 400),
+    "request_type.missing": alone("no-request-type", 400),
     "request_type.unknown": answers(of(Purpose.PROBE, probe="request_type.unknown"), wrong_words),
     "callback_url.type": answers(of(Purpose.PROBE, probe="callback_url.type"), wrong_words),
     "callback_url.missing": answers(of(Purpose.PROBE, probe="callback_url.missing"), wrong_words),
@@ -213,8 +215,8 @@ REFUTED: dict[str, Bend] = {
     "body.not_json": answers(of(Purpose.PROBE, probe="body.not_json"), wrong_words),
     "body.not_object": answers(of(Purpose.PROBE, probe="body.not_object"), wrong_words),
     "body.content_type": turned_away(of(Purpose.PROBE, probe="body.content_type"), 415),
-    "null.optional": answers(of(Purpose.PROBE, probe="null.optional/mode"), wrong_words),
-    "parameters.unknown": turned_away(of(Purpose.PROBE, probe="parameters.unknown"), 400),
+    "null.optional": answers(of(Purpose.PROBE, probe="null.optional/input"), wrong_words),
+    "parameters.unknown": alone("unknown-parameters", 400),
     "output_format.case": answers(of(Purpose.PROBE, probe="output_format.case"), wrong_words),
     "values.whitespace": answers(of(Purpose.PROBE, probe="values.whitespace"), wrong_words),
     "image_url.not_a_url": turned_away(of(Purpose.TASK, probe="not-a-url"), 400),
@@ -279,6 +281,39 @@ def test_what_was_not_seen_is_skipped_with_a_reason(skip: dict[str, Any], topic:
         run = without("callback")(without("failing")(run))
     assert verdicts(run)[topic] is Verdict.SKIPPED
     assert evidence(run, topic)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just("2026-01-01"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+FIELDS = ["taskId", "state", "resultJson", "failCode", "failMsg"]
+FIELDS += ["createTime", "completeTime", "costTime", "resultUrls"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
+    json_values,
+    st.sampled_from(list(Purpose)),
+    st.sampled_from([200, 204, 302, 400, 418, 500, 599]),
+)
+def test_judges_bear_whatever_a_target_answers(
+    values: dict[str, Any], body: Any, purpose: Purpose, status: int
+) -> None:
+    garbage = calls(of(purpose), lambda call: replace(call, status=status, text=json.dumps(body)))
+    assert verdicts(garbage(good_run()))
+    nested = fields(of(Purpose.POLL, Purpose.POLL_AGAIN), **values)
+    assert verdicts(nested(good_run()))
+    assert verdicts(payloads(**values)(good_run()))
+
+
+@settings(max_examples=20, deadline=None)
+@given(json_values)
+def test_judges_bear_whatever_stands_in_result_json(value: Any) -> None:
+    assert verdicts(fields(SUCCESS, resultJson=json.dumps({"resultUrls": value}))(good_run()))
+    assert verdicts(fields(SUCCESS, resultJson=json.dumps({"resultUrls": [value]}))(good_run()))
 
 
 def test_a_run_survives_being_written_down() -> None:

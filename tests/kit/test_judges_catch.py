@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kit.sightings import (
     Bend,
+    alone,
     answers,
     breaking,
     callbacks,
@@ -78,6 +79,10 @@ def falling(after: str, usd: float) -> Bend:
         )(run)
 
     return bent
+
+
+def dearer_in_8k(run: Run) -> Run:
+    return falling("tolerant", 0.01)(falling("8k-webp", 0.01)(run))
 
 
 def falling_at_each_refusal(run: Run) -> Run:
@@ -175,7 +180,7 @@ VIOLATIONS: list[tuple[str, Bend]] = [
             refused_as("The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'."),
         ),
     ),
-    ("submit.provider", turned_away(task("provider"), 400)),
+    ("submit.provider", alone("provider", 400)),
     (
         "submit.callback-url-required",
         calls(of(Purpose.PROBE, probe="callback_url.missing"), accepted),
@@ -213,6 +218,7 @@ VIOLATIONS: list[tuple[str, Bend]] = [
     ("status.complete-time", fields(ENDED, completeTime=lambda time: time - HOUR_MS)),
     ("status.complete-time", fields(ENDED, completeTime=lambda time: time + HOUR_MS)),
     ("status.complete-time", fields(ENDED, completeTime=float)),
+    ("status.complete-time", fields(ENDED, completeTime=lambda time: time - 1490)),
     ("status.cost-time", fields(SUCCESS, costTime=-1)),
     ("status.cost-time", fields(SUCCESS, costTime=lambda time: time + 500)),
     ("status.cost-time", fields(SUCCESS, costTime=1.5)),
@@ -233,7 +239,7 @@ VIOLATIONS: list[tuple[str, Bend]] = [
     ("balance.insufficient", falling("tasks", 99.995)),
     ("balance.price", falling("end", 0.01)),
     ("balance.price", answers(BALANCE, lambda envelope: envelope.update(data=74.87))),
-    ("balance.resolution", falling("8k-webp", 0.01)),
+    ("balance.resolution", dearer_in_8k),
     ("balance.output_format", falling("8k-webp", 0.005)),
     ("balance.rejected-free", falling_at_each_refusal),
     ("callback.delivered", callbacks(lambda seen: None if "callback" in seen.path[-9:] else seen)),

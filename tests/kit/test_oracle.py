@@ -20,7 +20,14 @@ from apixo_contract._bodies import (
     with_extras,
     written,
 )
-from apixo_contract._oracle import DUPLICATES, expect, expect_text, rule_of_message, supported
+from apixo_contract._oracle import (
+    DUPLICATES,
+    UNLIKE_DUPLICATES,
+    expect,
+    expect_text,
+    rule_of_message,
+    supported,
+)
 from apixo_schemas import contract, document
 
 URL = "https://example.com/input.jpg"
@@ -174,9 +181,15 @@ def test_what_no_server_may_take_is_not_doubted(asked: dict[str, Any]) -> None:
     assert not expect(body).accepted
 
 
-def test_duplicate_keys_are_doubted() -> None:
-    text = f'{{"request_type":"async","input":{{"image_urls":["{URL}"],"mode":1,"mode":2}}}}'
-    assert DUPLICATES in expect_text(text).doubts
+@pytest.mark.parametrize(
+    ("modes", "doubt"), [("1,2", DUPLICATES), ('"image-to-image",2', UNLIKE_DUPLICATES)]
+)
+def test_duplicate_keys_are_doubted(modes: str, doubt: str) -> None:
+    first, second = modes.split(",")
+    pair = f'"mode":{first},"mode":{second}'
+    said = expect_text(f'{{"request_type":"async","input":{{"image_urls":["{URL}"],{pair}}}}}')
+    assert said.doubts == {doubt}
+    assert [rule.id for rule in said.broken] == ["mode.invalid"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", '{"a":NaN}', "[" * 100_000])

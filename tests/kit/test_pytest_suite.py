@@ -13,8 +13,8 @@ from apixo_contract import catalogue
 
 
 def suite(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    plugin = ("-p", "apixo_contract.pytest_plugin", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", *plugin, "--pyargs", "apixo_contract", *arguments]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    command += ["--pyargs", "apixo_contract", *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
     )

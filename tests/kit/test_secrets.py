@@ -91,7 +91,7 @@ def test_a_curl_line_takes_the_key_from_the_shell() -> None:
     assert "Invalid mode type. Supported: image-to-image" in example.expected
     assert "Well." in example.observed
     assert f"Bearer {PLACEHOLDER}" in example.exchanges[0].curl
-    assert '"mode":""' in example.exchanges[0].curl
+    assert '"mode":4' in example.exchanges[0].curl
 
 
 @given(

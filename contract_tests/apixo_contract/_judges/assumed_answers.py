@@ -13,7 +13,7 @@ from apixo_schemas import contract
 
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 _ROUNDING_MS = 2
-_LATER = ("429 was not answered", 429)
+_TOO_MANY = 429
 
 
 def answers(view: View) -> Iterator[Outcome]:
@@ -116,10 +116,9 @@ def _error_data(view: View) -> Outcome:
 
 def _retry_after(view: View) -> Outcome:
     check_id = assumption_check_id("retry_after")
-    reason, status = _LATER
-    limited = [call for call in view.run.exchanges if call.status == status]
+    limited = [call for call in view.run.exchanges if call.status == _TOO_MANY]
     if not limited:
-        return skipped(check_id, reason)
+        return skipped(check_id, "429 was not answered")
     values = [call.answer_headers.get("retry-after") for call in limited]
     if all(value is not None and value.isdecimal() for value in values):
         return assumed(

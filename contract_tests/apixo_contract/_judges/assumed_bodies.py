@@ -17,12 +17,14 @@ from apixo_contract._judges._outcome import (
     skipped,
 )
 from apixo_contract._oracle import rule_of_message
+from apixo_contract._plan import LENIENT, SHOWN_BY_LENIENT, TOLERANT
 from apixo_contract._view import Submitted, View
 from apixo_schemas import Grade, contract
 
 _PAYMENT_REQUIRED = 402
 _ACCEPTED = "accepted"
 _REJECTED = "rejected"
+_TRIMMED = "trimmed"
 
 
 def bodies(view: View) -> Iterator[Outcome]:
@@ -31,11 +33,12 @@ def bodies(view: View) -> Iterator[Outcome]:
         yield _wording(view, name)
     for name in ("input.not_object", "body.not_object", "body.not_json"):
         yield _wording(view, name)
-    for name in ("null.optional", "values.whitespace", "body.content_type"):
-        yield _as_oracle_says(view, name)
-    yield _as_oracle_says(view, "parameters.unknown")
-    yield _wording(view, "output_format.case")
-    yield _request_type_missing(view)
+    for name in ("output_format.case", "values.whitespace"):
+        yield _wording(view, name)
+    yield _as_oracle_says(view, "body.content_type")
+    yield _tolerated(view, "null.optional", "nulls")
+    yield _tolerated(view, "parameters.unknown", "unknown-parameters")
+    yield _tolerated(view, "request_type.missing", "no-request-type")
     yield _callback_not_https(view)
     yield order(view)
 
@@ -55,19 +58,26 @@ def _told(found: Submitted) -> str:
 def _wording(view: View, name: str) -> Outcome:
     """A body that is refused in words of ours; observed are the target's words."""
     check_id = assumption_check_id(name)
-    probes = _probes(view, name)
+    probes = _probes(view, name) or _taken_leniently(view, name)
     if not probes:
         return skipped(check_id, _unseen(view))
     found = probes[0]
     message = _message_of(found, name)
     if found.exchange.accepted:
-        observed: Any = _ACCEPTED
+        observed: Any = _TRIMMED if name == "values.whitespace" else _ACCEPTED
     else:
         observed = found.exchange.message
     same = not found.exchange.accepted and found.exchange.message == message
     sighting = Sighting(found.exchange, f"refused: {message}", _told(found))
     words = f"as assumed: {message}" if same else _told(found)
     return assumed(check_id, words, sighting, holds=same, observed=observed)
+
+
+def _taken_leniently(view: View, name: str) -> list[Submitted]:
+    """Give the probe of three assumptions at once, if it was accepted."""
+    if name not in SHOWN_BY_LENIENT:
+        return []
+    return [found for found in _probes(view, LENIENT) if found.exchange.accepted]
 
 
 def _message_of(found: Submitted, name: str) -> str:
@@ -79,46 +89,47 @@ def _message_of(found: Submitted, name: str) -> str:
 
 
 def _as_oracle_says(view: View, name: str) -> Outcome:
-    """Bodies whose documented message comes first, or does not, by what is assumed."""
+    """Bodies that break a documented rule, and ought to be answered as if that were all."""
     check_id = assumption_check_id(name)
     probes = _probes(view, name)
     if not probes:
         return skipped(check_id, _unseen(view))
+    wrong = _not_as_oracle_says(probes)
+    if not wrong:
+        return assumed(check_id, f"{len(probes)} bodies answered as assumed", holds=True)
+    return _refuted(check_id, len(probes), wrong)
+
+
+def _not_as_oracle_says(probes: list[Submitted]) -> list[Sighting]:
     wrong = []
     for found in probes:
         winner = found.expected.winner if found.expected else None
         if winner is not None and found.exchange.message != winner.message:
             wrong.append(Sighting(found.exchange, winner.message, _told(found)))
-    if not wrong:
-        return assumed(check_id, f"{len(probes)} bodies answered as assumed", holds=True)
+    return wrong
+
+
+def _refuted(check_id: str, seen: int, wrong: list[Sighting]) -> Outcome:
     first = simplest(wrong)
-    observed = _otherwise(name, first)
-    return assumed(
-        check_id,
-        f"{len(wrong)} of {len(probes)}: {first.observed}",
-        first,
-        holds=False,
-        observed=observed,
-    )
+    words = f"{len(wrong)} of {seen}: {first.observed}"
+    return assumed(check_id, words, first, holds=False, observed=_REJECTED)
 
 
-def _otherwise(name: str, first: Sighting) -> Any:
-    if name == "values.whitespace":
-        return "trimmed"
-    if name in {"parameters.unknown", "body.content_type", "null.optional"}:
-        return _REJECTED
-    return first.observed
-
-
-def _request_type_missing(view: View) -> Outcome:
-    check_id = assumption_check_id("request_type.missing")
-    found = view.planned.get("no-request-type")
-    if found is None or found.exchange.status == _PAYMENT_REQUIRED:
-        return skipped(check_id, _unseen(view) if found is None else "no money for a task")
-    sighting = Sighting(found.exchange, _ACCEPTED, _told(found))
-    same = found.exchange.accepted
-    observed = None if same else found.exchange.message
-    return assumed(check_id, _told(found), sighting, holds=same, observed=observed)
+def _tolerated(view: View, name: str, alone: str) -> Outcome:
+    """What ought to be taken: as a task, with others or alone, and beside a broken rule."""
+    check_id = assumption_check_id(name)
+    probes = _probes(view, name)
+    wrong = _not_as_oracle_says(probes)
+    together, single = view.planned.get(TOLERANT), view.planned.get(alone)
+    taken = [task for task in (together, single) if task is not None and task.exchange.accepted]
+    if single is not None and not taken and single.exchange.status != _PAYMENT_REQUIRED:
+        wrong.append(Sighting(single.exchange, _ACCEPTED, _told(single)))
+    if wrong:
+        return _refuted(check_id, len(probes) + 1, wrong)
+    if not taken:
+        return skipped(check_id, view.no_tasks if view.tasks else _unseen(view))
+    words = "accepted as a task" + (f", and so in {len(probes)} bodies" if probes else "")
+    return assumed(check_id, words, holds=True)
 
 
 def _callback_not_https(view: View) -> Outcome:

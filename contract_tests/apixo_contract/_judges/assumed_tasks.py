@@ -66,11 +66,8 @@ def _failed(view: View) -> list[tuple[TaskView, Exchange]]:
 def _failure_wording(view: View) -> Outcome:
     check_id = assumption_check_id("failure.wording")
     known = contract().failures
-    told = {
-        str(poll.task.get("failCode")): poll
-        for _task, poll in _failed(view)
-        if poll.task.get("failCode") in known
-    }
+    codes = [(poll.task.get("failCode"), poll) for _task, poll in _failed(view)]
+    told = {code: poll for code, poll in codes if isinstance(code, str) and code in known}
     if not told:
         return skipped(check_id, "no task failed with a documented code")
     other = {

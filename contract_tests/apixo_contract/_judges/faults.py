@@ -9,7 +9,7 @@ from apixo_contract._bodies import field_of
 from apixo_contract._catalogue import rule_check_id
 from apixo_contract._judges._outcome import Sighting, answer_of
 from apixo_contract._observations import Purpose
-from apixo_contract._oracle import Expectation, rule_of_message
+from apixo_contract._oracle import DUPLICATES, Expectation, rule_of_message
 from apixo_contract._view import Submitted, View
 from apixo_schemas import Grade, Rule, contract
 
@@ -33,6 +33,8 @@ def fault_of(found: Submitted) -> Fault | None:
         return _fault_of_single(found, said)
     if said.doubts == {"order"}:
         return _fault_of_several(found, said)
+    if said.doubts == {DUPLICATES} and found.exchange.accepted:
+        return _fault_of_single(found, said)
     return None
 
 
@@ -76,6 +78,8 @@ def check_of_value(found: Submitted, rule: Rule) -> str | None:
     if name not in found.asked:
         return f"submit.default.{name}" if name in contract().defaults else "submit.accepts"
     value = found.asked[name]
+    if value is None:
+        return None  # what null means is assumed
     if name == "resolution" and isinstance(value, str) and value != value.lower():
         return "submit.resolution-case"
     if name == "output_format" and value in contract().format_aliases:

@@ -107,7 +107,7 @@ def _left_before(view: View, task: Exchange) -> Decimal:
 def prices(view: View) -> Iterator[Outcome]:
     """Judge `balance.price`, `balance.resolution`, `balance.output_format`, `balance.rejected-free`."""
     found = windows(view)
-    steps = [window for window in found if len(window.accepted) == 1]
+    steps = [w for w in found if len(w.accepted) == 1 and _is_valid(w.accepted[0])]
     yield _rejected_free(view, found)
     reason = _unjudgeable(view, found)
     if reason:
@@ -122,6 +122,10 @@ def prices(view: View) -> Iterator[Outcome]:
     yield ruled("balance.price", len(total.accepted), broken, unseen="", what="tasks paid")
     for name in ("resolution", "output_format"):
         yield _by(name, steps, fits=fits)
+
+
+def _is_valid(found: Submitted) -> bool:
+    return found.expected is not None and found.expected.accepted
 
 
 def _unjudgeable(view: View, found: list[Window]) -> str | None:

@@ -61,9 +61,9 @@ _SHOWS = {
     "submit.default.mode": ("minimal",),
     "submit.default.resolution": ("minimal",),
     "submit.default.output_format": ("minimal",),
-    "submit.resolution-case": ("2K-jpeg",),
+    "submit.resolution-case": ("2K-jpeg", "tolerant"),
     "submit.jpeg-alias": ("2K-jpeg",),
-    "submit.provider": ("provider",),
+    "submit.provider": ("tolerant", "provider"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, ruled, shown
 from apixo_contract._observations import Exchange
-from apixo_contract._view import ENDED, TaskView, View, carries, is_integer
+from apixo_contract._view import ENDED, RUNNING, TaskView, View, carries, is_integer
 
 _SECOND = 1000
 _NEAR_MS = 10 * 60 * _SECOND
@@ -23,6 +23,8 @@ _NEAR_FAST_MS = 30 * 24 * 3600 * _SECOND
 _SLACK_MS = 100
 _AHEAD_MS = 500
 _TELLING_MS = 900
+# A result may be stored, and shown, some time after it was completed; not as long as half the task.
+_STORING_SHARE = 0.5
 # Twice as fast as ours, seen over a second or more, and some for calls that take long.
 _FAST = 1.5
 
@@ -113,12 +115,23 @@ def _complete_fault(task: TaskView, poll: Exchange, *, own: bool) -> Sighting | 
         return None
     if found < made:
         return Sighting(poll, expected, f"`completeTime` {found} is before `createTime` {made}")
+    took = found - made
     first = task.final or poll
     passed = first.received_ms - task.submitted.exchange.sent_ms
-    if found - made <= passed + (_NEAR_FAST_MS if own else _AHEAD_MS):
-        return None
-    words = f"{found - made} ms after `createTime`, {passed} ms after the submit"
-    return Sighting(poll, expected, f"`completeTime` {words}")
+    if took > passed + (_NEAR_FAST_MS if own else _AHEAD_MS):
+        words = f"{took} ms after `createTime`, {passed} ms after the submit"
+        return Sighting(poll, expected, f"`completeTime` {words}")
+    ran = _ran_ms(task)
+    if not own and took < ran * _STORING_SHARE - _AHEAD_MS:
+        words = f"{took} ms after `createTime`, but the task ran for {ran} ms or more"
+        return Sighting(poll, expected, f"`completeTime` {words}")
+    return None
+
+
+def _ran_ms(task: TaskView) -> int:
+    """Give for how long the task was seen running, by our clock."""
+    running = [poll.sent_ms for poll in task.shown if poll.state in RUNNING]
+    return max(running, default=0) - task.submitted.exchange.received_ms if running else 0
 
 
 def _cost_fault(poll: Exchange) -> Sighting | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apixo_contract._bodies import PUBLIC_HOOK, written
 from apixo_contract._observations import Exchange, Purpose
-from apixo_contract._plan import Planned, planned
+from apixo_contract._plan import TOLERANT, Planned, one_by_one, planned
 from apixo_contract._session import Session
 
 # Seconds for submitting tasks: a limit on how many run at once can hold them up.
@@ -38,6 +38,18 @@ def _pay_for(session: Session, task: Planned) -> str | None:
         return "the account has no money left"
     if found is not None and task.name == "callback" and not found.accepted:
         _instead_of_callback(session, task, found)
+    if found is not None and task.name == TOLERANT and not found.accepted:
+        return _instead_of_tolerant(session)
+    return None
+
+
+def _instead_of_tolerant(session: Session) -> str | None:
+    """Submit one by one what the target did not take together; the reserve may go for it."""
+    for task in one_by_one(session.settings.image_url):
+        if session.budget.left < 1:
+            return f"the budget of ${session.settings.budget_usd} allows for no such task"
+        session.submit(written(task.body), Purpose.TASK, probe=task.name)
+        session.read_balance(task.name)
     return None
 
 
