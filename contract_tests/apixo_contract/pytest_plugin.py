@@ -54,6 +54,19 @@ def _given(config: pytest.Config) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to spread the suite over several processes.
+
+    Raises:
+        pytest.UsageError: An option must be left out.
+    """
+    if config.getoption(_dest("base_url")) and config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "the contract's tests are one run against the target, which every worker would repeat "
+            "and pay for: leave out -n, or say -n 0"
+        )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test for each check."""
     if getattr(metafunc.module, "__name__", "") == _SUITE:
@@ -63,10 +76,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse to run the suite without a target, or in several processes.
+    """Refuse to run the suite without a target.
 
     Raises:
-        pytest.UsageError: An option must be given, or left out.
+        pytest.UsageError: An option must be given.
     """
     if not any(_is_ours(item) for item in items):
         return
@@ -74,11 +87,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(
             "the contract's tests need a target: add --apixo-target URL, such as "
             "http://127.0.0.1:8787, and the key as --apixo-key or APIXO_API_KEY"
-        )
-    if hasattr(config, "workerinput"):
-        raise pytest.UsageError(
-            "the contract's tests are one run against the target, which every worker would repeat "
-            "and pay for: leave out -n, or say -p no:xdist"
         )
 
 

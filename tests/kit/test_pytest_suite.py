@@ -51,6 +51,7 @@ def test_a_broken_promise_is_a_failed_test_with_its_example(tmp_path: Path) -> N
     [
         ((), "--apixo-target"),
         (("--apixo-target", "http://127.0.0.1:1"), "API key"),
+        (("--apixo-target", "http://127.0.0.1:1", "-n", "2"), "leave out -n"),
         (("--apixo-target", "https://api.apixo.ai", "--apixo-key", "k"), "live"),
     ],
 )
