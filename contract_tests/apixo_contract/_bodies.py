@@ -183,8 +183,3 @@ def with_extras(rules: frozenset[str], image_url: str) -> st.SearchStrategy[Body
         return {**made, "input": {**more, **made["input"]}}
 
     return st.builds(add, exactly(rules, image_url), extras)
-
-
-def valid(image_url: str) -> st.SearchStrategy[Body]:
-    """Bodies that every rule accepts."""
-    return breaking(frozenset(), image_url)

@@ -116,11 +116,6 @@ class TaskView:
         return next((poll for poll in self.shown if poll.state in ENDED), None)
 
     @property
-    def finals(self) -> list[Exchange]:
-        """Give every answer that says how the task ended."""
-        return [poll for poll in self.shown if poll.state in ENDED]
-
-    @property
     def after(self) -> list[Exchange]:
         """Give the polls after the first final answer."""
         if self.final is None:

@@ -83,7 +83,13 @@ class _ServeCommand(click.Command):
         except (OSError, ValueError) as error:
             click.echo(f"apixo-emulator: {error}", err=True)
             sys.exit(_USAGE)
-        ctx.default_map = dict(config.options)
+        options = dict(config.options)
+        # They contradict each other, and what is said here wins over the file.
+        if "--ephemeral" in args:
+            options.pop("data", None)
+        if _early(args, "--data", "APIXO_EMULATOR_DATA"):
+            options.pop("ephemeral", None)
+        ctx.default_map = options
         ctx.obj = config.accounts
         return super().parse_args(ctx, args)
 

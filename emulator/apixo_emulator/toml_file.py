@@ -1,19 +1,22 @@
-"""TOML files that people write: read with errors that name the file, the line, and what to do."""
+"""Files that people write: read with errors that name the file, the line, and what to do."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apixo_emulator.core.nearest import shown
 from apixo_emulator.core.positions import Lines, toml_lines
 from apixo_emulator.core.problems import Problem
 
-_LARGEST_BYTES = 10_000_000
+LARGEST_BYTES = 10_000_000
 _MOST_SHOWN = 20
+_LONGEST_QUOTE = 60
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 
 
@@ -27,11 +30,21 @@ class TomlFile:
 
     def located(self, problems: Iterable[Problem]) -> str:
         """Write problems with the file's name and their lines, in the order of the file."""
-        placed = sorted(((self.lines.of(one.path), one) for one in problems), key=lambda it: it[0])
-        shown = [f"{self.path}:{line}: {one}" for line, one in placed[:_MOST_SHOWN]]
-        if len(placed) > _MOST_SHOWN:
-            shown.append(f"{self.path}: and {len(placed) - _MOST_SHOWN} more.")
-        return "\n".join(shown)
+        return located(self.path, self.lines, problems)
+
+
+def located(
+    path: Path,
+    lines: Lines,
+    problems: Iterable[Problem],
+    said: Callable[[Problem], str] = str,
+) -> str:
+    """Write problems with a file's name and their lines, in the order of the file."""
+    placed = sorted(((lines.of(one.path), one) for one in problems), key=lambda it: it[0])
+    listed = [f"{path}:{line}: {said(one)}" for line, one in placed[:_MOST_SHOWN]]
+    if len(placed) > _MOST_SHOWN:
+        listed.append(f"{path}: and {len(placed) - _MOST_SHOWN} more.")
+    return "\n".join(listed)
 
 
 def read_text(path: Path) -> str:
@@ -42,11 +55,11 @@ def read_text(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(_LARGEST_BYTES + 1)
+            raw = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    if len(raw) > _LARGEST_BYTES:
-        raise ValueError(f"{path}: expected at most {_LARGEST_BYTES} bytes; found more.")
+    if len(raw) > LARGEST_BYTES:
+        raise ValueError(f"{path}: expected at most {LARGEST_BYTES} bytes; found more.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -67,7 +80,20 @@ def parse_toml(path: Path, text: str) -> TomlFile:
     except RecursionError:
         raise ValueError(f"{path}: expected settings; found lists in lists, too deep.") from None
     except ValueError as error:
+        raise ValueError(f"{path}:{syntax_error(error, text, 'TOML')}") from None
+
+
+def syntax_error(error: ValueError, text: str, language: str, *, quoted: bool = False) -> str:
+    """Give the line of a syntax error, and what the parser says of it.
+
+    What stands there is ``quoted`` only from files that hold no keys.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        line, said = error.lineno, error.msg
+    else:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
         said = _PLACE.sub("", str(error))
-        raise ValueError(f"{path}:{line}: expected valid TOML; found: {said}.") from None
+    stands = "\n".join(text.split("\n")[line - 1 : line]).strip()
+    found = f"found {shown(stands, _LONGEST_QUOTE)}" if quoted else "found"
+    return f"{line}: expected valid {language}; {found}: {said}."

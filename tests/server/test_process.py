@@ -184,3 +184,25 @@ def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_flags_win_over_what_the_file_says_of_the_same(tmp_path: Path) -> None:
+    (tmp_path / "apixo-emulator.toml").write_text('data = "kept"\n', "utf-8")
+    with running("--ephemeral", cwd=tmp_path):
+        assert not (tmp_path / "kept").exists()
+
+
+def test_serve_needs_no_arguments(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("serve"),
+        cwd=tmp_path,
+        env=environment(PORT="0"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("apixo-emulator ready: ")
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

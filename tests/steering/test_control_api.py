@@ -259,3 +259,38 @@ def test_secrets_in_urls_are_masked_in_lists_too(server: Running, control: httpx
     httpx.post(url, json=body, headers=AUTH).raise_for_status()
     for path in ("tasks", "deliveries", "requests"):
         assert "hidden" not in control.get(path).text
+
+
+def test_the_journal_can_be_filtered_and_names_the_fault(
+    server: Running, control: httpx.Client
+) -> None:
+    submit(server)
+    submit(server, "https://example.com/emulate/http-503.jpg")
+    task_id = submit(server, "https://example.com/emulate/status-http-500-once.jpg")
+    assert status(server, task_id.json()["data"]["taskId"]) is None
+    found = control.get("requests", params={"call": "submit", "status": "503"}).json()["requests"]
+    assert [entry["fault"] for entry in found] == ["unavailable"]
+    found = control.get("requests", params={"fault": "server_error"}).json()["requests"]
+    assert [entry["endpoint"] for entry in found] == ["status"]
+    assert control.get("requests", params={"state": "x"}).status_code == 400
+
+
+def test_with_many_worlds_a_steering_call_says_which(tmp_path: Path) -> None:
+    with running("--world-per-key", "--ephemeral", cwd=tmp_path) as server:
+        url = f"{server.origin}/_emulator/scenarios"
+        lost = httpx.post(url, json={"scenario": "stuck"})
+        assert lost.status_code == 409
+        assert "--key" in lost.json()["message"]
+        assert httpx.post(url, json={"scenario": "stuck"}, headers=AUTH).status_code == 200
+        task_id = submit(server).json()["data"]["taskId"]
+        assert status(server, task_id)["state"] in ("pending", "processing")
+        assert httpx.get(f"{server.origin}/_emulator/config").json()["worldPerKey"] is True
+
+
+def test_a_configured_key_is_masked_in_the_calls_of_others(tmp_path: Path) -> None:
+    key = "sk-configured-0123456789"
+    config = f'[[account]]\nkey = "{key}"\n'
+    (tmp_path / "apixo-emulator.toml").write_text(config, "utf-8")
+    with running("--ephemeral", cwd=tmp_path) as server:
+        submit(server, f"https://example.com/{key}.jpg")
+        assert key not in httpx.get(f"{server.origin}/_emulator/requests").text

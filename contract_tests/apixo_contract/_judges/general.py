@@ -125,8 +125,3 @@ def _odd_success(call: Exchange) -> str | None:
         and call.data is not None
     )
     return None if good else answer_of(call)
-
-
-def unanswered(view: View) -> list[Exchange]:
-    """Give the calls that broke off, again and again."""
-    return [call for call in view.run.exchanges if call.status is None and call.trouble]

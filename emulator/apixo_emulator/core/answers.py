@@ -12,7 +12,7 @@ from apixo_emulator.core.wire import HttpResponse
 
 def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpResponse:
     """Answer the ``polls``-th status call of a task, counted from 1, at an instant."""
-    fault = _fault(task.effects, polls)
+    fault = poll_fault(task.effects, polls)
     instead = answered_instead(fault, now_ms) if fault else None
     if instead is not None:
         return instead
@@ -23,7 +23,8 @@ def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpRes
     return damaged(response, fault.wire) if fault and fault.wire else response
 
 
-def _fault(effects: Effects | None, polls: int) -> Fault | None:
+def poll_fault(effects: Effects | None, polls: int) -> Fault | None:
+    """Give what befalls the ``polls``-th status call of a task, counted from 1."""
     if effects is None or effects.status_fault is None:
         return None
     times = effects.status_fault_times

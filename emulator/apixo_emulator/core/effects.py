@@ -58,6 +58,11 @@ class Fault(Value):
     wire: WireFault | None = None
     retry_after_s: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is called in the journal: the error's id, or the damage on the wire."""
+        return self.error or str(self.wire)
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""

@@ -173,6 +173,11 @@ def _validator() -> Validator:
     return validator_for(dict(expectation_schema()))
 
 
+def filter_names() -> tuple[str, ...]:
+    """Give what `filter_of` takes."""
+    return tuple(entry.name for entry in fields(CallFilter) if entry.name != "headers")
+
+
 def filter_of(query: Mapping[str, str]) -> CallFilter:
     """Read which calls are meant from a URL's query, e.g. ``call=submit&status=400``.
 

@@ -16,6 +16,7 @@ _GATEWAY_PAGE = (
     b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>gateway</center>\r\n"
     b"</body>\r\n</html>\r\n"
 )
+_MISSING_BYTES = 64
 _GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
 
 
@@ -38,6 +39,12 @@ def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
     if wire is WireFault.HTML:
         return _GATEWAY
     return replace(response, fault=wire)
+
+
+def announced_bytes(response: HttpResponse) -> int:
+    """Give the length that an answer announces; of a truncated one more than comes."""
+    missing = _MISSING_BYTES if response.fault is WireFault.TRUNCATED else 0
+    return len(response.body) + missing
 
 
 def retry_after(seconds: int, now_ms: int) -> tuple[tuple[bytes, bytes], ...]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from apixo_emulator.core.journal import JournalEntry, as_text
+from apixo_emulator.core.snippets import snippets
 from apixo_emulator.dashboard.page import Page
-from apixo_emulator.dashboard.snippets import snippets
 from apixo_emulator.dashboard.visit import Visit
 from apixo_emulator.service.operator import NotFoundError
 from apixo_schemas import contract

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from apixo_emulator.core.snippets import snippets
 from apixo_emulator.dashboard.page import HEADERS, Done, Page
 from apixo_emulator.dashboard.plans import bar, moments
-from apixo_emulator.dashboard.snippets import snippets
 from apixo_emulator.dashboard.visit import Visit
 from apixo_schemas import contract
 

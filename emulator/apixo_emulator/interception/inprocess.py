@@ -189,11 +189,6 @@ class InProcess(Steering):
         """Remember who calls the API."""
         self._callers.add(current_caller())
 
-    def forget_callers(self) -> None:
-        """Forget who has called the API until now."""
-        self._callers.clear()
-        self._slept_s = 0.0
-
     def is_caller(self) -> bool:
         """Tell whether the running thread or task has called the API."""
         return current_caller() in self._callers

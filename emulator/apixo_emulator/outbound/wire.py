@@ -8,7 +8,7 @@ which is its public way to replace how connections are opened.
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httpcore
 
@@ -132,32 +132,3 @@ class _DeadlineStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-class AsyncPinnedNetwork(httpcore.AsyncNetworkBackend):
-    """Opens connections to given addresses on the running event loop; the caller bounds the whole call."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses[:MAX_ATTEMPTS]
-        # A cast, because httpcore has a second class of that name for when anyio is missing.
-        self._network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
-
-    async def connect_tcp(
-        self,
-        host: str,  # noqa: ARG002 - the judged addresses stand for it
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: SocketOptions | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that takes the connection; they share the time limit."""
-        share = timeout and timeout / len(self._addresses)
-        failure: Exception | None = None
-        for address in self._addresses:
-            try:
-                return await self._network.connect_tcp(
-                    address, port, share, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = failure or error
-        raise failure or httpcore.ConnectError("no address")

@@ -117,19 +117,26 @@ class Control:
 
     def _act(self, verb: Verb, request: Request, body: bytes) -> object:
         asked = verb.read(request.path_params, dict(request.query_params), body)
-        return verb.act(self._operator(request), asked)
+        return verb.act(self._operator(request, steers=verb.method != "GET"), asked)
 
-    def _operator(self, request: Request) -> Operator:
+    def _operator(self, request: Request, *, steers: bool = False) -> Operator:
         """Give the operator of the world that a call is about.
 
         Raises:
             NotFoundError: There is no such world.
+            ConflictError: The call ``steers``, and does not say which of many worlds.
         """
         worlds = self._emulator.worlds
         named = request.query_params.get("world")
         key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
         if named is None and key is not None and worlds.per_key:
             return Operator(self._emulator, worlds.of(account_of(key, own_world=True)))
+        if named is None and worlds.per_key and steers:
+            raise ConflictError(
+                "every key has a world of its own here: say which is meant, with the key in"
+                " `Authorization: Bearer KEY` (--key on the command line) or with ?world=; see"
+                f" {CONTROL_PREFIX}worlds"
+            )
         if named in (None, ONE_WORLD):
             return Operator(self._emulator, worlds.get(ONE_WORLD))
         found = next((world for world in worlds.all() if world.id == named), None)

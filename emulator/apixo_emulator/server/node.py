@@ -212,6 +212,7 @@ def _options(settings: Settings) -> Options:
             per_key=settings.world_per_key,
             alone=settings.workers == 1 and settings.store is None,
             rules=settings.rules(),
+            known_keys=frozenset((*settings.api_key, *settings.accounts)),
         ),
         accounts=settings.accounts,
     )

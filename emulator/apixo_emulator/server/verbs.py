@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from jsonschema_rs import ValidationError, Validator, validator_for
 
+from apixo_emulator.core.expectation import filter_names
 from apixo_emulator.core.vocabulary import vocabulary
 from apixo_emulator.server.metrics import metrics
 from apixo_emulator.server.published import published, published_names
@@ -202,7 +203,7 @@ VERBS: tuple[Verb, ...] = (
         lambda desk, asked: {
             "requests": [entry.to_json() for entry in desk.requests(**asked.query)]
         },
-        query={**_PAGE, "after": _COUNT},
+        query={**_PAGE, "after": _COUNT, **dict.fromkeys(filter_names(), _TEXT)},
     ),
     Verb(
         "GET",

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from apixo_emulator.core.faults import announced_bytes
 from apixo_emulator.core.wire import HttpResponse, WireFault
 
 # Where the protocol leaves the connection for those who have to break it.
@@ -17,8 +18,6 @@ TRANSPORT = "apixo.transport"
 # Closing with this option throws away what is unsent and resets the connection.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _DRIP_S = 0.01
-# More is announced than comes.
-_MISSING_BYTES = 64
 
 
 async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,12 +46,11 @@ def break_off(response: HttpResponse, transport: asyncio.Transport) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
         return
-    length = len(response.body) + _MISSING_BYTES
     head = b"HTTP/1.1 %d %b\r\n" % (
         response.status,
         HTTPStatus(response.status).phrase.encode(),
     )
-    headers = (*response.headers, (b"content-length", b"%d" % length))
+    headers = (*response.headers, (b"content-length", b"%d" % announced_bytes(response)))
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
     transport.write(head + lines + b"\r\n" + response.body)
     transport.close()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from apixo_emulator.core import render
 from apixo_emulator.core.accounts import Account, account_of, bearer_key
-from apixo_emulator.core.answers import status_answer
+from apixo_emulator.core.answers import poll_fault, status_answer
 from apixo_emulator.core.callbacks import due_ms
 from apixo_emulator.core.envelope import as_json, refusal, success
 from apixo_emulator.core.latency import Latency
@@ -212,6 +212,8 @@ class Emulator:
         call.scenario = task.effects.name
         counted = task.effects.status_fault is not None
         polls = self.store.count_poll(task.id) if counted else 0
+        fault = poll_fault(task.effects, polls)
+        call.fault = None if fault is None else fault.name
         return status_answer(task, call.at_ms, base_url, polls)
 
     def _read(self, task_id: str) -> Task | None:

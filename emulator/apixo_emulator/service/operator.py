@@ -14,11 +14,12 @@ from apixo_emulator.core.accounts import account_of, mask
 from apixo_emulator.core.answers import status_answer
 from apixo_emulator.core.callbacks import due_ms, payload
 from apixo_emulator.core.clock import ClockState
+from apixo_emulator.core.expectation import Expectation, filter_of
 from apixo_emulator.core.journal import JournalEntry
 from apixo_emulator.core.money import micros, usd
 from apixo_emulator.core.pictures import PictureSpec
 from apixo_emulator.core.tasks import Task, finish
-from apixo_emulator.core.verification import Expectation, Verification, verify
+from apixo_emulator.core.verification import Verification, verify
 from apixo_emulator.core.wire import HttpResponse
 from apixo_emulator.service import documents
 from apixo_emulator.service.emulator import Emulator
@@ -346,14 +347,21 @@ class Operator:
 
     # Journal
 
-    def requests(self, *, after: int | None = None, limit: int = 100) -> list[JournalEntry]:
+    def requests(
+        self, *, after: int | None = None, limit: int = 100, **wanted: str
+    ) -> list[JournalEntry]:
         """Give journal entries, the oldest first, ``limit`` at most: those above a number.
 
-        Without ``after`` the latest ones.
+        Without ``after`` the latest ones. ``wanted`` picks some, e.g. ``call="submit"``,
+        ``status="400"``: what `core.expectation` knows of calls.
+
+        Raises:
+            ValueError: There is nothing of that name to pick by.
         """
+        where = filter_of(wanted).matches if wanted else None
         if after is not None:
-            return self.world.journal.entries(after=after, limit=limit)
-        return self.world.journal.entries()[-limit:]
+            return self.world.journal.entries(after=after, limit=limit, where=where)
+        return self.world.journal.entries(where=where)[-limit:]
 
     def request(self, number: str) -> dict[str, Any]:
         """Give one call of the journal by its number.

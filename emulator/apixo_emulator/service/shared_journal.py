@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import orjson
 
@@ -24,10 +22,10 @@ _PATIENCE_S = 0.15
 class SharedJournal:
     """The face of `Journal`; calls are kept in memory until `share` writes them into the store."""
 
-    def __init__(self, store: Store, world_id: str) -> None:
+    def __init__(self, store: Store, world_id: str, known_keys: Iterable[str] = ()) -> None:
         self._store = store
         self._world_id = world_id
-        self._own = Journal()
+        self._own = Journal(known_keys=known_keys)
         self._shared = 0
         self._lock = threading.Lock()
 
@@ -63,14 +61,16 @@ class SharedJournal:
         self.share()
         time.sleep(_PATIENCE_S)
         rows = self._store.journal(self._world_id, after, CAPACITY)
-        entries = [_read(number, orjson.loads(text)) for number, text in rows]
+        entries = [JournalEntry.from_json(orjson.loads(text), number) for number, text in rows]
         return [entry for entry in entries if where is None or where(entry)][:limit]
 
     def entry(self, number: int) -> JournalEntry | None:
         """Give one entry, None where it never was or has made room."""
         self.share()
         found = self._store.journal(self._world_id, number - 1, 1)
-        return _read(number, orjson.loads(found[0][1])) if found and found[0][0] == number else None
+        if not found or found[0][0] != number:
+            return None
+        return JournalEntry.from_json(orjson.loads(found[0][1]), number)
 
     def clear(self) -> None:
         """Forget everything that was answered until now."""
@@ -78,46 +78,3 @@ class SharedJournal:
             self._own.clear()
             self._shared = 0
             self._store.clear_journal(self._world_id)
-
-
-def _read(number: int, written: Mapping[str, Any]) -> JournalEntry:
-    asked, answered = written["request"], written["response"]
-    return JournalEntry(
-        number=number,
-        at_ms=written["time"],
-        duration_us=written["durationUs"],
-        world=written["world"],
-        key=written["key"],
-        method=asked["method"],
-        path=asked["path"],
-        query=asked["query"],
-        request_headers=_pairs(asked["headers"]),
-        request_body=_bytes(asked),
-        request_bytes=asked["bytes"],
-        status=answered["status"],
-        response_headers=_pairs(answered["headers"]),
-        response_body=_bytes(answered),
-        response_bytes=answered["bytes"],
-        endpoint=written["endpoint"],
-        task_id=written["taskId"],
-        broken_rule=written["brokenRule"],
-        decision=written["decision"],
-        scenario=written["scenario"],
-        rule=written["rule"],
-        why_not=tuple((entry["rule"], entry["reason"]) for entry in written["whyNot"]),
-        fault=written["fault"],
-        base_url=asked["url"].removesuffix(_target(asked)),
-    )
-
-
-def _target(asked: Mapping[str, Any]) -> str:
-    return f"{asked['path']}{'?' if asked['query'] else ''}{asked['query']}"
-
-
-def _pairs(found: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in found)
-
-
-def _bytes(message: Mapping[str, Any]) -> bytes:
-    text: str = message["body"]
-    return base64.b64decode(text) if "encoding" in message else text.encode()

@@ -83,6 +83,7 @@ class Submitting:
             call.decision = "the image URL asks for a scenario that does not exist"
             return rejection(str(error))
         fault = effects.submit_fault if effects else None
+        call.fault = None if fault is None else fault.name
         instead = answered_instead(fault, call.at_ms) if fault else None
         if instead is not None:
             call.decision = f"scenario {call.scenario} answers instead; nothing was accepted"

@@ -41,6 +41,8 @@ class WorldOptions:
     per_key: bool = False
     alone: bool = True
     rules: Sequence[Rule] = ()
+    # Masked in every call's texts, whoever made it.
+    known_keys: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -119,13 +121,17 @@ class Worlds:
             else ClockState(real_ms, real_ms, self._options.rate)
         )
         row = self._store.world(WorldRow(world_id, label, self._seed, clock))
-        world = World(
-            row, Journal() if self._options.alone else SharedJournal(self._store, world_id)
-        )
+        world = World(row, self._journal(world_id))
         self._put_file_rules(world_id)
         self._load(world)
         self._known[world_id] = world
         return world
+
+    def _journal(self, world_id: str) -> Journal | SharedJournal:
+        keys = self._options.known_keys
+        if self._options.alone:
+            return Journal(known_keys=keys)
+        return SharedJournal(self._store, world_id, keys)
 
     def _put_file_rules(self, world_id: str) -> None:
         """Bring the scenario file's rules into the store, where their uses are counted."""

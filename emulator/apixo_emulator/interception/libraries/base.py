@@ -7,14 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, ClassVar, TypeVar
 
+from apixo_emulator.core.faults import announced_bytes
 from apixo_emulator.core.wire import Headers, HttpResponse, WireFault
 from apixo_emulator.interception.errors import InterceptionError
 from apixo_emulator.interception.sites import live_site
 from apixo_emulator.interception.traffic import PROBE_PATH, PROBE_STATUS
 
 _T = TypeVar("_T")
-# As the server does it: more is announced than comes.
-_MISSING_BYTES = 64
 PROBE_URL = f"{live_site().base_url}{PROBE_PATH}"
 
 
@@ -106,8 +105,7 @@ def wire_headers(response: HttpResponse) -> Headers:
     """Give an answer's headers with its length, which is a lie where it is to be truncated."""
     if response.status == 304:  # noqa: PLR2004 - Not Modified has no body
         return response.headers
-    missing = _MISSING_BYTES if response.fault is WireFault.TRUNCATED else 0
-    return (*response.headers, (b"content-length", b"%d" % (len(response.body) + missing)))
+    return (*response.headers, (b"content-length", b"%d" % announced_bytes(response)))
 
 
 class DamagedStream:
@@ -140,10 +138,9 @@ class DamagedStream:
 
 def cut_short(response: HttpResponse) -> str:
     """Say it as HTTP libraries do where a body ends before its announced length."""
-    got = len(response.body)
     return (
         "peer closed connection without sending complete message body"
-        f" (received {got} bytes, expected {got + _MISSING_BYTES})"
+        f" (received {len(response.body)} bytes, expected {announced_bytes(response)})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPSConnection  # not the package: it may still be loading
-from typing import Any
+from typing import Any, ClassVar
 
 from apixo_emulator.interception.libraries.base import PROBE_URL, Library, Patches
 from apixo_emulator.interception.libraries.memory_socket import MemorySocket
@@ -15,11 +15,10 @@ from apixo_emulator.interception.traffic import find, let_out
 _Connect = Callable[[Any], None]
 
 
-class HttpClient(Library):
+class Connections(Library):
     """Connections are opened to memory instead of a network; the library does the rest itself."""
 
-    name = "http.client"
-    module = "http.client"
+    kinds: ClassVar[tuple[Any, ...]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,12 +26,20 @@ class HttpClient(Library):
 
     def attach(self) -> None:
         """Patch how both kinds of connections are opened."""
-        for kind in (HTTPConnection, HTTPSConnection):
-            self._patches.put(kind, "connect", connecting(kind.connect))
+        for kind in self.kinds:
+            self._patches.put(kind, "connect", _connecting(kind.connect))
 
     def detach(self) -> None:
         """Undo it."""
         self._patches.undo()
+
+
+class HttpClient(Connections):
+    """Its own classes."""
+
+    name = "http.client"
+    module = "http.client"
+    kinds = (HTTPConnection, HTTPSConnection)
 
     def path(self) -> Iterator[tuple[Any, str]]:
         """Give what is above the patches."""
@@ -49,7 +56,7 @@ class HttpClient(Library):
         connection.close()
 
 
-def connecting(connect: _Connect) -> _Connect:
+def _connecting(connect: _Connect) -> _Connect:
     """Give a method that opens a connection to the API in memory, and others as before."""
 
     def connect_in_process(self: Any) -> None:

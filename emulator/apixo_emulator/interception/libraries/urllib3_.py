@@ -9,29 +9,21 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from apixo_emulator.interception.libraries.base import PROBE_URL, Library, Patches
-from apixo_emulator.interception.libraries.http_client import connecting
+from apixo_emulator.interception.libraries.base import PROBE_URL
+from apixo_emulator.interception.libraries.http_client import Connections
 
 
-class Urllib3(Library):
+class Urllib3(Connections):
     """Its connections are `http.client`'s, but opened in its own way."""
 
     name = "urllib3"
     module = "urllib3"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._patches = Patches()
-
-    def attach(self) -> None:
-        """Patch how both kinds of connections are opened."""
-        for kind in (HTTPConnection, HTTPSConnection):
-            self._patches.put(kind, "connect", connecting(kind.connect))
+    kinds = (HTTPConnection, HTTPSConnection)
 
     def detach(self) -> None:
         """Undo it; no pool keeps a connection that leads nowhere."""
         _pools().clear()
-        self._patches.undo()
+        super().detach()
 
     def path(self) -> Iterator[tuple[Any, str]]:
         """Give what is above the patches."""
