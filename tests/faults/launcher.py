@@ -21,6 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import apixo_emulator.config
 import apixo_emulator.server.run  # noqa: F401 - before root is given up; it may be nobody else's
 from apixo_emulator import cli
 from apixo_emulator.outbound import CallbackSender
