@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -109,7 +110,9 @@ class Calls:
     def status(self, task_id: str, purpose: Purpose, **more: Any) -> Exchange:
         """Poll a task."""
         model = more.pop("model", None)
-        query = httpx.QueryParams({document("model.json")["api"]["status"]["query"]: task_id})
+        # A broken target may give an id that is no text, and is asked about it all the same.
+        asked = {document("model.json")["api"]["status"]["query"]: task_id}
+        query = urlencode(asked, errors="surrogatepass")
         url = f"{self.endpoint('status', model)}?{query}"
         return self.send(Ask(purpose, "GET", url, task_id=task_id, **more))
 

@@ -23,8 +23,9 @@ from apixo_schemas import contract
 
 _T = TypeVar("_T")
 _log = logging.getLogger("apixo_emulator")
-# A claim blocks the event loop for its length; this many rows are about a millisecond.
-_CLAIMED_AT_ONCE = 16
+# Claims and records block the event loop: polls and submits are answered between two lots of this
+# many, and those of one lot share a commit.
+_AT_ONCE = 8
 # Deliveries of a worker that died, or another process's clock, are noticed after this at the latest.
 _LONGEST_SLEEP_S = 1.0
 # After a failed claim (a full disk, a lost database) the next is tried.
@@ -53,6 +54,8 @@ class Worker:
         # What is claimed is sent at once: waiting for a connection would use up the lease.
         self._sender = CallbackSender(ca_file=ca_file, max_connections=self._bounds.in_all)
         self._under_way: dict[asyncio.Task[None], str] = {}
+        # Attempts that were made and not recorded yet.
+        self._made: list[tuple[Call, Reply]] = []
         self._per_origin: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._timeouts = Timeouts(total=contract().callbacks.timeout_ms / 1000)
@@ -65,22 +68,41 @@ class Worker:
         try:
             while True:
                 self._wake.clear()
-                try:
-                    await self._sweep()
-                    claimed = await self._claim()
-                    pause = 0.0 if claimed else await self._until_next()
-                except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-                    _log.exception("callbacks could not be claimed; trying again")
-                    claimed, pause = [], _PAUSE_S
-                for call in claimed:
-                    self._start(call)
-                await self._rest(pause)
+                await self._rest(await self._turn())
         finally:
             self._callbacks.on_change = lambda: None
             sharing.cancel()
             for attempt in self._under_way:
                 attempt.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
+            while self._made:
+                await self._record()
+
+    async def _turn(self) -> float:
+        """Record some attempts that were made, start some that are due; give the s to sleep."""
+        await self._record()
+        try:
+            await self._sweep()
+            claimed = await self._claim()
+            for call in claimed:
+                self._start(call)
+            return 0.0 if claimed or self._made else await self._until_next()
+        except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+            _log.exception("callbacks could not be claimed; trying again")
+            return _PAUSE_S
+
+    async def _record(self) -> None:
+        made, self._made = self._made[:_AT_ONCE], self._made[_AT_ONCE:]
+        if not made:
+            return
+        try:
+            kept = await self._run(self._callbacks.record, made)
+        except Exception:  # noqa: BLE001 - as above
+            # Their leases end by themselves.
+            _log.exception("%d callbacks could not be recorded; they are made again", len(made))
+            return
+        for call in (call for (call, _), held in zip(made, kept, strict=True) if not held):
+            _log.warning("the lease on the callback of task %s was lost", call.delivery.task_id)
 
     async def _run(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Do a store's work: at once, or in a thread if it may wait for a network."""
@@ -111,7 +133,7 @@ class Worker:
         busy = [
             name for name, count in self._per_origin.items() if count >= self._bounds.per_origin
         ]
-        return await self._run(self._callbacks.claim, min(free, _CLAIMED_AT_ONCE), busy)
+        return await self._run(self._callbacks.claim, min(free, _AT_ONCE), busy)
 
     async def _until_next(self) -> float:
         """Give the seconds to sleep; a finished attempt or a new delivery ends it earlier.
@@ -145,13 +167,11 @@ class Worker:
             del self._per_origin[origin]
         self._wake.set()
         if not attempt.cancelled() and (error := attempt.exception()):
-            # Its lease ends by itself, then it is made again.
-            _log.error("a callback could not be recorded; it is made again", exc_info=error)
+            _log.error("a callback could not be made; it is made again", exc_info=error)
 
     async def _attempt(self, call: Call) -> None:
         reply = await self._reply(call)
-        if not await self._run(self._callbacks.record, call, reply):
-            _log.warning("the lease on the callback of task %s was lost", call.delivery.task_id)
+        self._made.append((call, reply))
 
     async def _reply(self, call: Call) -> Reply:
         began = time.monotonic()

@@ -30,7 +30,7 @@ from apixo_emulator.storage import SqliteStore
 
 CRASHED = 9
 _PLENTY = 1_000_000
-_STORE_STEPS = ("accept", "settle", "claim_deliveries", "record_attempt")
+_STORE_STEPS = ("accept", "settle", "claim_deliveries", "record_attempts")
 
 
 class _Doom:

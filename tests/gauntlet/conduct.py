@@ -156,10 +156,13 @@ class Conduct:
         if broken is not None:
             self.charge_rejected()
             return self.rejection(broken)
-        if self.balance_usd < Decimal("0.01"):
+        if not self.covered():
             return self.error(402, "insufficient balance", "balance")
         task = self.accept(body)
         return self.success("submit", self.submitted(task))
+
+    def covered(self) -> bool:
+        return self.balance_usd >= Decimal("0.01")
 
     def rejection(self, broken: Broken) -> Reply:
         return self.error(broken.status, broken.message, "rules")

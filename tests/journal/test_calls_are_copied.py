@@ -124,7 +124,8 @@ def test_a_shell_reads_back_what_was_written(path: str, query: str, text: str, h
     assert arguments[:3] == ["-X", "POST", entry.address]
     assert f"Authorization: Bearer {KEY_VARIABLE}" in arguments
     if text.isprintable() and text and "--data-raw" in arguments:
-        words = shlex.split(command.replace(" \\\n  ", " "))
+        remark, _, rest = command.partition("\n")
+        words = shlex.split((rest if remark.startswith("#") else command).replace(" \\\n  ", " "))
         # A shell puts the key in, and `shlex` does not.
         assert [word.replace("$APIXO_API_KEY", KEY_VARIABLE) for word in words[1:]] == arguments
     given_body = (

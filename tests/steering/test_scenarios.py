@@ -105,7 +105,7 @@ def due(harness: Harness, at_ms: int) -> list[bytes]:
     while calls := harness.emulator.callbacks.claim(10):
         for call in calls:
             bodies.append(call.body)
-            assert harness.emulator.callbacks.record(call, Reply(1, status=200))
+            assert harness.emulator.callbacks.record([(call, Reply(1, status=200))]) == [True]
     return bodies
 
 

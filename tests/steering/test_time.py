@@ -62,7 +62,7 @@ def test_callbacks_and_their_retries_wait_for_the_clock() -> None:
         harness.operator.advance(1)
         (call,) = callbacks.claim(10)
         assert call.at_ms == harness.operator.now()
-        assert callbacks.record(call, Reply(5, status=500))
+        assert callbacks.record([(call, Reply(5, status=500))]) == [True]
     found = harness.operator.delivery(task_id)
     assert found["state"] == "exhausted"
     times = [attempt["time"] - START_MS for attempt in found["attempts"]]

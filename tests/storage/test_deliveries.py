@@ -93,10 +93,10 @@ def test_when_a_lease_has_ended_another_takes_over(store: Store, other: Store) -
     (lost,) = claimed(store, owner="one", lease_ms=0)
     (taken,) = claimed(other, owner="two")
     assert (taken.attempts, taken.tries) == (2, 0)
-    assert store.record_attempt(attempt_at(lost), DELIVERED, "one") is False
-    assert store.record_attempt(attempt_at(lost), DELIVERED, "two") is False
+    assert store.record_attempts([(attempt_at(lost), DELIVERED)], "one") == [False]
+    assert store.record_attempts([(attempt_at(lost), DELIVERED)], "two") == [False]
     assert store.attempts(lost.task_id) == []
-    assert other.record_attempt(attempt_at(taken), DELIVERED, "two") is True
+    assert other.record_attempts([(attempt_at(taken), DELIVERED)], "two") == [True]
     assert store.attempts(lost.task_id) == [attempt_at(taken)]
 
 
@@ -104,15 +104,15 @@ def test_an_owner_that_took_over_from_itself_records_only_the_later_attempt(stor
     keep(store, 10)
     (first,) = claimed(store, lease_ms=0)
     (second,) = claimed(store)
-    assert store.record_attempt(attempt_at(first), DELIVERED, "one") is False
-    assert store.record_attempt(attempt_at(second), DELIVERED, "one") is True
+    assert store.record_attempts([(attempt_at(first), DELIVERED)], "one") == [False]
+    assert store.record_attempts([(attempt_at(second), DELIVERED)], "one") == [True]
 
 
 def test_an_attempt_is_recorded_once(store: Store) -> None:
     keep(store, 10)
     (found,) = claimed(store)
-    assert store.record_attempt(attempt_at(found), EXHAUSTED, "one") is True
-    assert store.record_attempt(attempt_at(found), EXHAUSTED, "one") is False
+    assert store.record_attempts([(attempt_at(found), EXHAUSTED)], "one") == [True]
+    assert store.record_attempts([(attempt_at(found), EXHAUSTED)], "one") == [False]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_attempt_is_recorded_once(store: Store) -> None:
 def test_what_follows_an_attempt_is_kept(store: Store, outcome: Outcome, again: list[int]) -> None:
     task_id = keep(store, 10)
     (found,) = claimed(store)
-    store.record_attempt(attempt_at(found), outcome, "one")
+    store.record_attempts([(attempt_at(found), outcome)], "one")
     after = replace(found, state=outcome.state, due_ms=outcome.due_ms, tries=1)
     assert store.delivery(task_id) == after
     assert [delivery.attempts for delivery in claimed(store)] == again
@@ -135,7 +135,7 @@ def test_attempts_are_given_in_their_order(store: Store) -> None:
         (found,) = claimed(store)
         expected.append(attempt_at(found, status=status))
         again = Outcome(DeliveryState.SCHEDULED, 10) if status != 200 else DELIVERED
-        assert store.record_attempt(expected[-1], again, "one")
+        assert store.record_attempts([(expected[-1], again)], "one") == [True]
     assert store.attempts(task_id) == expected
     assert [attempt.number for attempt in expected] == [1, 2, 3]
 
@@ -144,7 +144,7 @@ def test_attempts_are_given_in_their_order(store: Store) -> None:
 def test_redeliver_starts_over_and_forgets_nothing(store: Store, outcome: Outcome) -> None:
     task_id = keep(store, 10)
     (found,) = claimed(store)
-    store.record_attempt(attempt_at(found), outcome, "one")
+    store.record_attempts([(attempt_at(found), outcome)], "one")
     renewed = replace(found, state=DeliveryState.SCHEDULED, due_ms=55, attempts=1, tries=0)
     assert store.redeliver(task_id, 55) == renewed
     assert len(store.attempts(task_id)) == 1
@@ -211,7 +211,8 @@ def test_of_two_records_at_the_same_time_one_is_kept(store: Store, other: Store)
     with ThreadPoolExecutor(2) as pool:
         kept = list(
             pool.map(
-                lambda one: one.record_attempt(attempt_at(found), DELIVERED, "one"), (store, other)
+                lambda one: one.record_attempts([(attempt_at(found), DELIVERED)], "one"),
+                (store, other),
             )
         )
-    assert sorted(kept) == [False, True]
+    assert sorted(kept) == [[False], [True]]

@@ -109,7 +109,7 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
             lambda: private.task(kept),
             lambda: private.balance_micros(ALICE, 0),
             lambda: private.claim_deliveries(ONE_WORLD, 100, claim()),
-            lambda: private.record_attempt(attempt_at(delivery), DELIVERED, "one"),
+            lambda: private.record_attempts([(attempt_at(delivery), DELIVERED)], "one"),
         ):
             start = monotonic()
             with pytest.raises(StoreUnavailable, match=r"PostgreSQL on .* does not answer"):
@@ -119,7 +119,7 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
         own.start()
     recovered(private)
     assert private.task(kept) is not None
-    assert private.record_attempt(attempt_at(delivery), DELIVERED, "one") is True
+    assert private.record_attempts([(attempt_at(delivery), DELIVERED)], "one") == [True]
 
 
 def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresStore) -> None:

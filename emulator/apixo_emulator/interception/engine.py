@@ -151,7 +151,7 @@ class Engine:
                     reply: Reply = (
                         Reply(0, error=refused, hopeless=True) if refused else (yield Deliver(call))
                     )
-                    callbacks.record(call, reply)
+                    callbacks.record([(call, reply)])
         finally:
             self._delivering.release()
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.app import App
 from apixo_emulator.server.counter import Counter
 from apixo_emulator.server.direct import DirectProtocol
+from apixo_emulator.server.door import last_callers, turn_newcomers_away
 from apixo_emulator.server.logs import configure_logs
 from apixo_emulator.server.protocol import EnvelopeProtocol
 from apixo_emulator.service import Emulator, Options, WorldOptions
@@ -28,6 +29,8 @@ from apixo_emulator.worker import Bounds
 
 # Time for answers under way; nothing in the API takes longer than drawing one picture.
 _GRACE_S = 10
+# Within this time whoever has begun to connect is connected.
+_HANDSHAKE_S = 0.01
 # Within this time a request that was on its way when the end began has come.
 _LINGER_S = 0.25
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
@@ -71,9 +74,15 @@ class Place:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, started: Callable[[], object], stopping: threading.Event
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], object],
+        stopping: threading.Event,
+        *,
+        alone: bool,
     ) -> None:
         super().__init__(config)
+        self._alone = alone
         self._announce = started
         self._stopping = stopping
 
@@ -94,13 +103,16 @@ class _Server(uvicorn.Server):
         self.server_state.default_headers = [*headers, (b"connection", b"close")]
         loop = asyncio.get_running_loop()
         doors = [sock.dup() for sock in sockets or ()]
+        if self._alone:  # workers share their sockets with those that stay
+            for door in doors:
+                turn_newcomers_away(door)
         for server in self.servers:
             server.close()
         for sock in sockets or ():
             sock.close()
-        await asyncio.sleep(0)  # the loop lets go of them
+        await asyncio.sleep(_HANDSHAKE_S)  # meanwhile the loop lets go of them
         # Nothing comes between the last that is accepted and the door's closing.
-        for late in [caller for door in doors for caller in _waiting(door)]:
+        for late in [caller for door in doors for caller in last_callers(door)]:
             await loop.connect_accepted_socket(self._protocol, late)
         if self.server_state.connections:
             await asyncio.sleep(_LINGER_S)
@@ -125,17 +137,6 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _waiting(door: socket.socket) -> list[socket.socket]:
-    """Close a listening socket; give those that were connected, as far as the system is concerned."""
-    waiting = []
-    with door, suppress(OSError):  # there is no other, or its caller has gone
-        while True:
-            waiting.append(door.accept()[0])
-    for caller in waiting:
-        caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
-    return waiting
 
 
 def run_node(
@@ -175,7 +176,7 @@ def run_node(
         lifespan="on",
         ws="none",
     )
-    server = _Server(config, started, stopping)
+    server = _Server(config, started, stopping, alone=until is None)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
     server.run(sockets=[sock])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -15,7 +15,13 @@ from apixo_emulator.core.callbacks import (
     copies,
     payload,
 )
-from apixo_emulator.core.deliveries import Attempt, Delivery, failure_in_words, outcome_of
+from apixo_emulator.core.deliveries import (
+    Attempt,
+    Delivery,
+    Outcome,
+    failure_in_words,
+    outcome_of,
+)
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.core.wire import JSON_HEADERS
 from apixo_emulator.service.worlds import World, Worlds
@@ -112,8 +118,13 @@ class Callbacks:
             return f"a loop: {DEEPEST} callbacks led to this one, the next is not sent"
         return None
 
-    def record(self, call: Call, reply: Reply) -> bool:
-        """Keep an attempt and plan what follows; False if its lease had gone to another."""
+    def record(self, made: Sequence[tuple[Call, Reply]]) -> list[bool]:
+        """Keep attempts and plan what follows each; False where the lease had gone to another."""
+        self.changes += 1
+        decided = [self._decided(call, reply) for call, reply in made]
+        return self._store.record_attempts(decided, self._owner)
+
+    def _decided(self, call: Call, reply: Reply) -> tuple[Attempt, Outcome]:
         error = reply.error
         if error is None and reply.status is not None:
             error = failure_in_words(reply.status)
@@ -134,8 +145,7 @@ class Callbacks:
             now_ms=self._worlds.now(self._worlds.get(call.delivery.world)),
             copies=copies(call.task),
         )
-        self.changes += 1
-        return self._store.record_attempt(attempt, outcome, self._owner)
+        return attempt, outcome
 
     def until_next_ms(self) -> int | None:
         """Give the machine's ms until a delivery becomes due that is not yet, None if none will."""

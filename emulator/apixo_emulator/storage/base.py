@@ -110,8 +110,8 @@ class Store(Steering, ABC):
         """
 
     @abstractmethod
-    def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
-        """Keep an attempt and what follows it; False if the owner's lease had gone to another."""
+    def record_attempts(self, made: Sequence[tuple[Attempt, Outcome]], owner: str) -> list[bool]:
+        """Keep attempts and what follows each, all or none; False where the lease had gone to another."""
 
     @abstractmethod
     def next_due_ms(self, world: str, after_ms: int) -> int | None:

@@ -226,24 +226,10 @@ class PostgresStore(Store):
         width = rows.columns(rows.TASK)
         return [Entry(rows.task_of(row[:width]), rows.delivery_of(row[width:])) for row in found]
 
-    def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
-        """Keep an attempt and what follows it; see `Store.record_attempt`."""
+    def record_attempts(self, made: Sequence[tuple[Attempt, Outcome]], owner: str) -> list[bool]:
+        """Keep attempts and what follows each; see `Store.record_attempts`."""
         with self._db.transaction() as session:
-            kept = session.one(
-                "UPDATE deliveries SET state = %s, due_ms = %s, accepted = %s, tries = tries + 1,"
-                " lease_owner = NULL, lease_until_ms = NULL"
-                " WHERE task_id = %s AND lease_owner = %s AND attempts = %s"
-                " RETURNING number",
-                outcome.state.value,
-                outcome.due_ms,
-                outcome.accepted,
-                attempt.task_id,
-                owner,
-                attempt.number,
-            )
-            if kept is not None:
-                session.run(_INSERT_ATTEMPT, *_stored(rows.ATTEMPT, rows.row_of_attempt(attempt)))
-        return kept is not None
+            return [_record(session, attempt, outcome, owner) for attempt, outcome in made]
 
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Give the first instant after this one at which a scheduled delivery is due."""
@@ -281,3 +267,21 @@ class PostgresStore(Store):
     def close(self) -> None:
         """Close the connections. What was accepted stays."""
         self._db.close()
+
+
+def _record(session: Session, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
+    kept = session.one(
+        "UPDATE deliveries SET state = %s, due_ms = %s, accepted = %s, tries = tries + 1,"
+        " lease_owner = NULL, lease_until_ms = NULL"
+        " WHERE task_id = %s AND lease_owner = %s AND attempts = %s"
+        " RETURNING number",
+        outcome.state.value,
+        outcome.due_ms,
+        outcome.accepted,
+        attempt.task_id,
+        owner,
+        attempt.number,
+    )
+    if kept is not None:
+        session.run(_INSERT_ATTEMPT, *_stored(rows.ATTEMPT, rows.row_of_attempt(attempt)))
+    return kept is not None

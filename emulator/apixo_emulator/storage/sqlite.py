@@ -18,6 +18,7 @@ from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
+from apixo_emulator.storage.checkpoints import LONGEST_LOG_PAGES, Checkpoints
 from apixo_emulator.storage.migrations import scripts
 from apixo_emulator.storage.steering import Sql
 
@@ -98,6 +99,7 @@ class SqliteStore(Store):
     def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
         self._in_memory = path is None
+        self._checkpoints = Checkpoints(path) if path else None
         # One connection for all threads: writes are short, and memory is bound to its connection.
         self._lock = threading.RLock()
         try:
@@ -123,6 +125,7 @@ class SqliteStore(Store):
     def _prepare(self, durability: Durability) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG_PAGES}")
         if self._in_memory and _empty:
             # Tests open one each: copying the tables takes 50 us, making them more than a ms.
             self._db.deserialize(_empty[0])
@@ -158,6 +161,8 @@ class SqliteStore(Store):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+        if self._checkpoints is not None:
+            self._checkpoints.wanted()
 
     @contextmanager
     def sql(self) -> Iterator[Sql]:
@@ -294,24 +299,28 @@ class SqliteStore(Store):
             raise StoreError(f"the delivery of task {task_id} has lost its rows in {self._where}")
         return Entry(task, rows.delivery_of(row))
 
-    def record_attempt(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
-        """Keep an attempt and what follows it; see `Store.record_attempt`."""
+    def record_attempts(self, made: Sequence[tuple[Attempt, Outcome]], owner: str) -> list[bool]:
+        """Keep attempts and what follows each; see `Store.record_attempts`."""
         with self._transaction():
-            changed = self._db.execute(
-                "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1,"
-                " lease_owner=NULL, lease_until_ms=NULL"
-                " WHERE task_id=? AND lease_owner=? AND attempts=?",
-                (
-                    outcome.state.value,
-                    outcome.due_ms,
-                    outcome.accepted,
-                    attempt.task_id,
-                    owner,
-                    attempt.number,
-                ),
-            )
-            if changed.rowcount:
-                self._db.execute(_INSERT_ATTEMPT, rows.row_of_attempt(attempt))
+            held = [self._record(attempt, outcome, owner) for attempt, outcome in made]
+            kept = [rows.row_of_attempt(made[i][0]) for i, holds in enumerate(held) if holds]
+            self._db.executemany(_INSERT_ATTEMPT, kept)
+        return held
+
+    def _record(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
+        changed = self._db.execute(
+            "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1,"
+            " lease_owner=NULL, lease_until_ms=NULL"
+            " WHERE task_id=? AND lease_owner=? AND attempts=?",
+            (
+                outcome.state.value,
+                outcome.due_ms,
+                outcome.accepted,
+                attempt.task_id,
+                owner,
+                attempt.number,
+            ),
+        )
         return changed.rowcount > 0
 
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
@@ -367,5 +376,7 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         """Release the file."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         with self._lock:
             self._db.close()

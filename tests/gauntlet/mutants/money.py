@@ -54,6 +54,15 @@ class ChargesPolls(Conduct):
         return super().data(task, place)
 
 
+made(
+    "price: on credit",
+    "402: insufficient balance",
+    "balance.insufficient",
+    start_balance=Decimal("0.03"),
+    covered=lambda _self: True,
+)
+
+
 _BALANCE_CHECKS = {
     "in cents": "balance.price",
     "rounded to dollars": "balance.price",
