@@ -77,11 +77,18 @@ def test_rejected_source_still_gives_a_picture(
     assert "no URL of a JPG, PNG or WebP" in label(rendered).replace("\n", " ")
 
 
-@pytest.mark.parametrize("size", [(10001, 10000), (2_000_000_000, 2_000_000_000)])
+@pytest.mark.parametrize(
+    ("size", "verdict"),
+    [
+        ((10001, 10000), Verdict.TOO_LARGE),
+        # Larger than a picture of the format can be.
+        ((2_000_000_000, 2_000_000_000), Verdict.REJECTED),
+    ],
+)
 def test_bomb_is_rejected_by_its_header(
-    gallery: OpenGallery, data_url: DataUrl, size: tuple[int, int]
+    gallery: OpenGallery, data_url: DataUrl, size: tuple[int, int], verdict: Verdict
 ) -> None:
-    assert gallery().check("task", data_url(png_header(*size))) is Verdict.REJECTED
+    assert gallery().check("task", data_url(png_header(*size))) is verdict
 
 
 def test_data_url_that_is_malformed_further_on_is_rejected(
@@ -110,7 +117,7 @@ def test_pixels_are_limited(gallery: OpenGallery, data_url: DataUrl, small: Any)
     allowed = gallery(limits=PictureLimits(source_pixels=96 * 64))
     refused = gallery(limits=PictureLimits(source_pixels=96 * 64 - 1))
     assert allowed.check("one", url) is Verdict.USABLE
-    assert refused.check("other", url) is Verdict.REJECTED
+    assert refused.check("other", url) is Verdict.TOO_LARGE
 
 
 def test_bytes_are_limited(
@@ -119,7 +126,7 @@ def test_bytes_are_limited(
     body = rocket.read_bytes()
     (rocket_url, fetched) = data_url(body), site.give("/rocket.jpg", body)
     in_folder = "https://data/rocket.jpg"
-    for spare, verdict in ((0, Verdict.USABLE), (-1, Verdict.REJECTED)):
+    for spare, verdict in ((0, Verdict.USABLE), (-1, Verdict.TOO_LARGE)):
         limits = PictureLimits(source_bytes=len(body) + spare)
         one = gallery(limits=limits, images=rocket.parent.parent)
         for url in (rocket_url, fetched, in_folder):
@@ -135,7 +142,7 @@ def test_endless_download_is_rejected(site: Any, gallery: OpenGallery) -> None:
                 handler.wfile.write(b"\xff\xd8\xff" + b"\0" * 65536)
 
     one = gallery(limits=PictureLimits(source_bytes=1_000_000))
-    assert one.check("task", site.answer("/endless", pour)) is Verdict.REJECTED
+    assert one.check("task", site.answer("/endless", pour)) is Verdict.TOO_LARGE
 
 
 def test_silent_server_is_given_up(site: Any, gallery: OpenGallery) -> None:

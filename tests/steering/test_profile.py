@@ -1,7 +1,9 @@
 """`serve --profile` behaves as was observed."""
 
+import base64
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ name = "seen on a Monday"
 "output_format.case" = "insensitive"
 "values.whitespace" = "trimmed"
 "pending.share" = 0.0
+"image_url.not_a_url" = "SensitiveContent"
+"image.damaged" = "Unknown error"
+"failed.charged" = "refunded"
 "body.content_type" = { status = 415, message = "Send JSON." }
 
 [assumptions."error.wording"]
@@ -73,6 +78,47 @@ def test_tasks_look_as_observed(server: Running) -> None:
         f"{server.base_url}/apikeys/current-balance", headers={"Authorization": "Bearer test_429"}
     )
     assert "retry-after" not in limited.headers
+
+
+def test_sources_fail_as_observed_and_failed_tasks_are_paid_back(
+    server: Running, rocket: Path
+) -> None:
+    whole = base64.b64encode(rocket.read_bytes()).decode()
+    damaged = base64.b64encode(rocket.read_bytes()[:-9000]).decode()
+    own = AUTH | {"Authorization": "Bearer sk-test-of-its-own-0001"}
+    ids = [
+        submit(server, headers=own, image_urls=[url]).json()["data"]["taskId"]
+        for url in (
+            "no-url",
+            f"data:image/jpeg;base64,{damaged}",
+            f"data:image/jpeg;base64,{whole}",
+        )
+    ]
+    assert usd_left(server, own) == Decimal("99.97")
+    assert [ended(server, task_id, own) for task_id in ids] == [
+        "SensitiveContent",
+        "Unknown error",
+        None,
+    ]
+    assert usd_left(server, own) == Decimal("99.99")
+    accounts = httpx.get(f"{server.origin}/_emulator/accounts").json()["accounts"]
+    assert [found["spent"] for found in accounts if found["key"] == "sk-…0001"] == ["0.0100"]
+
+
+def usd_left(server: Running, headers: dict[str, str]) -> Decimal:
+    answer = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=headers)
+    return Decimal(str(answer.json()["data"]))
+
+
+def ended(server: Running, task_id: str, headers: dict[str, str]) -> str | None:
+    """The failure code of a task, once it has ended; its clock stands still (rate 0)."""
+    url = f"{server.base_url}/statusTask/image-upscaler"
+    while True:
+        httpx.post(f"{server.origin}/_emulator/clock/advance", json={"ms": 1500}).raise_for_status()
+        data = httpx.get(url, params={"taskId": task_id}, headers=headers).json()["data"]
+        if data["state"] in {"success", "failed"}:
+            code: str | None = data.get("failCode")
+            return code
 
 
 def test_a_wrong_profile_is_told_in_words(tmp_path: Path) -> None:

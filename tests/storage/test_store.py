@@ -127,3 +127,18 @@ def test_submits_kept_together_are_kept_all_or_not_at_all(store: Store) -> None:
         store.accept([Order(ALICE, CHARGE, draft), Order(BOB, CHARGE, broken)])
     assert store.balance_micros(ALICE, 50_000) == 50_000
     assert store.task(draft(1).task.id) is None
+
+
+def test_what_failed_tasks_bring_back_can_be_spent(store: Store) -> None:
+    def failing(number: int) -> Entry:
+        task = replace(draft(number).task, ends_ms=50, fail_code="SensitiveContent")
+        return Entry(task)
+
+    for _ in range(5):
+        assert accept(store, ALICE, CHARGE, failing) is not None
+    assert accept(store, ALICE, CHARGE, draft) is None
+    assert [store.failed_tasks(ALICE.id, now_ms) for now_ms in (49, 50)] == [0, 5]
+    assert store.failed_tasks(BOB.id, 50) == 0
+    refunded = replace(CHARGE, refunded_micros=10_000)
+    assert accept(store, ALICE, refunded, lambda n: draft(n + 10)) is not None
+    assert accept(store, ALICE, refunded, lambda n: draft(n + 10)) is None

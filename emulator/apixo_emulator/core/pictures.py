@@ -24,8 +24,35 @@ class Verdict(StrEnum):
     USABLE = "usable"
     # It is no picture that the API takes: the task fails with `ImageFormatIncorrect`.
     REJECTED = "rejected"
+    # These fail as assumptions say: `failing_code`.
+    NOT_A_URL = "not-a-url"
+    TOO_LARGE = "too-large"
+    DAMAGED = "damaged"
     # It cannot be had from here: the result is a placeholder, so that offline work goes on.
     ABSENT = "absent"
+
+
+_SOURCE_REJECTED = "ImageFormatIncorrect"
+_PLACEHOLDER = "placeholder"
+_ASSUMED = {
+    Verdict.NOT_A_URL: "image_url.not_a_url",
+    Verdict.TOO_LARGE: "image.too_large",
+    Verdict.DAMAGED: "image.damaged",
+}
+
+
+def failing_code(verdict: Verdict | None) -> str | None:
+    """Give the failure code of a task with such a source, None where it succeeds."""
+    if verdict is Verdict.REJECTED:
+        return _SOURCE_REJECTED
+    question = _ASSUMED.get(verdict) if verdict else None
+    code: str | None = contract().assumed(question) if question else None
+    return None if code == _PLACEHOLDER else code
+
+
+def damage_matters() -> bool:
+    """Tell whether damage behind a picture's header fails its task: assumption ``image.damaged``."""
+    return failing_code(Verdict.DAMAGED) is not None
 
 
 class FetchMode(StrEnum):
@@ -90,7 +117,7 @@ def quick_verdict(image_url: str, *, fetch: FetchMode, has_folder: bool) -> Verd
     """Judge a source by its URL alone; None means that somebody has to look at it."""
     location = web_location(image_url)
     if location is None:
-        return _verdict_on_data(image_url) if is_data_url(image_url) else Verdict.REJECTED
+        return _verdict_on_data(image_url) if is_data_url(image_url) else Verdict.NOT_A_URL
     if has_folder or fetch is FetchMode.PUBLIC or location.is_loopback:
         return None
     return Verdict.ABSENT

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from apixo_emulator.core.latency import Latency
-from apixo_emulator.core.pictures import PictureSpec, Verdict
+from apixo_emulator.core.pictures import PictureSpec, Verdict, failing_code
 from apixo_emulator.core.states import Event, TaskState, Timeline, is_final, state_at
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
     from apixo_emulator.core.effects import Effects
     from apixo_emulator.core.submission import Submission
-
-SOURCE_REJECTED = "ImageFormatIncorrect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +124,9 @@ def _failure(
 ) -> tuple[str, str] | tuple[None, None]:
     if effects is not None and effects.failure is not None:
         return effects.failure
-    if verdict is Verdict.REJECTED and not (effects is not None and effects.succeed):
-        rejected = contract().failures[SOURCE_REJECTED]
+    code = failing_code(verdict)
+    if code is not None and not (effects is not None and effects.succeed):
+        rejected = contract().failures[code]
         return rejected.code, rejected.message
     return None, None
 

@@ -42,6 +42,15 @@ def pixels_in(body: bytes) -> int:
     return int(picture.width) * int(picture.height)
 
 
+def is_whole(body: bytes) -> bool:
+    """Tell whether a source can be decoded to its end; takes as long as that."""
+    try:
+        load(body, streaming=True).avg()
+    except vips().Error:
+        return False
+    return True
+
+
 def enlarge(body: bytes, *, resolution: str, output_format: str, to: Path) -> None:
     """Write a source at the long edge of a tier, upright, in a format.
 

@@ -12,11 +12,12 @@ from apixo_emulator.core.pictures import (
     FetchMode,
     Verdict,
     WebLocation,
+    damage_matters,
     decode_data_url,
     quick_verdict,
     web_location,
 )
-from apixo_emulator.pictures.enlarging import pixels_in
+from apixo_emulator.pictures.enlarging import is_whole, pixels_in
 from apixo_emulator.pictures.library import UnreadablePicture
 from apixo_emulator.pictures.limits import PictureLimits
 
@@ -49,7 +50,7 @@ class Sources:
     def look(self, image_url: str) -> Finding:
         """Find a source and judge it. Blocks, for as long as a fetch may take at most."""
         quick = self.quick_verdict(image_url)
-        if quick is Verdict.REJECTED:
+        if quick is Verdict.REJECTED or quick is Verdict.NOT_A_URL:
             return Finding(quick, "this is no URL of a JPG, PNG or WebP picture")
         if quick is Verdict.ABSENT:
             return Finding(quick, _offline("the picture is on another host"))
@@ -92,7 +93,7 @@ class Sources:
                 max_redirects=limits.redirects,
             )
         except OutboundTooLarge as error:
-            return Finding(Verdict.REJECTED, str(error))
+            return Finding(Verdict.TOO_LARGE, str(error))
         except OutboundError as error:
             return Finding(Verdict.ABSENT, str(error))
         if answer.status != _OK:
@@ -101,15 +102,19 @@ class Sources:
 
     def _judged(self, body: bytes) -> Finding:
         if len(body) > self._limits.source_bytes:
-            return Finding(Verdict.REJECTED, f"it is longer than {self._limits.source_bytes} bytes")
+            return Finding(
+                Verdict.TOO_LARGE, f"it is longer than {self._limits.source_bytes} bytes"
+            )
         try:
             pixels = pixels_in(body)
         except UnreadablePicture as error:
             return Finding(Verdict.REJECTED, str(error))
         if pixels > self._limits.source_pixels:
             return Finding(
-                Verdict.REJECTED, f"it has more than {self._limits.source_pixels} pixels"
+                Verdict.TOO_LARGE, f"it has more than {self._limits.source_pixels} pixels"
             )
+        if damage_matters() and not is_whole(body):
+            return Finding(Verdict.DAMAGED, "it is damaged behind its header")
         return Finding(Verdict.USABLE, body=body)
 
 

@@ -83,12 +83,14 @@ def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
     found = []
     for row in emulator.store.accounts(world.id):
         terms = emulator.limiting.terms.get(row.id)
+        now_ms = emulator.worlds.now(world)
+        spent = row.spent_micros - emulator.limiting.refunded_micros(row.id, now_ms)
         found.append(
             {
                 "account": row.id,
                 "key": row.label,
-                "balance": usd(row.granted_micros - row.spent_micros),
-                "spent": usd(row.spent_micros),
+                "balance": usd(row.granted_micros - spent),
+                "spent": usd(spent),
                 "accepted": row.accepted,
                 "limits": terms.shown() if terms else None,
             }

@@ -232,8 +232,9 @@ class Emulator:
             self.recent.keep_final(task.id, base_url, known)
         return known
 
-    def _balance(self, _call: Call, account: Account, _rest: str) -> HttpResponse:
+    def _balance(self, call: Call, account: Account, _rest: str) -> HttpResponse:
         left = self.store.balance_micros(account, self.limiting.starting_micros(account))
+        left += self.limiting.refunded_micros(account.id, call.at_ms)
         return success(usd(left).encode())
 
     def _file(self, call: Call, name: str) -> HttpResponse:

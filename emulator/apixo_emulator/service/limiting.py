@@ -85,6 +85,12 @@ class Limiting:
         terms = self.terms.get(account.id)
         return terms is not None and terms.concurrency is not None
 
+    def refunded_micros(self, account_id: str, now_ms: int) -> int:
+        """Give what failed tasks have brought back: assumption ``failed.charged``."""
+        if contract().assumed("failed.charged") != "refunded":
+            return 0
+        return contract().price_micros * self.store.failed_tasks(account_id, now_ms)
+
     def starting_micros(self, account: Account) -> int:
         """Give what the account starts with, in millionths of a USD."""
         terms = self.terms.get(account.id)

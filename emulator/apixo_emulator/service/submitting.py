@@ -88,7 +88,11 @@ class Submitting:
         if instead is not None:
             call.decision = f"scenario {call.scenario} answers instead; nothing was accepted"
             return instead
-        charge = Charge(contract().price_micros, self.limiting.starting_micros(account))
+        charge = Charge(
+            contract().price_micros,
+            self.limiting.starting_micros(account),
+            self.limiting.refunded_micros(account.id, call.at_ms),
+        )
         content = content_token(request.body)
         draft = self._draft(call, account, asked, effects, content)
         return Pending(call, Order(account, charge, draft, content), fault)

@@ -26,10 +26,14 @@ class StoreUnavailable(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What an accepted task costs, and what an account starts with, in millionths of a USD."""
+    """What an accepted task costs, what an account starts with, and what came back to it by now.
+
+    All in millionths of a USD.
+    """
 
     price_micros: int
     starting_micros: int
+    refunded_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _charge(session: Session, account: Account, charge: Charge) -> bool:
         " WHERE id = %s AND granted_micros - spent_micros >= %s RETURNING accepted",
         charge.price_micros,
         account.id,
-        charge.price_micros,
+        charge.price_micros - charge.refunded_micros,
     )
     return found is not None
 

@@ -225,8 +225,8 @@ class SqliteStore(Store):
         price = charge.price_micros * count
         changed = self._db.execute(
             "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+?"
-            " WHERE id=? AND granted_micros-spent_micros>=?",
-            (price, count, account.id, price),
+            " WHERE id=? AND granted_micros-spent_micros+?>=?",
+            (price, count, account.id, charge.refunded_micros, price),
         )
         return changed.rowcount > 0
 

@@ -257,6 +257,17 @@ class Steering:
             )
         return int(row[0]) if row else 0
 
+    def failed_tasks(self, account_id: str, now_ms: int) -> int:
+        """Count the tasks of an account that have failed by now; reads all of them."""
+        with self.sql() as sql:
+            row = sql.one(
+                "SELECT count(*) FROM tasks WHERE account_id=? AND fail_code IS NOT NULL"
+                " AND settled AND ends_ms<=?",
+                account_id,
+                now_ms,
+            )
+        return int(row[0]) if row else 0
+
     def count_poll(self, task_id: str) -> int:
         """Count a status call of a task; give how many there were, this one included."""
         with self.sql() as sql:
