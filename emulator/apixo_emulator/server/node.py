@@ -32,7 +32,8 @@ _GRACE_S = 10
 # Within this time whoever has begun to connect is connected.
 _HANDSHAKE_S = 0.01
 # Within this time a request that was on its way when the end began has come.
-_LINGER_S = 0.25
+_LINGER_S = 0.5
+_LOOK_S = 0.02
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 
@@ -114,8 +115,9 @@ class _Server(uvicorn.Server):
         # Nothing comes between the last that is accepted and the door's closing.
         for late in [caller for door in doors for caller in last_callers(door)]:
             await loop.connect_accepted_socket(self._protocol, late)
-        if self.server_state.connections:
-            await asyncio.sleep(_LINGER_S)
+        until = loop.time() + _LINGER_S
+        while self.server_state.connections and loop.time() < until:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_LOOK_S)
         await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.Protocol:
