@@ -39,6 +39,7 @@ ROUNDS = 400
 TESTS = 1000
 FIXTURE_ROUNDS = 200
 RUNS = 5
+COLLECTIONS = 40
 
 
 def microseconds(work: Callable[[], object]) -> float:
@@ -121,16 +122,29 @@ def suite(folder: Path, parameter: str) -> float:
 
 def run(folder: Path, *options: str) -> float:
     """Give the seconds of the quickest of several runs of pytest."""
+    return min(once(folder, *options) for _ in range(RUNS))
+
+
+def once(folder: Path, *options: str) -> float:
+    """Give the seconds that one run of pytest takes."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     # Only pytest itself and the plugin under measurement.
     command += ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:anyio"]
-    times = []
-    for _ in range(RUNS):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, cwd=folder, capture_output=True, check=False)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(times)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def collection(folder: Path) -> list[float]:
+    """Give the quartiles of what collecting nothing costs more with the plugin, in ms.
+
+    Each run is compared with the one beside it: the machine drifts by more than the plugin costs.
+    """
+    plain = ("--collect-only", "-p", "no:apixo")
+    pairs = range(COLLECTIONS)
+    costs = [once(folder, "--collect-only") - once(folder, *plain) for _ in pairs]
+    return [cost * 1000 for cost in statistics.quantiles(costs)]
 
 
 def main() -> None:
@@ -149,9 +163,8 @@ def main() -> None:
         added = suite(folder, ", apixo") - suite(folder, "")
         print(f"{TESTS} tests using the fixture add {added:.2f} s")
         (folder / "test_suite.py").unlink()
-        plugin = ("-p", "no:apixo")
-        added = run(folder, "--collect-only") - run(folder, "--collect-only", *plugin)
-        print(f"collecting nothing takes {added * 1000:.1f} ms more with the plugin")
+        low, median, high = collection(folder)
+        print(f"the plugin adds {median:.1f} ms to collecting nothing ({low:.1f} to {high:.1f})")
 
 
 if __name__ == "__main__":

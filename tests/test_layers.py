@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "emulator" / "apixo_emulator"
 # From the top down; a module may import its own layer and those below it.
 LAYERS = [
-    {"cli", "cli_control", "__main__", "pytest_plugin"},
+    {"cli", "cli_control", "cli_scenarios", "cli_desk", "__main__", "pytest_plugin"},
     {"server", "interception"},
     {"dashboard"},
     {"worker"},
