@@ -116,6 +116,15 @@ def test_async_tasks_sleep_side_by_side() -> None:
         assert asyncio.run(run(emulator)) - start_ms == 10_000
 
 
+def test_the_client_s_sleep_is_the_emulator_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def really(seconds: float) -> None:
+        raise AssertionError(f"slept {seconds} s")
+
+    monkeypatch.setattr(time, "sleep", really)
+    with apixo_emulator.intercept(patch_sleep=True), Apixo(api_key="k") as apixo:
+        assert apixo.upscale(IMAGE, resolution="2k").task.cost_time == 40_000
+
+
 def test_the_client_waits_in_no_time() -> None:
     with (
         apixo_emulator.intercept() as emulator,
