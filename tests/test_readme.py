@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.process import Running, command, environment, running
@@ -142,7 +143,7 @@ def test_the_files_are_read_as_they_stand(tmp_path: Path) -> None:
     assert set(found.accounts) == {"sk-team-a", "sk-team-b"}
 
 
-def run_curl(text: str, server: Running, cwd: Path) -> dict[str, object]:
+def run_curl(text: str, server: Running, cwd: Path) -> dict[str, Any]:
     answer = json.loads(run_shell(text, server, cwd))
     assert isinstance(answer, dict)
     return answer

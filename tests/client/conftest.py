@@ -24,13 +24,13 @@ class Service:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.answers: list[Any] = []
+        self.answers: list[httpx.Response | BaseException] = []
         self.requests: list[httpx.Request] = []
         self.slept: list[float] = []
         self.now = 1000.0
         self.rng = Random(7)  # noqa: S311 - jitter
 
-    def answer(self, *answers: Any) -> None:
+    def answer(self, *answers: httpx.Response | BaseException) -> None:
         self.answers.extend(answers)
 
     def accept(self, task_id: str = "task_1") -> None:
@@ -58,7 +58,7 @@ class Service:
     def handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         if not answer.is_stream_consumed:
             return answer

@@ -55,7 +55,7 @@ def test_the_drawn_tree_is_the_tree() -> None:
         path[len(indent) // 4 :] = [name]
         parents[name] = path[-2] if len(path) > 1 else "Exception"
     assert parents == {
-        name: value.__base__.__name__
+        name: (value.__base__ or object).__name__
         for name, value in vars(_errors).items()
         if inspect.isclass(value) and issubclass(value, ApixoError)
     }

@@ -104,7 +104,8 @@ def answered(answer: Answer | Lost) -> Answer:
 
 
 def cents(answer: Answer) -> int:
-    return round(answer.data * 100)
+    usd: float = answer.data
+    return round(usd * 100)
 
 
 def final_answer(caller: Caller, task_id: str, timeout_s: float = 60) -> bytes:

@@ -18,18 +18,20 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 import apixo_emulator.config
 import apixo_emulator.server.run  # noqa: F401 - before root is given up; it may be nobody else's
 from apixo_emulator import cli
 from apixo_emulator.outbound import CallbackSender
 from apixo_emulator.service.sources import SourceDesk
-from apixo_emulator.storage import SqliteStore
+from apixo_emulator.storage import Durability, SqliteStore
 
 CRASHED = 9
 _PLENTY = 1_000_000
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
 _STORE_STEPS = ("accept", "settle", "claim_deliveries", "record_attempts")
 
 
@@ -96,10 +98,10 @@ def _dying(original: Callable[..., Any], when: str, doom: _Doom) -> Callable[...
 
 
 def _dying_post(
-    original: Callable[..., Awaitable[Any]], when: str, doom: _Doom
-) -> Callable[..., Awaitable[Any]]:
+    original: Callable[_Given, Coroutine[Any, Any, _Made]], when: str, doom: _Doom
+) -> Callable[_Given, Coroutine[Any, Any, _Made]]:
     @functools.wraps(original)
-    async def dying(*arguments: Any, **options: Any) -> Any:
+    async def dying(*arguments: _Given.args, **options: _Given.kwargs) -> _Made:
         if when == "before":
             doom.strike()
         answer = await original(*arguments, **options)
@@ -119,9 +121,9 @@ def _clock(seconds: str) -> None:
 def _pages(number: str) -> None:
     prepare = SqliteStore._prepare
 
-    def prepared(store: SqliteStore, *arguments: Any) -> None:
-        prepare(store, *arguments)
-        db: sqlite3.Connection = store._db
+    def prepared(self: SqliteStore, durability: Durability) -> None:
+        prepare(self, durability)
+        db: sqlite3.Connection = self._db
         db.execute(f"PRAGMA max_page_count={int(number)}")
         signal.signal(
             signal.SIGUSR1, lambda *_: db.execute(f"PRAGMA max_page_count={_PLENTY}") and None

@@ -67,7 +67,7 @@ def timed_submit(caller: Caller, hooks: Hooks, source: str) -> Answer:
 
 
 def submit_until_full(caller: Caller, hooks: Hooks) -> list[str]:
-    acknowledged = []
+    acknowledged: list[str] = []
     for number in range(MORE_THAN_FITS):
         # Every other picture has to be looked at, so that the verdict meets the full disk.
         origin = hooks.url if number % 2 else "https://example.com"

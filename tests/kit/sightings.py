@@ -24,7 +24,7 @@ _BUDGET = "0.12"
 @cache
 def good_run() -> Run:
     """A run against the stub, as if two of its tasks had been called back, one of them twice."""
-    run = observed(examples=0, budget_usd=_usd())
+    run: Run = observed(examples=0, budget_usd=_usd())
     ids = {call.probe: call.submitted_id for call in run.of(Purpose.TASK)}
     exchanges = tuple(_by_callback(call) for call in run.exchanges)
     success = _callback(run, ids["2k-png"], "callback")

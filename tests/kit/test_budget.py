@@ -35,7 +35,8 @@ class Hostile(Stub):
         request.read()
         answer = self.plan[self.submits % len(self.plan)]
         self.submits += 1
-        return getattr(self, f"on_{answer.replace(' ', '_')}")(request)
+        given: httpx.Response = getattr(self, f"on_{answer.replace(' ', '_')}")(request)
+        return given
 
     def on_keep(self, request: httpx.Request) -> httpx.Response:
         kept = super().handle_request(request)

@@ -107,7 +107,7 @@ def test_a_callback_port_in_use_is_bad_usage() -> None:
     assert "--callback-port" in done.output
 
 
-BAD = {"input": {"mode": "x", "image_urls": [], "resolution": None}}
+BAD: dict[str, Any] = {"input": {"mode": "x", "image_urls": [], "resolution": None}}
 
 
 def test_explain_names_the_winner_the_losers_and_the_documentation() -> None:

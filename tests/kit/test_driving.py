@@ -17,6 +17,7 @@ from apixo_contract._observations import Picture, Purpose
 from apixo_contract._oracle import expect_text
 from apixo_contract._pictures import read_picture
 from apixo_contract._receiver import receiving
+from apixo_contract._report import Verdict
 from apixo_contract._settings import Settings, UsageError
 from apixo_contract._verify import judge
 
@@ -33,7 +34,7 @@ class WrongForLongNames(Stub):
 
 def test_a_failing_body_is_shrunk() -> None:
     report = judge(observed(WrongForLongNames, examples=30))
-    failed = {result.id: result for result in report.of("fail")}  # type: ignore[arg-type]
+    failed = {result.id: result for result in report.of(Verdict.FAIL)}
     shown = failed["submit.rule.output_format.invalid"].examples[0].exchanges[0].request_body
     asked = json.loads(shown or "")["input"]
     assert len(asked["output_format"]) == 10
@@ -51,7 +52,7 @@ class BreaksOff(Stub):
 
 def test_a_target_that_hangs_up_at_a_body_breaks_its_rule() -> None:
     report = judge(observed(BreaksOff, examples=0))
-    (failed,) = report.of("fail")  # type: ignore[arg-type]
+    (failed,) = report.of(Verdict.FAIL)
     assert failed.id == "submit.rule.image_urls.element_empty"
     assert "hung up" in failed.evidence
 
@@ -169,7 +170,13 @@ class CalledBackTwice(Stub):
 
 @pytest.mark.slow
 def test_a_second_callback_is_waited_for_where_time_is_given() -> None:
-    images = {"image_url": IMAGE, "failing_image_url": FAILING_IMAGE}
     with serving(CalledBackTwice) as url:
-        report = verify(url, KEY, **images, max_wait=45, examples=0)
+        report = verify(
+            url,
+            KEY,
+            image_url=IMAGE,
+            failing_image_url=FAILING_IMAGE,
+            max_wait=45,
+            examples=0,
+        )
     assert next(r.verdict for r in report.results if r.id == "callback.retry") == "pass"

@@ -68,15 +68,20 @@ def refused_as(rule_message: str) -> Any:
     return lambda call: replace(call, status=400, text=text)
 
 
+def lower_from(number: int, usd: float) -> Bend:
+    """Let every reading from a call on be lower by so much."""
+    return answers(
+        lambda call: BALANCE(call) and call.number >= number,
+        lambda envelope: envelope.update(data=round(envelope["data"] - usd, 4)),
+    )
+
+
 def falling(after: str, usd: float) -> Bend:
     """Let every reading from a point of the run on be lower by so much."""
 
     def bent(run: Run) -> Run:
         first = next(c.number for c in run.of(Purpose.BALANCE) if c.probe == after)
-        return answers(
-            lambda call: BALANCE(call) and call.number >= first,
-            lambda envelope: envelope.update(data=round(envelope["data"] - usd, 4)),
-        )(run)
+        return lower_from(first, usd)(run)
 
     return bent
 
@@ -88,10 +93,7 @@ def dearer_in_8k(run: Run) -> Run:
 def falling_at_each_refusal(run: Run) -> Run:
     readings = [c.number for c in run.of(Purpose.BALANCE) if c.probe == "refusals"]
     for number in readings[1:]:
-        run = answers(
-            lambda call, number=number: BALANCE(call) and call.number >= number,
-            lambda envelope: envelope.update(data=round(envelope["data"] - 0.01, 4)),
-        )(run)
+        run = lower_from(number, 0.01)(run)
     return run
 
 

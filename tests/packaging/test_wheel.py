@@ -33,7 +33,7 @@ def installed(requirement: str, folder: Path) -> Path:
     """A fresh environment with the requirement; gives its folder of commands."""
     venv.create(folder, with_pip=True)
     commands = folder / "bin"
-    install = [
+    install: list[str | Path] = [
         commands / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--constraint", ROOT / "constraints.txt", requirement,
     ]  # fmt: skip

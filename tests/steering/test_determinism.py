@@ -90,7 +90,7 @@ def test_draws_of_a_probability_do_not_depend_on_the_order_of_callers() -> None:
     rule = {"scenario": "SensitiveContent", "match": {"probability": 0.5}}
     payloads = [body(image_urls=[f"https://example.com/{n % 20}.jpg"]) for n in range(60)]
 
-    def outcomes(order: list[int]) -> list[str | None]:
+    def outcomes(order: list[int]) -> list[str]:
         harness = make_harness(duration_ms=0)
         harness.operator.add_scenario(rule)
         ids = [harness.submitted(payloads[n]) for n in order]

@@ -36,7 +36,7 @@ def test_a_world_per_key_has_its_own_clock_rules_journal_and_balance() -> None:
     assert harness.status(ids["sk-two"], key="sk-two").data["state"] == "success"
     assert [len(desk.requests()) for desk in (one, two)] == [2, 3]
     one.reset()
-    assert one.tasks() == one.requests() == one.scenarios() == []
+    assert [one.tasks(), one.requests(), one.scenarios()] == [[], [], []]
     assert harness.status(ids["sk-two"], key="sk-two").data["state"] == "success"
     assert harness.balance(key="sk-one").data == 100
     assert harness.balance(key="sk-two").data == 99.99

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from apixo_emulator.core.accounts import ONE_WORLD, Account, account_of
 from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState, Outcome
@@ -45,7 +44,7 @@ def draft(number: int, *, settled: bool = True, account_id: str = ALICE.id) -> E
 def with_delivery(
     number: int, *, due_ms: int | None, origin: str = "http://127.0.0.1:9000"
 ) -> Entry:
-    task = replace(draft(number).task, ends_ms=due_ms or 50, settled=due_ms is not None)
+    task = draft(number).task._replace(ends_ms=due_ms or 50, settled=due_ms is not None)
     delivery = Delivery(
         task_id=task.id,
         world=ONE_WORLD,

@@ -56,7 +56,7 @@ def test_what_waits_for_its_task_is_not_claimed_until_that_is_settled(store: Sto
     assert store.next_due_ms(ONE_WORLD, 0) is None
     task = store.task(task_id)
     assert task is not None
-    store.settle(replace(task, settled=True, ends_ms=70), 70)
+    store.settle(task._replace(settled=True, ends_ms=70), 70)
     assert store.next_due_ms(ONE_WORLD, 0) == 70
     assert [found.due_ms for found in claimed(store)] == [70]
 
@@ -64,8 +64,8 @@ def test_what_waits_for_its_task_is_not_claimed_until_that_is_settled(store: Sto
 def test_a_second_settle_does_not_move_a_delivery(store: Store) -> None:
     task = store.task(keep(store, None))
     assert task is not None
-    store.settle(replace(task, settled=True, ends_ms=70), 70)
-    store.settle(replace(task, settled=True, ends_ms=90), 90)
+    store.settle(task._replace(settled=True, ends_ms=70), 70)
+    store.settle(task._replace(settled=True, ends_ms=90), 90)
     assert store.next_due_ms(ONE_WORLD, 0) == 70
 
 

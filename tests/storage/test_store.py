@@ -1,7 +1,6 @@
 """What every store promises about tasks, accounts and the seed, on every engine."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 
@@ -34,7 +33,7 @@ def test_what_the_balance_does_not_cover_changes_nothing(store: Store) -> None:
 
 
 def test_an_account_that_can_never_pay_is_not_charged(store: Store) -> None:
-    assert accept(store, BOB, replace(CHARGE, starting_micros=1), draft) is None
+    assert accept(store, BOB, CHARGE._replace(starting_micros=1), draft) is None
     assert store.balance_micros(BOB, 1) == 1
 
 
@@ -68,9 +67,9 @@ def test_a_task_is_settled_once(store: Store) -> None:
     entry = accept(store, ALICE, CHARGE, lambda number: draft(number, settled=False))
     assert entry is not None
     assert store.unsettled_tasks() == [entry.task]
-    done = replace(entry.task, settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
+    done = entry.task._replace(settled=True, ends_ms=9, fail_code="Timeout", fail_msg="late")
     store.settle(done, 9)
-    store.settle(replace(done, ends_ms=99, fail_code=None), 99)
+    store.settle(done._replace(ends_ms=99, fail_code=None), 99)
     assert store.task(done.id) == done
     assert store.unsettled_tasks() == []
 
@@ -131,7 +130,7 @@ def test_submits_kept_together_are_kept_all_or_not_at_all(store: Store) -> None:
 
 def test_what_failed_tasks_bring_back_can_be_spent(store: Store) -> None:
     def failing(number: int) -> Entry:
-        task = replace(draft(number).task, ends_ms=50, fail_code="SensitiveContent")
+        task = draft(number).task._replace(ends_ms=50, fail_code="SensitiveContent")
         return Entry(task)
 
     for _ in range(5):
@@ -139,6 +138,6 @@ def test_what_failed_tasks_bring_back_can_be_spent(store: Store) -> None:
     assert accept(store, ALICE, CHARGE, draft) is None
     assert [store.failed_tasks(ALICE.id, now_ms) for now_ms in (49, 50)] == [0, 5]
     assert store.failed_tasks(BOB.id, 50) == 0
-    refunded = replace(CHARGE, refunded_micros=10_000)
+    refunded = CHARGE._replace(refunded_micros=10_000)
     assert accept(store, ALICE, refunded, lambda n: draft(n + 10)) is not None
     assert accept(store, ALICE, refunded, lambda n: draft(n + 10)) is None

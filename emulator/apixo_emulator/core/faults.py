@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from apixo_emulator.core.effects import Fault
 from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.instants import http_date
@@ -35,10 +33,10 @@ def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
 def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
     """Damage an answer: here where bytes say it, else as a note to whoever sends it."""
     if wire is WireFault.INVALID_JSON:
-        return replace(response, body=response.body[: len(response.body) // 2])
+        return response._replace(body=response.body[: len(response.body) // 2])
     if wire is WireFault.HTML:
         return _GATEWAY
-    return replace(response, fault=wire)
+    return response._replace(fault=wire)
 
 
 def announced_bytes(response: HttpResponse) -> int:

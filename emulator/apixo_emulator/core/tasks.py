@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from apixo_emulator.core.latency import Latency
 from apixo_emulator.core.pictures import PictureSpec, Verdict, failing_code
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from apixo_emulator.core.submission import Submission
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """An accepted task and its plan. Instants are Unix ms; ``ends_ms`` None means never.
 
     ``settled`` is False while its source picture still has to be looked at: until then its end
@@ -139,8 +137,7 @@ def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
     if task.settled:
         return task
     fail_code, fail_msg = _failure(None, verdict)
-    return replace(
-        task,
+    return task._replace(
         settled=True,
         ends_ms=None if task.ends_ms is None else max(task.ends_ms, now_ms),
         fail_code=fail_code,
@@ -157,8 +154,7 @@ def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
     if is_final(task.state_at(now_ms)):
         raise ValueError(f"task {task.id} has ended: {task.state_at(now_ms)}")
     fail_code, fail_msg = failure or (None, None)
-    return replace(
-        task,
+    return task._replace(
         settled=True,
         starts_ms=min(task.starts_ms, now_ms),
         ends_ms=now_ms,

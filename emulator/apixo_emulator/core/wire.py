@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +25,7 @@ class WireFault(StrEnum):
     HTML = "html-502"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """One API call.
 
     Header names are lower-case, as ASGI gives them; ``path`` is percent-decoded, ``query`` is not.
@@ -49,8 +47,7 @@ class HttpRequest:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(NamedTuple):
     """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
 
     A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by whoever

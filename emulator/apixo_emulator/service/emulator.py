@@ -24,9 +24,10 @@ from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.clock import Now
 from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
+from apixo_emulator.service.reading import Reader, Sources
 from apixo_emulator.service.recent import Recent
 from apixo_emulator.service.sources import SourceDesk
-from apixo_emulator.service.submitting import Pending, Sources, Submitting
+from apixo_emulator.service.submitting import Pending, Submitting
 from apixo_emulator.service.worlds import Worlds
 from apixo_emulator.storage import Store
 from apixo_schemas import OTHER_KEY_ERROR, contract, model_index, model_schema
@@ -57,7 +58,7 @@ class Emulator:
         self._desk = SourceDesk(lambda task: sources.check(task.id, task.image_url), self._found)
         self.callbacks = Callbacks(store, options.callbacks, self.worlds)
         self._submitting = Submitting(
-            store, sources, options, self.limiting, self._desk, self.callbacks
+            store, Reader(sources), options, self.limiting, self._desk, self.callbacks
         )
         self._answers: dict[Endpoint, _Answer] = {
             Endpoint.SUBMIT: self._submitting.decide,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import islice
 
 from apixo_emulator.core.journal import Answered, JournalEntry, entry_of
@@ -88,8 +87,8 @@ class Journal:
         asked = kept_body(call.request.body, BODY_LIMIT, margin)
         answered = kept_body(response.body, BODY_LIMIT, margin)
         ends = sum(len(body.head) + len(body.tail) for body in (asked, answered))
-        call.request = replace(call.request, body=b"")
-        response = replace(response, body=b"")
+        call.request = call.request._replace(body=b"")
+        response = response._replace(body=b"")
         return call, response, duration_us, head + ends + _ENTRY_BYTES, asked, answered
 
     def _make_room(self) -> None:

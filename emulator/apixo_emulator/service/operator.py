@@ -271,7 +271,7 @@ class Operator:
         except ValueError as error:
             raise ConflictError(str(error)) from None
         name = f"finish:{fail_code}" if fail_code else "finish:success"
-        ended = replace(ended, scenario=task.scenario or name)
+        ended = ended._replace(scenario=task.scenario or name)
         if not self._store.replan(ended, due_ms(ended), now_ms):
             raise ConflictError(f"task {task_id} has ended in the meantime")
         self._emulator.recent.forget()

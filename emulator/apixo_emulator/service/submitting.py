@@ -4,45 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from apixo_emulator.core import render
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.callbacks import DEPTH_HEADER, depth_of, plan_delivery
-from apixo_emulator.core.chance import content_token, task_id
+from apixo_emulator.core.chance import task_id
+from apixo_emulator.core.deliveries import Delivery
 from apixo_emulator.core.effects import Effects, Fault
 from apixo_emulator.core.envelope import refusal, rejection, success
 from apixo_emulator.core.faults import answered_instead, damaged, retry_after
 from apixo_emulator.core.matching import PREEMPTED, SubmitFacts, drawn, screen, take
-from apixo_emulator.core.pictures import Verdict
 from apixo_emulator.core.rules import Rule
-from apixo_emulator.core.scenarios import UnknownScenarioError, requested_scenario
-from apixo_emulator.core.submission import Rejection, Submission, read_submission
-from apixo_emulator.core.tasks import plan_task
+from apixo_emulator.core.submission import Rejection, Submission
+from apixo_emulator.core.tasks import Task, plan_task
 from apixo_emulator.core.wire import HttpResponse
 from apixo_emulator.service.call import Call
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
+from apixo_emulator.service.reading import Reader, Reading
 from apixo_emulator.service.sources import SourceDesk
 from apixo_emulator.storage import Charge, Entry, Order, Store
 from apixo_schemas import CONTENT_TYPE_ERROR, contract
 
 
-class Sources(Protocol):
-    """Who can tell whether a source picture is usable; `pictures.Gallery` can."""
-
-    def quick_verdict(self, image_url: str) -> Verdict | None:
-        """Decide without waiting, None where the picture has to be looked at."""
-        ...
-
-    def check(self, task_id: str, image_url: str) -> Verdict:
-        """Look at the picture; may take seconds, raises nothing for a bad picture."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A submit that only has to be charged and kept; its answer may be damaged by a fault."""
 
     call: Call
@@ -55,7 +42,7 @@ class Submitting:
     """Answers the submit endpoint."""
 
     store: Store
-    sources: Sources
+    reader: Reader
     options: Options
     limiting: Limiting
     desk: SourceDesk
@@ -70,18 +57,17 @@ class Submitting:
         unread = _unread(call, model)
         if unread is not None:
             return unread
-        asked = read_submission(request.body)
-        if isinstance(asked, Rejection):
-            return _rejected(call, asked)
-        refused = self._refused(call, account, asked)
+        read = self.reader.read(request.body)
+        if isinstance(read, Rejection):
+            return _rejected(call, read)
+        refused = self._refused(call, account, read.asked)
         if refused is not None:
             return refused
-        try:
-            effects = self._effects(call, account, asked)
-        except UnknownScenarioError as error:
+        if read.misspelt is not None:
             # Not the live API's answer: no live image URL names a scenario.
             call.decision = "the image URL asks for a scenario that does not exist"
-            return rejection(str(error))
+            return rejection(read.misspelt)
+        effects = self._effects(call, account, read)
         fault = effects.submit_fault if effects else None
         call.fault = None if fault is None else fault.name
         instead = answered_instead(fault, call.at_ms) if fault else None
@@ -93,9 +79,8 @@ class Submitting:
             self.limiting.starting_micros(account),
             self.limiting.refunded_micros(account.id, call.at_ms),
         )
-        content = content_token(request.body)
-        draft = self._draft(call, account, asked, effects, content)
-        return Pending(call, Order(account, charge, draft, content), fault)
+        draft = self._draft(call, account, read, effects)
+        return Pending(call, Order(account, charge, draft, read.content), fault)
 
     def _refused(self, call: Call, account: Account, asked: Submission) -> HttpResponse | None:
         if asked.callback_url is not None:
@@ -108,24 +93,24 @@ class Submitting:
             return refusal("rate_limited", *retry_after(1, call.at_ms))
         return None
 
-    def _effects(self, call: Call, account: Account, asked: Submission) -> Effects | None:
+    def _effects(self, call: Call, account: Account, read: Reading) -> Effects | None:
         """Find what is to happen instead of the ordinary: the magic URL first, then the rules."""
-        effects = requested_scenario(asked.image_url)
-        if effects is not None:
-            call.scenario = effects.name
-            call.decision = f"the image URL asks for {effects.name}"
-            return effects
+        if read.magic is not None:
+            call.scenario = read.magic.name
+            call.decision = f"the image URL asks for {read.magic.name}"
+            return read.magic
         if not call.world.rules:
             return None
-        rule = self._rule(call, account, asked)
+        rule = self._rule(call, account, read)
         if rule is None:
             return None
         call.rule, call.scenario = rule.id, rule.effects.name
         call.decision = f"rule {rule.id} asks for {rule.effects.name}"
         return rule.effects
 
-    def _rule(self, call: Call, account: Account, asked: Submission) -> Rule | None:
+    def _rule(self, call: Call, account: Account, read: Reading) -> Rule | None:
         """Give the first rule that decides, and keep for the journal why the others did not."""
+        asked = read.asked
         facts = SubmitFacts(
             image_url=asked.image_url,
             resolution=asked.resolution,
@@ -134,7 +119,7 @@ class Submitting:
             headers=call.request.headers,
         )
         # From what is asked for and by whom, not from an order of calls.
-        token = call.world.draw_token(account.id, content_token(call.request.body))
+        token = call.world.draw_token(account.id, read.content)
         winner = None
         why_not: list[tuple[str, str]] = []
         for rule in call.world.rules:
@@ -184,38 +169,34 @@ class Submitting:
         return damaged(response, fault.wire) if fault and fault.wire else response
 
     def _draft(
-        self,
-        call: Call,
-        account: Account,
-        asked: Submission,
-        effects: Effects | None,
-        content: bytes,
+        self, call: Call, account: Account, read: Reading, effects: Effects | None
     ) -> Callable[[int], Entry]:
-        verdict = self.sources.quick_verdict(asked.image_url)
         seed = call.world.row.seed
 
         def draft(occurrence: int) -> Entry:
             task = plan_task(
-                task_id=task_id(seed, account.id, content, occurrence),
+                task_id=task_id(seed, account.id, read.content, occurrence),
                 world=call.world.id,
                 account_id=account.id,
-                submission=asked,
+                submission=read.asked,
                 effects=effects,
-                verdict=verdict,
+                verdict=read.verdict,
                 latency=self.options.latency,
                 seed=seed,
                 now_ms=call.at_ms,
                 limited=self.limiting.counts_tasks(account),
             )
-            delivery = plan_delivery(
-                task,
-                base_url=self.options.public_url or call.request.base_url,
-                depth=depth_of(call.request.header(DEPTH_HEADER)),
-                rewrites=self.options.callbacks.rewrites,
-            )
-            return Entry(task, delivery)
+            return Entry(task, None if task.callback_url is None else self._delivery(task, call))
 
         return draft
+
+    def _delivery(self, task: Task, call: Call) -> Delivery | None:
+        return plan_delivery(
+            task,
+            base_url=self.options.public_url or call.request.base_url,
+            depth=depth_of(call.request.header(DEPTH_HEADER)),
+            rewrites=self.options.callbacks.rewrites,
+        )
 
 
 def _unread(call: Call, model: str) -> HttpResponse | None:

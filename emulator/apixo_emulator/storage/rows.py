@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -35,7 +34,7 @@ def task_of(row: Row) -> Task:
     """Read a row of `TASK`."""
     if row[-1] is None:
         return Task(*row)
-    return replace(Task(*row), effects=_effects(row[-1]))
+    return Task(*row)._replace(effects=_effects(row[-1]))
 
 
 @lru_cache(maxsize=1024)
@@ -45,25 +44,8 @@ def _effects(text: str) -> Effects:
 
 def row_of_task(task: Task) -> Row:
     """Write a row of `TASK`."""
-    return (
-        task.id,
-        task.world,
-        task.account_id,
-        task.resolution,
-        task.output_format,
-        task.request_type,
-        task.callback_url,
-        task.image_url,
-        task.scenario,
-        task.created_ms,
-        task.starts_ms,
-        task.ends_ms,
-        task.fail_code,
-        task.fail_msg,
-        task.settled,
-        int(task.limited),
-        orjson.dumps(task.effects.to_json()).decode() if task.effects else None,
-    )
+    effects = orjson.dumps(task.effects.to_json()).decode() if task.effects else None
+    return (*task[:-2], int(task.limited), effects)
 
 
 def delivery_of(row: Row) -> Delivery:

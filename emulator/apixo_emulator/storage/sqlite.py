@@ -187,13 +187,10 @@ class SqliteStore(Store):
         """Accept several at once: one transaction costs as much for thirty as for one."""
         with self._transaction():
             paid = self._paid(orders)
-            drafts = self._occurrences(
+            drafts = self._drafts(
                 [order for order, covered in zip(orders, paid, strict=True) if covered]
             )
-            entries = [
-                order.draft(next(drafts)) if covered else None
-                for order, covered in zip(orders, paid, strict=True)
-            ]
+            entries = [next(drafts) if covered else None for covered in paid]
             kept = [entry for entry in entries if entry is not None]
             self._db.executemany(_INSERT_TASK, [rows.row_of_task(entry.task) for entry in kept])
             deliveries = [entry.delivery for entry in kept if entry.delivery is not None]
@@ -203,11 +200,15 @@ class SqliteStore(Store):
 
     def _paid(self, orders: Sequence[Order]) -> list[bool]:
         """Charge each account for its orders at once, or if it cannot pay for all, one by one."""
-        counts = Counter((order.account, order.charge) for order in orders)
-        at_once = {bill: self._charged(*bill, count) for bill, count in counts.items()}
+        bills = [(order.account.id, order.charge) for order in orders]
+        payers = {order.account.id: order.account for order in orders}
+        at_once = {
+            bill: self._charged(payers[bill[0]], bill[1], count)
+            for bill, count in Counter(bills).items()
+        }
         return [
-            at_once[order.account, order.charge] or self._charge(order.account, order.charge, 1)
-            for order in orders
+            at_once[bill] or self._charge(order.account, order.charge, 1)
+            for bill, order in zip(bills, orders, strict=True)
         ]
 
     def _charged(self, account: Account, charge: Charge, count: int) -> bool:
@@ -225,15 +226,31 @@ class SqliteStore(Store):
         )
         return changed.rowcount > 0
 
-    def _occurrences(self, orders: Sequence[Order]) -> Iterator[int]:
-        """Give the number of each order among those of its account and content."""
-        wanted = [(order.account.id, order.content) for order in orders]
+    def _drafts(self, orders: Sequence[Order]) -> Iterator[Entry]:
+        """Make what is kept of each order, from its number among those of its account and content."""
+        wanted = Counter((order.account.id, order.content) for order in orders)
         numbers: dict[tuple[str, bytes], int] = {}
-        for key, count in Counter(wanted).items():
-            numbers[key] = self.count_contents(self._session, *key, count) - count
-        for key in wanted:
-            numbers[key] += 1
-            yield numbers[key]
+        for order in orders:
+            key = (order.account.id, order.content)
+            if key in numbers:
+                numbers[key] += 1
+                yield order.draft(numbers[key])
+                continue
+            first = order.draft(1)
+            is_new = self._one("SELECT 1 FROM tasks WHERE id=?", first.task.id) is None
+            numbers[key] = self._before(key, wanted[key], is_new=is_new) + 1
+            yield first if is_new else order.draft(numbers[key])
+
+    def _before(self, key: tuple[str, bytes], count: int, *, is_new: bool) -> int:
+        """Count accepted bodies; give how often this one was accepted before.
+
+        One that comes once is not counted, as its task tells: a row of its own lies anywhere in
+        the index, and costs 15 us.
+        """
+        if is_new and count == 1:
+            return 0
+        accepted = self.count_contents(self._session, *key, count, uncounted=0 if is_new else 1)
+        return 0 if is_new else accepted - count
 
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
         """Give a task; see `Store.task`."""

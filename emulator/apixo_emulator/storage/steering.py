@@ -316,13 +316,19 @@ class Steering:
         return text
 
     @staticmethod
-    def count_contents(sql: Sql, account_id: str, content: bytes, count: int) -> int:
-        """Count accepted bodies of an account; give how often it was accepted, now included."""
+    def count_contents(
+        sql: Sql, account_id: str, content: bytes, count: int, uncounted: int = 0
+    ) -> int:
+        """Count accepted bodies of an account; give how often it was accepted, now included.
+
+        ``uncounted`` were accepted before, unless the store has a count of them.
+        """
         row = sql.one(
             "INSERT INTO contents VALUES (?,?,?) ON CONFLICT (account_id, content)"
-            " DO UPDATE SET accepted=contents.accepted+excluded.accepted RETURNING accepted",
+            " DO UPDATE SET accepted=contents.accepted+? RETURNING accepted",
             account_id,
             content,
+            uncounted + count,
             count,
         )
         return int(row[0]) if row else count
