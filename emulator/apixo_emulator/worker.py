@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger("apixo_emulator")
 # Claims and records block the event loop: polls and submits are answered between two lots of this
 # many, and those of one lot share a commit.
-_AT_ONCE = 4
+_AT_ONCE = 2
 # Deliveries of a worker that died, or another process's clock, are noticed after this at the latest.
 _LONGEST_SLEEP_S = 1.0
 # After a failed claim (a full disk, a lost database) the next is tried.

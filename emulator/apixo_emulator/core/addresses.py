@@ -7,6 +7,7 @@ addresses are then judged by `judge`, and the caller connects to a judged addres
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import quote
@@ -90,6 +91,8 @@ _DEVIATIONS: Final = frozenset("ßς\u200c\u200d")  # two editions of IDNA read 
 _PATH_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]|^`{}\"<>"
 
 
+# Callbacks go to few receivers again and again; reading a URL anew is a twentieth of what one costs.
+@lru_cache(maxsize=256)
 def parse_target(url: str, policy: AddressPolicy) -> Target:
     """Read an outbound URL; what stands in it is judged here, what a name resolves to in `judge`.
 

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
@@ -83,6 +84,7 @@ _SCOPE: Final = re.compile(r"[A-Za-z0-9_.~\-]+")
 _SEVERITY: Final = (Reach.PUBLIC, Reach.PRIVATE, Reach.LOOPBACK, Reach.FORBIDDEN)
 
 
+@lru_cache(maxsize=256)
 def reach_of(ip: str | IPAddress) -> Reach:
     """Say how far an address reaches; IPv6 forms of an IPv4 address are judged as what they carry.
 

@@ -18,6 +18,7 @@ from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
+from apixo_emulator.storage.checkpoints import LONGEST_LOG_PAGES, Checkpoints
 from apixo_emulator.storage.migrations import scripts
 from apixo_emulator.storage.steering import Sql
 
@@ -98,6 +99,7 @@ class SqliteStore(Store):
     def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
         self._in_memory = path is None
+        self._checkpoints = Checkpoints(path) if path else None
         # One connection for all threads: writes are short, and memory is bound to its connection.
         self._lock = threading.RLock()
         try:
@@ -123,6 +125,7 @@ class SqliteStore(Store):
     def _prepare(self, durability: Durability) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG_PAGES}")
         if self._in_memory and _empty:
             # Tests open one each: copying the tables takes 50 us, making them more than a ms.
             self._db.deserialize(_empty[0])
@@ -158,6 +161,8 @@ class SqliteStore(Store):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            if self._checkpoints is not None:
+                self._checkpoints.wanted()
 
     @contextmanager
     def sql(self) -> Iterator[Sql]:
@@ -388,5 +393,7 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         """Release the file."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         with self._lock:
             self._db.close()
