@@ -33,7 +33,8 @@ HEADERS = [
 ]
 # Python functions entered for one call.
 STATUS_CALLS = 32
-SUBMIT_CALLS = 88
+# Of a body that was sent before.
+SUBMIT_CALLS = 60
 
 
 def submitting() -> HttpRequest:
