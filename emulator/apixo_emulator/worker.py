@@ -77,6 +77,7 @@ class Worker:
             await asyncio.gather(*self._under_way, return_exceptions=True)
             while self._made:
                 await self._record()
+            await self._share_last()
 
     async def _turn(self) -> float:
         """Record some attempts that were made, start some that are due; give the s to sleep."""
@@ -119,6 +120,14 @@ class Worker:
             except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
                 _log.exception("the journal could not be shared; trying again")
             await asyncio.sleep(SHARE_S)
+
+    async def _share_last(self) -> None:
+        """Leave this process's journal to those that go on."""
+        if self._emulator.worlds.shared:
+            try:
+                await self._run(lambda: self._emulator.worlds.share(unasked=True))
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("the journal could not be shared at the end")
 
     async def _sweep(self) -> None:
         """Now and then take care of tasks whose process has died, where several share a store."""

@@ -90,6 +90,8 @@ class Worlds:
         self._lock = threading.RLock()
         self._known: dict[str, World] = {}
         self._revision = -1
+        # How often the journal had been asked for when this process shared its part of it.
+        self._asked = -1
         # Called when a clock was changed: what was far off may be due now.
         self.on_change: Callable[[], object] = lambda: None
         self.one = self._first()
@@ -166,8 +168,12 @@ class Worlds:
         with self._lock:
             return self._known.get(world_id) or self._open(world_id, label)
 
-    def share(self) -> None:
-        """Let other processes see what this one has answered; to be called often."""
+    def share(self, *, unasked: bool = False) -> None:
+        """Let other processes see what this one has answered, if any asks; to be called often."""
+        count = self._store.journal_asked()
+        if count == self._asked and not unasked:
+            return
+        self._asked = count
         for world in list(self._known.values()):
             if isinstance(world.journal, SharedJournal):
                 world.journal.share()

@@ -179,6 +179,11 @@ class SqliteStore(Store):
         with self._lock:
             return self._db.execute(query, values).fetchall()
 
+    def _counted(self, name: str) -> int:
+        """Read a counter; every call of several processes does, so it takes no lock."""
+        row = self._one("SELECT value FROM settings WHERE name=?", name)
+        return int(row[0]) if row else 0
+
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed; see `Store.seed`."""
         with self._transaction():

@@ -89,6 +89,10 @@ class ListedTask:
     task: Task
 
 
+_COUNT_UP = (
+    "INSERT INTO settings VALUES (?, '1') ON CONFLICT (name)"
+    " DO UPDATE SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT)"
+)
 _TASK_STATES = {
     "pending": "starts_ms > ?",
     "processing": "starts_ms <= ? AND (ends_ms IS NULL OR ends_ms > ? OR NOT settled)",
@@ -108,16 +112,16 @@ class Steering:
 
     def revision(self) -> int:
         """Give a number that is another one after each change of worlds or rules."""
+        return self._counted("revision")
+
+    def _counted(self, name: str) -> int:
         with self.sql() as sql:
-            row = sql.one("SELECT value FROM settings WHERE name='revision'")
+            row = sql.one("SELECT value FROM settings WHERE name=?", name)
         return int(row[0]) if row else 0
 
     @staticmethod
     def _revised(sql: Sql) -> None:
-        sql.run(
-            "INSERT INTO settings VALUES ('revision', '1') ON CONFLICT (name)"
-            " DO UPDATE SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT)"
-        )
+        sql.run(_COUNT_UP, "revision")
 
     def world(self, proposed: WorldRow) -> WorldRow:
         """Give a world; the proposed one where there is none of this id yet."""
@@ -400,6 +404,15 @@ class Steering:
                 world_id,
                 capacity,
             )
+
+    def ask_for_journal(self) -> None:
+        """Ask all processes to write down what they have answered."""
+        with self.sql() as sql:
+            sql.run(_COUNT_UP, "journal_asked")
+
+    def journal_asked(self) -> int:
+        """Give a number that is another one after each `ask_for_journal`."""
+        return self._counted("journal_asked")
 
     def journal(self, world_id: str, after: int, limit: int) -> list[tuple[int, str]]:
         """Give entries with their numbers, above ``after``, the oldest first."""
