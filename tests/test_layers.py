@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "emulator" / "apixo_emulator"
 # From the top down; a module may import its own layer and those below it.
 LAYERS = [
-    {"cli", "cli_control", "cli_scenarios", "cli_desk", "__main__", "pytest_plugin"},
+    {"cli", "cli_control", "cli_scenarios", "cli_desk", "cli_values", "__main__", "pytest_plugin"},
     {"server", "interception"},
     {"dashboard"},
     {"worker"},
@@ -37,7 +37,7 @@ WORLD = {
     "tempfile",
 }
 WORLD |= {"threading", "time", "uuid", "datetime", "http", "io"}
-CLIENT_LIBRARIES = {"httpx", "rich", "apixo_schemas", "apixo_client"}
+CLIENT_LIBRARIES = {"anyio", "httpx", "rich", "apixo_schemas", "apixo_client"}
 
 
 def imports(path: Path) -> set[str]:

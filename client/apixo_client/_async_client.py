@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from apixo_client._base import HTTP_TIMEOUT_S, WAIT_TIMEOUT_S, BaseClient, only_one
+from apixo_client._base import (
+    HTTP_TIMEOUT_S,
+    WAIT_TIMEOUT_S,
+    BaseClient,
+    only_one,
+    usable_environment,
+)
 from apixo_client._download import adownload
 from apixo_client._drivers import adrive
 from apixo_client._images import image_url
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class AsyncApixo(BaseClient):
-    """APIXO's Image Upscaler for asyncio; an async context manager. Takes what `Apixo` takes."""
+    """APIXO's Image Upscaler for asyncio and trio; an async context manager. Takes what `Apixo` takes."""
 
     def __init__(
         self,
@@ -42,7 +48,8 @@ class AsyncApixo(BaseClient):
         super().__init__(api_key, base_url, retry=retry, pace=pace, timing=timing)
         only_one(transport, http_client)
         self._sleep = sleep or _sleep
-        self._http = http_client or httpx.AsyncClient(transport=transport, timeout=http_timeout)
+        with usable_environment():
+            self._http = http_client or httpx.AsyncClient(transport=transport, timeout=http_timeout)
         self._owns_http = http_client is None
 
     async def __aenter__(self) -> Self:
@@ -116,12 +123,12 @@ class AsyncApixo(BaseClient):
 async def _image_url(image: str | Path) -> str:
     if isinstance(image, str):
         return image_url(image)
-    import asyncio
+    from anyio import to_thread
 
-    return await asyncio.to_thread(image_url, image)
+    return await to_thread.run_sync(image_url, image)
 
 
 async def _sleep(seconds: float) -> None:
-    import asyncio
+    import anyio
 
-    await asyncio.sleep(seconds)
+    await anyio.sleep(seconds)

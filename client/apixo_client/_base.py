@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import httpx
 
 from apixo_client._config import resolve
 from apixo_client._errors import ConfigurationError
@@ -11,6 +14,8 @@ from apixo_client._retry import RetryPolicy
 from apixo_client._timing import Timing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from apixo_client._timing import Pace
 
 # What connecting, and each read or write, may take.
@@ -36,6 +41,22 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._flows.settings.base_url}>"
+
+
+@contextmanager
+def usable_environment() -> Iterator[None]:
+    """Say of a proxy of the environment that it is none; httpx reads it when a client is made.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        yield
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ConfigurationError(
+            f"The proxy that the environment names cannot be used: {error}. A URL such as "
+            "http://127.0.0.1:3128 was expected. Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
+        ) from error
 
 
 def only_one(transport: object, http_client: object) -> None:

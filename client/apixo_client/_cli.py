@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from apixo_client._models import Result
 
 
+# Thirty years: within what every system can sleep.
+_LONGEST_S = 1_000_000_000
+_LONGEST_SHOWN = 80
+_LONGEST_ID = 1000
+
+
 class Exit(IntEnum):
     """The exit codes."""
 
@@ -93,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _upscale(client: Apixo, arguments: argparse.Namespace, seen: OnProgress) -> Exit:
     with showing(sys.stderr) as show:
         result = client.upscale(
-            _image(arguments.image),
+            arguments.image,
             resolution=arguments.resolution,
             output_format=arguments.format,
             timeout=arguments.timeout,
@@ -118,7 +124,8 @@ def _deliver(result: Result, output: Path | None) -> Exit:
         return Exit.DONE
     try:
         _say(str(result.download(output)))
-    except (errors.ApixoError, OSError) as error:
+    except (errors.ApixoError, OSError, UnicodeError) as error:
+        # The last of a name that no host can have, to which the service redirects.
         _complain(f"{error}\nThe result is at {result.url}", None)
         return Exit.NOT_SAVED
     return Exit.DONE
@@ -152,8 +159,39 @@ def _listen(arguments: argparse.Namespace) -> Exit:
 
 
 def _image(text: str) -> str | Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"a URL or a local file was expected, got {text!r}")
     # Whatever has a scheme is a URL; the service judges which ones it takes.
-    return text if "://" in text or text.startswith("data:") else Path(text)
+    return _text(text) if "://" in text or text.startswith("data:") else Path(text)
+
+
+def _output(text: str) -> Path:
+    # Before the submit, which costs money.
+    if not text or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"the name of a file was expected, got {text!r}")
+    return Path(text)
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are none
+        raise argparse.ArgumentTypeError(f"text in UTF-8 was expected, got {text!r}") from None
+    return text
+
+
+def _task_id(text: str) -> str:
+    if not text.strip() or len(text) > _LONGEST_ID:
+        found = repr(text[:_LONGEST_SHOWN])
+        raise argparse.ArgumentTypeError(f"the id of a task was expected, got {found}")
+    return _text(text)
+
+
+def _base_url(text: str) -> str:
+    # Empty is most likely a variable that is not set; the default, the live API, costs money.
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"the API's URL was expected, got {text!r}")
+    return text
 
 
 def _say(line: str) -> None:
@@ -176,21 +214,23 @@ def _parser() -> argparse.ArgumentParser:
         f"  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--base-url", metavar="URL", help="the API, with or without /api/v1")
+    parser.add_argument(
+        "--base-url", metavar="URL", type=_base_url, help="the API, with or without /api/v1"
+    )
     parser.set_defaults(poll_interval=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_upscale(commands)
     wait = commands.add_parser("wait", help="wait for a task that was submitted before")
-    wait.add_argument("task_id", metavar="TASK")
+    wait.add_argument("task_id", metavar="TASK", type=_task_id)
     wait.set_defaults(run=_wait)
     _add_waiting(wait)
     status = commands.add_parser("status", help="show a task (exit code 5 if it failed)")
-    status.add_argument("task_id", metavar="TASK")
+    status.add_argument("task_id", metavar="TASK", type=_task_id)
     status.set_defaults(run=_status)
     balance = commands.add_parser("balance", help="show the remaining balance in USD")
     balance.set_defaults(run=_balance)
     listen = commands.add_parser("listen", help="receive callbacks and print them as they come")
-    listen.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    listen.add_argument("--host", type=_text, default="127.0.0.1", help="default: 127.0.0.1")
     listen.add_argument("--port", type=int, default=9000, help="default: 9000; 0 takes a free one")
     listen.add_argument("--once", action="store_true", help="end after the first callback")
     listen.set_defaults(run=None)
@@ -199,18 +239,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_upscale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     upscale = commands.add_parser("upscale", help="submit a picture and wait for the result")
-    upscale.add_argument("image", metavar="URL", help="a public URL, or a local file to send along")
+    upscale.add_argument(
+        "image", metavar="URL", type=_image, help="a public URL, or a local file to send along"
+    )
     defaults = terms().defaults
     upscale.add_argument(
         "-r",
         "--resolution",
         metavar="TIER",
+        type=_text,
         help=f"{', '.join(terms().long_edge_px)} (default: {defaults['resolution']})",
     )
     upscale.add_argument(
         "-f",
         "--format",
         metavar="FORMAT",
+        type=_text,
         help=f"{', '.join(terms().formats)} (default: {defaults['output_format']})",
     )
     upscale.set_defaults(run=_upscale)
@@ -218,7 +262,9 @@ def _add_upscale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_waiting(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: show the URL")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", type=_output, help="default: show the URL"
+    )
     command.add_argument(
         "--timeout",
         metavar="S",
@@ -237,6 +283,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     # Written so that NaN is refused too.
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"finite seconds from 0 were expected, got {text!r}")
+    if not 0 <= seconds <= _LONGEST_S:
+        expected = f"finite seconds from 0 were expected, at most {_LONGEST_S}"
+        raise argparse.ArgumentTypeError(f"{expected}, got {text[:_LONGEST_SHOWN]!r}")
     return seconds

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from apixo_client._base import HTTP_TIMEOUT_S, WAIT_TIMEOUT_S, BaseClient, only_one
+from apixo_client._base import (
+    HTTP_TIMEOUT_S,
+    WAIT_TIMEOUT_S,
+    BaseClient,
+    only_one,
+    usable_environment,
+)
 from apixo_client._download import download
 from apixo_client._drivers import drive
 from apixo_client._images import image_url
@@ -59,7 +65,8 @@ class Apixo(BaseClient):
         super().__init__(api_key, base_url, retry=retry, pace=pace, timing=timing)
         only_one(transport, http_client)
         self._sleep = sleep or _sleep
-        self._http = http_client or httpx.Client(transport=transport, timeout=http_timeout)
+        with usable_environment():
+            self._http = http_client or httpx.Client(transport=transport, timeout=http_timeout)
         # A client that is dropped, as in `Apixo().upscale(…)`, leaves no socket open.
         self._close = weakref.finalize(self, self._http.close)
         if http_client is not None:

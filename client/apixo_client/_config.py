@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 API_KEY_VARIABLE = "APIXO_API_KEY"
 BASE_URL_VARIABLE = "APIXO_BASE_URL"
+_HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,26 @@ def normalise_base_url(base_url: str) -> str:
 def _check_url(root: str) -> None:
     try:
         url = httpx.URL(root)
+        check_host(url)
     except httpx.InvalidURL as error:
         raise _bad_base_url() from error
     plain = url.scheme in {"http", "https"} and url.host and not url.userinfo
     if not plain or any(char in "?#@" or char.isspace() for char in root):
         raise _bad_base_url()
+
+
+def check_host(url: httpx.URL) -> None:
+    """Look at what httpx looks at only when it calls the host.
+
+    Raises:
+        httpx.InvalidURL: The host's name is none, or its port.
+    """
+    try:
+        url.host.encode("idna")
+    except UnicodeError as error:
+        raise httpx.InvalidURL(f"no host can have this name: {error}") from error
+    if not 0 < (url.port or 1) <= _HIGHEST_PORT:
+        raise httpx.InvalidURL(f"there is no port {url.port}")
 
 
 def _bad_base_url() -> ConfigurationError:

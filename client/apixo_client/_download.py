@@ -100,7 +100,7 @@ async def adownload(client: httpx.AsyncClient, url: str, path: str | os.PathLike
 
 
 async def _astore(response: httpx.Response, path: str | os.PathLike[str]) -> Path:
-    import asyncio
+    from anyio import to_thread
 
     file = AtomicFile(path)
     try:
@@ -109,7 +109,7 @@ async def _astore(response: httpx.Response, path: str | os.PathLike[str]) -> Pat
             file.write(chunk)
         _check_length(response, file.size)
         # To the disk, which may take long.
-        return await asyncio.to_thread(file.commit)
+        return await to_thread.run_sync(file.commit)
     finally:
         file.discard()
 

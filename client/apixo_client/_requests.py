@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from apixo_client._config import check_host
 from apixo_client._contract import endpoint, terms
 from apixo_client._errors import InvalidResponseError
 from apixo_client._failures import api_error
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _USER_AGENT = "apixo-client"
 # Of an HTTP status, which the envelope's code repeats.
 _DIGITS = 3
+# Of an amount of money, before or after the point.
+_MOST_DIGITS = 100
 
 
 def submit_request(
@@ -80,7 +83,9 @@ def download_request(url: str) -> httpx.Request:
     """
     # Unencoded, so that what arrives can be held against Content-Length.
     headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
-    return httpx.Request("GET", url, headers=headers)
+    target = httpx.URL(url)
+    check_host(target)
+    return httpx.Request("GET", target, headers=headers)
 
 
 def read_data(response: httpx.Response, *, secret: str, now: float) -> Any:
@@ -182,7 +187,10 @@ def read_balance(data: Any, response: httpx.Response) -> Decimal:
         InvalidResponseError: It holds no number.
     """
     if isinstance(data, int | Decimal) and not isinstance(data, bool):
-        return Decimal(data)
+        balance = Decimal(data)
+        # A few characters of JSON can stand for a number that fills the memory once written out.
+        if abs(balance.adjusted()) <= _MOST_DIGITS:
+            return balance
     raise _unexpected(response, "The answer holds no balance")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
 
-from apixo_emulator.cli_desk import FAILED, Desk, Duration, say, steering
+from apixo_emulator.cli_desk import FAILED, Desk, say, steering, tell
 from apixo_emulator.cli_scenarios import scenario
+from apixo_emulator.cli_values import Duration, Number, json_value, segment
 
 
 @click.group()
@@ -35,7 +35,7 @@ def clock_advance(desk: Desk, duration: int) -> None:
 @clock.command("set")
 @steering
 @click.option("--now", type=int, help="the instant, in Unix ms")
-@click.option("--rate", type=float, help="how fast time runs; 0 freezes it")
+@click.option("--rate", type=Number("100"), help="how fast time runs; 0 freezes it")
 def clock_set(desk: Desk, now: int | None, rate: float | None) -> None:
     """Set the instant, or how fast time runs."""
     wanted = {name: value for name, value in (("now", now), ("rate", rate)) if value is not None}
@@ -73,7 +73,7 @@ def reset(desk: Desk, seed: int | None) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def tasks(desk: Desk, **query: Any) -> None:
     """List tasks, the newest first."""
-    say(desk.call("GET", "tasks", **query)["tasks"])
+    say(desk.part("tasks", "tasks", **query))
 
 
 @click.command()
@@ -85,7 +85,7 @@ def finish(desk: Desk, task_id: str, fail_code: str | None, fail_msg: str | None
     """End a task now."""
     body = {"failCode": fail_code, "failMsg": fail_msg}
     given = {name: value for name, value in body.items() if value is not None}
-    say(desk.call("POST", f"tasks/{task_id}/finish", given))
+    say(desk.call("POST", f"tasks/{segment('the id of a task', task_id)}/finish", given))
 
 
 @click.group(invoke_without_command=True)
@@ -102,7 +102,7 @@ def requests(context: click.Context) -> None:
 @click.option("--after", type=int, help="calls with a greater number [default: the latest ones]")
 def requests_list(desk: Desk, **query: Any) -> None:
     """List calls with what decided them."""
-    say(desk.call("GET", "requests", **query)["requests"])
+    say(desk.part("requests", "requests", **query))
 
 
 @requests.command("verify")
@@ -110,13 +110,9 @@ def requests_list(desk: Desk, **query: Any) -> None:
 @click.argument("expectation")
 def requests_verify(desk: Desk, expectation: str) -> None:
     """Hold the journal against EXPECTATION, a JSON text. Exit codes: 0 it is met, 1 it is not."""
-    try:
-        wanted = json.loads(expectation)
-    except ValueError as error:
-        raise click.UsageError(f"expected JSON, found something else: {error}") from None
-    found = desk.call("POST", "requests/verify", wanted)
-    click.echo(found["words"])
-    sys.exit(0 if found["met"] else FAILED)
+    found = desk.call("POST", "requests/verify", json_value(expectation))
+    tell(str(desk.part_of(found, "words")))
+    sys.exit(0 if desk.part_of(found, "met") else FAILED)
 
 
 @requests.command("har")
@@ -131,7 +127,7 @@ def requests_har(desk: Desk) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 def deliveries(desk: Desk, limit: int) -> None:
     """List callbacks, the newest first."""
-    say(desk.call("GET", "deliveries", limit=limit)["deliveries"])
+    say(desk.part("deliveries", "deliveries", limit=limit))
 
 
 @click.command()
@@ -139,14 +135,14 @@ def deliveries(desk: Desk, limit: int) -> None:
 @click.argument("task_id")
 def redeliver(desk: Desk, task_id: str) -> None:
     """Send a task's callback again, now."""
-    say(desk.call("POST", f"deliveries/{task_id}/redeliver"))
+    say(desk.call("POST", f"deliveries/{segment('the id of a task', task_id)}/redeliver"))
 
 
 @click.command()
 @steering
 def accounts(desk: Desk) -> None:
     """List accounts with balance and limits."""
-    say(desk.call("GET", "accounts")["accounts"])
+    say(desk.part("accounts", "accounts"))
 
 
 @click.command("top-up")
@@ -169,7 +165,7 @@ def config(desk: Desk) -> None:
 @steering
 def worlds(desk: Desk) -> None:
     """List the worlds that were used."""
-    say(desk.call("GET", "worlds")["worlds"])
+    say(desk.part("worlds", "worlds"))
 
 
 COMMANDS = (

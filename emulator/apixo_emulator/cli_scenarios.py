@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from apixo_emulator.cli_desk import USAGE, Desk, end, say, steering
+from apixo_emulator.cli_values import Number, segment
 
 
 @click.group()
@@ -29,7 +30,7 @@ def scenario() -> None:
     "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="only with this header"
 )
 @click.option("--call", "calls", type=int, multiple=True, help="only for the n-th call that fits")
-@click.option("--probability", type=float, help="only for this share of calls, such as 0.1")
+@click.option("--probability", type=Number("0.1"), help="only for this share of calls, such as 0.1")
 @click.option(
     "--file", "path", type=click.Path(path_type=Path, exists=True), help="add a rule file's rules"
 )
@@ -88,7 +89,7 @@ def _header_patterns(lines: tuple[str, ...]) -> Mapping[str, str]:
 @steering
 def scenario_list(desk: Desk) -> None:
     """Show the active rules and how often each was used."""
-    say(desk.call("GET", "scenarios")["rules"])
+    say(desk.part("rules", "scenarios"))
 
 
 @scenario.command("names")
@@ -107,4 +108,5 @@ def scenario_names() -> None:
 @click.argument("rule_id", required=False)
 def scenario_clear(desk: Desk, rule_id: str | None) -> None:
     """Remove one rule by its id, or all."""
-    say(desk.call("DELETE", f"scenarios/{rule_id}" if rule_id else "scenarios"))
+    path = "scenarios" if rule_id is None else f"scenarios/{segment('the id of a rule', rule_id)}"
+    say(desk.call("DELETE", path))

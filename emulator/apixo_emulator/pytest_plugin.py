@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,25 +62,34 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     """
     from apixo_emulator.interception.block import close_line, open_line
     from apixo_emulator.interception.setup import Setup
-    from apixo_emulator.interception.sites import Sites
+    from apixo_emulator.interception.sites import Sites, base_urls
     from apixo_schemas import contract
 
-    options = {"patch_sleep": True, **_asked(request)}
-    base_urls = _base_urls(options.pop("base_url", ()))
-    setup = Setup.of(**options)
+    with _judged(request):
+        options = {"patch_sleep": True, **_asked(request)}
+        elsewhere = base_urls(options.pop("base_url", ()))
+        Sites(elsewhere)  # says which is no URL
+        setup = Setup.of(**options)
+    sites = Sites((*elsewhere, *_base_url_before()))
     monkeypatch.setenv(_KEY_VARIABLE, setup.api_key[0] if setup.api_key else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
     emulator = _emulator(request.config, setup)
-    opened = open_line(emulator, Sites(base_urls))
+    opened = open_line(emulator, sites)
     yield emulator
     close_line(opened)
 
 
-def _base_urls(given: Any) -> tuple[str, ...]:
+def _base_url_before() -> tuple[str, ...]:
     """Give where else calls go, as code may have read the variable before the test began."""
+    from apixo_emulator.interception.sites import site_of
+
     before = os.environ.get(_BASE_VARIABLE)
-    urls = (given,) if isinstance(given, str) else tuple(given)
-    return (*urls, before) if before else urls
+    if not before:
+        return ()
+    try:
+        return (site_of(before).base_url,)
+    except ValueError as error:
+        raise pytest.UsageError(f"environment variable {_BASE_VARIABLE}: {error}") from None
 
 
 def _emulator(config: pytest.Config, setup: Setup) -> InProcess:
@@ -110,10 +120,20 @@ def apixo_server(
 
     Its clock runs as everybody's does; a task takes 1.5 s unless the marker says otherwise.
     """
-    _apixo_serving.reset(**_asked(request))
+    with _judged(request):
+        _apixo_serving.reset(**_asked(request))
     monkeypatch.setenv(_KEY_VARIABLE, _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, _apixo_serving.base_url)
     return _apixo_serving
+
+
+@contextmanager
+def _judged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say of which test a marker is that asks for what there is not."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.apixo: {error}") from None
 
 
 def _asked(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -121,9 +141,8 @@ def _asked(request: pytest.FixtureRequest) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("apixo"))):
         if mark.args:
-            raise pytest.UsageError(
-                "@pytest.mark.apixo takes options by name, such as"
-                f' scenario="SensitiveContent"; found {mark.args!r}'
+            raise TypeError(
+                f'expected options by name, such as scenario="SensitiveContent"; found {mark.args!r}'
             )
         options.update(mark.kwargs)
     return options

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from apixo_emulator.core.callbacks import CallbackMode, CallbackOptions
 from apixo_emulator.core.clock import ClockState
 from apixo_emulator.core.latency import Latency, read_latency
 from apixo_emulator.core.limits import AccountTerms
 from apixo_emulator.core.money import micros
+from apixo_emulator.core.nearest import shown
 from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.rewriting import parse_rewrite
 from apixo_emulator.core.rules import Rule
+from apixo_emulator.core.seeds import checked_seed
 from apixo_emulator.storage import Durability
 from apixo_schemas import load_profile, published_contract, use_profile
 
@@ -225,12 +228,17 @@ class Settings:
         self._checked("--callback-rewrite or --callback-retries", self.callback_options)
         self._checked("--balance", self.balance_micros)
         self._checked("--rate", self._rate_fits)
+        self._checked("--seed", self._seed_fits)
         self._checked("--scenarios", self.rules)
         self._checked("--latency", self.task_latency)
 
     def _check_server(self) -> None:
         if not self.host.strip():
             raise ValueError("--host: expected an address such as 127.0.0.1, found an empty text")
+        if not self.host.isprintable():
+            raise ValueError(
+                f"--host: expected an address such as 127.0.0.1, found {shown(self.host)}"
+            )
         if not 0 <= self.port <= _HIGHEST_PORT:
             raise ValueError(f"--port: expected 0 to {_HIGHEST_PORT}, found {self.port}")
         if self.ephemeral and self.data is not None:
@@ -242,10 +250,10 @@ class Settings:
                 "--control-token: expected at least 8 letters, digits or any of -._~, so that it"
                 " fits into a header and a cookie"
             )
-        if self.store is not None and not self.store.startswith(_POSTGRES):
+        if self.store is not None and not _is_postgres(self.store):
             raise ValueError("--store: expected postgresql://user@host/database")
-        if self.public_url is not None and not _PUBLIC_URL.fullmatch(self.public_url):
-            raise ValueError(f"--public-url: expected http(s)://…, found {self.public_url!r}")
+        if self.public_url is not None and not _is_public_url(self.public_url):
+            raise ValueError(f"--public-url: expected http(s)://…, found {shown(self.public_url)}")
 
     def _check_paths(self) -> None:
         if self.images is not None and not self.images.is_dir():
@@ -253,6 +261,10 @@ class Settings:
         if self.ready_file is not None and not self.ready_file.parent.is_dir():
             raise ValueError(
                 f"--ready-file: expected a path in a folder that exists, found {str(self.ready_file)!r}"
+            )
+        if self.ready_file is not None and self.ready_file.is_dir():
+            raise ValueError(
+                f"--ready-file: expected a path for a file, found the folder {str(self.ready_file)!r}"
             )
         if self.callback_ca is not None:
             self._checked("--callback-ca", self._callback_ca_loads)
@@ -274,6 +286,10 @@ class Settings:
     def _rate_fits(self) -> None:
         if self.rate is not None:
             ClockState().at_rate(self.rate, 0)
+
+    def _seed_fits(self) -> None:
+        if self.seed is not None:
+            checked_seed(self.seed)
 
     def rules(self) -> tuple[Rule, ...]:
         """Read the scenario file; none is no rules.
@@ -303,6 +319,18 @@ class Settings:
         return CallbackOptions(self.callbacks, rewrites, _delays_ms(self.callback_retries))
 
 
+def _is_postgres(url: str) -> bool:
+    # What is not printable may be no text at all, but bytes of a command line.
+    return url.startswith(_POSTGRES) and url.isprintable()
+
+
+def _is_public_url(url: str) -> bool:
+    try:
+        return bool(_PUBLIC_URL.fullmatch(url)) and url.isprintable() and urlsplit(url).port != 0
+    except ValueError:  # of the port, or of an IPv6 address
+        return False
+
+
 _in_force: list[Path] = []
 
 
@@ -310,12 +338,15 @@ def use_profile_file(path: Path | None) -> None:
     """Put a profile in force for this process, once, before anything reads the contract.
 
     Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no profile.
+        ValueError: The file cannot be read, or is no profile.
     """
     if path is None or path in _in_force:
         return
-    use_profile(load_profile(path))
+    try:
+        use_profile(load_profile(path))
+    except OSError as error:
+        words = f"expected a profile that `apixo-contract learn` wrote, found {str(path)!r}"
+        raise ValueError(f"--profile: {words}: {error.strerror or error}") from None
     _in_force.append(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -209,6 +210,80 @@ def test_a_time_without_sense_is_wrong_usage(
         main(["upscale", IMAGE, "--timeout", seconds])
     assert caught.value.code == Exit.USAGE
     assert "finite seconds from 0 were expected" in capsys.readouterr().err
+
+
+BYTE = "\udcff"
+BASE_URLS = [
+    *(
+        "",
+        " ",
+        "x",
+        "http://",
+        "ftp://x",
+        "http://a:99999",
+        "http://a..b",
+        "http://xn--",
+        "http://a b",
+    ),
+    *(f"http://{BYTE}", "http://" + "a" * 300),
+]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([], ["upscale", ""], ["upscale", f"http://{BYTE}"], ["upscale", f"data:{BYTE}"]),
+        *(["upscale", IMAGE, "-r", BYTE], ["upscale", IMAGE, "-f", BYTE]),
+        *(["upscale", IMAGE, "-o", ""], ["upscale", IMAGE, "-o", "."]),
+        *(["upscale", IMAGE, "--timeout", "1e300"], ["upscale", IMAGE, "--timeout", "9" * 5000]),
+        *(["status", ""], ["status", BYTE], ["status", "x" * 70_000], ["wait", ""], ["wait", BYTE]),
+        *(["listen", "--host", BYTE, "--port", "0"], ["listen", "--port", "9" * 5000]),
+        *(["--base-url", url, "balance"] for url in BASE_URLS),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_arguments_that_nobody_can_use_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("APIXO_API_KEY", "secret-key")
+    monkeypatch.setenv("APIXO_BASE_URL", "http://127.0.0.1:1")
+    try:
+        code: object = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == Exit.USAGE
+    said = capsys.readouterr().err
+    assert "expected" in said or "required" in said or "invalid" in said
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["garbage://", BYTE])
+def test_a_proxy_that_is_none_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, proxy: str
+) -> None:
+    monkeypatch.setenv("APIXO_API_KEY", "secret-key")
+    monkeypatch.setenv(variable, proxy)
+    assert main(["balance"]) == Exit.USAGE
+    assert "The proxy that the environment names cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [b"1e999999999", b"1e-999999999", b"NaN", b"9" * 5000])
+def test_a_balance_that_is_no_amount_is_no_answer(
+    service: Any, capsys: pytest.CaptureFixture[str], number: bytes
+) -> None:
+    for _ in range(20):  # some of them are worth another attempt
+        service.answer(httpx.Response(200, content=b'{"code":200,"data":%b}' % number))
+    assert main(["balance"]) == Exit.UNAVAILABLE
+    assert "apixo-client: The" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["http://xn--/", "http://a..b/", "http://a:99999/"])
+def test_a_result_whose_address_is_none_is_not_saved(
+    service: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, url: str
+) -> None:
+    service.state("success", resultJson=json.dumps({"resultUrls": [url]}))
+    assert main(["wait", "task_1", "-o", str(tmp_path / "out")]) == Exit.NOT_SAVED
+    assert f"The result is at {url}" in capsys.readouterr().err
 
 
 def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,44 @@ def test_a_marker_with_an_unknown_option_says_what_there_is(tmp_path: Path) -> N
     assert "Did you mean scenario?" in told
 
 
+WRONG = """
+import pytest
+
+@pytest.mark.apixo(scenario=5)
+def test_number(apixo): ...
+
+@pytest.mark.apixo(scenario="http-429+reset")
+def test_contradiction(apixo): ...
+
+@pytest.mark.apixo(scenario=["slow-5", "Timeuot"])
+def test_misspelt(apixo_server): ...
+
+@pytest.mark.apixo(base_url=5)
+def test_base_url(apixo): ...
+
+@pytest.mark.apixo("stuck")
+def test_unnamed(apixo): ...
+
+def test_right(apixo): ...
+"""
+
+
+@pytest.mark.slow
+def test_a_marker_that_asks_for_what_cannot_be_is_told_with_its_test(tmp_path: Path) -> None:
+    told = run(tmp_path, WRONG, "-p", "no:randomly").stdout
+    assert "1 passed, 5 errors" in told
+    assert "INTERNALERROR" not in told
+    marker = "UsageError: test_suite.py::{}: @pytest.mark.apixo: {}"
+    for name, words in {
+        "test_number": "scenario: expected a text, or a list of texts; found 5",
+        "test_contradiction": "scenario[0]: http-429+reset cannot happen",
+        "test_misspelt": "scenario[1]: Unknown scenario 'Timeuot'. Did you mean Timeout?",
+        "test_base_url": "base_url: expected a URL such as",
+        "test_unnamed": "expected options by name",
+    }.items():
+        assert marker.format(name, words) in told
+
+
 SERVER = """
 import pytest
 from apixo_client import Apixo, Pace

@@ -209,7 +209,7 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
         ({"plan": {"wire": "html-502", "http": {"status": 500}}}, "plan: plan cannot happen: "),
         (
             {"scenario": "slow-3", "plan": {"duration": 4}},
-            "plan: slow-3 and plan contradict each other: both set how long the task takes.",
+            "plan: slow-3 and plan contradict each other: both set how long the task takes. Leave one of them out.",
         ),
         (
             {"scenario": "slow-3", "plan": {"duration": {"median_ms": 4, "sigma": 0}}},
@@ -217,7 +217,7 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
         ),
         (
             {"scenario": "Timeout", "plan": {"outcome": "success"}},
-            "plan: Timeout+plan cannot happen: a task either fails or succeeds.",
+            "plan: Timeout+plan cannot happen: a task either fails or succeeds. Leave one of them out.",
         ),
         ({"scenario": ["slow-3", "slow-4"]}, "scenario: slow-3 and slow-4 contradict each other: "),
         (

@@ -132,6 +132,12 @@ def test_an_http_fault_has_an_error_of_its_status_on_submit_and_on_polls(status:
         "http-500+status-http-500",
         "reset+drip",
         "status-http-500-twice+status-drip-once",
+        "http-429+reset",
+        "status-http-429+status-reset",
+        "state-unknown+data-missing",
+        "state-unknown+status-reset",
+        "status-http-500+data-missing",
+        "status-html-502+callback-before-done",
     ],
 )
 def test_what_cannot_all_happen_is_refused(name: str) -> None:
@@ -139,6 +145,27 @@ def test_what_cannot_all_happen_is_refused(name: str) -> None:
         scenario(name)
     with pytest.raises(UnknownScenarioError):
         scenario("+".join(reversed(name.split("+"))))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "slow-5+callback-lost",
+        "http-500+drip",
+        "reset+status-reset-once+slow-3",
+        "state-unknown+status-http-500-twice",
+        "state-unknown+status-truncated",
+        "no-cost-time+status-http-500",
+    ],
+)
+def test_what_can_be_seen_together_can_be_asked_for_together(name: str) -> None:
+    assert scenario(name).name == name
+
+
+def test_a_contradiction_names_both() -> None:
+    said = refusal("http-429+reset")
+    assert said.startswith("http-429+reset cannot happen: a connection that is reset")
+    assert said.endswith("Leave one of them out.")
 
 
 @given(st.lists(SCENARIOS, min_size=1, max_size=3, unique=True), st.randoms())

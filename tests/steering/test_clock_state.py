@@ -1,6 +1,7 @@
 """The emulator's time as three numbers: laws."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,3 +63,20 @@ def test_a_clock_cannot_be_advanced_out_of_range(ms: int) -> None:
 def test_a_rate_has_limits(rate: float) -> None:
     with pytest.raises(ValueError, match="expected a rate from 0"):
         ClockState().at_rate(rate, 0)
+
+
+def test_what_a_clock_that_hardly_runs_never_reaches_is_not_waited_for() -> None:
+    assert ClockState(0, 0, 5e-324).real_wait_ms(1500, 0) is None
+    assert ClockState(0, 0, 1e-6).real_wait_ms(1500, 0) == 1_500_000_000
+
+
+@pytest.mark.parametrize("ms", [1.0, True, "1", -1, 10**400])
+def test_time_moves_by_integers(ms: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected (milliseconds|an instant in Unix ms)"):
+        ClockState().advanced(ms, 0)
+
+
+@pytest.mark.parametrize("now", [1.0, True, "1", -1, 10**400])
+def test_an_instant_is_set_as_an_integer(now: Any) -> None:
+    with pytest.raises(ValueError, match="expected an instant in Unix ms, an integer from 0"):
+        ClockState().jumped(now, 0)

@@ -69,7 +69,7 @@ def test_a_misspelt_scenario_is_answered_with_the_nearest(control: httpx.Client)
     [
         ("POST", "clock/advance", {"ms": "41s"}, "ms"),
         ("POST", "clock/advance", {}, "ms"),
-        ("POST", "clock/advance", {"ms": -5}, "0 or more"),
+        ("POST", "clock/advance", {"ms": -5}, "an integer from 0"),
         ("POST", "clock", {"rate": -1}, "rate"),
         ("POST", "clock", {"speed": 1}, "speed"),
         ("POST", "reset", [1], "object"),

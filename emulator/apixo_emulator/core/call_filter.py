@@ -12,12 +12,13 @@ import orjson
 from apixo_emulator.core.accounts import mask
 from apixo_emulator.core.globs import fits
 from apixo_emulator.core.journal import JournalEntry
-from apixo_emulator.core.masking import HIDDEN
+from apixo_emulator.core.masking import AUTHORIZATION, HIDDEN, Mask, mask_of
 from apixo_emulator.core.nearest import shown
 from apixo_emulator.core.routes import Endpoint
 from apixo_schemas import contract
 
 _LEAST_KEY_END = 4
+_BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ class CallFilter:
     In ``image_url``, ``callback_url``, ``message``, ``path`` and the values of ``headers`` a ``*``
     stands for anything. ``call`` is an endpoint: ``submit``, ``status``, ``balance``, ``file``.
     ``key`` is a key, its mask as the journal shows it, or its last four characters or more; keys
-    that are too short to show any of them are not told apart. A parameter that a submit leaves out
-    counts with its default.
+    that are too short to show any of them are not told apart. The same holds for the key of an
+    ``Authorization`` header. Secrets elsewhere, in URLs say, count as the journal shows them. A
+    parameter that a submit leaves out counts with its default.
     """
 
     call: str | None = None
@@ -118,20 +120,36 @@ class CallFilter:
 
     def differences(self, entry: JournalEntry) -> tuple[str, ...]:
         """Say what differs in a call, a part of a sentence for each; none if it is meant."""
-        facts = Facts(entry)
-        found = []
-        for name in _NAMES:
-            wanted = getattr(self, name)
-            if wanted is not None and (words := _COMPARED[name](facts, name, wanted)):
-                found.append(words)
-        headers = (_header(facts, name, wanted) for name, wanted in self.headers.items())
-        return (*found, *filter(None, headers))
+        facts, hides = Facts(entry), self._mask()
+        given = ((name, getattr(self, name)) for name in _NAMES)
+        found = (
+            _difference(facts, name, wanted, hides) for name, wanted in given if wanted is not None
+        )
+        headers = (_header(facts, name, wanted, hides) for name, wanted in self.headers.items())
+        return (*filter(None, found), *filter(None, headers))
+
+    def _mask(self) -> Mask:
+        """Give what hides the secrets that are asked for, as a call's are hidden."""
+        headers = [
+            (name.encode(), value.encode())
+            for name, value in self.headers.items()
+            if HIDDEN not in value
+        ]
+        return mask_of(headers, [self.key] if self.key and _is_whole(self.key) else [])
 
     def words(self, number: int = 1) -> str:
         """Say which calls are meant, e.g. ``submit with resolution 8k``; ``number`` of them."""
+        hides = self._mask()
         given = ((name, getattr(self, name)) for name in _NAMES if name != "call")
-        parts = [f"{name} {_shown(name, value)}" for name, value in given if value is not None]
-        parts += [f"header {name} {value}" for name, value in self.headers.items()]
+        parts = [
+            f"{name} {_short(_hidden(name, value, hides))}"
+            for name, value in given
+            if value is not None
+        ]
+        parts += [
+            f"header {name} {_short(_hidden_header(name, value, hides))}"
+            for name, value in self.headers.items()
+        ]
         return f"{noun(self.call, number)}{' with ' if parts else ''}{_listed(parts)}"
 
 
@@ -142,6 +160,26 @@ def noun(call: str | None, number: int) -> str:
 
 
 _Compare = Callable[[Facts, str, Any], str | None]
+
+
+def _difference(facts: Facts, name: str, wanted: Any, hides: Mask) -> str | None:
+    """Say what differs. The journal holds no secrets, so a wanted one is hidden as they are."""
+    words = _COMPARED[name](facts, name, wanted)
+    if words is None or name == "key":  # a key hides itself
+        return words
+    return _COMPARED[name](facts, name, _hidden(name, wanted, hides))
+
+
+def _hidden(name: str, wanted: Any, hides: Mask) -> Any:
+    """Give what is wanted as it may be shown."""
+    if name == "key":
+        return mask(wanted) if _is_whole(wanted) else wanted
+    return hides.text(wanted) if isinstance(wanted, str) else wanted
+
+
+def _is_whole(key: str) -> bool:
+    """Tell whether it is a key, and not its mask or its end, which may be shown."""
+    return HIDDEN not in key and len(key) > _LEAST_KEY_END
 
 
 def _same(facts: Facts, name: str, wanted: Any) -> str | None:
@@ -176,11 +214,11 @@ def _path(facts: Facts, name: str, wanted: str) -> str | None:
 
 def _key(facts: Facts, name: str, wanted: str) -> str | None:
     found = facts.entry.key
-    # Four characters are the end of a key, not a key, and short keys are all masked alike.
-    whole = mask(wanted) if len(wanted) > _LEAST_KEY_END else wanted
+    # Short keys are all masked alike.
+    whole = mask(wanted) if _is_whole(wanted) else wanted
     if found is not None and (found in (wanted, whole) or _ends_alike(found, wanted)):
         return None
-    return _differs(name, found, _shown("key", wanted))
+    return _differs(name, found, whole)
 
 
 def _ends_alike(masked: str, wanted: str) -> bool:
@@ -188,13 +226,30 @@ def _ends_alike(masked: str, wanted: str) -> bool:
     return len(end) >= _LEAST_KEY_END and masked.endswith(f"{HIDDEN}{end}")
 
 
-def _header(facts: Facts, name: str, wanted: str) -> str | None:
+def _header(facts: Facts, name: str, wanted: str, hides: Mask) -> str | None:
     found = facts.header(name)
     if found is not None and fits(wanted, found):
         return None
-    if found == HIDDEN:
+    hidden = _hidden_header(name, wanted, hides)
+    shows_key = _is_authorization(name)
+    if found == HIDDEN or (found and shows_key and not found.startswith(_BEARER)):
         return f"header {name} is kept secret, only * can be asked of it"
-    return _differs(f"header {name}", found, wanted)
+    # The hidden end of a pattern is not the end of a key.
+    alike = hidden == found and "*" not in wanted if shows_key else fits(hidden, found or "")
+    return None if alike and found else _differs(f"header {name}", found, hidden)
+
+
+def _is_authorization(name: str) -> bool:
+    return name.lower().encode() in AUTHORIZATION
+
+
+def _hidden_header(name: str, wanted: str, hides: Mask) -> str:
+    """Give a wanted header as it may be shown, a key as the journal shows it."""
+    scheme, _, key = wanted.strip().partition(" ")
+    is_key = _is_authorization(name) and scheme.lower() == "bearer" and key.strip()
+    if not is_key or HIDDEN in wanted or "*" in wanted:
+        return hides.text(wanted)
+    return f"{_BEARER}{mask(key.strip())}"
 
 
 def _differs(name: str, found: Any, wanted: Any, note: str = "") -> str:
@@ -204,12 +259,6 @@ def _differs(name: str, found: Any, wanted: Any, note: str = "") -> str:
 
 def _short(value: Any) -> str:
     return shown(str(value))[1:-1]
-
-
-def _shown(name: str, value: Any) -> str:
-    """Give a wanted value as words may show it; a whole key is not among them."""
-    whole = name == "key" and HIDDEN not in value and len(value) > _LEAST_KEY_END
-    return mask(value) if whole else _short(value)
 
 
 def _listed(parts: list[str]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from apixo_emulator.core.problems import found
+
 FASTEST = 1_000_000.0
 # Instants stay well within what a date can show: the year 9999.
 LATEST_MS = 253_402_300_799_000
@@ -36,7 +38,8 @@ class ClockState:
         left = due_ms - self.now(real_ms)
         if left <= 0:
             return 0
-        return math.ceil(left / self.rate) if self.rate else None
+        real_left = left / self.rate if self.rate else math.inf
+        return math.ceil(real_left) if math.isfinite(real_left) else None
 
     def jumped(self, virtual_ms: int, real_ms: int) -> ClockState:
         """Set the emulator's time; it goes on at the same rate from there.
@@ -44,9 +47,10 @@ class ClockState:
         Raises:
             ValueError: The instant is out of range.
         """
-        if not 0 <= virtual_ms <= LATEST_MS:
+        if not _is_whole(virtual_ms) or not 0 <= virtual_ms <= LATEST_MS:
             raise ValueError(
-                f"expected an instant in Unix ms from 0 to {LATEST_MS}, found {virtual_ms}"
+                f"expected an instant in Unix ms, an integer from 0 to {LATEST_MS}; found"
+                f" {found(virtual_ms)}"
             )
         return replace(self, real_base_ms=real_ms, virtual_base_ms=virtual_ms)
 
@@ -56,8 +60,10 @@ class ClockState:
         Raises:
             ValueError: ``ms`` is negative: final answers would be taken back. Or too far.
         """
-        if ms < 0:
-            raise ValueError(f"expected milliseconds to advance, 0 or more, found {ms}")
+        if not _is_whole(ms) or ms < 0:
+            raise ValueError(
+                f"expected milliseconds to advance, an integer, 0 or more; found {found(ms)}"
+            )
         return self.jumped(self.now(real_ms) + ms, real_ms)
 
     def at_rate(self, rate: float, real_ms: int) -> ClockState:
@@ -67,5 +73,9 @@ class ClockState:
             ValueError: The rate is negative, no number, or beyond `FASTEST`.
         """
         if not 0 <= rate <= FASTEST:
-            raise ValueError(f"expected a rate from 0 to {FASTEST:g}, found {rate}")
+            raise ValueError(f"expected a rate from 0 to {FASTEST:g}, found {found(rate)}")
         return replace(self.jumped(self.now(real_ms), real_ms), rate=float(rate))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

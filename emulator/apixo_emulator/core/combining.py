@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Value
+from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk, Value
 from apixo_emulator.core.wire import WireFault
 
 _V = TypeVar("_V", bound=Value)
@@ -23,6 +23,10 @@ _IN_WORDS = {
     "late_ms": "how late the callback is",
     "poll_lag_ms": "how early the callback is",
 }
+
+
+# What only polls show, unlike what the callback has too.
+_UNTIL_THE_END = frozenset({Quirk.STATE_UNKNOWN, Quirk.DATA_MISSING})
 
 
 class ContradictionError(ValueError):
@@ -71,6 +75,7 @@ def contradiction(effects: Effects) -> str | None:
         or _callback(effects.callback)
         or _answer(effects.submit_fault)
         or _answer(effects.status_fault)
+        or _polls(effects)
     )
 
 
@@ -115,6 +120,27 @@ def _callback(callback: CallbackEffects) -> str | None:
 
 
 def _answer(fault: Fault | None) -> str | None:
-    if fault is not None and fault.error is not None and fault.wire is WireFault.HTML:
+    if fault is None or fault.error is None:
+        return None
+    if fault.wire is WireFault.HTML:
         return "an answer is either an error of the API or a gateway's page"
+    if fault.wire is WireFault.RESET:
+        return "a connection that is reset instead of an answer carries no error of the API"
     return None
+
+
+def _polls(effects: Effects) -> str | None:
+    if effects.quirks >= _UNTIL_THE_END:
+        return "an answer without `data` shows no state"
+    if not _answers_no_poll(effects):
+        return None
+    if effects.quirks & _UNTIL_THE_END or effects.callback.poll_lag_ms:
+        return "no poll is ever answered with how the task is"
+    return None
+
+
+def _answers_no_poll(effects: Effects) -> bool:
+    fault = effects.status_fault
+    if fault is None or effects.status_fault_times is not None:
+        return False
+    return refuses(fault) or fault.wire is WireFault.RESET

@@ -51,7 +51,7 @@ class Fault(Value):
     """What a call is answered instead, or how its answer is damaged.
 
     With an ``error``, an id of the contract's errors, the call has no effect. A ``wire`` fault
-    alone lets it take effect and damages the answer on the way.
+    damages the answer on the way, an error's too; alone it lets the call take effect.
     """
 
     error: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, Self
 from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.core.call_filter import CallFilter
-from apixo_emulator.core.problems import DocumentError, Problem, violations
+from apixo_emulator.core.problems import DocumentError, Problem, fitting, found
 from apixo_emulator.core.routes import Endpoint
 
 SCHEMA_ID = "https://apixo-emulator.invalid/schemas/expectation.json"
@@ -35,8 +35,10 @@ class Expectation(CallFilter):
     def __post_init__(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
-            if count is not None and (isinstance(count, bool) or not 0 <= count <= _MOST):
-                raise ValueError(f"{name}: expected a number from 0 to {_MOST}, found {count!r}")
+            if count is not None and not _is_count(count):
+                raise ValueError(
+                    f"{name}: expected a number from 0 to {_MOST}, found {found(count)}"
+                )
         if self.exactly is not None and (self.at_least, self.at_most) != (None, None):
             raise ValueError("exactly: expected alone, or at_least and at_most without it")
         least, most = self.bounds
@@ -85,11 +87,8 @@ class Expectation(CallFilter):
         Raises:
             DocumentError: It is no expectation; the message says what was expected and found.
         """
-        if problems := violations(_validator(), expectation_schema(), document):
-            raise DocumentError(problems)
-        values: dict[str, Any] = {
-            key: value for key, value in document.items() if value is not None
-        }
+        read = fitting(_validator(), expectation_schema(), document)
+        values: dict[str, Any] = {key: value for key, value in read.items() if value is not None}
         count = values.pop("count", {})
         values |= {"exactly": count} if isinstance(count, int) else count
         try:
@@ -99,6 +98,10 @@ class Expectation(CallFilter):
 
 
 _COUNTS = ("exactly", "at_least", "at_most")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _text(title: str, **more: Any) -> dict[str, Any]:

@@ -19,15 +19,15 @@ _GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
 
 
 def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
-    """Give the answer to a call that a fault keeps from having any effect.
+    """Give the answer to a call that a fault keeps from having any effect, damaged if it says so.
 
     None where the call takes effect and only its answer is damaged.
     """
-    if fault.error is not None:
-        if fault.retry_after_s is None:
-            return refusal(fault.error)
-        return refusal(fault.error, *retry_after(fault.retry_after_s, now_ms))
-    return _GATEWAY if fault.wire is WireFault.HTML else None
+    if fault.error is None:
+        return _GATEWAY if fault.wire is WireFault.HTML else None
+    wait = () if fault.retry_after_s is None else retry_after(fault.retry_after_s, now_ms)
+    error = refusal(fault.error, *wait)
+    return error if fault.wire is None else damaged(error, fault.wire)
 
 
 def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:

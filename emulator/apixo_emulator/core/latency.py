@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from statistics import NormalDist
 
 from apixo_emulator.core.chance import unit
+from apixo_emulator.core.nearest import shown
 from apixo_schemas import contract
 
 # Long enough to see `pending` and `processing` go by, short enough to wait for.
 FAST_MS = 1500
 LONGEST_MS = 24 * 3600 * 1000
+_MILLISECONDS = re.compile(r"\d{1,20}", re.ASCII)
 _NORMAL = NormalDist()
 
 
@@ -55,8 +58,8 @@ def read_latency(text: str) -> Latency:
             return Latency(FAST_MS)
         case "realistic":
             return Latency(None)
-        case digits if digits.isascii() and digits.isdigit() and int(digits) <= LONGEST_MS:
+        case digits if _MILLISECONDS.fullmatch(digits) and int(digits) <= LONGEST_MS:
             return Latency(int(digits))
     raise ValueError(
-        f"expected fast, realistic or milliseconds from 0 to {LONGEST_MS}, found {text!r}"
+        f"expected fast, realistic or milliseconds from 0 to {LONGEST_MS}, found {shown(text)}"
     )

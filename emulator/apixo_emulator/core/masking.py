@@ -35,7 +35,7 @@ _HARMLESS_HEADERS = frozenset(
     b" upgrade-insecure-requests user-agent vary via x-apixo-emulator-depth x-correlation-id"
     b" x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
 )
-_AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
+AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
 _TELLTALE = (
     "(?:(?:api|access|private)[_-]?key|secret|token|passw(?:or)?d|signature|credential|auth|cookie"
     "|session)"
@@ -107,7 +107,7 @@ class Mask:
 
     def _header(self, name: bytes, value: bytes) -> str:
         folded = name.lower()
-        if folded in _AUTHORIZATION:
+        if folded in AUTHORIZATION:
             scheme, _, _ = value.decode("latin-1").strip().partition(" ")
             key = bearer_key(value)
             return f"Bearer {mask(key)}" if key else _scheme(scheme)
@@ -139,7 +139,7 @@ def mask_of(headers: Sequence[tuple[bytes, bytes]], known: Iterable[str] = ()) -
 
 def _secrets(name: bytes, value: bytes) -> Iterable[tuple[bytes, bytes]]:
     """Give what is secret in a header's value, each with what may be shown of it."""
-    if name in _AUTHORIZATION:
+    if name in AUTHORIZATION:
         key = bearer_key(value)
         if key:
             yield key.encode("latin-1"), mask(key).encode()

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from apixo_emulator.core.accounts import mask
 from apixo_emulator.core.chance import unit
 from apixo_emulator.core.globs import fits
+from apixo_emulator.core.masking import mask_of
 from apixo_emulator.core.nearest import shown
-from apixo_emulator.core.rules import Rule, shown_header
+from apixo_emulator.core.rules import Rule, shown_header, shown_match
 
 PREEMPTED = "an earlier rule decided"
+# Characters; an inlined picture has millions, and a sentence shows few.
+_LOOKED_AT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,18 @@ def _misfits(rule: Rule, facts: SubmitFacts) -> Iterator[str]:
     if wanted.output_format not in {None, facts.output_format}:
         yield f"output_format is {facts.output_format}, the rule wants {wanted.output_format}"
     if wanted.image_url is not None and not fits(wanted.image_url, facts.image_url):
-        yield f"image_url is {shown(facts.image_url)}, the rule wants {shown(wanted.image_url)}"
+        asked = shown(shown_match(wanted).image_url or "")
+        yield f"image_url is {_glance(facts)}, the rule wants {asked}"
     if wanted.key is not None and not fits(wanted.key, facts.key):
         yield f"key is {mask(facts.key)}, the rule wants {mask(wanted.key)}"
     for name, pattern in wanted.headers:
         if reason := _header(name, pattern, facts):
             yield reason
+
+
+def _glance(facts: SubmitFacts) -> str:
+    """Give the beginning of the URL, masked before it is cut: half a key would not be found."""
+    return shown(mask_of(facts.headers).text(facts.image_url[:_LOOKED_AT]))
 
 
 def _header(name: str, pattern: str, facts: SubmitFacts) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
+from apixo_emulator.core.nearest import shown
 from apixo_schemas import MICROS_PER_USD
 
 # Beyond this a store's 64-bit integer could overflow.
@@ -16,7 +17,7 @@ def micros(usd: str) -> int:
     Raises:
         ValueError: It is no amount between 0 and a billion with at most six decimals.
     """
-    expected = f"expected an amount in USD such as 100 or 0.05, found {usd!r}"
+    expected = f"expected an amount in USD such as 100 or 0.05, found {shown(usd)}"
     try:
         amount = Decimal(usd)
     except InvalidOperation:

@@ -17,6 +17,10 @@ Path = tuple[str | int, ...]
 _MOST = 20
 _DEEPEST = 20
 _LONGEST_KEY = 80
+# Longer integers are cut short in words; Python does not even write those of 4,300 digits.
+_MOST_BITS = 128
+# Up to here a float is one integer.
+_LARGEST_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ def found(value: Any) -> str:
         case list() | tuple():
             return "a list" if value else "an empty list"
         case int() | float():
-            return str(value)[:40]
+            is_long = isinstance(value, int) and value.bit_length() > _MOST_BITS
+            return "an integer of very many digits" if is_long else str(value)
         case _:
             return f"{value} (a {type(value).__name__})"
 
@@ -79,6 +84,32 @@ def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -
         for problem in _worded(error, _at(schema, error.schema_path[:-1]))
     )
     return list(dict.fromkeys(problems))
+
+
+def fitting(validator: Validator, schema: Mapping[str, Any], document: Any) -> Any:
+    """Give a document that fits a schema, with its numbers as they are meant.
+
+    JSON has one kind of number, and its schemas count 7.0 among the integers: here it becomes one.
+
+    Raises:
+        DocumentError: It does not fit.
+    """
+    if problems := violations(validator, schema, document):
+        raise DocumentError(problems)
+    return _meant(document)
+
+
+def _meant(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _meant(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_meant(entry) for entry in value]
+        # Of a larger one nobody knows which integer was written.
+        case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
+            return int(value)
+        case _:
+            return value
 
 
 def _at(schema: Any, path: Iterable[str | int]) -> Any:
@@ -113,19 +144,33 @@ def _names(schema: Mapping[str, Any]) -> list[str]:
     return [name for name in schema.get("enum", ()) if isinstance(name, str)]
 
 
+def _is_text(value: str) -> bool:
+    """Tell whether it has no halves of pairs, which JSON's escapes can write and no encoding can."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _foreign(value: Any, path: Path) -> Iterator[Problem]:
-    """Find what TOML or Python can say and JSON cannot: dates, infinity; and what is too deep."""
+    """Find what TOML or Python can say and no JSON document may have, and what is too deep."""
     match value:
         case Mapping() | list() | tuple() if len(path) >= _DEEPEST:
             yield Problem(path, f"expected a value; found {found(value)}, nested too deeply.")
         case Mapping():
             for key, entry in value.items():
-                yield from _foreign(entry, (*path, key))
+                if isinstance(key, str) and _is_text(key):
+                    yield from _foreign(entry, (*path, key))
+                else:
+                    yield Problem(path, f"expected keys that are texts; found {found(key)}.")
         case list() | tuple():
             for index, entry in enumerate(value):
                 yield from _foreign(entry, (*path, index))
         case float() if not math.isfinite(value):
             yield Problem(path, f"expected a finite number, found {value}.")
+        case str() if not _is_text(value):
+            yield Problem(path, f"expected a text that UTF-8 can write; found {found(value)}.")
         case None | bool() | str() | int() | float():
             return
         case _:

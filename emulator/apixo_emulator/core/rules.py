@@ -153,20 +153,30 @@ def _one_or_list(values: tuple[Any, ...]) -> Any:
 
 
 def _written_match(match: Match, *, masked: bool) -> dict[str, Any]:
-    key = mask(match.key) if masked and match.key is not None else match.key
-    headers = {
-        name: shown_header(name, pattern) if masked else pattern for name, pattern in match.headers
-    }
+    if masked:
+        match = shown_match(match)
     document: dict[str, Any] = {
         "image_url": match.image_url,
         "resolution": match.resolution,
         "output_format": match.output_format,
-        "key": key,
-        "headers": headers,
+        "key": match.key,
+        "headers": dict(match.headers),
         "call": _one_or_list(match.calls),
         "probability": match.probability,
     }
     return {name: value for name, value in document.items() if value not in (None, {}, [])}
+
+
+def shown_match(match: Match) -> Match:
+    """Give it as it may be shown: without keys and other secrets, wherever they stand."""
+    secret = [(name.encode(), pattern.encode()) for name, pattern in match.headers]
+    hides = mask_of(secret, [] if match.key is None else [match.key])
+    return replace(
+        match,
+        image_url=None if match.image_url is None else hides.text(match.image_url),
+        key=None if match.key is None else mask(match.key),
+        headers=tuple((name, hides.text(pattern)) for name, pattern in match.headers),
+    )
 
 
 def shown_header(name: str, value: str) -> str:

@@ -28,6 +28,7 @@ from apixo_emulator.core.vocabulary import (
 from apixo_schemas import contract
 
 LONGEST_NAME = 500
+_ADVICE = "Leave one of them out."
 _SEGMENT = "/emulate/"
 _STATUS = "status-"
 _SECONDS = "<seconds>"
@@ -77,9 +78,12 @@ def joined(*parts: Effects) -> Effects:
             whole = together(whole, part)
         except ContradictionError as error:
             both = f"{whole.name} and {part.name}"
-            raise UnknownScenarioError(f"{both} contradict each other: {error}.") from None
+            raise UnknownScenarioError(
+                f"{both} contradict each other: {error}. {_ADVICE}"
+            ) from None
     if why := contradiction(whole):
-        raise UnknownScenarioError(f"{whole.name} cannot happen: {why}.")
+        advice = f" {_ADVICE}" if len(parts) > 1 else ""
+        raise UnknownScenarioError(f"{whole.name} cannot happen: {why}.{advice}")
     return whole
 
 

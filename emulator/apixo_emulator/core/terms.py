@@ -11,7 +11,7 @@ from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.core.limits import LONGEST_S, MOST_CALLS, AccountTerms, Rate
 from apixo_emulator.core.money import micros
-from apixo_emulator.core.nearest import nearest, shown
+from apixo_emulator.core.nearest import did_you_mean, shown
 from apixo_emulator.core.problems import DocumentError, Problem, violations
 from apixo_schemas import contract
 
@@ -110,12 +110,13 @@ def _bad_key(key: str) -> list[Problem]:
 
 
 def _misspelt(models: list[str]) -> list[Problem]:
-    """Find names that are nearly the one model there is; others are the vendor's other models."""
+    """Find names of models that are not served: an account of such a model could do nothing."""
     model = contract().model
+    expected = f"expected {model}, the model that is served, or an empty list for none"
     return [
-        Problem(("models", at), f"expected a model; found {shown(name)}. Did you mean {model}?")
+        Problem(("models", at), f"{expected}; found {shown(name)}.{did_you_mean(name, [model])}")
         for at, name in enumerate(models)
-        if name != model and nearest(name, [model])
+        if name != model
     ]
 
 

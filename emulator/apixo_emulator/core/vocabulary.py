@@ -45,7 +45,7 @@ _WIRE = {
     WireFault.HTML: "a gateway answers 502 with an HTML page; the submit takes no effect",
 }
 _QUIRKS = {
-    Quirk.STATE_UNKNOWN: "polls show a state outside the documented four until the task ends",
+    Quirk.STATE_UNKNOWN: "polls show a state outside the documented four instead of `processing`",
     Quirk.NO_COST_TIME: "the final answer has no `costTime`",
     Quirk.EXTRA_FIELDS: "answers have fields that are not documented",
     Quirk.DATA_MISSING: "answers to polls have no `data` until the task ends",

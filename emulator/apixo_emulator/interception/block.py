@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from apixo_emulator.interception import attaching, sleeping, traffic
 from apixo_emulator.interception.inprocess import InProcess
 from apixo_emulator.interception.setup import Setup
-from apixo_emulator.interception.sites import Sites
+from apixo_emulator.interception.sites import Sites, base_urls
 
 _T = TypeVar("_T")
 _PARAMETER = "emulator"
@@ -151,7 +151,7 @@ def intercept(
         latency: How long a task takes: milliseconds (40,000 by default), ``fast``, ``realistic``.
         balance: What a key has at first, in USD.
         api_key: Only these keys are accepted; without any, every one is.
-        scenario: What happens to every submit: names of the vocabulary.
+        scenario: What happens to every submit: names of the vocabulary, all of them together.
         scenarios: A scenario file.
         images: A folder of source pictures by host and path.
         callbacks: ``local``, or ``strict`` to take public HTTPS addresses only, as live.
@@ -159,6 +159,7 @@ def intercept(
         config: A configuration file, for its accounts: limits and balances by key.
 
     Raises:
+        TypeError: An option is of another type.
         ValueError: An option is out of range.
     """
     given = {
@@ -177,5 +178,5 @@ def intercept(
         "config": config,
     }
     setup = Setup.of(**given)
-    sites = Sites((base_url,) if isinstance(base_url, str) else base_url)
+    sites = Sites(base_urls(base_url))
     return Interception(setup, sites)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import threading
-import weakref
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.interception.callers import Callers, current_caller
 from apixo_emulator.interception.engine import Engine
 from apixo_emulator.interception.errors import WaitedInVainError
 from apixo_emulator.interception.flow import Flow, adrive, drive
 from apixo_emulator.interception.receivers import App, Receiver
 from apixo_emulator.interception.setup import Setup
-from apixo_emulator.interception.steering import Steering
+from apixo_emulator.interception.sleepers import Sleepers
+from apixo_emulator.interception.steering import Steering, span_ms
 from apixo_emulator.interception.studio import Studio
 from apixo_emulator.service import Emulator, Operator
 from apixo_emulator.storage import SqliteStore
@@ -43,14 +42,15 @@ class InProcess(Steering):
         self._engine = Engine(self._emulator, studio, auto_advance=setup.auto_advance)
         super().__init__(Operator(self._emulator))
         self.setup = setup
-        # Threads and tasks that have called the API: whose sleeping may be the emulator's time.
-        self._callers: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Whose sleeping may be the emulator's time.
+        self._callers = Callers()
+        self._sleepers = Sleepers(self._callers, self._engine.now_ms)
         self._slept_s = 0.0
         self._ask_for_scenarios()
 
     def _ask_for_scenarios(self) -> None:
-        for name in self.setup.scenario:
-            self.scenario(name)
+        if self.setup.scenario:
+            self.scenario(*self.setup.scenario)
 
     # Time
 
@@ -60,22 +60,22 @@ class InProcess(Steering):
         In async code whose receivers need its event loop, use `aadvance`.
 
         Raises:
-            ValueError: The time is negative.
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
         """
-        self._drive(self._engine.run_to(self._after(seconds + 60 * minutes + 3600 * hours)))
+        self._drive(self._engine.run_to(self._after(seconds, minutes, hours)))
 
     async def aadvance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
         """Do as `advance` does; async receivers run in the caller's event loop.
 
         Raises:
-            ValueError: The time is negative.
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
         """
-        await self._adrive(self._engine.run_to(self._after(seconds + 60 * minutes + 3600 * hours)))
+        await self._adrive(self._engine.run_to(self._after(seconds, minutes, hours)))
 
-    def _after(self, seconds: float) -> int:
-        if seconds < 0:
-            raise ValueError(f"expected a time to advance, 0 or more, found {seconds:g} s")
-        return self._engine.now_ms() + round(seconds * 1000)
+    def _after(self, seconds: float, minutes: float, hours: float) -> int:
+        return self._engine.now_ms() + span_ms(seconds, minutes, hours)
 
     def settle(self) -> None:
         """Move the clock until every task has ended and every callback was made or given up.
@@ -97,25 +97,25 @@ class InProcess(Steering):
         await self.aadvance(seconds)
 
     def oversleep(self, seconds: float) -> None:
-        """Let a caller's sleep go by.
+        """Let a caller sleep in the emulator's time, side by side with others who do.
 
         Raises:
             WaitedInVainError: The callers have slept for a day: what they wait for never comes.
         """
-        self._count_sleep(seconds)
-        self.advance(seconds)
+        self._sleepers.sleep(seconds, lambda until_ms: self._drive(self._slept(until_ms)))
 
-    async def aoversleep(self, seconds: float, until_ms: int) -> None:
-        """Let a caller's sleep go by, to an instant that another's sleep may have reached already.
+    async def aoversleep(self, seconds: float, pause: Callable[[float], Awaitable[Any]]) -> None:
+        """Do the same for a task; ``pause`` sleeps in real time.
 
         Raises:
             WaitedInVainError: As `oversleep` does.
         """
-        self._count_sleep(seconds)
-        await self._adrive(self._engine.run_to(until_ms))
+        await self._sleepers.asleep(
+            seconds, lambda until_ms: self._adrive(self._slept(until_ms)), pause
+        )
 
-    def _count_sleep(self, seconds: float) -> None:
-        self._slept_s += seconds
+    def _slept(self, until_ms: int) -> Flow[None]:
+        self._slept_s += max(0, until_ms - self._engine.now_ms()) / 1000
         if self._slept_s > _LONGEST_SLEEP_S:
             self._slept_s = 0.0
             raise WaitedInVainError(
@@ -123,6 +123,7 @@ class InProcess(Steering):
                 f" waits for does not come: {self._unfinished() or 'every task has ended'}."
                 " Sleeping takes no real time here, so a deadline on time.monotonic() never passes."
             )
+        yield from self._engine.run_to(until_ms)
 
     def _unfinished(self) -> str:
         states = ("pending", "processing")
@@ -177,17 +178,23 @@ class InProcess(Steering):
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call; receivers of callbacks that are due are called before."""
-        self.note_caller()
-        return drive(self._engine.answer(request), self._engine.perform)
+        caller = self._callers.begin()
+        try:
+            return drive(self._engine.answer(request), self._engine.perform)
+        finally:
+            self._callers.end(caller)
 
     async def aanswer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call from async code."""
-        self.note_caller()
-        return await adrive(self._engine.answer(request), self._engine.aperform)
+        caller = self._callers.begin()
+        try:
+            return await adrive(self._engine.answer(request), self._engine.aperform)
+        finally:
+            self._callers.end(caller)
 
     def note_caller(self) -> None:
         """Remember who calls the API."""
-        self._callers.add(current_caller())
+        self._callers.note()
 
     def is_caller(self) -> bool:
         """Tell whether the running thread or task has called the API."""
@@ -203,29 +210,12 @@ class InProcess(Steering):
 
     def reset(self, seed: int | None = None) -> None:
         """Begin anew: no tasks, callbacks, receivers or calls, the balance and the clock as at first."""
+        self.operator.reset(seed)  # first: it refuses a seed that is none
         self._engine.forget()
         self._callers.clear()
         self._slept_s = 0.0
-        self.operator.reset(seed)
         self._ask_for_scenarios()
 
     def close(self) -> None:
         """Release what it holds."""
         self._emulator.close()
-
-
-def current_caller() -> Any:
-    """Give the running async task, or where there is none the thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    if task is not None:
-        return task
-    trio = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            return trio.lowlevel.current_task()
-        except RuntimeError:
-            return threading.current_thread()
-    return threading.current_thread()

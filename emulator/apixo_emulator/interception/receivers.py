@@ -88,7 +88,7 @@ class Receiver:
     received: list[Callback] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("http", "https"):
+        if not isinstance(self.url, str) or urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"a receiver's URL: expected http(s)://…, found {self.url!r}")
         self._kind = _kind(self.app) if self.app is not None else _Kind.FUNCTION
 
@@ -139,6 +139,11 @@ class Receiver:
 def _kind(app: App) -> _Kind:
     try:
         given = inspect.signature(app).parameters.values()
+    except TypeError:
+        raise ValueError(
+            "a receiver: expected an ASGI app, a WSGI app or a function of one callback, found"
+            f" {app!r}"
+        ) from None
     except ValueError:  # written in C, such as a list's append
         return _Kind.FUNCTION
     needed = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from apixo_emulator.core.money import micros
 from apixo_emulator.interception.setup import Setup
-from apixo_emulator.interception.steering import Steering
+from apixo_emulator.interception.steering import Steering, span_ms
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.embedded import Embedded
 from apixo_emulator.service import Emulator, Operator, Options, WorldOptions
@@ -38,9 +38,10 @@ class Served(Steering):
         """Move the clock on; callbacks that fall due are posted soon.
 
         Raises:
-            ValueError: The time is negative.
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
         """
-        self.operator.advance(round((seconds + 60 * minutes + 3600 * hours) * 1000))
+        self.operator.advance(span_ms(seconds, minutes, hours))
 
     def freeze(self) -> None:
         """Stop the clock; `advance` still moves it."""
@@ -86,8 +87,8 @@ class Served(Steering):
         settings = setup.settings()
         self._emulator.retune(settings.task_latency(), settings.balance_micros())
         self.operator.reset(setup.seed)
-        for name in setup.scenario:
-            self.scenario(name)
+        if setup.scenario:
+            self.scenario(*setup.scenario)
 
 
 @contextmanager

@@ -6,8 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from apixo_emulator.core.nearest import shown
+from apixo_emulator.core.problems import found
 from apixo_emulator.core.wire import HttpRequest
 from apixo_schemas import contract
 
@@ -16,6 +19,11 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # A scheme, a host in lower case without brackets, and a port.
 Origin = tuple[str, str, int]
+
+
+def origin_of(scheme: str, host: str, port: int | None) -> Origin:
+    """Give an origin as it is compared: there are several ways to write a host."""
+    return scheme, host.lower().strip("[]").rstrip("."), port or DEFAULT_PORTS.get(scheme, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +58,44 @@ def site_of(base_url: str) -> Site:
     Raises:
         ValueError: It is no absolute http(s) URL.
     """
-    parts = urlsplit(base_url.strip())
+    expected = f"expected an absolute URL such as {contract().live_base_url}"
+    try:
+        parts = urlsplit(base_url.strip())
+        port = parts.port
+    except ValueError as error:  # of the port, or of an IPv6 address
+        raise ValueError(f"{expected}, found {shown(base_url)}: {error}") from None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(
-            f"expected an absolute URL such as {contract().live_base_url}, found {base_url!r}"
-        )
+        raise ValueError(f"{expected}, found {shown(base_url)}")
     folder = parts.path.rstrip("/")
     while folder.endswith(contract().prefix):
         folder = folder.removesuffix(contract().prefix).rstrip("/")
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    port = port or DEFAULT_PORTS[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = port == DEFAULT_PORTS[parts.scheme]
     return Site(
-        origin=(parts.scheme, parts.hostname, port),
+        origin=origin_of(parts.scheme, parts.hostname, port),
         authority=host if usual else f"{host}:{port}",
         folder=unquote(folder),
     )
+
+
+def base_urls(given: Any) -> tuple[str, ...]:
+    """Read one base URL, or several.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    listed = (given,) if isinstance(given, str) else given
+    urls = (
+        tuple(listed)
+        if isinstance(listed, Iterable) and not isinstance(listed, bytes)
+        else (given,)
+    )
+    for url in urls:
+        if not isinstance(url, str):
+            expected = f"expected a URL such as {contract().live_base_url}, or a list of them"
+            raise TypeError(f"base_url: {expected}; found {found(url)}")
+    return urls
 
 
 def live_site() -> Site:

@@ -76,10 +76,7 @@ def _sleeping_async(sleep: Callable[..., Any]) -> Callable[..., Any]:
         emulator = _caller()
         if emulator is None or not 0 < delay < _FOR_EVER_S:
             return await sleep(delay, *result, **named)
-        until_ms = emulator.now_ms + round(delay * 1000)
-        # First the others of the loop: tasks that sleep at once sleep side by side, not in a row.
-        given = await sleep(0, *result, **named)
-        await emulator.aoversleep(delay, until_ms)
-        return given
+        await emulator.aoversleep(delay, sleep)
+        return await sleep(0, *result, **named)
 
     return sleep_in_process

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
+from apixo_emulator.core.clock import LATEST_MS
 from apixo_emulator.core.journal import JournalEntry
+from apixo_emulator.core.nearest import did_you_mean, shown
+from apixo_emulator.core.problems import found
+from apixo_emulator.core.rule_schema import rule_schema
 from apixo_emulator.core.verification import Expectation, Verification
 from apixo_emulator.interception.errors import NotVerifiedError
 from apixo_emulator.interception.journal_text import journal_text
 from apixo_emulator.service import Operator
 
 _ALL = 10_000
+_COUNTS = ("exactly", "at_least", "at_most")
 
 
 class Steering:
@@ -45,6 +54,7 @@ class Steering:
         Raises:
             ValueError: There is no such scenario, or no such rule; the message names the nearest.
         """
+        _check_match(match)
         rule: dict[str, Any] = {}
         if names:
             rule["scenario"] = list(names)
@@ -67,6 +77,10 @@ class Steering:
         Raises:
             LookupError: There is none.
         """
+        if not isinstance(rule, str | Mapping):
+            raise TypeError(
+                f"expected a rule as `scenario` gave it, or its id; found {found(rule)}"
+            )
         self.operator.remove_scenario(rule if isinstance(rule, str) else rule["id"])
 
     def clear_scenarios(self) -> None:
@@ -109,7 +123,9 @@ class Steering:
         Raises:
             ValueError: It is no amount of money.
         """
-        self.operator.top_up(key, usd)
+        if not isinstance(key, str):
+            raise TypeError(f"expected an API key, a text; found {found(key)}")
+        self.operator.top_up(key, str(usd))
 
     # What happened
 
@@ -129,13 +145,13 @@ class Steering:
         Raises:
             NotVerifiedError: It is not met; the message has the nearest calls and what differs.
             TypeError: There is nothing of a name to be expected.
-            ValueError: The numbers contradict each other.
+            ValueError: A value cannot be, or the numbers contradict each other.
         """
         __tracebackhide__ = True  # pytest shows the test, not this
-        found = self.operator.verify(Expectation(**expected))
-        if not found:
-            raise NotVerifiedError(str(found))
-        return found
+        verified = self.operator.verify(_expectation(expected))
+        if not verified:
+            raise NotVerifiedError(str(verified))
+        return verified
 
     def journal(self) -> str:
         """Give calls and callbacks as text, for people."""
@@ -144,3 +160,52 @@ class Steering:
     def har(self) -> dict[str, Any]:
         """Export the calls as HAR 1.2."""
         return self.operator.har()
+
+
+def _check_match(given: Mapping[str, Any]) -> None:
+    known = [*rule_schema()["properties"]["match"]["properties"], "times", "plan"]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"expected some of {', '.join(known)}; found {shown(name)}.{hint}")
+
+
+def _expectation(given: Mapping[str, Any]) -> Expectation:
+    known = [entry.name for entry in fields(Expectation)]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise TypeError(f"expected some of {', '.join(known)}; found {shown(name)}.{hint}")
+    document = {name: value for name, value in given.items() if value is not None}
+    count = {name: document.pop(name) for name in _COUNTS if name in document}
+    return Expectation.from_json({**document, "count": count} if count else document)
+
+
+def span_ms(seconds: float, minutes: float, hours: float) -> int:
+    """Give how far the clock is to be moved on, in ms.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, or beyond what a clock shows.
+    """
+    total = 0.0
+    parts: tuple[tuple[str, int, Any], ...] = (
+        ("seconds", 1, seconds),
+        ("minutes", 60, minutes),
+        ("hours", 3600, hours),
+    )
+    for name, each_s, given in parts:
+        if isinstance(given, bool) or not isinstance(given, Real | Decimal):
+            raise TypeError(f"{name}: expected a number such as 41; found {found(given)}")
+        total += each_s * _as_float(given)
+    if not 0 <= total * 1000 <= LATEST_MS:
+        expected = f"expected a time to advance, 0 or more and at most {LATEST_MS // 1000} s"
+        raise ValueError(f"{expected}, found {total:g} s")
+    return round(total * 1000)
+
+
+def _as_float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an integer beyond all floats
+        return math.inf

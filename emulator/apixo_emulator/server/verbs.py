@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import orjson
-from jsonschema_rs import ValidationError, Validator, validator_for
+from jsonschema_rs import Validator, validator_for
 
+from apixo_emulator.core.clock import FASTEST, LATEST_MS
 from apixo_emulator.core.expectation import filter_names
+from apixo_emulator.core.nearest import shown
+from apixo_emulator.core.problems import fitting
+from apixo_emulator.core.seeds import seed_schema
 from apixo_emulator.core.vocabulary import vocabulary
 from apixo_emulator.server.metrics import metrics
 from apixo_emulator.server.published import published, published_names
 from apixo_emulator.service import Operator
+from apixo_emulator.service.operator import MOST_LISTED
 
-_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
-_TEXT: Mapping[str, Any] = {"type": "string"}
+# Longer ones are beyond all that is asked for, and of very many digits Python reads none.
+_INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
+
+
+def _integer(what: str, least: int, most: int) -> Mapping[str, Any]:
+    title = f"{what}an integer from {least} to {most}"
+    return {"title": title, "type": "integer", "minimum": least, "maximum": most}
+
+
+_COUNT = _integer("", 0, 2**31 - 1)
+_TEXT: Mapping[str, Any] = {"title": "a text", "type": "string"}
+_NAME: Mapping[str, Any] = {"title": "a text that is not empty", "type": "string", "minLength": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +85,8 @@ class Verb:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ValueError(f"the body: expected JSON, found something else: {error}") from None
-        check(parsed, self.body, "the body")
-        found: Mapping[str, Any] = parsed
+        found: Mapping[str, Any] = fitting(_validator(json.dumps(self.body)), self.body, parsed)
         return found
-
-
-def check(value: Any, schema: Mapping[str, Any], what: str) -> None:
-    """Hold a value against a schema.
-
-    Raises:
-        ValueError: It does not fit; the message says where, and what was expected.
-    """
-    error: ValidationError | None = next(_validator(json.dumps(schema)).iter_errors(value), None)
-    if error is not None:
-        where = ".".join(str(part) for part in error.instance_path)
-        raise ValueError(f"{what}{' at ' + where if where else ''}: {error.message}")
 
 
 @cache
@@ -94,19 +97,18 @@ def _validator(schema: str) -> Validator:
 def _query_value(name: str, known: Mapping[str, Mapping[str, Any]], text: str) -> Any:
     if name not in known:
         expected = ", ".join(["world", *known])
-        raise ValueError(f"query parameter {name!r} is unknown here; expected: {expected}")
-    value: Any = text
-    if known[name]["type"] == "integer":
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"{name}: expected a whole number, found {text!r}") from None
-    check(value, known[name], name)
-    return value
+        raise ValueError(f"query parameter {shown(name)} is unknown here; expected: {expected}")
+    schema = known[name]
+    is_number = schema["type"] == "integer" and _INTEGER.fullmatch(text)
+    try:
+        return fitting(_validator(json.dumps(schema)), schema, int(text) if is_number else text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _object(required: tuple[str, ...] = (), **properties: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
+        "title": f"an object with {', '.join(properties)}",
         "type": "object",
         "properties": properties,
         "required": list(required),
@@ -114,7 +116,17 @@ def _object(required: tuple[str, ...] = (), **properties: Mapping[str, Any]) -> 
     }
 
 
-_PAGE = {"limit": {**_COUNT, "minimum": 1, "maximum": 1000}}
+_PAGE = {"limit": _integer("", 1, MOST_LISTED)}
+_INSTANT = _integer("an instant in Unix ms, ", 0, LATEST_MS)
+_RATE = {
+    "title": f"a number from 0 to {FASTEST:g}",
+    "type": "number",
+    "minimum": 0,
+    "maximum": FASTEST,
+}
+# Their verbs hold them against schemas of their own, which are published, too.
+_RULE = {"title": "an object, a rule of schemas/scenarios.json", "type": "object"}
+_EXPECTATION = {"title": "an object, an expectation of schemas/expectation.json", "type": "object"}
 
 VERBS: tuple[Verb, ...] = (
     Verb("GET", "config", "How the emulator behaves", lambda desk, _: desk.config()),
@@ -124,7 +136,7 @@ VERBS: tuple[Verb, ...] = (
         "reset",
         "Begin anew: no tasks, accounts, scenarios or journal; clock and seed as at the start",
         lambda desk, asked: desk.reset(asked.body.get("seed")),
-        body=_object(seed={"type": "integer"}),
+        body=_object(seed=seed_schema()),
     ),
     Verb("GET", "clock", "The instant now, and how fast time runs", lambda desk, _: desk.clock()),
     Verb(
@@ -132,14 +144,16 @@ VERBS: tuple[Verb, ...] = (
         "clock",
         "Set the instant (Unix ms) or the rate, freeze or resume",
         lambda desk, asked: desk.set_clock(**asked.body),
-        body=_object(now={"type": "integer"}, rate={"type": "number"}, frozen={"type": "boolean"}),
+        body=_object(
+            now=_INSTANT, rate=_RATE, frozen={"title": "true or false", "type": "boolean"}
+        ),
     ),
     Verb(
         "POST",
         "clock/advance",
         "Move the clock on by so many ms",
         lambda desk, asked: desk.advance(asked.body["ms"]),
-        body=_object(("ms",), ms={"type": "integer"}),
+        body=_object(("ms",), ms=_integer("milliseconds to advance, ", 0, LATEST_MS)),
     ),
     Verb(
         "GET",
@@ -158,7 +172,7 @@ VERBS: tuple[Verb, ...] = (
         "scenarios",
         "Add a rule: a scenario by name, for which calls, how many times",
         lambda desk, asked: desk.add_scenario(asked.body),
-        body={"type": "object"},
+        body=_RULE,
     ),
     Verb(
         "DELETE",
@@ -194,7 +208,7 @@ VERBS: tuple[Verb, ...] = (
             fail_code=asked.body.get("failCode"),
             fail_msg=asked.body.get("failMsg"),
         ),
-        body=_object(failCode={**_TEXT, "minLength": 1}, failMsg=_TEXT),
+        body=_object(failCode=_NAME, failMsg=_TEXT),
     ),
     Verb(
         "GET",
@@ -216,7 +230,7 @@ VERBS: tuple[Verb, ...] = (
         "requests/verify",
         "Hold the journal against an expectation",
         lambda desk, asked: desk.verify(asked.body).to_json(),
-        body={"type": "object"},
+        body=_EXPECTATION,
     ),
     Verb(
         "GET",
@@ -254,7 +268,7 @@ VERBS: tuple[Verb, ...] = (
         "accounts/top-up",
         "Add USD to the balance of a key, or of an account by its id",
         lambda desk, asked: desk.top_up(asked.body["key"], asked.body["amount"]),
-        body=_object(("key", "amount"), key={**_TEXT, "minLength": 1}, amount=_TEXT),
+        body=_object(("key", "amount"), key=_NAME, amount=_TEXT),
     ),
     Verb(
         "GET",

@@ -17,7 +17,9 @@ from apixo_emulator.core.clock import ClockState
 from apixo_emulator.core.expectation import Expectation, filter_of
 from apixo_emulator.core.journal import JournalEntry
 from apixo_emulator.core.money import micros, usd
+from apixo_emulator.core.nearest import shown
 from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.core.seeds import checked_seed
 from apixo_emulator.core.tasks import Task, finish
 from apixo_emulator.core.verification import Verification, verify
 from apixo_emulator.core.wire import HttpResponse
@@ -28,7 +30,8 @@ from apixo_emulator.storage import TaskQuery
 from apixo_schemas import contract
 
 _STATES = ("pending", "processing", "success", "failed")
-_MOST = 1000
+MOST_LISTED = 1000
+_MOST_DIGITS = 15
 
 
 class NotFoundError(LookupError):
@@ -83,7 +86,16 @@ class Operator:
         ]
 
     def reset(self, seed: int | None = None) -> dict[str, Any]:
-        """Begin anew: no tasks, accounts, added scenarios or journal; clock and seed as at the start."""
+        """Begin anew: no tasks, accounts, added scenarios or journal; clock and seed as at the start.
+
+        Raises:
+            ValueError: ``seed`` is no integer in its range; nothing was changed.
+        """
+        if seed is not None:
+            try:
+                checked_seed(seed)
+            except ValueError as error:
+                raise ValueError(f"seed: {error}") from None
         self._worlds.reset(self.world, seed)
         self._emulator.recent.forget()
         return {"seed": self.world.row.seed, "clock": self.clock()}
@@ -186,8 +198,8 @@ class Operator:
         """
         if state is not None and state not in _STATES:
             raise ValueError(f"state: expected one of {', '.join(_STATES)}, found {state!r}")
-        if not 0 < limit <= _MOST:
-            raise ValueError(f"limit: expected 1 to {_MOST}, found {limit}")
+        if not 0 < limit <= MOST_LISTED:
+            raise ValueError(f"limit: expected 1 to {MOST_LISTED}, found {limit}")
         now_ms = self.now()
         query = TaskQuery(
             self.world.id,
@@ -369,9 +381,12 @@ class Operator:
         Raises:
             NotFoundError: There is none, or it has left the bounded journal.
         """
-        entry = self.world.journal.entry(int(number)) if number.isdigit() else None
+        is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
+        entry = self.world.journal.entry(int(number)) if is_number else None
         if entry is None:
-            raise NotFoundError(f"no call {number!r} in the journal, which keeps the latest only")
+            raise NotFoundError(
+                f"no call {shown(number)} in the journal, which keeps the latest only"
+            )
         return entry.to_json()
 
     def revision(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.core.seeds import SEED_BITS
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
@@ -18,7 +19,6 @@ from apixo_emulator.storage.steering import Sql
 if TYPE_CHECKING:
     from apixo_emulator.storage.postgres_pool import Database, Session
 
-_SEED_BITS = 63
 # BYTEA columns: what callers and receivers wrote. PostgreSQL's TEXT cannot hold a NUL character.
 _AS_BYTES = {"callback_url", "image_url", "url", "origin", "base_url", "excerpt", "error"}
 # Leases run on the database's clock: it is the one clock that all machines share.
@@ -161,7 +161,7 @@ class PostgresStore(Store):
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed; see `Store.seed`. Of several first processes one wins."""
         if proposed is None:
-            value, kept = secrets.randbits(_SEED_BITS), "settings.value"
+            value, kept = secrets.randbits(SEED_BITS), "settings.value"
         else:
             value, kept = proposed, "excluded.value"
         row = self._db.one(

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from apixo_emulator.core.accounts import Account
 from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.core.seeds import SEED_BITS
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
@@ -24,7 +25,6 @@ from apixo_emulator.storage.steering import Sql
 
 # Another process may hold the write lock for the length of one small transaction.
 _BUSY_TIMEOUT_S = 10.0
-_SEED_BITS = 63
 
 
 def _insert(table: str, columns: str) -> str:
@@ -189,7 +189,7 @@ class SqliteStore(Store):
         with self._transaction():
             row = self._one("SELECT value FROM settings WHERE name='seed'")
             if proposed is None:
-                proposed = int(row[0]) if row else secrets.randbits(_SEED_BITS)
+                proposed = int(row[0]) if row else secrets.randbits(SEED_BITS)
             self._db.execute("INSERT OR REPLACE INTO settings VALUES ('seed', ?)", (str(proposed),))
         return proposed
 

@@ -1,0 +1,146 @@
+"""Who has called the API: threads and async tasks, and which of them may be at work just now."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+import weakref
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+# A thread that does not sleep, but has neither called nor used the processor for so long, waits for
+# something else, as far as anybody can tell: to be given work, or for another thread.
+_IDLE_S = 0.01
+
+
+class Callers:
+    """Those of one emulator. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._calling: Counter[Any] = Counter()
+        self._active_s = 0.0
+        self._used_ns: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def note(self) -> None:
+        """Remember the running thread or task."""
+        caller = current_caller()
+        with self._lock:
+            self._known.add(caller)
+            self._active_s = time.monotonic()
+
+    def begin(self) -> Any:
+        """Note that the running thread or task waits for an answer; the outcome is for `end`."""
+        caller = current_caller()
+        with self._lock:
+            self._known.add(caller)
+            self._calling[caller] += 1
+        return caller
+
+    def end(self, caller: Any) -> None:
+        """Note that the answer was given."""
+        with self._lock:
+            self._calling[caller] -= 1
+            if not self._calling[caller]:
+                del self._calling[caller]
+            self._active_s = time.monotonic()
+
+    def __contains__(self, caller: object) -> bool:
+        """Tell whether a thread or task has called."""
+        return caller in self._known
+
+    def clear(self) -> None:
+        """Forget them."""
+        with self._lock:
+            self._known.clear()
+
+    def at_rest(self, asleep: set[Any]) -> bool:
+        """Tell whether time may pass: nobody but those who are asleep has anything left to do now.
+
+        Sure of the running event loop's tasks. Of other threads it is where all of them sleep, too;
+        else it is a guess, after a moment in which none has called.
+        """
+        with self._lock:
+            if any(caller not in asleep for caller in self._calling):
+                return False
+            apart = {*asleep, current_caller(), threading.current_thread()}
+            loop = _running_loop()
+            awake = [other for other in self._known - apart if not _waits(other, loop)]
+            self._note_work(awake)
+            if time.monotonic() - self._active_s >= _IDLE_S:
+                return True
+        return not awake and (loop is None or _waits_all(loop, apart))
+
+    def _note_work(self, awake: list[Any]) -> None:
+        """Count running, since the last look or just now, as being at work."""
+        for caller in awake:
+            if isinstance(caller, threading.Thread):
+                runs, used_ns = _processor(caller)
+                if runs or self._used_ns.get(caller) != used_ns:
+                    self._used_ns[caller] = used_ns
+                    self._active_s = time.monotonic()
+
+
+def current_caller() -> Any:
+    """Give the running async task, or where there is none the thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return task or trio_task() or threading.current_thread()
+
+
+def trio_task() -> Any:
+    """Give the running task of trio, None where it is not used."""
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return None
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _waits(caller: Any, loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Tell whether one that does not sleep cannot be at work."""
+    if isinstance(caller, threading.Thread):
+        return not caller.is_alive()
+    if isinstance(caller, asyncio.Task):
+        # Those of the running loop are looked at together with all others of it.
+        return caller.done() or caller.get_loop() is loop or caller.get_loop().is_closed()
+    return True  # trio tells of its own
+
+
+def _waits_all(loop: asyncio.AbstractEventLoop, apart: set[Any]) -> bool:
+    """Tell whether each task of a loop waits for something that has not happened yet."""
+    for task in asyncio.all_tasks(loop):
+        if task not in apart:
+            waited = task._fut_waiter  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells; anyio looks here, too
+            if waited is None or waited.done():
+                return False
+    return True
+
+
+def _processor(thread: threading.Thread) -> tuple[bool, int]:
+    """Tell whether a thread runs or would if a processor were free, and how long it has run, in ns.
+
+    From Linux; elsewhere it cannot be known. (`time.pthread_getcpuclockid` crashes where the thread
+    has just ended.)
+    """
+    folder = Path(f"/proc/self/task/{thread.native_id}")
+    try:
+        state = (folder / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        return state == b"R", int((folder / "schedstat").read_bytes().split()[0])
+    except OSError:
+        return False, 0

@@ -1,0 +1,201 @@
+"""What is asked of the emulator in process wrongly is told: what was expected, and what was found."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import apixo_emulator
+from apixo_emulator.interception import InProcess, NotVerifiedError
+
+SUBMIT = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+KEY = {"Authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"base_url": 5}, TypeError, "base_url: expected a URL such as .* found 5"),
+        ({"base_url": [None]}, TypeError, "base_url: expected a URL such as .* found null"),
+        ({"base_url": "http://[::1"}, ValueError, "expected an absolute URL"),
+        ({"base_url": "http://a:99999"}, ValueError, "expected an absolute URL"),
+        ({"latency": -1}, ValueError, "expected fast, realistic or milliseconds .* '-1'"),
+        ({"latency": 1.5}, TypeError, "latency: expected fast, realistic or milliseconds"),
+        ({"latency": 10**5000}, ValueError, "an integer of very many digits"),
+        ({"balance": "x"}, ValueError, "expected an amount in USD .* 'x'"),
+        ({"balance": math.nan}, ValueError, "expected an amount in USD .* 'nan'"),
+        ({"balance": []}, TypeError, "balance: expected an amount in USD"),
+        ({"api_key": 5}, TypeError, "api_key: expected a text, or a list of texts; found 5"),
+        ({"api_key": ["a", 5]}, TypeError, "api_key: expected a text"),
+        ({"api_key": ""}, ValueError, "expected a key of printable ASCII"),
+        ({"scenario": 5}, TypeError, "scenario: expected a text, or a list of texts; found 5"),
+        ({"scenario": b"stuck"}, TypeError, "scenario: expected a text"),
+        ({"scenario": "stuk"}, ValueError, "Did you mean stuck?"),
+        ({"scenario": ("http-429", "reset")}, ValueError, "http-429.reset cannot happen"),
+        ({"scenarios": 5}, TypeError, "scenarios: expected a path"),
+        ({"images": 5}, TypeError, "images: expected a path"),
+        ({"config": 5}, TypeError, "config: expected a path"),
+        ({"callbacks": "lokal"}, ValueError, "expected one of local, strict; .* mean local"),
+        ({"callbacks": 5}, TypeError, "callbacks: expected a text"),
+        ({"callback_retries": 5}, TypeError, "callback_retries: expected a text"),
+        ({"block_network": "no"}, TypeError, "block_network: expected True or False"),
+        ({"auto_advance": 1}, TypeError, "auto_advance: expected True or False"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told(options: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        apixo_emulator.intercept(**options)
+
+
+@pytest.fixture
+def emulator() -> Any:
+    with apixo_emulator.intercept() as emulator:
+        yield emulator
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1, 10**400, 1e300])
+def test_time_moves_on_by_what_a_clock_can_show(emulator: InProcess, seconds: float) -> None:
+    before = emulator.now_ms
+    for move in (emulator.advance, emulator.sleep):
+        with pytest.raises(ValueError, match="expected a time to advance, 0 or more and at most"):
+            move(seconds)
+    assert emulator.now_ms == before
+
+
+@pytest.mark.parametrize("time", ["5", None, True, [], b"5"])
+def test_time_is_a_number(emulator: InProcess, time: Any) -> None:
+    for unit in ("seconds", "minutes", "hours"):
+        with pytest.raises(TypeError, match=f"{unit}: expected a number such as 41; found"):
+            emulator.advance(**{unit: time})
+
+
+@pytest.mark.parametrize("second", [1, 1.0, Fraction(1), Decimal(1)])
+def test_every_kind_of_number_is_a_time(emulator: InProcess, second: Any) -> None:
+    before = emulator.now_ms
+    emulator.advance(second, minutes=second)
+    assert emulator.now_ms == before + 61_000
+
+
+@pytest.mark.parametrize(
+    ("expected", "error", "words"),
+    [
+        ({"cal": "submit"}, TypeError, "found 'cal'. Did you mean call?"),
+        ({"xyz": 1}, TypeError, "expected some of call, resolution, .* at_most; found 'xyz'."),
+        ({"call": "sbmit"}, ValueError, "call: expected one of .* Did you mean submit?"),
+        ({"call": "submit", "exactly": "1"}, ValueError, "exactly: expected a number .* '1'"),
+        ({"exactly": -1}, ValueError, "exactly: expected a number"),
+        ({"exactly": math.nan}, ValueError, "exactly: expected a finite number"),
+        ({"status": "500"}, ValueError, "status: expected an HTTP status"),
+        ({"headers": 5}, ValueError, "headers: expected a table of headers"),
+        ({"exactly": 1, "at_least": 1}, ValueError, "exactly: expected alone"),
+    ],
+)
+def test_an_expectation_that_cannot_be_is_told(
+    emulator: InProcess, expected: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words.replace("?", r"\?")):
+        emulator.verify(**expected)
+
+
+def test_an_expectation_of_nothing_in_particular_is_one(emulator: InProcess) -> None:
+    with pytest.raises(NotVerifiedError, match="at least 1"):
+        emulator.verify(call="submit", resolution=None)
+    emulator.verify(call="submit", exactly=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "rest", "words"),
+    [
+        ((5,), {}, "expected a scenario; found 5"),
+        ((None,), {}, "expected a scenario; found null"),
+        ((["stuck"],), {}, "expected a scenario; found a list"),
+        (("\ud800",), {}, "Unknown scenario"),
+        (("stuck",), {"headers": {5: "x"}}, "expected keys that are texts; found 5"),
+        (("stuck",), {"image_url": "\ud800"}, "expected a text that UTF-8 can write"),
+        ((), {}, "expected a rule with a scenario or a plan"),
+        (("stuck",), {"time": 3}, "found 'time'. Did you mean times?"),
+        (("stuck",), {"times": "3"}, "times: expected an integer"),
+        (("stuck",), {"probability": math.nan}, "probability: expected a finite number"),
+        ((), {"plan": 5}, "plan: expected a table"),
+        (("http-429", "reset"), {}, "http-429+reset cannot happen"),
+        (("http-429",), {"plan": {"wire": "reset"}}, "http-429+plan cannot happen"),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_told(
+    emulator: InProcess, names: tuple[Any, ...], rest: Any, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words.replace("+", r"\+").replace("?", r"\?")):
+        emulator.scenario(*names, **rest)
+    assert emulator.scenarios == []
+
+
+def test_what_has_no_name_is_told(emulator: InProcess) -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="expected a rule as `scenario` gave it, or its id"):
+        emulator.remove_scenario(wrong)
+    with pytest.raises(TypeError, match="expected an API key, a text; found 5"):
+        emulator.top_up(wrong, "1")
+    with pytest.raises(ValueError, match="expected an amount in USD"):
+        emulator.top_up("k", "much")
+    with pytest.raises(ValueError, match="a receiver's URL: expected http"):
+        emulator.receiver(wrong)
+    with pytest.raises(ValueError, match="a receiver: expected an ASGI app"):
+        emulator.receiver("https://example.com/", wrong)
+
+
+def submitted(name: str) -> httpx.Response:
+    body = {"input": {"image_urls": [f"https://example.com/emulate/{name}.jpg"]}}
+    return httpx.post(SUBMIT, json=body, headers=KEY)
+
+
+def test_an_url_that_asks_for_a_contradiction_is_refused(emulator: InProcess) -> None:
+    answer = submitted("http-429+reset")
+    assert answer.status_code == 400
+    assert "http-429+reset cannot happen" in answer.json()["message"]
+    assert emulator.tasks == []
+
+
+def test_several_scenarios_of_a_block_happen_together(app: Any) -> None:
+    with apixo_emulator.intercept(scenario=["slow-7", "Timeout"]) as emulator:
+        app.submitted()
+        emulator.advance(6.9)
+        assert [task["state"] for task in emulator.tasks] == ["processing"]
+        emulator.advance(0.1)
+        assert [task["failCode"] for task in emulator.tasks] == ["Timeout"]
+
+
+def test_an_error_of_the_api_is_damaged_on_the_wire_too(emulator: InProcess) -> None:
+    answer = submitted("http-500+invalid-json")
+    assert answer.status_code == 500
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+    with pytest.raises(httpx.RemoteProtocolError):
+        submitted("http-500+truncated")
+    assert submitted("http-503+drip").json()["code"] == 503
+    assert emulator.tasks == []
+    assert [call.fault for call in emulator.requests] == ["server_error"] * 2 + ["unavailable"]
+
+
+@pytest.mark.usefixtures("emulator")
+def test_a_poll_is_damaged_too() -> None:
+    task = submitted("status-http-500+status-invalid-json").json()["data"]["taskId"]
+    url = "https://api.apixo.ai/api/v1/statusTask/image-upscaler"
+    answer = httpx.get(url, params={"taskId": task}, headers=KEY)
+    assert answer.status_code == 500
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        answer.json()
+
+
+def test_a_file_that_asks_for_a_contradiction_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[[rule]]\nscenario = ["http-429", "reset"]\n', "utf-8")
+    with pytest.raises(
+        ValueError, match=r"rules\.toml:2: rule 1, scenario: http-429\+reset cannot"
+    ):
+        apixo_emulator.intercept(scenarios=file)
