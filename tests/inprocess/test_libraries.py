@@ -6,10 +6,6 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import aiohttp
@@ -20,9 +16,11 @@ import requests
 import responses
 import respx
 import urllib3
+from support.elsewhere import elsewhere
 
 import apixo_emulator
 from apixo_emulator.interception import InterceptionError, NetworkBlockedError
+from apixo_schemas import contract
 
 RESETS = (
     httpx.ReadError,
@@ -96,31 +94,6 @@ def test_a_refusal_is_an_answer(caller: Any, name: str) -> None:
         assert emulator.tasks == []
 
 
-@contextmanager
-def elsewhere() -> Iterator[str]:
-    """A server of somebody else on this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"me")
-
-        def log_message(self, *args: Any) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.mark.parametrize("block_network", [False, True])
 def test_this_machine_stays_reachable(caller: Any, *, block_network: bool) -> None:
     with elsewhere() as url, apixo_emulator.intercept(block_network=block_network) as emulator:
@@ -134,6 +107,29 @@ def test_other_hosts_are_refused_on_request(caller: Any) -> None:
         pytest.raises(NetworkBlockedError, match=r"https://example\.com.*APIXO_BASE_URL"),
     ):
         caller.get("https://example.com/")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://api.apixo.ai", "https://api.apixo.ai:8443", "http://API.apixo.ai."]
+)
+def test_a_key_does_not_go_to_the_live_host_by_mistake(caller: Any, address: str) -> None:
+    with (
+        apixo_emulator.intercept(),
+        pytest.raises(NetworkBlockedError, match=r"the API is at https://api\.apixo\.ai"),
+    ):
+        caller.get(f"{address}/api/v1/apikeys/current-balance")
+
+
+def test_a_host_may_be_written_in_several_ways(caller: Any) -> None:
+    with apixo_emulator.intercept():
+        assert caller.get("https://API.APIXO.ai.:443/api/v1/apikeys/current-balance").data == 100
+
+
+def test_a_body_beyond_the_limit_is_refused_as_by_the_server(app: Any) -> None:
+    with apixo_emulator.intercept() as emulator:
+        submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+        assert app.send("POST", submit, b" " * (contract().assumed("body.limit") + 1)).status == 413
+        assert emulator.requests[0].decision == "the body is larger than the limit"
 
 
 def test_a_base_url_of_the_user_s_own(caller: Any) -> None:

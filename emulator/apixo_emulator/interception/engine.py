@@ -24,7 +24,10 @@ from apixo_emulator.interception.studio import Picture, Studio
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
 from apixo_emulator.storage import TaskQuery
+from apixo_schemas import contract
 
+# Bytes.
+_LARGEST_BODY: int = contract().assumed("body.limit")
 # Polls of one task at one instant; nobody has so many threads.
 _MOST_POLLS = 1000
 _LONGEST_LOOK_S = 60.0
@@ -86,6 +89,8 @@ class Engine:
         """Answer a call, after the callbacks that are due."""
         if self._may_be_due:
             yield from self._deliver()
+        if request.method == "POST" and len(request.body) > _LARGEST_BODY:
+            return self._emulator.too_large(request._replace(body=b""))
         task_id = _polled_task(request)
         if task_id is not None:
             yield from self._poll(task_id)

@@ -8,7 +8,7 @@ class InterceptionError(RuntimeError):
 
 
 class NetworkBlockedError(RuntimeError):
-    """A call to another host was refused, as `block_network` asks.
+    """A call to another host was refused, as `block_network` asks, or to the API's at a wrong port.
 
     No error of an HTTP library, so that no retry and no fallback hides it.
     """

@@ -15,7 +15,7 @@ from typing import Protocol
 from apixo_emulator.core.addresses import is_loopback_name
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
 from apixo_emulator.interception.errors import NetworkBlockedError
-from apixo_emulator.interception.sites import DEFAULT_PORTS, Site, Sites
+from apixo_emulator.interception.sites import Origin, Site, Sites, live_site, origin_of
 
 # Answered by every door and by nobody else, so that an adapter can prove that it is attached.
 PROBE_PATH = "/-/apixo-emulator/attached"
@@ -102,7 +102,14 @@ def lines() -> list[Line]:
 
 def find(scheme: str, host: str, port: int | None) -> Door | None:
     """Give where a call to an origin goes, None where it is not the API's; see `let_out`."""
-    origin = (scheme, host.lower().strip("[]"), port or DEFAULT_PORTS.get(scheme, 0))
+    return find_at(origin_of(scheme, host, port))
+
+
+def find_at(origin: Origin) -> Door | None:
+    """Do as `find` does.
+
+    Asked anew for each call: a connection may be kept for longer than a block is open.
+    """
     for line in lines():
         site = line.sites.find(origin)
         if site is not None:
@@ -110,16 +117,25 @@ def find(scheme: str, host: str, port: int | None) -> Door | None:
     return None
 
 
-def let_out(scheme: str, host: str) -> None:
+def let_out(origin: Origin) -> None:
     """Let a call go to the network, unless an open block refuses that.
 
     Raises:
-        NetworkBlockedError: One does, and the host is not this machine.
+        NetworkBlockedError: One does, and the host is not this machine; or the host is the API's,
+            which is elsewhere there, so that a mistaken address would send a key to the live one.
     """
-    if is_loopback_name(host.lower().strip("[]")):
+    scheme, host, port = origin
+    if is_loopback_name(host) or not lines():
         return
+    found = f"a call to {scheme}://{host}:{port} was refused: "
+    live = live_site()
+    if host == live.origin[1]:
+        raise NetworkBlockedError(
+            f"{found}the API is at {live.base_url}. If yours is there, give it as base_url=… or"
+            " APIXO_BASE_URL."
+        )
     if any(line.block_network for line in lines()):
         raise NetworkBlockedError(
-            f"a call to {scheme}://{host} was refused: intercept(block_network=True) lets out calls"
-            " to this machine only. Is it the API's address? Give it as base_url=… or APIXO_BASE_URL."
+            f"{found}intercept(block_network=True) lets out calls to this machine only. Is it the"
+            " API's address? Give it as base_url=… or APIXO_BASE_URL."
         )

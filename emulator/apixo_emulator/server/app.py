@@ -77,9 +77,7 @@ class App:
                 await self._results.send(response.picture, scope, receive, send)
                 return
         except BodyTooLargeError:
-            response = self._refused(
-                scope, "payload_too_large", "the body is larger than the limit"
-            )
+            response = self._emulator.too_large(_request(scope, b""))
         except ClientGoneError:
             return
         except TimeoutError:

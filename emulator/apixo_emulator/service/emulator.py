@@ -106,6 +106,12 @@ class Emulator:
             return refusal("model_not_found")
         return None
 
+    def too_large(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call whose body is larger than the limit, and is not read."""
+        response = self.refuses(request) or refusal("payload_too_large")
+        self.note(request, response, "the body is larger than the limit")
+        return response
+
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one call: the route first, then the key, then what the endpoint asks for."""
         decided = self.decide(request)

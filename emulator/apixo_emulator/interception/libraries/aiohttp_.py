@@ -16,7 +16,8 @@ from aiohttp.connector import BaseConnector, TCPConnector
 from apixo_emulator.core.wire import HttpResponse, WireFault
 from apixo_emulator.interception.http1 import RawRequest, RequestReader, pieces
 from apixo_emulator.interception.libraries.base import PROBE_URL, Library, Patches
-from apixo_emulator.interception.traffic import Door, find, let_out
+from apixo_emulator.interception.sites import Origin, origin_of
+from apixo_emulator.interception.traffic import find_at, let_out
 
 
 class Aiohttp(Library):
@@ -57,37 +58,50 @@ async def _probe() -> int:
 def _noting(connect: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     async def connect_noted(self: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
         # Here runs the caller's task; answers are made in tasks of their own.
-        door = find(req.url.scheme, req.url.host or "", req.url.port)
+        door = find_at(_origin(req))
         if door is not None:
             door.line.emulator.note_caller()
+        _forget_others(self, req, in_memory=door is not None)
         return await connect(self, req, *args, **kwargs)
 
     return connect_noted
 
 
+def _forget_others(connector: Any, req: Any, *, in_memory: bool) -> None:
+    """Close the kept connections that lead elsewhere, such as to the network from before the block."""
+    kept = connector._conns.get(req.connection_key, ())  # noqa: SLF001 - nothing public tells
+    for protocol, _ in kept:
+        if isinstance(protocol.transport, _Connection) is not in_memory:
+            protocol.close()
+
+
 def _creating(create: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     async def create_connection(self: Any, req: Any, *args: Any, **kwargs: Any) -> ResponseHandler:
-        door = find(req.url.scheme, req.url.host or "", req.url.port)
-        if door is None:
-            let_out(req.url.scheme, req.url.host or "")
+        origin = _origin(req)
+        if find_at(origin) is None:
+            let_out(origin)
             made: ResponseHandler = await create(self, req, *args, **kwargs)
             return made
         loop = asyncio.get_running_loop()
         protocol = ResponseHandler(loop=loop)
-        protocol.connection_made(_Connection(door, protocol, loop))
+        protocol.connection_made(_Connection(origin, protocol, loop))
         return protocol
 
     return create_connection
 
 
+def _origin(req: Any) -> Origin:
+    return origin_of(req.url.scheme, req.url.host or "", req.url.port)
+
+
 class _Connection(asyncio.Transport):
-    """A connection whose other end is the emulator."""
+    """A connection whose other end is the emulator: for each request that of the block open then."""
 
     def __init__(
-        self, door: Door, protocol: ResponseHandler, loop: asyncio.AbstractEventLoop
+        self, origin: Origin, protocol: ResponseHandler, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__()
-        self._door = door
+        self._origin = origin
         self._protocol = protocol
         self._loop = loop
         self._reader = RequestReader()
@@ -107,9 +121,13 @@ class _Connection(asyncio.Transport):
             self.write(data)
 
     async def _answer(self, raw: RawRequest) -> None:
-        request = self._door.site.request(raw.method, raw.target, raw.headers, raw.body)
+        door = find_at(self._origin)
+        if door is None:  # as if the server had closed
+            self._end(None)
+            return
+        request = door.site.request(raw.method, raw.target, raw.headers, raw.body)
         try:
-            response = await self._door.aanswer(request)
+            response = await door.aanswer(request)
         except Exception as error:  # noqa: BLE001 - the caller waits, so it is the caller's
             self._protocol.set_exception(error)
             self._end(None)
@@ -143,8 +161,8 @@ class _Connection(asyncio.Transport):
         self._end(None)
 
     def is_closing(self) -> bool:
-        """Tell whether it has ended."""
-        return self._ended
+        """Tell whether it has ended, as it has where no block is open."""
+        return self._ended or find_at(self._origin) is None
 
     def pause_reading(self) -> None:
         """Do nothing: what comes is in memory already."""

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from apixo_emulator.interception.libraries.base import PROBE_URL, Library, Patches
 from apixo_emulator.interception.libraries.memory_socket import MemorySocket
-from apixo_emulator.interception.sites import DEFAULT_PORTS, live_site
-from apixo_emulator.interception.traffic import find, let_out
+from apixo_emulator.interception.sites import DEFAULT_PORTS, Origin, live_site, origin_of
+from apixo_emulator.interception.traffic import find_at, let_out
 
 _Connect = Callable[[Any], None]
 
@@ -41,6 +41,12 @@ class HttpClient(Connections):
     module = "http.client"
     kinds = (HTTPConnection, HTTPSConnection)
 
+    def attach(self) -> None:
+        """Patch how connections are opened, and how one that is kept is used again."""
+        super().attach()
+        # Those of urllib3 come here too.
+        self._patches.put(HTTPConnection, "putrequest", _reusing(HTTPConnection.putrequest))
+
     def path(self) -> Iterator[tuple[Any, str]]:
         """Give what is above the patches."""
         yield HTTPConnection, "request"
@@ -60,17 +66,40 @@ def _connecting(connect: _Connect) -> _Connect:
     """Give a method that opens a connection to the API in memory, and others as before."""
 
     def connect_in_process(self: Any) -> None:
-        scheme = "https" if self.default_port == DEFAULT_PORTS["https"] else "http"
-        # Through a proxy, its own address is the connection's.
-        tunnelled = self._tunnel_host is not None
-        host = self._tunnel_host if tunnelled else self.host
-        door = find(scheme, host, self._tunnel_port if tunnelled else self.port)
-        if door is None:
-            let_out(scheme, host)
+        origin = _origin(self)
+        if find_at(origin) is None:
+            let_out(origin)
             connect(self)
             return
-        self.sock = MemorySocket(door)
+        self.sock = MemorySocket(origin)
         # urllib3 warns of connections that nobody has verified.
         self.is_verified = True
 
     return connect_in_process
+
+
+def _reusing(begin: Callable[..., None]) -> Callable[..., None]:
+    """Give a method that begins a request, over a new connection where the kept one leads elsewhere.
+
+    Such as one to the network from before the block, or one to memory from another block.
+    """
+
+    def begin_in_process(self: Any, *args: Any, **kwargs: Any) -> None:
+        kept = self.sock
+        if kept is not None:
+            in_memory = isinstance(kept, MemorySocket)
+            if in_memory is (find_at(_origin(self)) is None):
+                kept.close()
+                self.sock = None  # opened anew when something is sent
+        begin(self, *args, **kwargs)
+
+    return begin_in_process
+
+
+def _origin(connection: Any) -> Origin:
+    scheme = "https" if connection.default_port == DEFAULT_PORTS["https"] else "http"
+    # Through a proxy, its own address is the connection's.
+    tunnelled = connection._tunnel_host is not None  # noqa: SLF001 - nothing public tells
+    host = connection._tunnel_host if tunnelled else connection.host  # noqa: SLF001 - as above
+    port = connection._tunnel_port if tunnelled else connection.port  # noqa: SLF001 - as above
+    return origin_of(scheme, host, port)

@@ -22,7 +22,8 @@ from apixo_emulator.interception.libraries.base import (
     wire_headers,
     without_loop,
 )
-from apixo_emulator.interception.traffic import Door, find, let_out
+from apixo_emulator.interception.sites import origin_of
+from apixo_emulator.interception.traffic import Door, find_at, let_out
 
 
 class HttpxLike(Library):
@@ -105,10 +106,10 @@ class HttpxLike(Library):
 
 
 def _door(request: Any) -> Door | None:
-    url = request.url
-    door = find(url.scheme, url.host, url.port)
+    origin = origin_of(request.url.scheme, request.url.host, request.url.port)
+    door = find_at(origin)
     if door is None:
-        let_out(url.scheme, url.host)
+        let_out(origin)
     return door
 
 

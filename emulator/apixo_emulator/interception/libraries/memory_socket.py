@@ -12,14 +12,18 @@ from typing import Any
 
 from apixo_emulator.core.wire import HttpResponse, WireFault
 from apixo_emulator.interception.http1 import RequestReader, pieces
-from apixo_emulator.interception.traffic import Door
+from apixo_emulator.interception.sites import Origin
+from apixo_emulator.interception.traffic import find_at
 
 
 class MemorySocket:
-    """Takes requests, and gives the answers to whoever reads its file."""
+    """Takes requests, and gives the answers to whoever reads its file.
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    Each request goes to the block that is open then. With none it is as if the server had closed.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         self._reader = RequestReader()
         self._coming: Iterator[bytes] = iter(())
         self._fault: WireFault | None = None
@@ -28,11 +32,12 @@ class MemorySocket:
     def sendall(self, data: bytes | bytearray | memoryview, flags: int = 0) -> None:
         """Take a piece of a request, and answer what is complete."""
         del flags
-        if self._closed or self._fault is WireFault.TRUNCATED:
+        door = find_at(self._origin)
+        if door is None or self._closed or self._fault is WireFault.TRUNCATED:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         for raw in self._reader.feed(bytes(data)):
-            request = self._door.site.request(raw.method, raw.target, raw.headers, raw.body)
-            self._answer(self._door.answer(request), raw.method)
+            request = door.site.request(raw.method, raw.target, raw.headers, raw.body)
+            self._answer(door.answer(request), raw.method)
 
     def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
         """Take a piece of a request."""
@@ -58,8 +63,10 @@ class MemorySocket:
         return io.BufferedReader(_Incoming(self))
 
     def fileno(self) -> int:
-        """Give a descriptor on which nothing ever comes, to be waited for."""
-        return -1 if self._closed else _silence()
+        """Give a descriptor to be waited for: nothing ever comes, or the end has come."""
+        if self._closed:
+            return -1
+        return _end() if find_at(self._origin) is None else _silence()
 
     def close(self) -> None:
         """Close it."""
@@ -105,3 +112,11 @@ def _silence() -> int:
     silent, other = socket.socketpair()
     other.detach()
     return silent.detach()
+
+
+@cache
+def _end() -> int:
+    """Make a socket whose other end is closed, for the life of the process."""
+    ended, other = socket.socketpair()
+    other.close()
+    return ended.detach()
