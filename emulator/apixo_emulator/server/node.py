@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -34,6 +35,10 @@ _HANDSHAKE_S = 0.01
 # Within this time a request that was on its way when the end began has come.
 _LINGER_S = 0.5
 _LOOK_S = 0.02
+# How many more containers than before make Python look for garbage in cycles: among the newest, and
+# every so many times among older ones. Calls leave none. Its own 700, 10, 10 nearly double the p99 of
+# submits, as journal and caches keep what is looked through: 7.5 ms, not 4.5, of 28,000 a second.
+_COLLECTING = (10_000, 20, 20)
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 
@@ -181,6 +186,8 @@ def run_node(
     server = _Server(config, started, stopping, alone=until is None)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
+    gc.freeze()  # what is there now stays
+    gc.set_threshold(*_COLLECTING)
     server.run(sockets=[sock])
 
 
