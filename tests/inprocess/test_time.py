@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import anyio
 import httpx
 import pytest
-import trio
 
 import apixo_emulator
 from apixo_client import Apixo, AsyncApixo, TaskFailed
@@ -101,74 +97,6 @@ def test_who_sleeps_for_what_never_comes_is_told(app: Any) -> None:
         task_id = app.submitted()
         while app.state(task_id) != "success":
             time.sleep(3600)
-
-
-BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
-KEY = {"Authorization": "Bearer k"}
-RUNNERS: dict[str, Any] = {"asyncio": lambda main: asyncio.run(main()), "trio": trio.run}
-
-
-@pytest.mark.parametrize("library", RUNNERS)
-def test_async_tasks_sleep_side_by_side_and_wake_in_order(library: str) -> None:
-    woken: list[int] = []
-
-    async def wait(client: httpx.AsyncClient, seconds: float, times: int) -> None:
-        await client.get(BALANCE, headers=KEY)
-        for _ in range(times):
-            await anyio.sleep(seconds)
-            await client.get(BALANCE, headers=KEY)
-            woken.append(emulator.now_ms - start_ms)
-
-    async def every() -> None:
-        async with httpx.AsyncClient() as client, anyio.create_task_group() as group:
-            group.start_soon(wait, client, 1, 5)
-            group.start_soon(wait, client, 2.5, 2)
-            group.start_soon(wait, client, 10, 1)
-
-    with apixo_emulator.intercept(patch_sleep=True) as emulator:
-        start_ms = emulator.now_ms
-        RUNNERS[library](every)
-        assert woken == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
-
-
-def test_threads_sleep_side_by_side_and_wake_in_order() -> None:
-    woken: list[int] = []
-    begun = threading.Barrier(3)
-
-    def wait(seconds: float, times: int) -> None:
-        with httpx.Client() as client:
-            client.get(BALANCE, headers=KEY)
-            begun.wait()
-            for _ in range(times):
-                time.sleep(seconds)
-                client.get(BALANCE, headers=KEY)
-                woken.append(emulator.now_ms - start_ms)
-
-    with apixo_emulator.intercept(patch_sleep=True) as emulator, ThreadPoolExecutor(3) as pool:
-        start_ms = emulator.now_ms
-        list(pool.map(wait, (1, 2.5, 10), (5, 2, 1)))
-    assert woken == sorted(woken)
-    assert sorted(woken) == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
-
-
-@pytest.mark.parametrize("library", RUNNERS)
-def test_a_watchdog_that_sleeps_longer_does_not_bark(library: str) -> None:
-    async def watch(scope: anyio.CancelScope) -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
-        await anyio.sleep(120)
-        scope.cancel()
-
-    async def upscale() -> int | None:
-        async with AsyncApixo(api_key="k") as apixo, anyio.create_task_group() as group:
-            group.start_soon(watch, group.cancel_scope)
-            done = await apixo.upscale(IMAGE, resolution="2k")
-            group.cancel_scope.cancel()
-            return done.task.cost_time
-        return None
-
-    with apixo_emulator.intercept(patch_sleep=True):
-        assert RUNNERS[library](upscale) == 40_000
 
 
 def test_the_client_s_sleep_is_the_emulator_s_time(monkeypatch: pytest.MonkeyPatch) -> None:

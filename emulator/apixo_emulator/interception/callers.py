@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ class Callers:
         self._used_ns: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def note(self) -> None:
-        """Remember the running thread or task."""
-        caller = current_caller()
+    def note(self, caller: Any) -> None:
+        """Remember a thread or task, and that it is at work."""
         with self._lock:
             self._known.add(caller)
             self._active_s = time.monotonic()
@@ -58,22 +58,26 @@ class Callers:
         with self._lock:
             self._known.clear()
 
-    def at_rest(self, asleep: set[Any]) -> bool:
+    def at_rest(self, asleep: AbstractSet[Any], *, blocking: bool) -> bool:
         """Tell whether time may pass: nobody but those who are asleep has anything left to do now.
 
-        Sure of the running event loop's tasks. Of other threads it is where all of them sleep, too;
-        else it is a guess, after a moment in which none has called.
+        Sure of the running event loop's tasks; one that is blocked has nobody who could work. Of other threads it is where all of them sleep, too;
+        else it is a guess, after a moment in which none has called or run.
         """
         with self._lock:
             if any(caller not in asleep for caller in self._calling):
                 return False
-            apart = {*asleep, current_caller(), threading.current_thread()}
+            here = {current_caller(), threading.current_thread()}
             loop = _running_loop()
-            awake = [other for other in self._known - apart if not _waits(other, loop)]
+            awake = [
+                other
+                for other in self._known
+                if other not in asleep and other not in here and not _waits(other, loop)
+            ]
             self._note_work(awake)
             if time.monotonic() - self._active_s >= _IDLE_S:
                 return True
-        return not awake and (loop is None or _waits_all(loop, apart))
+        return not awake and (loop is None or blocking or _waits_all(loop, asleep | here))
 
     def _note_work(self, awake: list[Any]) -> None:
         """Count running, since the last look or just now, as being at work."""
@@ -122,7 +126,7 @@ def _waits(caller: Any, loop: asyncio.AbstractEventLoop | None) -> bool:
     return True  # trio tells of its own
 
 
-def _waits_all(loop: asyncio.AbstractEventLoop, apart: set[Any]) -> bool:
+def _waits_all(loop: asyncio.AbstractEventLoop, apart: AbstractSet[Any]) -> bool:
     """Tell whether each task of a loop waits for something that has not happened yet."""
     for task in asyncio.all_tasks(loop):
         if task not in apart:

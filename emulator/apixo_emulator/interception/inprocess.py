@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from apixo_emulator.core.pictures import FetchMode
@@ -104,15 +103,13 @@ class InProcess(Steering):
         """
         self._sleepers.sleep(seconds, lambda until_ms: self._drive(self._slept(until_ms)))
 
-    async def aoversleep(self, seconds: float, pause: Callable[[float], Awaitable[Any]]) -> None:
-        """Do the same for a task; ``pause`` sleeps in real time.
+    async def aoversleep(self, seconds: float) -> None:
+        """Do the same for a task.
 
         Raises:
             WaitedInVainError: As `oversleep` does.
         """
-        await self._sleepers.asleep(
-            seconds, lambda until_ms: self._adrive(self._slept(until_ms)), pause
-        )
+        await self._sleepers.asleep(seconds, lambda until_ms: self._adrive(self._slept(until_ms)))
 
     def _slept(self, until_ms: int) -> Flow[None]:
         self._slept_s += max(0, until_ms - self._engine.now_ms()) / 1000
@@ -194,7 +191,7 @@ class InProcess(Steering):
 
     def note_caller(self) -> None:
         """Remember who calls the API."""
-        self._callers.note()
+        self._callers.note(current_caller())
 
     def is_caller(self) -> bool:
         """Tell whether the running thread or task has called the API."""

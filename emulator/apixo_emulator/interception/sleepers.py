@@ -5,28 +5,46 @@ So those who sleep at once sleep side by side and wake in order, as if the time 
 
 from __future__ import annotations
 
+import heapq
 import threading
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from apixo_emulator.interception.callers import Callers, current_caller, trio_task
+from apixo_emulator.interception.bells import Bell, ThreadBell, async_bell
+from apixo_emulator.interception.callers import Callers, current_caller
 
 # How often the others of an event loop may go on, with nobody found at work, before time passes:
 # what has happened may take a turn or two to be told to whom it concerns.
 _TURNS = 3
-# Between looks, for whoever is not the next to wake.
+# How often at once: somebody may wait for what comes from outside of the loop.
+_MOST_TURNS = 30
+# Between looks, in seconds: of the next to wake, whether the others rest; of those who wake later,
+# whether somebody else has moved the clock.
 _STEP_S = 0.001
+_LOOK_S = 0.02
+# Real time after which the next to wake is taken for one that cannot.
+_STALLED_S = 0.25
 
 
 class _Rest:
     """The sleep of one thread or task."""
 
-    __slots__ = ("until_ms", "who")
+    __slots__ = ("bell", "blocks", "ended", "thread", "until_ms", "who")
 
-    def __init__(self, who: Any, until_ms: int) -> None:
-        self.who = who
+    def __init__(self, until_ms: int, bell: Bell) -> None:
+        self.who = current_caller()
+        self.thread = threading.get_ident()
         self.until_ms = until_ms
+        self.bell = bell
+        # A thread that sleeps keeps the tasks of its event loop, if it has one, from waking.
+        self.blocks = isinstance(bell, ThreadBell)
+        self.ended = False
+
+    def __lt__(self, other: _Rest) -> bool:
+        return self.until_ms < other.until_ms
 
 
 class Sleepers:
@@ -35,64 +53,112 @@ class Sleepers:
     def __init__(self, callers: Callers, now_ms: Callable[[], int]) -> None:
         self._callers = callers
         self._now_ms = now_ms
+        self._lock = threading.Lock()
+        # By when they wake; those that have ended are dropped when they come first.
         self._resting: list[_Rest] = []
-        self._changed = threading.Condition()
+        self._asleep: Counter[Any] = Counter()
+        self._blocked: Counter[int] = Counter()
+        self._moved_s = 0.0
 
     def sleep(self, seconds: float, pass_to: Callable[[int], None]) -> None:
         """Let the running thread sleep; ``pass_to`` moves the clock to an instant."""
-        with self._rest(seconds) as rest:
-            while self._now_ms() < rest.until_ms:
-                if self._is_next(rest) and self._all_rest():
-                    pass_to(rest.until_ms)
-                else:
-                    with self._changed:
-                        self._changed.wait(_STEP_S)
+        until_ms, bell = self._wake_ms(seconds), ThreadBell()
+        while self._now_ms() < until_ms:
+            target_ms: int | None = None
+            with self._rest(until_ms, bell) as rest:
+                while self._now_ms() < until_ms and target_ms is None:
+                    bell.wait(_STEP_S if self._is_next(rest) else _LOOK_S)
+                    target_ms = self._target_ms(rest)
+            if target_ms is not None:
+                pass_to(target_ms)
+                self._wake_due()
 
-    async def asleep(
-        self,
-        seconds: float,
-        pass_to: Callable[[int], Awaitable[None]],
-        pause: Callable[[float], Awaitable[Any]],
-    ) -> None:
-        """Let the running task sleep; ``pause`` is its event loop's own, of real time."""
-        with self._rest(seconds) as rest:
-            quiet = 0
-            while self._now_ms() < rest.until_ms:
-                await self._let_go_on(rest, pause)
-                quiet = quiet + 1 if self._is_next(rest) and self._all_rest() else 0
-                if quiet >= _TURNS:
-                    await pass_to(rest.until_ms)
+    async def asleep(self, seconds: float, pass_to: Callable[[int], Awaitable[None]]) -> None:
+        """Let the running task sleep."""
+        until_ms, bell = self._wake_ms(seconds), async_bell()
+        while self._now_ms() < until_ms:
+            target_ms: int | None = None
+            with self._rest(until_ms, bell) as rest:
+                turns = quiet = 0
+                while self._now_ms() < until_ms and quiet < _TURNS:
+                    if not self._is_next(rest):
+                        await bell.wait(_LOOK_S)
+                    elif (turns := turns + 1) % _MOST_TURNS:
+                        await bell.let_go_on()
+                    else:
+                        await bell.wait(_STEP_S)
+                    target_ms = self._target_ms(rest)
+                    quiet = 0 if target_ms is None else quiet + 1
+            if target_ms is not None:
+                await pass_to(target_ms)
+                self._wake_due()
+
+    def _wake_ms(self, seconds: float) -> int:
+        return self._now_ms() + round(seconds * 1000)
 
     @contextmanager
-    def _rest(self, seconds: float) -> Iterator[_Rest]:
-        rest = _Rest(current_caller(), self._now_ms() + round(seconds * 1000))
-        with self._changed:
-            self._resting.append(rest)
-            self._changed.notify_all()
+    def _rest(self, until_ms: int, bell: Bell) -> Iterator[_Rest]:
+        rest = _Rest(until_ms, bell)
+        with self._lock:
+            heapq.heappush(self._resting, rest)
+            self._asleep[rest.who] += 1
+            self._blocked[rest.thread] += rest.blocks
+        self._wake_due()
         try:
             yield rest
         finally:
-            self._callers.note()
-            with self._changed:
-                self._resting.remove(rest)
-                self._changed.notify_all()
+            with self._lock:
+                self._end(rest)
+
+    def _end(self, rest: _Rest) -> None:
+        """Count one as being at work again."""
+        if not rest.ended:
+            rest.ended = True
+            self._moved_s = time.monotonic()
+            self._callers.note(rest.who)
+            self._blocked[rest.thread] -= rest.blocks
+            self._asleep[rest.who] -= 1
+            if not self._asleep[rest.who]:
+                del self._asleep[rest.who]
+
+    def _wake_due(self) -> None:
+        """Wake those whose time has come, and the next, for whom all may rest now."""
+        now_ms = self._now_ms()
+        with self._lock:
+            woken: list[_Rest] = []
+            while self._resting and (self._resting[0].ended or self._resting[0].until_ms <= now_ms):
+                woken.append(heapq.heappop(self._resting))
+                self._end(woken[-1])
+            first = self._first()
+        for rest in woken if first is None else [*woken, first]:
+            rest.bell.ring()
+
+    def _first(self) -> _Rest | None:
+        while self._resting and self._resting[0].ended:
+            heapq.heappop(self._resting)
+        if not any(self._blocked.values()):
+            return self._resting[0] if self._resting else None
+        awaking = (rest for rest in self._resting if not rest.ended and self._can_wake(rest))
+        return min(awaking, default=None)
+
+    def _can_wake(self, rest: _Rest) -> bool:
+        return rest.blocks or not self._blocked[rest.thread]
 
     def _is_next(self, rest: _Rest) -> bool:
-        with self._changed:
-            return all(rest.until_ms <= other.until_ms for other in self._resting)
+        with self._lock:
+            return self._first() is rest
 
-    def _all_rest(self) -> bool:
-        with self._changed:
-            asleep = {rest.who for rest in self._resting}
-        return self._callers.at_rest(asleep)
+    def _target_ms(self, rest: _Rest) -> int | None:
+        """Give to when somebody may let time pass, None while it must stand.
 
-    async def _let_go_on(self, rest: _Rest, pause: Callable[[float], Awaitable[Any]]) -> None:
-        """Give the event loop's others a turn."""
-        if not self._is_next(rest):
-            await pause(_STEP_S)
-        elif trio_task() is None:
-            await pause(0)
-        else:
-            from trio.testing import wait_all_tasks_blocked
-
-            await wait_all_tasks_blocked()
+        That is for the next to wake. If it does not, because its event loop has ended or is blocked,
+        others do it.
+        """
+        with self._lock:
+            first = self._first()
+            if first is None or rest.ended:
+                return None
+            if first is not rest and time.monotonic() - self._moved_s < _STALLED_S:
+                return None
+            may = self._callers.at_rest(self._asleep.keys(), blocking=rest.blocks)
+            return first.until_ms if may else None

@@ -76,7 +76,7 @@ def _sleeping_async(sleep: Callable[..., Any]) -> Callable[..., Any]:
         emulator = _caller()
         if emulator is None or not 0 < delay < _FOR_EVER_S:
             return await sleep(delay, *result, **named)
-        await emulator.aoversleep(delay, sleep)
+        await emulator.aoversleep(delay)
         return await sleep(0, *result, **named)
 
     return sleep_in_process

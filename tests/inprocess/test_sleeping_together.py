@@ -1,0 +1,229 @@
+"""Those who sleep at once, in tasks, threads and event loops, wake as in real time, only sooner."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+
+import apixo_emulator
+from apixo_client import Apixo, AsyncApixo
+
+IMAGE = "https://example.com/in.jpg"
+BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+KEY = {"Authorization": "Bearer k"}
+RUNNERS: dict[str, Any] = {"asyncio": lambda main: asyncio.run(main()), "trio": trio.run}
+
+
+def emulated() -> Any:
+    return apixo_emulator.intercept(patch_sleep=True)
+
+
+@pytest.mark.parametrize("library", RUNNERS)
+def test_async_tasks_wake_in_order(library: str) -> None:
+    woken: list[int] = []
+
+    async def wait(client: httpx.AsyncClient, seconds: float, times: int) -> None:
+        await client.get(BALANCE, headers=KEY)
+        for _ in range(times):
+            await anyio.sleep(seconds)
+            await client.get(BALANCE, headers=KEY)
+            woken.append(emulator.now_ms - start_ms)
+
+    async def every() -> None:
+        async with httpx.AsyncClient() as client, anyio.create_task_group() as group:
+            group.start_soon(wait, client, 1, 5)
+            group.start_soon(wait, client, 2.5, 2)
+            group.start_soon(wait, client, 10, 1)
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        RUNNERS[library](every)
+        assert woken == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
+
+
+def test_threads_wake_in_order() -> None:
+    woken: list[int] = []
+    begun = threading.Barrier(3)
+
+    def wait(seconds: float, times: int) -> None:
+        with httpx.Client() as client:
+            client.get(BALANCE, headers=KEY)
+            begun.wait()
+            for _ in range(times):
+                time.sleep(seconds)
+                client.get(BALANCE, headers=KEY)
+                woken.append(emulator.now_ms - start_ms)
+
+    with emulated() as emulator, ThreadPoolExecutor(3) as pool:
+        start_ms = emulator.now_ms
+        list(pool.map(wait, (1, 2.5, 10), (5, 2, 1)))
+    assert sorted(woken) == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
+
+
+@pytest.mark.parametrize("library", RUNNERS)
+def test_a_watchdog_that_sleeps_longer_does_not_bark(library: str) -> None:
+    async def watch(scope: anyio.CancelScope) -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(BALANCE, headers=KEY)
+        await anyio.sleep(120)
+        scope.cancel()
+
+    async def upscale() -> int | None:
+        async with AsyncApixo(api_key="k") as apixo, anyio.create_task_group() as group:
+            group.start_soon(watch, group.cancel_scope)
+            done = await apixo.upscale(IMAGE, resolution="2k")
+            group.cancel_scope.cancel()
+            return done.task.cost_time
+        return None
+
+    with emulated():
+        assert RUNNERS[library](upscale) == 40_000
+
+
+@pytest.mark.parametrize("library", RUNNERS)
+def test_who_is_cancelled_sleeps_no_longer(library: str) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient() as client, anyio.create_task_group() as group:
+
+            async def dawdle() -> None:
+                await client.get(BALANCE, headers=KEY)
+                await anyio.sleep(100)
+
+            group.start_soon(dawdle)
+            await client.get(BALANCE, headers=KEY)
+            await anyio.sleep(5)
+            group.cancel_scope.cancel()
+        await anyio.sleep(1)
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        RUNNERS[library](run)
+        assert emulator.now_ms - start_ms == 6_000
+
+
+def test_an_event_loop_that_a_thread_s_sleep_blocks_keeps_nobody_waiting() -> None:
+    async def run() -> tuple[int | None, Any]:
+        async def other(client: httpx.AsyncClient) -> Any:
+            await client.get(BALANCE, headers=KEY)
+            await asyncio.sleep(1)  # is over long before the loop goes on
+            return emulator.now_ms - start_ms
+
+        async with httpx.AsyncClient() as client:
+            task = asyncio.create_task(other(client))
+            await asyncio.sleep(0)
+            with Apixo(api_key="k") as apixo:
+                taken = apixo.upscale(IMAGE, resolution="2k").task.cost_time
+            return taken, await task
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        taken, late_ms = asyncio.run(run())
+    assert taken == 40_000
+    assert late_ms >= 40_000
+
+
+def test_event_loops_in_threads() -> None:
+    async def upscale() -> int | None:
+        async with AsyncApixo(api_key="k") as apixo:
+            return (await apixo.upscale(IMAGE)).task.cost_time
+
+    with emulated(), ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: asyncio.run(upscale()), range(4))) == {40_000}
+
+
+def test_threads_of_an_event_loop() -> None:
+    def upscale() -> int | None:
+        with Apixo(api_key="k") as apixo:
+            return apixo.upscale(IMAGE).task.cost_time
+
+    async def run() -> set[int | None]:
+        return set(await asyncio.gather(*(asyncio.to_thread(upscale) for _ in range(5))))
+
+    with emulated():
+        assert asyncio.run(run()) == {40_000}
+
+
+def test_a_receiver_of_callbacks_may_sleep() -> None:
+    taken: list[int] = []
+
+    def take(_callback: Any) -> None:
+        httpx.get(BALANCE, headers=KEY)
+        time.sleep(3)
+        taken.append(emulator.now_ms - start_ms)
+
+    with emulated() as emulator, Apixo(api_key="k") as apixo:
+        start_ms = emulator.now_ms
+        emulator.receiver("https://me.test/taken", take)
+        apixo.submit(IMAGE, callback_url="https://me.test/taken")
+        time.sleep(60)
+        assert taken == [43_000]
+        assert emulator.now_ms - start_ms == 60_000
+
+
+def test_a_loop_that_ended_with_a_sleeper_keeps_nobody_waiting() -> None:
+    async def leave() -> None:
+        async def dawdle() -> None:
+            async with httpx.AsyncClient() as client:
+                await client.get(BALANCE, headers=KEY)
+                await asyncio.sleep(10)
+
+        left.append(asyncio.create_task(dawdle()))
+        await asyncio.sleep(0.01)
+
+    left: list[Any] = []
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        with asyncio.Runner() as runner:
+            runner.run(leave())
+            httpx.get(BALANCE, headers=KEY)
+            time.sleep(60)
+            assert emulator.now_ms - start_ms == 60_000
+
+
+def test_hundreds_of_tasks_at_once() -> None:
+    async def run() -> set[int | None]:
+        async with AsyncApixo(api_key="k") as apixo:
+            done = await asyncio.gather(*(apixo.upscale(f"{IMAGE}?{n}") for n in range(200)))
+            return {result.task.cost_time for result in done}
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        assert asyncio.run(run()) == {40_000}
+        assert emulator.now_ms - start_ms < 60_000
+
+
+def test_an_event_loop_that_waits_for_a_thread_does_not_keep_it_from_waking() -> None:
+    woken = threading.Event()
+
+    def sleep() -> None:
+        httpx.get(BALANCE, headers=KEY)
+        time.sleep(60)
+        woken.set()
+
+    async def run() -> bool:
+        async def dawdle() -> None:
+            async with httpx.AsyncClient() as client:
+                await client.get(BALANCE, headers=KEY)
+                await asyncio.sleep(10)
+
+        task = asyncio.create_task(dawdle())
+        await asyncio.sleep(0.01)
+        sleeper = threading.Thread(target=sleep)
+        sleeper.start()
+        came = woken.wait(30)  # as a careless application may
+        sleeper.join()
+        await task
+        return came
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        assert asyncio.run(run())
+        assert emulator.now_ms - start_ms == 60_000
