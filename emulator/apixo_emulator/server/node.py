@@ -35,10 +35,11 @@ _HANDSHAKE_S = 0.01
 # Within this time a request that was on its way when the end began has come.
 _LINGER_S = 0.5
 _LOOK_S = 0.02
-# How many more containers than before make Python look for garbage in cycles: among the newest, and
-# every so many times among older ones. Calls leave none. Its own 700, 10, 10 nearly double the p99 of
-# submits, as journal and caches keep what is looked through: 7.5 ms, not 4.5, of 28,000 a second.
-_COLLECTING = (10_000, 20, 20)
+# When Python looks for garbage in cycles: after so many new containers among the newest, and after so
+# many such looks among older ones. Calls leave none; callbacks do. Its own 700, 10, 10 look too often
+# through what journal and caches keep: at 27,000 submits a second their p99 is 7.5 ms, so it is 4.5.
+# With more than 2,000 a look takes so long (10,000: 2.5 ms) that polls feel it while callbacks leave.
+_COLLECTING = (2_000, 200, 10)
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 
