@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -87,6 +88,17 @@ def test_sleeping_of_somebody_else_stays_sleep() -> None:
         time.sleep(0.001)
         asyncio.run(asyncio.sleep(0.001))
         assert emulator.now_ms == start_ms
+
+
+def test_a_result_expires_for_who_sleeps_long_enough(app: Any) -> None:
+    with apixo_emulator.intercept(patch_sleep=True):
+        task_id = app.submitted()
+        assert poll_until_done(app, task_id) == "success"
+        (url,) = json.loads(app.poll(task_id)["resultJson"])["resultUrls"]
+        time.sleep(23 * 3600)
+        assert app.get(url).status == 200
+        time.sleep(2 * 3600)
+        assert app.get(url).status == 404
 
 
 def test_who_sleeps_for_what_never_comes_is_told(app: Any) -> None:

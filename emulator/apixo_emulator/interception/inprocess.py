@@ -21,7 +21,9 @@ from apixo_emulator.storage import SqliteStore
 # The creation time in the documentation's example. The clock of every emulator starts here.
 START_MS = 1_767_965_610_929
 
+# Whoever has slept for so long, so often, waits in vain. Once or twice is a test of what expires.
 _LONGEST_SLEEP_S = 24 * 3600.0
+_MOST_SLEEPS = 100
 
 
 class InProcess(Steering):
@@ -44,7 +46,7 @@ class InProcess(Steering):
         # Whose sleeping may be the emulator's time.
         self._callers = Callers()
         self._sleepers = Sleepers(self._callers, self._engine.now_ms)
-        self._slept_s = 0.0
+        self._slept_s, self._sleeps = 0.0, 0
         self._ask_for_scenarios()
 
     def _ask_for_scenarios(self) -> None:
@@ -99,7 +101,8 @@ class InProcess(Steering):
         """Let a caller sleep in the emulator's time, side by side with others who do.
 
         Raises:
-            WaitedInVainError: The callers have slept for a day: what they wait for never comes.
+            WaitedInVainError: The callers have slept for more than a day, and more than a hundred
+                times: what they wait for never comes.
         """
         self._sleepers.sleep(seconds, lambda until_ms: self._drive(self._slept(until_ms)))
 
@@ -113,8 +116,9 @@ class InProcess(Steering):
 
     def _slept(self, until_ms: int) -> Flow[None]:
         self._slept_s += max(0, until_ms - self._engine.now_ms()) / 1000
-        if self._slept_s > _LONGEST_SLEEP_S:
-            self._slept_s = 0.0
+        self._sleeps += 1
+        if self._slept_s > _LONGEST_SLEEP_S and self._sleeps > _MOST_SLEEPS:
+            self._slept_s, self._sleeps = 0.0, 0
             raise WaitedInVainError(
                 "the code under test has slept for more than a day of the emulator's clock. What it"
                 f" waits for does not come: {self._unfinished() or 'every task has ended'}."
@@ -210,7 +214,7 @@ class InProcess(Steering):
         self.operator.reset(seed)  # first: it refuses a seed that is none
         self._engine.forget()
         self._callers.clear()
-        self._slept_s = 0.0
+        self._slept_s, self._sleeps = 0.0, 0
         self._ask_for_scenarios()
 
     def close(self) -> None:
