@@ -227,3 +227,77 @@ def test_an_event_loop_that_waits_for_a_thread_does_not_keep_it_from_waking() ->
         start_ms = emulator.now_ms
         assert asyncio.run(run())
         assert emulator.now_ms - start_ms == 60_000
+
+
+def test_a_thread_that_has_not_called_yet_is_waited_for() -> None:
+    done: list[int | None] = []
+
+    def work() -> None:
+        with Apixo(api_key="k") as apixo:
+            done.append(apixo.upscale(IMAGE).task.cost_time)
+
+    with emulated():
+        httpx.get(BALANCE, headers=KEY)
+        worker = threading.Thread(target=work)
+        worker.start()
+        time.sleep(300)
+        finished = list(done)
+        worker.join()
+    assert finished == [40_000]
+
+
+def test_tasks_and_threads_of_who_has_called_sleep_in_the_emulator_s_time() -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(BALANCE, headers=KEY)
+        await asyncio.gather(asyncio.sleep(3600), asyncio.to_thread(time.sleep, 7200))
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        asyncio.run(run())
+        assert emulator.now_ms - start_ms == 7_200_000
+
+
+def test_shortest_sleeps_pass_and_wake_in_order() -> None:
+    async def run() -> list[float]:
+        woken: list[float] = []
+
+        async def wait(seconds: float) -> None:
+            await client.get(BALANCE, headers=KEY)
+            await asyncio.sleep(seconds)
+            woken.append(seconds)
+
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(*map(wait, (1.0, 0.99999, 0.0001, 0.0002)))
+        return woken
+
+    with emulated() as emulator:
+        start_ms = emulator.now_ms
+        assert asyncio.run(run()) == [0.0001, 0.0002, 0.99999, 1.0]
+        assert emulator.now_ms - start_ms == 1000
+
+
+def test_a_block_may_end_while_a_thread_sleeps() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    errors: list[Exception] = []
+
+    def dawdle() -> None:
+        try:
+            httpx.get(BALANCE, headers=KEY)
+            begun.set()
+            while not may_end.is_set():
+                time.sleep(0.001)  # in the block's time, then really
+        except Exception as error:  # noqa: BLE001 - told by the test
+            errors.append(error)
+
+    for _ in range(5):
+        begun.clear()
+        may_end.clear()
+        with emulated() as emulator:
+            sleeper = threading.Thread(target=dawdle)
+            sleeper.start()
+            begun.wait()
+            emulator.advance(seconds=1)
+        may_end.set()
+        sleeper.join()
+    assert errors == []

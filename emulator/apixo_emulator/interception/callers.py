@@ -9,12 +9,17 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+# Whose call was the last in this context: tasks, and threads of `asyncio.to_thread`, inherit it.
+_last: ContextVar[object] = ContextVar("apixo_emulator_last", default=None)
 # A thread that does not sleep, but has neither called nor used the processor for so long, waits for
 # something else, as far as anybody can tell: to be given work, or for another thread.
 _IDLE_S = 0.01
+_PATIENCE_S = 5.0
+_STEP_S = 0.001
 
 
 class Callers:
@@ -23,7 +28,10 @@ class Callers:
     def __init__(self) -> None:
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         self._calling: Counter[Any] = Counter()
+        self._mark = object()
+        # In seconds of the monotonic clock: when one last called or woke, and when a thread last ran.
         self._active_s = 0.0
+        self._ran_s = 0.0
         self._used_ns: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
@@ -36,6 +44,7 @@ class Callers:
     def begin(self) -> Any:
         """Note that the running thread or task waits for an answer; the outcome is for `end`."""
         caller = current_caller()
+        _last.set(self._mark)
         with self._lock:
             self._known.add(caller)
             self._calling[caller] += 1
@@ -49,13 +58,30 @@ class Callers:
                 del self._calling[caller]
             self._active_s = time.monotonic()
 
-    def __contains__(self, caller: object) -> bool:
-        """Tell whether a thread or task has called."""
-        return caller in self._known
+    def drain(self) -> None:
+        """Wait until nobody is being answered any more, but not for ever."""
+        until_s = time.monotonic() + _PATIENCE_S
+        while self._others_call() and time.monotonic() < until_s:
+            threading.Event().wait(_STEP_S)
+
+    def _others_call(self) -> bool:
+        here = current_caller()
+        with self._lock:
+            return any(caller != here for caller in self._calling)
+
+    def note_current(self) -> None:
+        """Remember the running thread or task, which begins a call."""
+        _last.set(self._mark)
+        self.note(current_caller())
+
+    def has_current(self) -> bool:
+        """Tell whether the running thread or task has called, or whoever started it."""
+        return _last.get() is self._mark or current_caller() in self._known
 
     def clear(self) -> None:
         """Forget them."""
         with self._lock:
+            self._mark = object()
             self._known.clear()
 
     def at_rest(self, asleep: AbstractSet[Any], *, blocking: bool) -> bool:
@@ -74,19 +100,23 @@ class Callers:
                 for other in self._known
                 if other not in asleep and other not in here and not _waits(other, loop)
             ]
-            self._note_work(awake)
-            if time.monotonic() - self._active_s >= _IDLE_S:
+            # A thread that has not called yet may be about to.
+            self._note_work({*awake, *threading.enumerate()} - here - asleep)
+            now_s = time.monotonic()
+            if now_s - self._ran_s < _IDLE_S:
+                return False
+            if now_s - self._active_s >= _IDLE_S:
                 return True
         return not awake and (loop is None or blocking or _waits_all(loop, asleep | here))
 
-    def _note_work(self, awake: list[Any]) -> None:
+    def _note_work(self, awake: AbstractSet[Any]) -> None:
         """Count running, since the last look or just now, as being at work."""
         for caller in awake:
             if isinstance(caller, threading.Thread):
                 runs, used_ns = _processor(caller)
                 if runs or self._used_ns.get(caller) != used_ns:
                     self._used_ns[caller] = used_ns
-                    self._active_s = time.monotonic()
+                    self._ran_s = self._active_s = time.monotonic()
 
 
 def current_caller() -> Any:

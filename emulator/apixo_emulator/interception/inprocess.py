@@ -6,7 +6,7 @@ from typing import Any
 
 from apixo_emulator.core.pictures import FetchMode
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
-from apixo_emulator.interception.callers import Callers, current_caller
+from apixo_emulator.interception.callers import Callers
 from apixo_emulator.interception.engine import Engine
 from apixo_emulator.interception.errors import WaitedInVainError
 from apixo_emulator.interception.flow import Flow, adrive, drive
@@ -179,7 +179,7 @@ class InProcess(Steering):
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call; receivers of callbacks that are due are called before."""
-        caller = self._callers.begin()
+        caller = self._begin(request)
         try:
             return drive(self._engine.answer(request), self._engine.perform)
         finally:
@@ -187,19 +187,24 @@ class InProcess(Steering):
 
     async def aanswer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call from async code."""
-        caller = self._callers.begin()
+        caller = self._begin(request)
         try:
             return await adrive(self._engine.answer(request), self._engine.aperform)
         finally:
             self._callers.end(caller)
 
+    def _begin(self, request: HttpRequest) -> Any:
+        if request.method == "POST":  # something new to wait for
+            self._slept_s, self._sleeps = 0.0, 0
+        return self._callers.begin()
+
     def note_caller(self) -> None:
         """Remember who calls the API."""
-        self._callers.note(current_caller())
+        self._callers.note_current()
 
     def is_caller(self) -> bool:
         """Tell whether the running thread or task has called the API."""
-        return current_caller() in self._callers
+        return self._callers.has_current()
 
     def _drive(self, flow: Flow[None]) -> None:
         drive(flow, self._engine.perform)
@@ -218,5 +223,7 @@ class InProcess(Steering):
         self._ask_for_scenarios()
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release what it holds; whoever sleeps in its time wakes."""
+        self._sleepers.close()
+        self._callers.drain()
         self._emulator.close()

@@ -6,6 +6,7 @@ So those who sleep at once sleep side by side and wake in order, as if the time 
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from collections import Counter
@@ -32,19 +33,20 @@ _STALLED_S = 0.25
 class _Rest:
     """The sleep of one thread or task."""
 
-    __slots__ = ("bell", "blocks", "ended", "thread", "until_ms", "who")
+    __slots__ = ("bell", "blocks", "ended", "exactly_ms", "thread", "until_ms", "who")
 
-    def __init__(self, until_ms: int, bell: Bell) -> None:
+    def __init__(self, exactly_ms: float, bell: Bell) -> None:
         self.who = current_caller()
         self.thread = threading.get_ident()
-        self.until_ms = until_ms
+        self.exactly_ms = exactly_ms
+        self.until_ms = math.ceil(exactly_ms)
         self.bell = bell
         # A thread that sleeps keeps the tasks of its event loop, if it has one, from waking.
         self.blocks = isinstance(bell, ThreadBell)
         self.ended = False
 
     def __lt__(self, other: _Rest) -> bool:
-        return self.until_ms < other.until_ms
+        return self.exactly_ms < other.exactly_ms
 
 
 class Sleepers:
@@ -59,28 +61,37 @@ class Sleepers:
         self._asleep: Counter[Any] = Counter()
         self._blocked: Counter[int] = Counter()
         self._moved_s = 0.0
+        self._closed = False
 
     def sleep(self, seconds: float, pass_to: Callable[[int], None]) -> None:
         """Let the running thread sleep; ``pass_to`` moves the clock to an instant."""
-        until_ms, bell = self._wake_ms(seconds), ThreadBell()
-        while self._now_ms() < until_ms:
+        exactly_ms, bell = self._now_ms() + seconds * 1000, ThreadBell()
+        until_ms = math.ceil(exactly_ms)
+        if threading.active_count() > 1:
+            bell.wait(_STEP_S)  # lets others begin what they were given to do
+        while self._sleeps(until_ms):
             target_ms: int | None = None
-            with self._rest(until_ms, bell) as rest:
-                while self._now_ms() < until_ms and target_ms is None:
+            with self._rest(exactly_ms, bell) as rest:
+                while self._sleeps(until_ms) and target_ms is None:
                     bell.wait(_STEP_S if self._is_next(rest) else _LOOK_S)
                     target_ms = self._target_ms(rest)
             if target_ms is not None:
-                pass_to(target_ms)
+                passing = self._callers.begin()
+                try:
+                    pass_to(target_ms)
+                finally:
+                    self._callers.end(passing)
                 self._wake_due()
 
     async def asleep(self, seconds: float, pass_to: Callable[[int], Awaitable[None]]) -> None:
         """Let the running task sleep."""
-        until_ms, bell = self._wake_ms(seconds), async_bell()
-        while self._now_ms() < until_ms:
+        exactly_ms, bell = self._now_ms() + seconds * 1000, async_bell()
+        until_ms = math.ceil(exactly_ms)
+        while self._sleeps(until_ms):
             target_ms: int | None = None
-            with self._rest(until_ms, bell) as rest:
+            with self._rest(exactly_ms, bell) as rest:
                 turns = quiet = 0
-                while self._now_ms() < until_ms and quiet < _TURNS:
+                while self._sleeps(until_ms) and quiet < _TURNS:
                     if not self._is_next(rest):
                         await bell.wait(_LOOK_S)
                     elif (turns := turns + 1) % _MOST_TURNS:
@@ -90,15 +101,27 @@ class Sleepers:
                     target_ms = self._target_ms(rest)
                     quiet = 0 if target_ms is None else quiet + 1
             if target_ms is not None:
-                await pass_to(target_ms)
+                passing = self._callers.begin()
+                try:
+                    await pass_to(target_ms)
+                finally:
+                    self._callers.end(passing)
                 self._wake_due()
 
-    def _wake_ms(self, seconds: float) -> int:
-        return self._now_ms() + round(seconds * 1000)
+    def close(self) -> None:
+        """Let every sleep end."""
+        with self._lock:
+            self._closed = True
+            resting = list(self._resting)
+        for rest in resting:
+            rest.bell.ring()
+
+    def _sleeps(self, until_ms: int) -> bool:
+        return not self._closed and self._now_ms() < until_ms
 
     @contextmanager
-    def _rest(self, until_ms: int, bell: Bell) -> Iterator[_Rest]:
-        rest = _Rest(until_ms, bell)
+    def _rest(self, exactly_ms: float, bell: Bell) -> Iterator[_Rest]:
+        rest = _Rest(exactly_ms, bell)
         with self._lock:
             heapq.heappush(self._resting, rest)
             self._asleep[rest.who] += 1
@@ -156,7 +179,7 @@ class Sleepers:
         """
         with self._lock:
             first = self._first()
-            if first is None or rest.ended:
+            if first is None or rest.ended or self._closed:
                 return None
             if first is not rest and time.monotonic() - self._moved_s < _STALLED_S:
                 return None

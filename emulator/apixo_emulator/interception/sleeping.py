@@ -55,15 +55,20 @@ def _async_modules() -> list[ModuleType]:
 
 def _caller() -> InProcess | None:
     """Give whose time the running thread or task sleeps in: that of the block it called last in."""
-    own = [line.emulator for line in traffic.lines()]
-    found = [emulator for emulator in _sleepers if emulator in own and emulator.is_caller()]
-    return found[-1] if found else None
+    called = (line.emulator for line in traffic.lines() if line.emulator.is_caller())
+    last = next(called, None)
+    return next((emulator for emulator in _sleepers if emulator is last), None)
+
+
+def _passes(seconds: object) -> bool:
+    """Tell whether it is a time that goes by; whatever else it is, is the real function's business."""
+    return isinstance(seconds, int | float) and 0 < seconds < _FOR_EVER_S
 
 
 def _sleeping(sleep: Callable[..., None]) -> Callable[..., None]:
     def sleep_in_process(seconds: float, /) -> None:
         emulator = _caller()
-        if emulator is None or not 0 < seconds < _FOR_EVER_S:
+        if emulator is None or not _passes(seconds):
             sleep(seconds)
         else:
             emulator.oversleep(seconds)
@@ -74,7 +79,7 @@ def _sleeping(sleep: Callable[..., None]) -> Callable[..., None]:
 def _sleeping_async(sleep: Callable[..., Any]) -> Callable[..., Any]:
     async def sleep_in_process(delay: float, *result: Any, **named: Any) -> Any:
         emulator = _caller()
-        if emulator is None or not 0 < delay < _FOR_EVER_S:
+        if emulator is None or not _passes(delay):
             return await sleep(delay, *result, **named)
         await emulator.aoversleep(delay)
         return await sleep(0, *result, **named)
