@@ -1,10 +1,22 @@
-"""Receivers of callbacks: one that answers at once, and many that never do."""
+"""Receivers of callbacks: one that answers at once, and many that never do.
+
+Run: python -m apixo_bench.receivers
+
+Receives, and prints lines of JSON: the URL first, then what has arrived.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
+from asyncio.subprocess import PIPE, create_subprocess_exec
+from contextlib import suppress
 from typing import Self, cast
+
+# Between two lines about what has arrived.
+_NEWS_S = 0.02
 
 
 class _Answering(asyncio.Protocol):
@@ -52,16 +64,54 @@ class Receiver:
         self._first = self._first or self._last
         self.arrived += 1
 
-    async def __aenter__(self) -> Self:
+    async def serve(self) -> None:
+        """Receive, and print, until cancelled."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Answering(self), "127.0.0.1", 0, backlog=2048
-        )
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
+        server = await loop.create_server(lambda: _Answering(self), "127.0.0.1", 0, backlog=2048)
+        _say({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"})
+        told = 0
+        while True:
+            await asyncio.sleep(_NEWS_S)
+            if self.arrived != told:
+                told = self.arrived
+                _say({"arrived": self.arrived, "spent_s": self.spent_s})
+
+
+def _say(news: dict[str, object]) -> None:
+    print(json.dumps(news), flush=True)
+
+
+class Apart:
+    """A `Receiver` in a process of its own: in the caller's, polls would wait for it."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+        self.spent_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        command = (sys.executable, "-m", "apixo_bench.receivers")
+        self._process = await create_subprocess_exec(*command, stdout=PIPE)
+        self.url = str((await self._news())["url"])
+        self._listening = asyncio.create_task(self._listen())
         return self
 
+    async def _news(self) -> dict[str, object]:
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        return cast("dict[str, object]", json.loads(await self._process.stdout.readline()))
+
+    async def _listen(self) -> None:
+        while True:
+            news = await self._news()
+            self.arrived, self.spent_s = (
+                cast("int", news["arrived"]),
+                cast("float", news["spent_s"]),
+            )
+
     async def __aexit__(self, *exc_info: object) -> None:
-        self._server.close()
+        self._listening.cancel()
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
 
 
 class _Silent(asyncio.Protocol):
@@ -101,3 +151,7 @@ class Hanging:
             server.close()
         for transport in self._held:
             transport.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(Receiver().serve())

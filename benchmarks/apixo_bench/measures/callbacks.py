@@ -10,7 +10,7 @@ from apixo_bench import cores
 from apixo_bench.bench import Bench
 from apixo_bench.caller import flood, p99, patience_ms, poll, submit, task_id
 from apixo_bench.figures import Figure, at_most
-from apixo_bench.receivers import Hanging, Receiver
+from apixo_bench.receivers import Apart, Hanging
 from apixo_bench.servers import emulator, running
 
 CALLBACKS, CALLBACKS_QUICK = 10_000, 1_000
@@ -66,7 +66,7 @@ async def _burst(bench: Bench, count: int) -> Burst:
     """Submit while nothing is due yet: tasks take long, until the clock of the last has run out."""
     latency_s = max(4.0, count / 1000)
     options = ("--latency", str(round(latency_s * 1000)))
-    async with Receiver() as receiver:
+    async with Apart() as receiver:
         with running(emulator(bench.checkout, *options)) as server:
             began = time.perf_counter()
             answers = await flood(server.port, [submit(receiver.url)] * count)

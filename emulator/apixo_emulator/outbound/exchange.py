@@ -95,6 +95,7 @@ class Exchange(asyncio.Protocol):
             self._fail(BrokenProtocol("Server disconnected without sending a response."))
         if self.written is not None and not self.written.done():
             self.written.set_result(None)
+        del self._parser  # they hold each other: garbage that Python would have to look for
 
     def pause_writing(self) -> None:
         """The receiver does not take as fast as we send."""

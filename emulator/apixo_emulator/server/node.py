@@ -36,10 +36,9 @@ _HANDSHAKE_S = 0.01
 _LINGER_S = 0.5
 _LOOK_S = 0.02
 # When Python looks for garbage in cycles: after so many new containers among the newest, and after so
-# many such looks among older ones. Calls leave none; callbacks do. Its own 700, 10, 10 look too often
-# through what journal and caches keep: at 27,000 submits a second their p99 is 7.5 ms, so it is 4.5.
-# With more than 2,000 a look takes so long (10,000: 2.5 ms) that polls feel it while callbacks leave.
-_COLLECTING = (2_000, 200, 10)
+# many such looks among older ones. Neither calls nor callbacks leave any, and what such a look goes
+# through is the journal: its own 700, 10, 10 cost a submit's p99 3 ms of 7.5 at 27,000 a second.
+_COLLECTING = (20_000, 50, 10)
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 

@@ -99,9 +99,9 @@ class SqliteStore(Store):
     def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
         self._where = str(path) if path else ":memory:"
         self._in_memory = path is None
-        self._checkpoints = Checkpoints(path) if path else None
         # One connection for all threads: writes are short, and memory is bound to its connection.
         self._lock = threading.RLock()
+        self._checkpoints = Checkpoints(path, self._lock) if path else None
         try:
             self._db = sqlite3.connect(
                 self._where,
@@ -162,7 +162,7 @@ class SqliteStore(Store):
                     self._db.execute("ROLLBACK")
                 raise
             if self._checkpoints is not None:
-                self._checkpoints.wanted()
+                self._checkpoints.noted()
 
     @contextmanager
     def sql(self) -> Iterator[Sql]:
@@ -399,6 +399,8 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Release the file."""
         if self._checkpoints is not None:
-            self._checkpoints.close()
+            self._checkpoints.stop()
         with self._lock:
             self._db.close()
+        if self._checkpoints is not None:
+            self._checkpoints.let_go()
