@@ -27,6 +27,7 @@ from apixo_emulator import cli
 from apixo_emulator.outbound import CallbackSender
 from apixo_emulator.service.sources import SourceDesk
 from apixo_emulator.storage import Durability, SqliteStore
+from apixo_emulator.storage.sqlite_file import SqliteFile
 
 CRASHED = 9
 _PLENTY = 1_000_000
@@ -119,9 +120,9 @@ def _clock(seconds: str) -> None:
 
 
 def _pages(number: str) -> None:
-    prepare = SqliteStore._prepare
+    prepare = SqliteFile._prepare
 
-    def prepared(self: SqliteStore, durability: Durability) -> None:
+    def prepared(self: SqliteFile, durability: Durability) -> None:
         prepare(self, durability)
         db: sqlite3.Connection = self._db
         db.execute(f"PRAGMA max_page_count={int(number)}")
@@ -129,7 +130,7 @@ def _pages(number: str) -> None:
             signal.SIGUSR1, lambda *_: db.execute(f"PRAGMA max_page_count={_PLENTY}") and None
         )
 
-    SqliteStore._prepare = prepared  # type: ignore[method-assign]
+    SqliteFile._prepare = prepared  # type: ignore[method-assign]
 
 
 _FAULTS: dict[str, Callable[[str], object]] = {

@@ -49,3 +49,18 @@ def test_a_rule_is_used_as_often_as_it_says_and_the_journal_has_every_call(
     httpx.post(f"{server.origin}/_emulator/reset").raise_for_status()
     assert httpx.get(f"{server.origin}/_emulator/tasks").json() == {"tasks": []}
     assert submit(server, 1).status_code == 200
+
+
+def test_what_one_changes_all_say_at_once_though_they_have_said_otherwise(server: Running) -> None:
+    (ended, gone) = (submit(server, number).json()["data"]["taskId"] for number in (1, 2))
+
+    def states(task_id: str) -> set[str | None]:
+        """Ask on connections of their own, often enough for each process to have answered."""
+        answers = [status(server, task_id) for _ in range(20)]
+        return {answer and answer["state"] for answer in answers}
+
+    assert states(ended) == states(gone) == {"pending"}
+    httpx.post(f"{server.origin}/_emulator/tasks/{ended}/finish", json={}).raise_for_status()
+    assert states(ended) == {"success"}
+    httpx.post(f"{server.origin}/_emulator/reset").raise_for_status()
+    assert states(ended) == states(gone) == {None}

@@ -61,7 +61,7 @@ class Place:
 
             return PostgresStore(settings.store)
         path = None if self.memory else self.folder / "state.sqlite3"
-        return SqliteStore(path, settings.durability)
+        return SqliteStore(path, settings.durability, shared=settings.workers > 1)
 
     def clock(self) -> Now:
         """Start the clock, not before the latest instant that was seen in the folder.

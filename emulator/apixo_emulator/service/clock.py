@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import mmap
-import struct
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from apixo_emulator.storage.shared_number import SharedNumber
+
 Now = Callable[[], int]
 
-_MARK = struct.Struct("<q")
 # Less is what correcting a clock over the network does.
 _WORTH_A_WORD_MS = 1000
 _log = logging.getLogger("apixo_emulator")
@@ -22,16 +21,15 @@ def steady_clock(mark: Path) -> Now:
     """Give a clock that starts at the system's time and never goes back, not over restarts either.
 
     A clock that were set back would take a final answer back, which must never change. So the
-    latest instant that was given is kept in the file ``mark``: mapped into memory, as SQLite maps
-    its index, it costs no system call, needs no free space on the disk, and outlives the process.
+    latest instant that was given is kept in the file ``mark``.
 
     Raises:
         OSError: The file cannot be made.
     """
-    seen = _mapped(mark)
+    seen = SharedNumber(mark)
     lock = threading.Lock()
     start_ms, since_ns = time.time_ns() // 1_000_000, time.monotonic_ns()
-    latest_ms: int = _MARK.unpack_from(seen)[0]
+    latest_ms = seen.read()
     if latest_ms - start_ms > _WORTH_A_WORD_MS:
         _log.warning(
             "the system's clock is %.0f s behind the latest instant in %s; going on from there",
@@ -43,18 +41,8 @@ def steady_clock(mark: Path) -> Now:
     def now() -> int:
         with lock:
             # Processes that share the folder share the latest instant too.
-            latest: int = _MARK.unpack_from(seen)[0]
-            now_ms = max(start_ms + (time.monotonic_ns() - since_ns) // 1_000_000, latest)
-            _MARK.pack_into(seen, 0, now_ms)
+            now_ms = max(start_ms + (time.monotonic_ns() - since_ns) // 1_000_000, seen.read())
+            seen.write(now_ms)
         return now_ms
 
     return now
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("a+b") as file:
-        missing = _MARK.size - file.tell()
-        if missing > 0:  # real bytes: a hole would need space later
-            file.write(bytes(missing))
-            file.flush()
-        return mmap.mmap(file.fileno(), _MARK.size)

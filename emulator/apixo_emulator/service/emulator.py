@@ -47,7 +47,8 @@ class Emulator:
         self.options = options
         self.worlds = Worlds(store, now, options.worlds)
         self._per_key = options.worlds.per_key
-        self.recent = Recent(enabled=options.worlds.alone)
+        self.recent = Recent()
+        self.worlds.on_refresh = self.recent.forget
         # Accounts by the header as it came: reading it anew costs 2 us a call.
         self._callers: dict[bytes, tuple[str, Account]] = {}
         terms = {

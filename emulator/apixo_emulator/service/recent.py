@@ -1,4 +1,4 @@
-"""Tasks that were asked about lately, kept in memory where no other process changes them.
+"""Tasks that were asked about lately, kept in memory until one was changed from outside.
 
 Nearly all status calls are about a few tasks: finding one here saves the 8 us of a read, and a final
 answer, which never changes, the 4 us of rendering it.
@@ -18,8 +18,7 @@ _MOST = 4096
 class Recent:
     """A bounded memory of settled tasks and final answers; safe to use from several threads."""
 
-    def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._generation = 0
         self._tasks: dict[str, Task] = {}
@@ -40,7 +39,7 @@ class Recent:
 
     def keep(self, task: Task, generation: int) -> None:
         """Keep a task that was read, unless something was changed since."""
-        if not self._enabled or not task.settled:
+        if not task.settled:  # another process may be about to settle it
             return
         with self._lock:
             if generation == self._generation:
@@ -55,7 +54,7 @@ class Recent:
                 self._finals[task_id, base_url] = answer
 
     def forget(self) -> None:
-        """Forget everything: a task was changed from outside, or a world reset."""
+        """Forget everything: a task was changed from outside, or a world reset, by any process."""
         with self._lock:
             self._generation += 1
             self._tasks.clear()

@@ -94,6 +94,8 @@ class Worlds:
         self._asked = -1
         # Called when a clock was changed: what was far off may be due now.
         self.on_change: Callable[[], object] = lambda: None
+        # Called when another process has changed something.
+        self.on_refresh: Callable[[], object] = lambda: None
         self.one = self._first()
 
     @property
@@ -200,6 +202,7 @@ class Worlds:
             for world in self._known.values():
                 world.row = self._store.world(world.row)
                 self._load(world)
+            self.on_refresh()
             self._revision = revision
 
     def now(self, world: World) -> int:

@@ -9,7 +9,8 @@ from apixo_emulator.storage.base import (
     StoreError,
     StoreUnavailable,
 )
-from apixo_emulator.storage.sqlite import Durability, SqliteStore
+from apixo_emulator.storage.sqlite import SqliteStore
+from apixo_emulator.storage.sqlite_file import Durability
 from apixo_emulator.storage.steering import (
     AccountRow,
     ListedTask,

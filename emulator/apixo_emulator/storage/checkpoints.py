@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 
@@ -31,10 +32,10 @@ _MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 class Checkpoints:
     """Moves the log of one file in the background, a while after some commits were `noted`.
 
-    ``pause`` keeps the store's own commits waiting.
+    ``pause`` keeps commits waiting.
     """
 
-    def __init__(self, path: Path, pause: AbstractContextManager[object]) -> None:
+    def __init__(self, path: Path, pause: Callable[[], AbstractContextManager[None]]) -> None:
         self._path = path
         self._pause = pause
         self._commits = 0
@@ -85,7 +86,7 @@ class Checkpoints:
             return
         self._sync()
         connection.execute(_MOVE).fetchone()  # what came meanwhile, so that little is left
-        with self._pause:
+        with self._pause():
             connection.execute(_MOVE).fetchone()
 
     def _sync(self) -> None:

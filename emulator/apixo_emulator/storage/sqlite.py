@@ -1,16 +1,11 @@
-"""The embedded store: one SQLite file in WAL mode, or memory."""
+"""The embedded store: tasks, accounts and deliveries in SQLite."""
 
 from __future__ import annotations
 
 import secrets
-import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path
 from typing import ClassVar
 
 from apixo_emulator.core.accounts import Account
@@ -19,12 +14,7 @@ from apixo_emulator.core.seeds import SEED_BITS
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
-from apixo_emulator.storage.checkpoints import LONGEST_LOG_PAGES, Checkpoints
-from apixo_emulator.storage.migrations import scripts
-from apixo_emulator.storage.steering import Sql
-
-# Another process may hold the write lock for the length of one small transaction.
-_BUSY_TIMEOUT_S = 10.0
+from apixo_emulator.storage.sqlite_file import SqliteFile
 
 
 def _insert(table: str, columns: str) -> str:
@@ -43,146 +33,11 @@ _FIND_LIGHT = f"{_SELECT_LIGHT} WHERE id=?"
 _SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
 
 
-class Durability(StrEnum):
-    """What an acknowledged submit survives."""
-
-    # The death of the process: the system still has what was written.
-    PROCESS = "process"
-    # A loss of power: every commit waits for the disk.
-    POWER = "power"
-
-
-_SYNCHRONOUS = {Durability.PROCESS: "NORMAL", Durability.POWER: "FULL"}
-
-
-# The tables of a store in memory, once one was made.
-_empty: list[bytes] = []
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script, since sqlite3 runs a whole one only outside a transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-class _Session:
-    """The statements of one transaction, in the shape that `Steering` wants."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-
-    def run(self, query: str, *values: object) -> None:
-        self._db.execute(query, values)
-
-    def one(self, query: str, *values: object) -> rows.Row | None:
-        found: rows.Row | None = self._db.execute(query, values).fetchone()
-        return found
-
-    def all(self, query: str, *values: object) -> list[rows.Row]:
-        return self._db.execute(query, values).fetchall()
-
-
-class SqliteStore(Store):
-    """A store in one SQLite file; ``path`` None keeps it in memory. See `Store` for the methods.
-
-    Raises:
-        StoreError: The file cannot be opened, is no store, or was made by a newer version.
-    """
+class SqliteStore(SqliteFile, Store):
+    """A store in one SQLite file, or in memory; see `SqliteFile`, and `Store` for the methods."""
 
     # A local file answers in microseconds; a thread for each call would cost more than it saves.
     blocking: ClassVar = False
-
-    def __init__(self, path: Path | None, durability: Durability = Durability.PROCESS) -> None:
-        self._where = str(path) if path else ":memory:"
-        self._in_memory = path is None
-        # One connection for all threads: writes are short, and memory is bound to its connection.
-        self._lock = threading.RLock()
-        self._checkpoints = Checkpoints(path, self._lock) if path else None
-        try:
-            self._db = sqlite3.connect(
-                self._where,
-                timeout=_BUSY_TIMEOUT_S,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
-            self._session = _Session(self._db)
-            try:
-                self._prepare(durability)
-            except BaseException:
-                self._db.close()
-                raise
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot use {self._where} as the emulator's store: {error}. "
-                "Choose another folder with --data, or --ephemeral to keep nothing."
-            ) from error
-
-    def _prepare(self, durability: Durability) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
-        self._db.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG_PAGES}")
-        if self._in_memory and _empty:
-            # Tests open one each: copying the tables takes 50 us, making them more than a ms.
-            self._db.deserialize(_empty[0])
-            return
-        self._migrate()
-        if self._in_memory:
-            _empty[:] = [self._db.serialize()]
-
-    def _migrate(self) -> None:
-        known = scripts("sqlite")
-        with self._transaction():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > len(known):
-                raise StoreError(
-                    f"{self._where} was written by a newer apixo-emulator (schema {version}, this "
-                    f"one knows {len(known)}). Upgrade apixo-emulator, or choose another --data."
-                )
-            for script in known[version:]:
-                for statement in _statements(script):
-                    self._db.execute(statement)
-            # PRAGMA takes no parameters; the number is this program's own.
-            self._db.execute(f"PRAGMA user_version={len(known)}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                # A COMMIT can fail too (a full disk), and some failures have rolled back already.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            if self._checkpoints is not None:
-                self._checkpoints.noted()
-
-    @contextmanager
-    def sql(self) -> Iterator[Sql]:
-        """Open a transaction; see `Steering.sql`."""
-        with self._transaction():
-            yield self._session
-
-    def _one(self, query: str, *values: object) -> rows.Row | None:
-        with self._lock:
-            found: rows.Row | None = self._db.execute(query, values).fetchone()
-        return found
-
-    def _all(self, query: str, *values: object) -> list[rows.Row]:
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
-
-    def _counted(self, name: str) -> int:
-        """Read a counter; every call of several processes does, so it takes no lock."""
-        row = self._one("SELECT value FROM settings WHERE name=?", name)
-        return int(row[0]) if row else 0
 
     def seed(self, proposed: int | None) -> int:
         """Keep and give the seed; see `Store.seed`."""
@@ -395,12 +250,3 @@ class SqliteStore(Store):
             task_id,
         )
         return [rows.attempt_of(row) for row in found]
-
-    def close(self) -> None:
-        """Release the file."""
-        if self._checkpoints is not None:
-            self._checkpoints.stop()
-        with self._lock:
-            self._db.close()
-        if self._checkpoints is not None:
-            self._checkpoints.let_go()

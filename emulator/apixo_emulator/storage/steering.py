@@ -111,7 +111,11 @@ class Steering:
         raise NotImplementedError
 
     def revision(self) -> int:
-        """Give a number that is another one after each change of worlds or rules."""
+        """Give a number that is another one after each change of worlds, rules, or tasks' plans.
+
+        What a process has read it may keep until then. Settling a task is no such change: what is
+        not settled must not be kept.
+        """
         return self._counted("revision")
 
     def _counted(self, name: str) -> int:
@@ -119,8 +123,7 @@ class Steering:
             row = sql.one("SELECT value FROM settings WHERE name=?", name)
         return int(row[0]) if row else 0
 
-    @staticmethod
-    def _revised(sql: Sql) -> None:
+    def _revised(self, sql: Sql) -> None:
         sql.run(_COUNT_UP, "revision")
 
     def world(self, proposed: WorldRow) -> WorldRow:
@@ -390,6 +393,7 @@ class Steering:
                     due_ms,
                     task.id,
                 )
+                self._revised(sql)
         return changed is not None
 
     def add_to_journal(self, world_id: str, entries: Sequence[str], capacity: int) -> None:
