@@ -12,6 +12,7 @@ import click
 
 from apixo_emulator.core.clock import LATEST_MS
 from apixo_emulator.core.nearest import shown
+from apixo_emulator.core.problems import is_text
 from apixo_emulator.core.terms import KEY
 
 DEFAULT_URL = "http://127.0.0.1:8787"
@@ -130,18 +131,10 @@ def check_texts(given: dict[str, Any]) -> None:
     """
     for name, value in given.items():
         for text in value if isinstance(value, tuple) else (value,):
-            if isinstance(text, str) and not _is_unicode(text):
+            if isinstance(text, str) and not is_text(text):
                 raise click.UsageError(
                     f"{name}: expected a text in UTF-8, found {shown(text)}; give it again in UTF-8"
                 )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def segment(name: str, text: str) -> str:

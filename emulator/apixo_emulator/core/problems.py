@@ -144,7 +144,7 @@ def _names(schema: Mapping[str, Any]) -> list[str]:
     return [name for name in schema.get("enum", ()) if isinstance(name, str)]
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
     """Tell whether it has no halves of pairs, which JSON's escapes can write and no encoding can."""
     try:
         value.encode()
@@ -160,7 +160,7 @@ def _foreign(value: Any, path: Path) -> Iterator[Problem]:
             yield Problem(path, f"expected a value; found {found(value)}, nested too deeply.")
         case Mapping():
             for key, entry in value.items():
-                if isinstance(key, str) and _is_text(key):
+                if isinstance(key, str) and is_text(key):
                     yield from _foreign(entry, (*path, key))
                 else:
                     yield Problem(path, f"expected keys that are texts; found {found(key)}.")
@@ -169,7 +169,7 @@ def _foreign(value: Any, path: Path) -> Iterator[Problem]:
                 yield from _foreign(entry, (*path, index))
         case float() if not math.isfinite(value):
             yield Problem(path, f"expected a finite number, found {value}.")
-        case str() if not _is_text(value):
+        case str() if not is_text(value):
             yield Problem(path, f"expected a text that UTF-8 can write; found {found(value)}.")
         case None | bool() | str() | int() | float():
             return
