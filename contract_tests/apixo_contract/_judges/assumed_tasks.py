@@ -17,6 +17,8 @@ from apixo_schemas import contract
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ROUNDING_MS = 2
+# Times the elapsed time.
+_MOST = 100
 # Polls lie apart, so a share is not measured finely.
 _PENDING_LEEWAY = 2.5
 _OK = 200
@@ -195,7 +197,8 @@ def _cost_time(view: View) -> Outcome:
         return assumed(
             check_id, f"so it is in {len(pairs)} tasks", holds=True, observed="complete-create"
         )
-    share = median(cost / elapsed for _call, cost, elapsed in other if elapsed)
+    # A rule judges what is out of all proportion; here it must only be a number that a float holds.
+    share = median(min(max(cost, 0), _MOST * took) / took for _call, cost, took in other)
     words = f"`costTime` is about {share:.0%} of completeTime - createTime"
     call, cost, elapsed = other[0]
     sighting = Sighting(call, f"{elapsed} ms", f"{cost} ms")

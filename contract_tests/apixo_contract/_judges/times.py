@@ -81,8 +81,10 @@ def _create_fault(task: TaskView, poll: Exchange, *, own: bool) -> Sighting | No
     times_there = [submit.sent_ms, submit.received_ms, *_date_ms(submit)]
     if min(abs(found - time) for time in times_there) <= near:
         return None
-    away = (found - submit.sent_ms) / _SECOND
-    return Sighting(poll, expected, f"`createTime` {found} is {away:+.0f} s from the submit")
+    away = (found - submit.sent_ms) // _SECOND  # whole: a target may say more than a float holds
+    return Sighting(
+        poll, expected, f"`createTime` {shown(found)} is {shown(f'{away:+d}')} s from the submit"
+    )
 
 
 def _date_ms(call: Exchange) -> list[int]:
