@@ -21,6 +21,7 @@ from apixo_emulator.server.counter import Counter
 from apixo_emulator.server.direct import DirectProtocol
 from apixo_emulator.server.door import last_callers, turn_newcomers_away
 from apixo_emulator.server.logs import configure_logs
+from apixo_emulator.server.precedence import go_first
 from apixo_emulator.server.protocol import EnvelopeProtocol
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.clock import Now, steady_clock
@@ -186,6 +187,7 @@ def run_node(
     server = _Server(config, started, stopping, alone=until is None)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
+    go_first()
     gc.freeze()  # what is there now stays
     gc.set_threshold(*_COLLECTING)
     server.run(sockets=[sock])

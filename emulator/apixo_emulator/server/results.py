@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.datastructures import Headers
@@ -17,13 +14,10 @@ from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.pictures import PictureSpec
 from apixo_emulator.core.wire import HttpResponse
 from apixo_emulator.pictures import Gallery, RenderedPicture
+from apixo_emulator.server.precedence import stand_back
 
 # Threads that may wait for a picture; how many are drawn at once the gallery bounds itself.
 _ASKED_AT_ONCE = 8
-# While four 8k results are drawn on two cores that the load uses too, polls have a p99 of 2.4 ms instead
-# of 3.0. More helps no further, and where all is busy a picture has to come, too.
-_NICER = 5
-_NICEST = 19
 _UNSATISFIABLE = 416
 _BYTE_RANGE = re.compile(rb"(\d{0,18})-(\d{0,18})")
 
@@ -34,7 +28,7 @@ class ResultDesk:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
         self._pool = ThreadPoolExecutor(
-            _ASKED_AT_ONCE, thread_name_prefix="render", initializer=_stand_back
+            _ASKED_AT_ONCE, thread_name_prefix="render", initializer=stand_back
         )
 
     async def send(self, spec: PictureSpec, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,14 +48,6 @@ class ResultDesk:
     def close(self) -> None:
         """Stop; a drawing under way is finished first."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _stand_back() -> None:
-    """Let calls go first where drawing takes all cores; each thread of Linux has a niceness."""
-    if sys.platform == "linux":
-        me = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, me) + _NICER
-        os.setpriority(os.PRIO_PROCESS, me, min(nice, _NICEST))
 
 
 def _response(picture: RenderedPicture, asked: Headers) -> Response:

@@ -77,7 +77,7 @@ class Checkpoints:
                     self._move(connection)
 
     def _connected(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(self._path, isolation_level=None)
 
     def _move(self, connection: sqlite3.Connection) -> None:
         """Move what is there; where the log has grown long, to its end, so that it begins anew."""

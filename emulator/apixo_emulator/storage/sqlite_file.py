@@ -107,6 +107,7 @@ class SqliteFile(Steering):
                     self._revision = self._shared_revision(path)
             except BaseException:
                 self._db.close()
+                self._leave_turns()
                 raise
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
@@ -197,7 +198,7 @@ class SqliteFile(Steering):
             return self._db.execute(query, values).fetchall()
 
     def _counted(self, name: str) -> int:
-        """Read a counter outside of a transaction."""
+        """Read a counter."""
         row = self._one("SELECT value FROM settings WHERE name=?", name)
         return int(row[0]) if row else 0
 
@@ -209,5 +210,8 @@ class SqliteFile(Steering):
             self._db.close()
         if self._checkpoints is not None:
             self._checkpoints.let_go()
+        self._leave_turns()
+
+    def _leave_turns(self) -> None:
         if isinstance(self._turns, Turns):
             self._turns.close()
