@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from jsonschema import Draft202012Validator
 
 from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk
@@ -25,6 +25,8 @@ def effects_of(plan: dict[str, Any]) -> Effects:
 
 
 @given(RULES)
+@example({"plan": {"callback": {"copies": 1}}})
+@example({"scenario": "no-cost-time", "plan": {"callback": {"copies": 1}}})
 def test_what_is_written_is_read_back_the_same(document: dict[str, Any]) -> None:
     assert FILES.is_valid({"rule": [document]})
     rule = rule_of(document, "r")

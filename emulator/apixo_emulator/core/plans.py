@@ -124,7 +124,9 @@ def plan_to_json(effects: Effects) -> dict[str, Any]:
         "answers": sorted(effects.quirks),
         "status": _written_status(effects),
     }
-    return {key: value for key, value in document.items() if value not in ({}, [])}
+    asked = {key: value for key, value in document.items() if value not in ({}, [])}
+    # One that asks for the ordinary alone is a plan, too; an empty one could not be read back.
+    return asked or {"callback": {"copies": effects.callback.copies}}
 
 
 def _written_duration(duration: Duration | None) -> dict[str, Any]:
