@@ -20,26 +20,43 @@ _QUIET_S = 2.0
 
 
 def run(bench: Bench) -> list[Figure]:
-    """Draw placeholders: what an offline machine serves, and no quicker than a photograph."""
-    bench.say(f"{AT_ONCE} results of 8k at once")
+    """Draw placeholders: what an offline machine serves, and no quicker than a photograph.
+
+    Once with server and load on a core each, as the other measures have it, and once with both on both
+    cores, as on a developer's machine: there the caller itself waits for a core, too.
+    """
     command = emulator(bench.checkout, "--latency", "0")
-    # Libvips draws with both cores, as it does on a developer's machine.
-    both = Command(command.arguments, command.environment, cores.BOTH)
-    found = []
-    for _ in range(1 if bench.quick else min(3, bench.rounds)):
-        with running(both) as server:
-            found.append(asyncio.run(_draw(server)))
-    peaks, seconds, quiet, busy = zip(*found, strict=True)
-    slower = tuple(b / q for b, q in zip(busy, quiet, strict=True))
-    note = f"{quiet[-1]:.2f} ms before, {busy[-1]:.2f} ms meanwhile; all on the same cores"
+    bench.say(f"{AT_ONCE} results of 8k at once")
+    with cores.on(cores.LOAD):
+        apart = _rounds(bench, command)
+    bench.say(f"{AT_ONCE} results of 8k at once, all on both cores")
+    shared = _rounds(bench, Command(command.arguments, command.environment, cores.BOTH))
+    peaks, seconds, _, _ = zip(*shared, strict=True)
     return [
         Figure(f"{AT_ONCE} x 8k at once, peak memory of the server", "MiB", peaks, MEMORY_MIB),
-        Figure(f"{AT_ONCE} x 8k at once, until the last is there", "s", seconds),
-        Figure("p99 of a poll meanwhile, to that before", "x", slower, SLOWER, note=note),
+        Figure(f"{AT_ONCE} x 8k at once on both cores, until the last is there", "s", seconds),
+        _slower("p99 of a poll meanwhile, to that before", apart, "load on a core of its own"),
+        _slower("the same, all on both cores", shared, "the caller waits for a core, too"),
     ]
 
 
+def _rounds(bench: Bench, command: Command) -> list[tuple[float, float, float, float]]:
+    found = []
+    for _ in range(1 if bench.quick else min(3, bench.rounds)):
+        with running(command) as server:
+            found.append(asyncio.run(_draw(server)))
+    return found
+
+
+def _slower(title: str, found: list[tuple[float, float, float, float]], how: str) -> Figure:
+    ratio = tuple(busy / quiet for _, _, quiet, busy in found)
+    _, _, quiet, busy = found[-1]
+    note = f"{quiet:.2f} ms before, {busy:.2f} ms meanwhile; {how}"
+    return Figure(title, "x", ratio, SLOWER, note=note)
+
+
 async def _draw(server: Running) -> tuple[float, float, float, float]:
+    """Give the peak in MiB, the s until all are there, and polls' p99 in ms before and meanwhile."""
     asked = [submit(resolution="8k", output_format=name) for name in _FORMATS]
     answers = [await flood(server.port, [one], 1) for one in asked]
     ids = [task_id(answer[0]) for answer in answers]
