@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from apixo_contract._cassette import write_cassette
 from apixo_contract._diff import compare
 from apixo_contract._diff_words import comparison_lines
 from apixo_contract._learn_toml import profile_of, profile_toml
+from apixo_contract._option_values import usd
 from apixo_contract._options import settings_of, target_options, told_in_words
 from apixo_contract._report import Report
 from apixo_contract._report_options import FILE, deliver, report_options
@@ -91,10 +91,10 @@ def _must_be_writable(path: Path) -> None:
     show_default=True,
     help="The most that both together may cost; a target on this machine costs nothing.",
 )
-@click.option("--max-wait", "max_wait_s", type=click.FloatRange(min=0), help="Seconds per task.")
+@click.option("--max-wait", "max_wait_s", type=float, help="Seconds per task.")
 @click.option(
     "--examples",
-    type=click.IntRange(min=0),
+    type=int,
     default=12,
     show_default=True,
     help="Generated bodies for each rule.",
@@ -168,12 +168,7 @@ def _both(
         UsageError: A run may not start so.
     """
     foreign = sum(not is_loopback(url) for url in urls)
-    try:
-        budget = Decimal(options["budget_usd"]) / max(1, foreign)
-    except ArithmeticError:
-        raise UsageError(
-            f"an amount such as 0.10 was expected, got {options['budget_usd']!r}"
-        ) from None
+    budget = usd(options["budget_usd"]) / max(1, foreign)
     shared = {**options, "budget_usd": budget}
     return [
         settings_of({**shared, "base_url": url, "api_key": key})

@@ -8,13 +8,21 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from apixo_contract._option_values import UsageError, faults
+
+__all__ = [
+    "DEFAULT_BUDGET",
+    "EXAMPLE_IMAGE",
+    "Settings",
+    "Unreachable",
+    "UsageError",
+    "check",
+    "is_loopback",
+]
+
 # The page's own example. A target on this machine is an emulator or a stub: nothing is fetched.
 EXAMPLE_IMAGE = "https://example.com/input.jpg"
 DEFAULT_BUDGET = Decimal("0.10")
-
-
-class UsageError(ValueError):
-    """The run cannot start as it was asked for; the message says what to change."""
 
 
 class Unreachable(Exception):
@@ -23,7 +31,11 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settled options of a run; times in seconds."""
+    """The settled options of a run; times in seconds.
+
+    Raises:
+        UsageError: No run can use these values.
+    """
 
     base_url: str
     api_key: str = field(repr=False)
@@ -43,6 +55,10 @@ class Settings:
     live: bool = False
     # The target is called without a network.
     in_process: bool = False
+
+    def __post_init__(self) -> None:
+        if found := list(faults(self)):
+            raise UsageError("; ".join(found))
 
     @property
     def is_local(self) -> bool:
@@ -105,8 +121,6 @@ def check(settings: Settings, *, image_given: bool) -> None:
     Raises:
         UsageError: Something must be given first.
     """
-    if settings.budget_usd < 0 or not settings.budget_usd.is_finite():
-        raise UsageError(f"a budget of 0 USD or more was expected, got {settings.budget_usd}")
     if settings.is_local:
         return
     host = urlsplit(settings.base_url).hostname

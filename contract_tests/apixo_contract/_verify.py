@@ -18,11 +18,10 @@ from apixo_contract._judges import Outcome, Sighting, judge_run
 from apixo_contract._ledger import Evidence, with_ledger
 from apixo_contract._measuring import measure
 from apixo_contract._observations import Run
+from apixo_contract._option_values import SEEDS, usd
 from apixo_contract._report import CheckResult, Example, Report, utc
-from apixo_contract._settings import EXAMPLE_IMAGE, Settings, UsageError, check
+from apixo_contract._settings import DEFAULT_BUDGET, EXAMPLE_IMAGE, Settings, UsageError, check
 from apixo_contract._showing import show
-
-_SEEDS = 2**32
 
 
 def settle(
@@ -30,6 +29,7 @@ def settle(
     api_key: str | None,
     *,
     image_url: str | None = None,
+    budget_usd: Decimal | float | str = DEFAULT_BUDGET,
     in_process: bool = False,
     **options: Any,
 ) -> Settings:
@@ -40,6 +40,7 @@ def settle(
             API.
         api_key: From ``APIXO_API_KEY`` if it is None.
         image_url: None takes the documentation's example on this machine.
+        budget_usd: What the run may cost at most.
         in_process: The target is called without a network.
         options: Other fields of `Settings`.
 
@@ -54,6 +55,7 @@ def settle(
         base_url=found.base_url,
         api_key=found.api_key,
         image_url=image_url or EXAMPLE_IMAGE,
+        budget_usd=usd(budget_usd),
         in_process=in_process,
         **options,
     )
@@ -133,7 +135,7 @@ def verify(
     clock: Callable[[], float] = time.time,
     image_url: str | None = None,
     failing_image_url: str | None = None,
-    budget_usd: Decimal | float | str = "0.10",
+    budget_usd: Decimal | float | str = DEFAULT_BUDGET,
     max_wait: float | None = None,
     poll_interval: float | None = None,
     callback_host: str | None = None,
@@ -177,13 +179,13 @@ def verify(
         image_url=image_url,
         in_process=transport is not None,
         failing_image_url=failing_image_url,
-        budget_usd=Decimal(str(budget_usd)),
+        budget_usd=budget_usd,
         max_wait_s=max_wait,
         poll_interval_s=poll_interval,
         callback_host=callback_host,
         callback_url=callback_url,
         callback_port=callback_port,
-        seed=secrets.randbelow(_SEEDS) if seed is None else seed,
+        seed=secrets.randbelow(SEEDS) if seed is None else seed,
         examples=examples,
         live=live,
     )

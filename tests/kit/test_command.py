@@ -69,8 +69,6 @@ class Closed(Stub):
         (("--base-url", "https://api.apixo.ai", "--api-key", KEY), "--live"),
         (("--base-url", "http://127.0.0.1:1"), "API key"),
         (("--base-url", "nonsense", "--api-key", KEY), "base URL"),
-        (("--base-url", "http://127.0.0.1:1", "--api-key", KEY, "--budget-usd", "x"), "0.10"),
-        (("--base-url", "http://127.0.0.1:1", "--api-key", KEY, "--budget-usd", "-1"), "budget"),
         (("--cassette", "no-such-file"), "no-such-file"),
         (("--no-such-option",), "no-such-option"),
     ],

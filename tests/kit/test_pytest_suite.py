@@ -53,6 +53,10 @@ def test_a_broken_promise_is_a_failed_test_with_its_example(tmp_path: Path) -> N
         (("--apixo-target", "http://127.0.0.1:1"), "API key"),
         (("--apixo-target", "http://127.0.0.1:1", "-n", "2"), "leave out -n"),
         (("--apixo-target", "https://api.apixo.ai", "--apixo-key", "k"), "live"),
+        (
+            ("--apixo-target", "http://127.0.0.1:1", "--apixo-key", "k", "--apixo-max-wait", "nan"),
+            "max-wait: expected seconds from 0 to 86400, found nan",
+        ),
     ],
 )
 def test_a_missing_option_is_told_in_words(

@@ -149,12 +149,6 @@ def test_diff_tells_which_one_is_not_there() -> None:
     assert f"{DEAD} does not answer" in done.output
 
 
-def test_a_budget_that_is_no_amount_is_refused() -> None:
-    done = run("diff", DEAD, DEAD, "--api-key", KEY, "--budget-usd", "much")
-    assert done.exit_code == 2
-    assert "an amount such as 0.10 was expected, got 'much'" in done.output
-
-
 # --- learn ---------------------------------------------------------------------------------
 
 
