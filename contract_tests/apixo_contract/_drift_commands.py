@@ -14,6 +14,7 @@ import click
 from apixo_contract._cassette import write_cassette
 from apixo_contract._diff import compare
 from apixo_contract._diff_words import comparison_lines
+from apixo_contract._json_files import read_json
 from apixo_contract._learn_toml import profile_of, profile_toml
 from apixo_contract._option_values import usd
 from apixo_contract._options import settings_of, target_options, told_in_words
@@ -208,8 +209,9 @@ def learn(report_path: Path, output: Path | None) -> None:
 
 
 def _read_report(path: Path) -> Report:
+    value = read_json(path, "a report of apixo-contract")
     try:
-        return Report.from_json(json.loads(path.read_text("utf-8")))
+        return Report.from_json(value)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
 

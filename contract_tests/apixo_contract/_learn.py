@@ -12,7 +12,7 @@ from typing import Any
 
 from apixo_contract._ledger import is_live
 from apixo_contract._report import CheckResult, Report, Verdict
-from apixo_contract._visible import one_line
+from apixo_contract._visible import one_line, whole
 from apixo_schemas import contract, setting_fault
 
 _ACCEPTED = "accepted"
@@ -43,6 +43,11 @@ def _lesson(result: CheckResult) -> Lesson:
     setting = _setting(result, name)
     if setting is None:
         return Lesson(name, evidence, trouble="what was observed is no setting of the emulator")
+    return _checked(name, evidence, setting)
+
+
+def _checked(name: str, evidence: str, setting: Any) -> Lesson:
+    setting = whole(setting)
     trouble = setting_fault(name, setting)
     return Lesson(name, evidence, None if trouble else setting, trouble)
 
@@ -96,8 +101,9 @@ def _format_case(result: CheckResult) -> Any:
 
 
 def _not_a_url(result: CheckResult) -> Any:
-    known = result.observed in contract().failures
-    return result.observed if known else _refused_in_words(result)
+    observed = result.observed
+    known = isinstance(observed, str) and observed in contract().failures
+    return observed if known else _refused_in_words(result)
 
 
 def _error_data(result: CheckResult) -> Any:
@@ -108,6 +114,8 @@ def _with_message(value: Any) -> Any:
     if isinstance(value, dict):
         # TOML has no null: a member that is null is left out.
         return {key: _with_message(part) for key, part in value.items() if part is not None}
+    if isinstance(value, list):
+        return [_with_message(part) for part in value if part is not None]
     return "$message" if value in ("{message}", "$message") else value
 
 
@@ -204,4 +212,4 @@ def _latency(report: Report) -> Iterator[Lesson]:
     if len(spread) >= _ENOUGH_FOR_SIGMA:
         setting["sigma"] = round(pstdev(spread), 3)
     counts = ", ".join(f"{len(times)} of {tier}" for tier, times in sorted(by_tier.items()))
-    yield Lesson(_LATENCY, f"the durations of live tasks: {counts}", setting)
+    yield _checked(_LATENCY, one_line(f"the durations of live tasks: {counts}"), setting)

@@ -9,7 +9,7 @@ from typing import Any
 
 from apixo_contract._learn import Lesson, answer_of, lessons
 from apixo_contract._report import Report, Verdict
-from apixo_contract._visible import one_line
+from apixo_contract._visible import one_line, whole
 from apixo_schemas import Profile, contract, read_profile
 
 _WORDINGS = frozenset({"error.wording", "failure.wording"})
@@ -23,7 +23,7 @@ def profile_of(report: Report) -> Profile:
 
 def _head(report: Report) -> dict[str, Any]:
     day = report.started.date().isoformat()
-    return {"form": 1, "name": f"learnt {day}", "target": report.target, "observed": day}
+    return {"form": 1, "name": f"learnt {day}", "target": whole(report.target), "observed": day}
 
 
 def profile_toml(report: Report) -> str:
@@ -48,7 +48,9 @@ def profile_toml(report: Report) -> str:
             lines.append(f"# {assumption.question} Assumed: {assumption.choice}.")
         lines.append(f"# Observed {day}: {lesson.evidence}")
         if lesson.trouble:
-            lines.append(f"# {lesson.assumption_id} is left out: {one_line(lesson.trouble)}")
+            lines.append(
+                f"# {one_line(lesson.assumption_id)} is left out: {one_line(lesson.trouble)}"
+            )
         else:
             lines += _setting_lines(lesson)
     lines += _changed_rules(report)
@@ -102,5 +104,4 @@ def _key(name: str) -> str:
 
 def _quoted(text: str) -> str:
     # JSON's escapes are TOML's, but for DEL, and for halves of surrogate pairs, which TOML lacks.
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(whole(text), ensure_ascii=False).replace("\x7f", "\\u007f")

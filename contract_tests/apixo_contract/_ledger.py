@@ -14,8 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from apixo_contract._json_files import read_json
 from apixo_contract._report import CheckResult, LedgerEntry, Report, Standing, Verdict
-from apixo_contract._settings import is_loopback
+from apixo_contract._settings import UsageError, is_loopback
 from apixo_schemas import Grade
 
 FORM = 1
@@ -101,27 +102,27 @@ def read_evidence(path: Path) -> dict[str, Evidence]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no such file; the message names it and what to do.
+        UsageError: It is no such file; the message names it and what to do.
     """
     if not path.exists():
         return {}
-    wanted = f"{path}: expected a ledger of apixo-contract, form {FORM}"
-    hint = "name another file, or move this one away"
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{wanted}, found no JSON ({error}); {hint}") from None
+    wanted = f"a ledger of apixo-contract, form {FORM}"
+    value = read_json(path, wanted)
     if not isinstance(value, dict) or value.get("form") != FORM:
-        raise ValueError(f"{wanted}, found something else; {hint}")
-    try:
-        return {name: _evidence(found) for name, found in value["rules"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{wanted}, found a damaged one ({error!r}); {hint}") from None
+        found = "something else"
+    else:
+        try:
+            return {name: _evidence(part) for name, part in value["rules"].items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            found = f"a damaged one ({error!r})"
+    raise UsageError(f"{path}: expected {wanted}, found {found}; name another file")
 
 
 def _evidence(value: Mapping[str, Any]) -> Evidence:
     found = Evidence(**value)
     date.fromisoformat(found.on)
+    if not isinstance(found.held, bool) or not isinstance(found.target, str):
+        raise TypeError("`held` is true or false, `target` is a text")
     return found
 
 

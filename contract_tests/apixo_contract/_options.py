@@ -15,6 +15,7 @@ import click
 from apixo_contract._option_values import SEEDS
 from apixo_contract._settings import DEFAULT_BUDGET, Settings, Unreachable, UsageError
 from apixo_contract._verify import settle
+from apixo_contract._visible import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -116,7 +117,7 @@ def told_in_words() -> Iterator[None]:
 
 
 def _stop(words: str, code: int) -> None:
-    click.echo(f"apixo-contract: {words}", err=True)
+    click.echo(f"apixo-contract: {visible(words)}", err=True)
     sys.exit(code)
 
 

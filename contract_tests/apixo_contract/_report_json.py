@@ -25,6 +25,7 @@ from apixo_contract._report import (
     Standing,
     Verdict,
 )
+from apixo_contract._visible import one_line
 from apixo_schemas import Grade
 
 # The fields of a report that its JSON form holds as they are.
@@ -122,7 +123,7 @@ def report_fields(value: Any) -> dict[str, Any]:
         raise ValueError(f"this is no report: at {error.json_path}, {error.message[:200]}")
     return {
         **{name: value[name] for name in _PLAIN},
-        "started": datetime.fromisoformat(value["started"]),
+        "started": _read_time(value["started"]),
         "duration_s": value["duration_s"],
         "budget_usd": Decimal(str(value["budget_usd"])),
         "spent_usd": Decimal(str(value["spent_usd"])),
@@ -135,6 +136,16 @@ def _kind(value: Any, found: Any) -> str:
     if not isinstance(value, dict):
         return f"a JSON {type(value).__name__}"
     return "an object without `form`" if found is None else f"form {found!r}"
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        wanted = "expected a time such as 2026-11-23T08:00:00+00:00"
+        raise ValueError(
+            f"this is no report: at $.started, {wanted}, found {one_line(text, 80)!r}"
+        ) from None
 
 
 def _read_check(check: Mapping[str, Any]) -> CheckResult:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # Control characters but tab and line feed, what turns the direction of writing, what has no width,
 # lone surrogates and noncharacters: none of them may act on a terminal, a page or an XML reader.
@@ -20,6 +22,15 @@ def visible(text: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - one byte
+
+
+def whole(value: Any) -> Any:
+    """Give a JSON value with U+FFFD for every half of a surrogate pair, which UTF-8 cannot write."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {whole(name): whole(part) for name, part in value.items()}
+    return [whole(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -11,6 +11,7 @@ import click
 from apixo_contract._cassette import read_cassette
 from apixo_contract._drift_commands import COMMANDS
 from apixo_contract._explain import explain as explained
+from apixo_contract._json_files import text_of
 from apixo_contract._ledger import evidence_of, read_evidence, write_evidence
 from apixo_contract._options import (
     keep_hypothesis_out_of_the_way,
@@ -21,6 +22,7 @@ from apixo_contract._options import (
 from apixo_contract._report import Report
 from apixo_contract._reporting import append_step_summary, print_report, write_reports
 from apixo_contract._verify import judge, observe
+from apixo_contract._visible import visible
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -80,14 +82,14 @@ def _finish(report: Report) -> None:
 
 
 @main.command()
-@click.argument("body", type=click.File("r", encoding="utf-8"))
+@click.argument("body", type=click.File("rb"))
 def explain(body: Any) -> None:
     """Say what the contract answers a submit body, and why.
 
     BODY is a file with JSON, or - for standard input. Nobody is called.
     """
     with told_in_words():
-        click.echo(explained(body.read()))
+        click.echo(visible(explained(text_of(body.read()))))
 
 
 for _command in COMMANDS:

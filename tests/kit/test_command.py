@@ -136,6 +136,13 @@ def test_explain_says_what_no_json_is_answered(text: str) -> None:
 
 
 def test_explain_of_what_is_no_text_is_bad_usage(tmp_path: Path) -> None:
-    (tmp_path / "body.json").write_bytes(b"\xff\xfe")
+    (tmp_path / "body.json").write_bytes(b"{\xff\xfe")
     done = run("explain", "body.json")
     assert done.exit_code == 2
+    assert "expected a text in UTF-8, found the byte 0xff at 1" in done.output
+
+
+def test_explain_shows_what_no_terminal_can() -> None:
+    done = run("explain", "-", text=r'{"input": {"mode": "\ud800\u001b"}}')
+    assert done.exit_code == 0
+    assert r'found: mode = "\ud800' in done.output

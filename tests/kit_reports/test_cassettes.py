@@ -254,6 +254,24 @@ def test_foreign_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("started_ms", 10**20),
+        ("ended_ms", -1),
+        ("options", {"budget_usd": "much"}),
+        ("options", {"spent_usd": "1E+999999999"}),
+    ],
+)
+def test_a_head_that_no_run_has_is_refused(tmp_path: Path, member: str, value: object) -> None:
+    head, *rest = (json.loads(line) for line in cassette_lines(some_run()))
+    path = tmp_path / "c.jsonl"
+    lines = ({**head, member: value}, *rest)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    with pytest.raises(CassetteError, match=rf"c\.jsonl, line 1: at \$\.{member}"):
+        read_cassette(path)
+
+
+@pytest.mark.parametrize(
     ("member", "value"), [("purpose", "no such purpose"), ("key", "no such key"), ("extra", 1)]
 )
 def test_a_line_of_another_version_is_refused(tmp_path: Path, member: str, value: object) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from kit.stub import IMAGE, KEY, Stub, serving
 from kit_reports.samples import refuted, report
 
+from apixo_contract import catalogue
 from apixo_contract.cli import main
 from apixo_schemas import load_profile
 
@@ -175,16 +177,74 @@ def test_learn_prints_where_no_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "r.json: Expecting property name"),
+        ("{", "r.json: expected a report of apixo-contract, found no JSON (Expecting property"),
+        ("[" * 100_000, "r.json: expected a report of apixo-contract, found values in values"),
+        ("[" * 500 + "]" * 500, "found values in values, more than 100 deep; name another file"),
+        ('{"form": NaN}', "found no JSON (NaN is no number in JSON)"),
+        ('{"form": 1e999}', "found no JSON (1e999 is no number in JSON)"),
+        (b"\xff", "found no JSON (expected a text in UTF-8, found the byte 0xff at 0; save it so)"),
         ("{}", "r.json: expected a report of form 1, found an object without `form`"),
     ],
 )
-def test_learn_refuses_what_is_no_report(tmp_path: Path, text: str, words: str) -> None:
+def test_learn_refuses_what_is_no_report(tmp_path: Path, text: str | bytes, words: str) -> None:
     path = tmp_path / "r.json"
-    path.write_text(text, "utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     done = run("learn", "--report", path)
     assert done.exit_code == 2
     assert words in done.output
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "words"),
+    [
+        ("started", "soon\ud800", "at $.started, expected a time such as 2026-11-23T08:00:00"),
+        ("measured", {"latency_ms": {"4k": [10**13]}}, "at $.measured.latency_ms['4k'][0]"),
+        ("notes", {"\ud800": 1}, r"at $.notes['\ud800']"),
+    ],
+)
+def test_learn_names_the_place_that_is_wrong(
+    tmp_path: Path, member: str, value: Any, words: str
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({**report().to_json(), member: value}))
+    done = run("learn", "--report", path)
+    assert done.exit_code == 2, done.output
+    assert f"r.json: this is no report: {words}" in done.output
+
+
+ODD: list[Any] = [
+    {"a": 1},
+    [[], {"b": [None]}],
+    "\ud800",
+    {"\ud800": ["\ud800"]},
+    {"error": [1, {"at": None}]},
+    10**400,
+    "one\ntwo = 2",
+]
+
+
+@pytest.mark.parametrize("seen", ODD)
+def test_learn_takes_whatever_was_observed(tmp_path: Path, seen: Any) -> None:
+    names = [name for name in catalogue() if name.startswith("assumption.")]
+    answer = '{"message": "\\ud800", "data": {"taskId": "a\\ud800{b}"}}'
+    results = tuple(refuted(name.removeprefix("assumption."), seen, answer) for name in names)
+    found = report(results, target="https://\ud800\nx = 1").to_json()
+    found["checks"][0]["source"] = "assumption of\nanother = 1\ud800"
+    path, profile = tmp_path / "r.json", tmp_path / "p.toml"
+    path.write_text(json.dumps(found))
+    done = run("learn", "--report", path, "-o", profile)
+    assert done.exit_code == 0, done.output
+    learnt = load_profile(profile).assumptions
+    assert done.output.startswith(f"{profile}: {len(learnt)} setting")
+
+
+def test_learn_takes_durations_of_tiers_that_nobody_knows(tmp_path: Path) -> None:
+    found = report(live=True, target=LIVE, measured={"latency_ms": {"a\nb\ud800": [1]}})
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(found.to_json()))
+    done = run("learn", "--report", path)
+    assert done.exit_code == 0, done.output
+    tomllib.loads(done.output)
 
 
 def test_learn_says_when_there_is_no_report(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_no_file_is_no_evidence(tmp_path: Path) -> None:
         ('{"form": 9}', "found something else"),
         ('{"form": 1}', "found a damaged one"),
         ('{"form": 1, "rules": {"a": {"held": true}}}', "found a damaged one"),
+        ("[" * 100_000, "found values in values, too deep"),
+        ("[" * 200 + "]" * 200, "found values in values, more than 100 deep"),
+        ('{"form": NaN}', r"found no JSON \(NaN is no number in JSON\)"),
+        (
+            '{"form": 1, "rules": {"a": {"held": "no", "on": "2026-11-23", "target": ""}}}',
+            "found a damaged one",
+        ),
         (
             '{"form": 1, "rules": {"a": {"held": true, "on": "soon", "target": ""}}}',
             "found a damaged one",

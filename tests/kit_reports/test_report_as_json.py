@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from kit.stub import Stub, observed
 from kit_reports.samples import HOSTILE, hostile_report, report, result
 
 from apixo_contract._ledger import with_ledger
@@ -24,6 +25,7 @@ from apixo_contract._report import (
     Verdict,
 )
 from apixo_contract._report_json import report_schema
+from apixo_contract._reporting import render_html
 from apixo_contract._verify import judge
 from apixo_schemas import Grade
 
@@ -195,3 +197,16 @@ def test_the_ledger_goes_along() -> None:
         "on": "2026-01-02",
         "target": "https://api.example/api/v1",
     }
+
+
+class Endless(Stub):
+    def shown(self, task: Any) -> dict[str, Any]:
+        found = super().shown(task)
+        return {**found, "completeTime": 10**400} if found["state"] == "success" else found
+
+
+def test_a_duration_that_no_float_holds_stands_in_no_form() -> None:
+    found = judge(observed(Endless, examples=0))
+    assert found.measured == {}
+    Draft202012Validator(report_schema()).validate(found.to_json())
+    assert "tasks took" not in render_html(found)
