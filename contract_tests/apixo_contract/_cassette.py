@@ -20,12 +20,13 @@ from jsonschema.exceptions import best_match
 from apixo_contract._observations import Run
 from apixo_contract._report import utc
 from apixo_contract._secrets import find_secret, scrubbed, scrubbed_headers
+from apixo_contract._settings import UsageError
 
 FORM = 1
 _LONGEST_TOLD = 160
 
 
-class CassetteError(ValueError):
+class CassetteError(UsageError):
     """A cassette cannot be written or read; the message names the line and the reason."""
 
 
@@ -69,14 +70,22 @@ def _masked(value: Any, name: str = "") -> Any:
     return scrubbed(value) if isinstance(value, str) else value
 
 
-def write_cassette(path: Path, run: Run, keys: Sequence[str] = ()) -> None:
+def write_cassette(
+    path: Path, run: Run, keys: Sequence[str] = (), *, cut_off: bool = False
+) -> None:
     """Write a run as a cassette, or nothing at all.
+
+    Args:
+        path: The file.
+        run: What was seen.
+        keys: The API keys that were in use: none of them may stand in the file.
+        cut_off: Leaves the last line out: it can be looked at, but is not judged by mistake.
 
     Raises:
         CassetteError: A line seems to hold a key.
         OSError: The file cannot be written.
     """
-    lines = cassette_lines(run, keys)
+    lines = cassette_lines(run, keys)[: -1 if cut_off else None]
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))

@@ -6,22 +6,25 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from apixo_contract._cassette import write_cassette
+from apixo_contract._cassette import CassetteError, write_cassette
 from apixo_contract._diff import compare
 from apixo_contract._diff_words import comparison_lines
+from apixo_contract._exits import observe_for, say, tell, told_in_words
 from apixo_contract._json_files import read_json
 from apixo_contract._learn_toml import profile_of, profile_toml
+from apixo_contract._ledger import read_evidence
+from apixo_contract._observations import Run
 from apixo_contract._option_values import usd
-from apixo_contract._options import settings_of, target_options, told_in_words
+from apixo_contract._options import settings_of, target_options
 from apixo_contract._report import Report
 from apixo_contract._report_options import FILE, deliver, report_options
 from apixo_contract._settings import DEFAULT_BUDGET, Settings, UsageError, is_loopback
-from apixo_contract._verify import observe
 
 _KEY, _KEY2 = "APIXO_API_KEY", "APIXO_API_KEY2"
 
@@ -46,21 +49,35 @@ def record(
 ) -> None:
     """Verify a target, and keep every call as a cassette.
 
-    `apixo-contract verify --cassette FILE` judges it again later, without calling anybody.
+    `apixo-contract verify --cassette FILE` judges it again later, without calling anybody. What a
+    stopped run has seen is kept as FILE.part.
     """
-    with told_in_words():
+    with told_in_words() as made:
         settings = settings_of(options)
         _must_be_writable(output)
-        run = observe(settings, tell=_tell)
+        earlier = read_evidence(ledger) if ledger else {}
+        run = observe_for(made, settings, lambda run: _keep_part(output, run, settings.api_key))
         report = deliver(
             run,
+            earlier,
             json_path=json_path,
             html_path=html_path,
             junit_path=junit_path,
             ledger=ledger,
         )
         write_cassette(output, run, [settings.api_key])
-    sys.exit(report.exit_code)
+        sys.exit(report.exit_code)
+
+
+def _keep_part(path: Path, run: Run, key: str) -> None:
+    """Keep what a stopped run has seen, beside the cassette that it was to be."""
+    part = path.with_name(f"{path.name}.part")
+    if not any(call.status for call in run.exchanges):
+        return
+    # What has stopped the run is told; that this cannot be written, too, is little beside it.
+    with suppress(OSError, CassetteError):
+        write_cassette(part, run, [key], cut_off=True)
+        say(f"the calls so far are in {part}")
 
 
 def _must_be_writable(path: Path) -> None:
@@ -113,24 +130,23 @@ def diff(
 ) -> None:
     """Make the same calls to two servers, and explain where they differ.
 
-    Exit codes: 0 they answer alike, 1 they differ, 2 bad usage, 3 one cannot be reached.
+    Exit codes: 0 they answer alike, 1 they differ; the others are those of apixo-contract.
     """
-    with told_in_words():
+    with told_in_words() as made:
         keys = _keys((url1, url2), (api_key, api_key2), os.environ)
         both = _both((url1, url2), keys, options)
         if json_path:
             _must_be_writable(json_path)
-        runs = []
         for settings in both:
-            _tell(settings.base_url)
-            runs.append(observe(settings, tell=_tell))
-        found = compare(*runs)
+            tell(settings.base_url)
+            observe_for(made, settings)
+        found = compare(*made)
         if json_path:
             text = json.dumps(found.to_json(), indent=2)
             json_path.write_text(f"{text}\n", "utf-8")
-    for line in comparison_lines(found):
-        click.echo(line)
-    sys.exit(found.exit_code)
+        for line in comparison_lines(found):
+            click.echo(line)
+        sys.exit(found.exit_code)
 
 
 def _keys(
@@ -177,12 +193,6 @@ def _both(
     ]
 
 
-def _tell(words: str) -> None:
-    """Say what happens, to people only."""
-    if sys.stderr.isatty():
-        click.echo(f"… {words}", err=True)
-
-
 @click.command()
 @click.option(
     "--report",
@@ -204,8 +214,8 @@ def learn(report_path: Path, output: Path | None) -> None:
             click.echo(text, nl=False)
             return
         output.write_text(text, "utf-8")
-    settings = len(profile_of(report).assumptions)
-    click.echo(f"{output}: {settings} {'setting' if settings == 1 else 'settings'}")
+        settings = len(profile_of(report).assumptions)
+        click.echo(f"{output}: {settings} {'setting' if settings == 1 else 'settings'}")
 
 
 def _read_report(path: Path) -> Report:

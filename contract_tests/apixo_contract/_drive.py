@@ -8,14 +8,17 @@ judged here, except where a failing body is to be shrunk.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import httpx
 
+from apixo_contract._budget import Budget
 from apixo_contract._observations import Run
 from apixo_contract._receiver import receiving
 from apixo_contract._session import Session
 from apixo_contract._settings import Settings
 from apixo_contract._steps import before, ending, meanwhile, paying
+from apixo_schemas import MICROS_PER_USD, contract
 
 
 def drive(
@@ -25,6 +28,7 @@ def drive(
     sleep: Callable[[float], object],
     clock: Callable[[], float],
     tell: Callable[[str], object],
+    stopped: Callable[[Run], object],
 ) -> Run:
     """Make a run; see `apixo_contract._verify.observe`."""
     session = Session(settings, transport=transport, sleep=sleep, clock=clock)
@@ -32,20 +36,36 @@ def drive(
     try:
         with receiving(settings, clock) as session.receiver:
             _steps(session, tell)
-            callbacks = tuple(session.receiver.seen) if session.receiver else ()
+    except BaseException:
+        # Ctrl-C among them: what was seen, and paid for, is not lost.
+        stopped(_seen(session, started))
+        raise
     finally:
         session.calls.close()
+    return _seen(session, started)
+
+
+def _seen(session: Session, started: int) -> Run:
+    """Give the run as it is by now."""
+    settings = session.settings
     return Run(
         target=settings.base_url,
         seed=settings.seed,
         started_ms=started,
         ended_ms=session.calls.now_ms,
         live=settings.live,
-        options={**settings.public(), "spent_usd": str(session.budget.spent_usd)},
+        options={**settings.public(), "spent_usd": str(_spent_usd(session))},
         notes=session.notes,
         exchanges=tuple(session.calls.exchanges),
-        callbacks=callbacks,
+        callbacks=tuple(session.receiver.seen) if session.receiver else (),
     )
+
+
+def _spent_usd(session: Session) -> Decimal:
+    """Give what the run has cost at most: a submit on its way when it was stopped counts, too."""
+    budget = session.budget
+    reserved = Budget(session.settings.budget_usd).left - budget.left - budget.tasks
+    return budget.spent_usd + Decimal(reserved * contract().price_micros) / MICROS_PER_USD
 
 
 def _steps(session: Session, tell: Callable[[str], object]) -> None:

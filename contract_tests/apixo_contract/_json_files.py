@@ -44,13 +44,13 @@ def text_of(content: bytes) -> str:
     """Give a file's content as text.
 
     Raises:
-        ValueError: It is none in UTF-8; the message says where.
+        UsageError: It is none in UTF-8; the message says where.
     """
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         found = f"the byte 0x{content[error.start]:02x} at {error.start}"
-        raise ValueError(f"expected a text in UTF-8, found {found}; save it so") from None
+        raise UsageError(f"expected a text in UTF-8, found {found}; save it so") from None
 
 
 def _no_number(constant: str) -> Any:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from apixo_contract._option_values import SEEDS
-from apixo_contract._settings import DEFAULT_BUDGET, Settings, Unreachable, UsageError
+from apixo_contract._settings import DEFAULT_BUDGET, Settings
 from apixo_contract._verify import settle
-from apixo_contract._visible import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-DRIFTED = 1
-BAD_USAGE = 2
-UNREACHABLE = 3
 
 
 _OPTIONS = (
@@ -101,24 +94,6 @@ def settings_of(options: dict[str, Any]) -> Settings:
             err=True,
         )
     return settings
-
-
-@contextmanager
-def told_in_words() -> Iterator[None]:
-    """Turn what stops a run into one clear line and its exit code: 2 bad usage, 3 unreachable."""
-    try:
-        yield
-    except UsageError as error:
-        _stop(str(error), BAD_USAGE)
-    except Unreachable as error:
-        _stop(str(error), UNREACHABLE)
-    except (OSError, ValueError) as error:
-        _stop(str(error), BAD_USAGE)
-
-
-def _stop(words: str, code: int) -> None:
-    click.echo(f"apixo-contract: {visible(words)}", err=True)
-    sys.exit(code)
 
 
 def keep_hypothesis_out_of_the_way() -> None:

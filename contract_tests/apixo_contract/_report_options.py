@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from apixo_contract._ledger import evidence_of, read_evidence, write_evidence
+from apixo_contract._ledger import Evidence, evidence_of, write_evidence
 from apixo_contract._observations import Run
 from apixo_contract._report import Report
 from apixo_contract._reporting import append_step_summary, print_report, write_reports
@@ -38,6 +38,7 @@ def report_options(command: Command) -> Command:
 
 def deliver(
     run: Run,
+    earlier: Mapping[str, Evidence],
     *,
     json_path: Path | None = None,
     html_path: Path | None = None,
@@ -46,11 +47,17 @@ def deliver(
 ) -> Report:
     """Judge a run, and write, print and hand on the report as the options say.
 
+    Args:
+        run: What was seen.
+        earlier: What the ledger holds, read before the run: nobody pays for one to find it damaged.
+        json_path: For the report as JSON.
+        html_path: For the report as HTML.
+        junit_path: For the report as JUnit XML.
+        ledger: For the evidence of a live run, beside the earlier.
+
     Raises:
-        OSError: A file cannot be read or written.
-        ValueError: The ledger is none.
+        OSError: A file cannot be written.
     """
-    earlier = read_evidence(ledger) if ledger else {}
     report = judge(run, earlier)
     write_reports(report, json_path=json_path, html_path=html_path, junit_path=junit_path)
     new = evidence_of(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -70,14 +71,26 @@ def observe(
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.time,
     tell: Callable[[str], object] = lambda _words: None,
+    stopped: Callable[[Run], object] = lambda _run: None,
 ) -> Run:
     """Make a run against a target and give all that it showed; nothing is judged.
+
+    Args:
+        settings: What to do.
+        transport: Instead of the network, for a target in this process.
+        sleep: Waits so many seconds.
+        clock: Gives the time in Unix seconds, by the same clock.
+        tell: Is told in words what happens.
+        stopped: Is given what was seen so far, and paid for, where the run is stopped by Ctrl-C or
+            by an error, which goes on afterwards. To judge it would be unfair: much is missing.
 
     Raises:
         UsageError: The target refuses the key, or callbacks cannot be received.
         Unreachable: The target does not answer.
     """
-    return drive(settings, transport=transport, sleep=sleep, clock=clock, tell=tell)
+    return drive(
+        settings, transport=transport, sleep=sleep, clock=clock, tell=tell, stopped=stopped
+    )
 
 
 def judge(run: Run, earlier: Mapping[str, Evidence] | None = None) -> Report:
@@ -87,8 +100,15 @@ def judge(run: Run, earlier: Mapping[str, Evidence] | None = None) -> Report:
         run: A run, of just now or kept.
         earlier: What live runs before this one have left.
     """
+    results = tuple(_result(outcome) for outcome in judge_run(run))
+    report = replace(unjudged(run), results=results, measured=measure(run))
+    return with_ledger(report, earlier)
+
+
+def unjudged(run: Run) -> Report:
+    """Give what a report says of a run itself, without any check."""
     options = {k: v for k, v in run.options.items() if k not in {"budget_usd", "spent_usd"}}
-    report = Report(
+    return Report(
         target=run.target,
         started=utc(run.started_ms),
         duration_s=(run.ended_ms - run.started_ms) / 1000,
@@ -96,13 +116,11 @@ def judge(run: Run, earlier: Mapping[str, Evidence] | None = None) -> Report:
         live=run.live,
         budget_usd=Decimal(str(run.options.get("budget_usd", 0))),
         spent_usd=Decimal(str(run.options.get("spent_usd", 0))),
-        results=tuple(_result(outcome) for outcome in judge_run(run)),
+        results=(),
         calls=len(run.exchanges),
         notes=run.notes,
         options=options,
-        measured=measure(run),
     )
-    return with_ledger(report, earlier)
 
 
 def _result(outcome: Outcome) -> CheckResult:
@@ -145,6 +163,7 @@ def verify(
     examples: int = 12,
     live: bool = False,
     tell: Callable[[str], object] = lambda _words: None,
+    stopped: Callable[[Run], object] = lambda _run: None,
 ) -> Report:
     """Hold a server to the contract, and say what it keeps, breaks, confirms and refutes.
 
@@ -168,6 +187,7 @@ def verify(
         examples: Generated bodies for each rule broken alone; sets of rules get fewer each.
         live: Allows a target that is not on this machine, where tasks cost real money.
         tell: Is told in words what happens.
+        stopped: Is given what was seen so far, where the run is stopped by Ctrl-C or by an error.
 
     Raises:
         UsageError: The run may not start so, or the target refuses the key.
@@ -189,4 +209,7 @@ def verify(
         examples=examples,
         live=live,
     )
-    return judge(observe(settings, transport=transport, sleep=sleep, clock=clock, tell=tell))
+    run = observe(
+        settings, transport=transport, sleep=sleep, clock=clock, tell=tell, stopped=stopped
+    )
+    return judge(run)

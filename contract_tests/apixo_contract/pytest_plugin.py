@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from apixo_contract._observations import Run
     from apixo_contract._report import CheckResult, Report
 
 _SUITE = "apixo_contract.test_contract"
@@ -29,6 +30,8 @@ _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("seed", "seed", int, "the same seed sends the same bodies"),
 )
 _REPORT = pytest.StashKey["Report"]()
+# What was seen by a run that Ctrl-C or an error has stopped.
+_STOPPED = pytest.StashKey["Run"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,8 +103,11 @@ def contract_report(pytestconfig: pytest.Config) -> Report:
     from apixo_contract._settings import Unreachable, UsageError
     from apixo_contract._verify import verify
 
+    def stopped(run: Run) -> None:
+        pytestconfig.stash[_STOPPED] = run
+
     try:
-        report = verify(**_given(pytestconfig))
+        report = verify(**_given(pytestconfig), stopped=stopped)
     except UsageError as error:
         pytest.exit(f"apixo-contract: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
     except Unreachable as error:
@@ -119,10 +125,23 @@ def check_result(check_id: str, contract_report: Report) -> CheckResult:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    """Say what came of the run, beside the tests."""
+    if stopped := config.stash.get(_STOPPED, None):
+        _tell_cost(terminalreporter, stopped)
+    if report := config.stash.get(_REPORT, None):
+        _tell_assumptions(terminalreporter, report)
+
+
+def _tell_cost(terminalreporter: pytest.TerminalReporter, stopped: Run) -> None:
+    from apixo_contract._reporting import cost_line
+    from apixo_contract._verify import unjudged
+
+    terminalreporter.section(f"apixo-contract: {stopped.target}")
+    terminalreporter.write_line(f"stopped after {cost_line(unjudged(stopped))}")
+
+
+def _tell_assumptions(terminalreporter: pytest.TerminalReporter, report: Report) -> None:
     """Say what the assumptions turned out to be: refuted ones are no failures."""
-    report = config.stash.get(_REPORT, None)
-    if report is None:
-        return
     from apixo_contract._report import Verdict
 
     terminalreporter.section(f"apixo-contract: {report.target}")

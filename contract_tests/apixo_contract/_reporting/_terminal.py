@@ -10,7 +10,7 @@ from rich.text import Text
 from apixo_contract._report import CheckResult, Example, Report, Verdict
 from apixo_contract._reporting._words import (
     assumptions,
-    cost_of,
+    cost_line,
     ledger_line,
     skipped_by_reason,
     source_of,
@@ -66,10 +66,7 @@ class _Page:
         self._line(ledger_line(report))
         counts = " · ".join(f"{verdict.value} {n}" for verdict, n in report.counts.items())
         self._line(counts)
-        self._line(
-            f"{report.calls} calls in {report.duration_s:.1f} s, cost at most {cost_of(report)}, "
-            f"seed {report.seed}"
-        )
+        self._line(cost_line(report))
         style = _STYLES[Verdict.FAIL if report.exit_code else Verdict.PASS]
         self._line(report.headline, style)
 

@@ -60,6 +60,14 @@ def cost_of(report: Report) -> str:
     return f"${report.spent_usd:.2f} of ${report.budget_usd:.2f}"
 
 
+def cost_line(report: Report) -> str:
+    """Give what a run did and cost as one line."""
+    return (
+        f"{report.calls} calls in {report.duration_s:.1f} s, cost at most {cost_of(report)}, "
+        f"seed {report.seed}"
+    )
+
+
 def facts(report: Report) -> list[tuple[str, str]]:
     """Give what there is to know about a run beside its checks, as names and values."""
     found = [
