@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from apixo_contract._learn import id_form
 from apixo_contract._observations import Exchange, Purpose
+from apixo_contract._showing import json_line
 
 _TIMES = frozenset({"createTime", "completeTime"})
 _URL = re.compile(r"\b(?:https?://|data:)[^\s\"'\\<>]+")
@@ -90,22 +91,9 @@ def _text(value: Any, name: str, call: Exchange) -> str:
         return "a number"
     if name == "resultJson" and isinstance(value, str):
         return f"a text: {_quiet(_compact(value), call)}"
-    return _quiet(_written(value, call.message), call)
-
-
-def _written(value: Any, message: str | None) -> str:
-    """Give a value as JSON; ``$message`` stands for the answer's own message inside of it."""
-
-    def plain(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {key: plain(inner) for key, inner in part.items()}
-        if isinstance(part, list):
-            return [plain(inner) for inner in part]
-        if isinstance(part, Decimal):
-            return float(part)
-        return "$message" if part == message and value != message else part
-
-    return json.dumps(plain(value), ensure_ascii=False)
+    # The answer's own message is a facet by itself: said again inside of `data`, it is none.
+    message = None if value == call.message else call.message
+    return _quiet(json_line(value, message), call)
 
 
 def _quiet(text: str, call: Exchange) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shlex
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 from apixo_contract._masking import PLACEHOLDER
 from apixo_contract._observations import CallbackSeen, Exchange
 from apixo_contract._report import ShownExchange
 
 _LONGEST = 4000
+_DEEPEST = 20
 # What a client adds by itself: it says nothing about the call.
 _NOISE = frozenset({"accept-encoding", "connection", "host", "user-agent", "content-length"})
 # What a shell reads as more than itself between double quotes.
@@ -54,6 +59,31 @@ def shortened(text: str, limit: int = _LONGEST) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}… {len(text) - 2 * half} characters left out …{text[-half:]}"
+
+
+def json_line(value: Any, message: str | None = None, depth: int = _DEEPEST) -> str:
+    """Give a value of an answer as JSON on one line, its depths left out.
+
+    Args:
+        value: As `Exchange.json` reads it: with `Decimal` for what has a point.
+        message: A text that is shown as ``$message``, wherever it stands.
+        depth: How many levels to show.
+    """
+    if isinstance(value, Mapping | list) and not depth:
+        return "…"
+    if isinstance(value, Mapping):
+        pairs = (
+            f"{json_line(name)}: {json_line(part, message, depth - 1)}"
+            for name, part in value.items()
+        )
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(json_line(part, message, depth - 1) for part in value)}]"
+    if isinstance(value, Decimal):
+        # As most readers take it; what no float holds, as it came.
+        return repr(float(value)) if math.isfinite(float(value)) else str(value)
+    same = message is not None and value == message
+    return json.dumps("$message" if same else value, ensure_ascii=False)
 
 
 def curl_line(method: str, url: str, headers: Mapping[str, str], body: str | None) -> str:

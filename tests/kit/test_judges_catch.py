@@ -25,6 +25,8 @@ from kit.sightings import (
 from apixo_contract._catalogue import catalogue
 from apixo_contract._observations import Exchange, Key, Picture, Purpose, Run
 from apixo_contract._oracle import expect_text
+from apixo_contract._report import Verdict
+from apixo_contract._verify import judge
 
 ENDED = in_state("success", "failed")
 SUCCESS = in_state("success")
@@ -286,6 +288,20 @@ def test_a_broken_promise_fails_the_check_that_names_it(check: str, bend: Bend) 
 def test_nothing_but_the_bent_promise_fails() -> None:
     bent = answers(several_rules, told("Too much is wrong."))(good_run())
     assert failures(bent) == {"submit.several-rules"}
+
+
+@pytest.mark.parametrize(
+    ("check", "bend", "words"),
+    [
+        ("status.create-time", fields(POLLS, createTime="1700000000000"), '"1700000000000"'),
+        ("status.complete-time", fields(SUCCESS, completeTime="soon"), '`completeTime` is "soon"'),
+        ("status.complete-time", fields(SUCCESS, completeTime=500.0), "`completeTime` is 500.0"),
+        ("status.cost-time", fields(SUCCESS, costTime={"ms": 0.5}), '`costTime` is {"ms": 0.5}'),
+    ],
+)
+def test_a_wrong_value_is_shown_as_the_target_wrote_it(check: str, bend: Bend, words: str) -> None:
+    found = {result.id: result for result in judge(bend(good_run())).of(Verdict.FAIL)}
+    assert words in found[check].evidence
 
 
 def test_every_promise_has_a_violation_here() -> None:

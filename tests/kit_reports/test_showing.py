@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_contract._observations import CallbackSeen, Exchange, Key, Purpose
-from apixo_contract._showing import curl_line, shortened, show
+from apixo_contract._showing import curl_line, json_line, shortened, show
 
 # What an argument of a command can hold.
 shell_texts = st.text(
@@ -33,6 +33,22 @@ def call(**given: Any) -> Exchange:
         "text": "No.",
     }
     return Exchange(**{**members, **given})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('"now"', '"now"'),
+        ("500.0", "500.0"),
+        ("1e999", "1E+999"),
+        ("null", "null"),
+        ('{"a": [true, 0.10, "Ü"]}', '{"a": [true, 0.1, "Ü"]}'),
+        ('[{"a": "No."}]', '[{"a": "$message"}]'),
+        ("[" * 900 + "]" * 900, "[" * 20 + "…" + "]" * 20),
+    ],
+)
+def test_a_value_is_shown_as_json(text: str, told: str) -> None:
+    assert json_line(call(text=text).json, message="No.") == told
 
 
 def arguments(line: str, key: str) -> list[str]:

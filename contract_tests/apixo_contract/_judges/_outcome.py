@@ -10,6 +10,7 @@ from apixo_contract._catalogue import catalogue
 from apixo_contract._observations import CallbackSeen, Exchange
 from apixo_contract._oracle import expect_text
 from apixo_contract._report import Verdict
+from apixo_contract._showing import json_line
 from apixo_contract._view import View
 
 
@@ -97,9 +98,14 @@ def assumed(
 
 
 def shown(value: Any, limit: int = 160) -> str:
-    """Give a value as an evidence line shows it."""
-    text = value if isinstance(value, str) else repr(value)
+    """Give a text as an evidence line shows it; what ought to be one and is not, as JSON."""
+    text = value if isinstance(value, str) else json_line(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def as_json(value: Any) -> str:
+    """Give a value as an evidence line shows it where its type matters: a text in quotes."""
+    return shown(json_line(value))
 
 
 def answer_of(call: Exchange) -> str:

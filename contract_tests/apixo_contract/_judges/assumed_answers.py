@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator
 
 from apixo_contract._catalogue import assumption_check_id
-from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, assumed, shown, skipped
+from apixo_contract._judges._outcome import (
+    Outcome,
+    Sighting,
+    answer_of,
+    as_json,
+    assumed,
+    shown,
+    skipped,
+)
 from apixo_contract._observations import Exchange, Key, Purpose
 from apixo_contract._view import View
 from apixo_schemas import contract
@@ -104,7 +112,7 @@ def _error_data(view: View) -> Outcome:
     observed = call.data if "data" in call.envelope else "absent"
     if isinstance(observed, dict) and observed.get("error") == call.message:
         observed = {"error": "{message}"}
-    words = f"{'absent' if 'data' not in call.envelope else shown(call.data)}"
+    words = as_json(call.data) if "data" in call.envelope else "absent"
     return assumed(
         check_id,
         words,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from apixo_contract._judges._outcome import Outcome, Sighting, ruled, shown, skipped
+from apixo_contract._judges._outcome import Outcome, Sighting, as_json, ruled, shown, skipped
 from apixo_contract._judges.status import differences
 from apixo_contract._observations import CallbackSeen
 from apixo_contract._view import ENDED, TaskView, View, is_integer
@@ -97,7 +97,7 @@ def _envelope(task: TaskView, callback: CallbackSeen) -> str | None:
 
 def _final(_task: TaskView, callback: CallbackSeen) -> str | None:
     state = callback.task.get("state")
-    return None if state in ENDED or not callback.task else f"`state` {shown(state)}"
+    return None if state in ENDED or not callback.task else f"`state` {as_json(state)}"
 
 
 def _payload(task: TaskView, callback: CallbackSeen) -> str | None:

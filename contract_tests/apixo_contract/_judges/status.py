@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, ruled, shown
+from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, as_json, ruled, shown
 from apixo_contract._observations import Exchange, Purpose
 from apixo_contract._view import (
     END_FIELDS,
@@ -97,7 +97,7 @@ def is_odd_end(poll: Exchange) -> bool:
 def _state_fault(_task: TaskView, poll: Exchange) -> str | None:
     if not carries(poll.state):
         return f"no text as `state`: {answer_of(poll)}"
-    return f"an end called {shown(poll.state)}" if is_odd_end(poll) else None
+    return f"an end called {as_json(poll.state)}" if is_odd_end(poll) else None
 
 
 def states(view: View) -> Iterator[Outcome]:
@@ -205,7 +205,7 @@ def result_of(poll: Exchange) -> dict[str, Any] | None:
 def _result_json_fault(_task: TaskView, poll: Exchange) -> str | None:
     value = poll.task["resultJson"]
     good = isinstance(value, str) and result_of(poll) is not None
-    return None if good else f"`resultJson` is {shown(value)}"
+    return None if good else f"`resultJson` is {as_json(value)}"
 
 
 def result_urls(poll: Exchange) -> list[str]:
@@ -225,7 +225,7 @@ def _is_absolute(url: Any) -> bool:
 def _result_urls_fault(_task: TaskView, poll: Exchange) -> str | None:
     found = (result_of(poll) or {}).get("resultUrls")
     good = isinstance(found, list) and len(found) == 1 and len(result_urls(poll)) == 1
-    return None if good else f"`resultUrls` is {shown(found)}"
+    return None if good else f"`resultUrls` is {as_json(found)}"
 
 
 def lasting(view: View) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, ruled, shown
+from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, as_json, ruled, shown
 from apixo_contract._observations import Exchange
 from apixo_contract._view import ENDED, RUNNING, TaskView, View, carries, is_integer
 
@@ -75,7 +75,7 @@ def _create_fault(task: TaskView, poll: Exchange, *, own: bool) -> Sighting | No
     found = poll.task.get("createTime")
     expected = "`createTime` as an integer in Unix ms, near the time of the submit"
     if not is_integer(found):
-        return Sighting(poll, expected, f"`createTime` is {shown(found)}: {answer_of(poll)}")
+        return Sighting(poll, expected, f"`createTime` is {as_json(found)}: {answer_of(poll)}")
     submit = task.submitted.exchange
     near = _NEAR_FAST_MS if own else _NEAR_MS
     times_there = [submit.sent_ms, submit.received_ms, *_date_ms(submit)]
@@ -83,7 +83,7 @@ def _create_fault(task: TaskView, poll: Exchange, *, own: bool) -> Sighting | No
         return None
     away = (found - submit.sent_ms) // _SECOND  # whole: a target may say more than a float holds
     return Sighting(
-        poll, expected, f"`createTime` {shown(found)} is {shown(f'{away:+d}')} s from the submit"
+        poll, expected, f"`createTime` {as_json(found)} is {shown(f'{away:+d}')} s from the submit"
     )
 
 
@@ -101,7 +101,9 @@ def _moved(task: TaskView, poll: Exchange) -> Sighting | None:
     first = task.shown[0].task.get("createTime")
     if found == first:
         return None
-    return Sighting(poll, f"`createTime` {shown(first)} as before", f"`createTime` {shown(found)}")
+    return Sighting(
+        poll, f"`createTime` {as_json(first)} as before", f"`createTime` {as_json(found)}"
+    )
 
 
 def _complete(poll: Exchange) -> Any:
@@ -112,7 +114,7 @@ def _complete_fault(task: TaskView, poll: Exchange, *, own: bool) -> Sighting | 
     found, made = _complete(poll), poll.task.get("createTime")
     expected = "`completeTime` as an integer in Unix ms, from `createTime` to now"
     if not is_integer(found):
-        return Sighting(poll, expected, f"`completeTime` is {shown(found)}")
+        return Sighting(poll, expected, f"`completeTime` is {as_json(found)}")
     if not is_integer(made):
         return None
     if found < made:
@@ -140,7 +142,7 @@ def _cost_fault(poll: Exchange) -> Sighting | None:
     found = poll.task.get("costTime")
     expected = "`costTime` as an integer in ms, from 0 to the elapsed time"
     if not is_integer(found) or found < 0:
-        return Sighting(poll, expected, f"`costTime` is {shown(found)}")
+        return Sighting(poll, expected, f"`costTime` is {as_json(found)}")
     made, done = poll.task.get("createTime"), _complete(poll)
     if poll.state not in ENDED or not is_integer(made) or not is_integer(done):
         return None
