@@ -24,6 +24,13 @@ from apixo_contract._report import CheckResult, Example, Report, utc
 from apixo_contract._settings import DEFAULT_BUDGET, EXAMPLE_IMAGE, Settings, UsageError, check
 from apixo_contract._showing import show
 
+# How the client names what is given, and how the kit's messages do.
+_OPTIONS = {
+    "pass api_key=… to the client": "give --api-key",
+    "api_key=…": "--api-key",
+    "base_url=…": "--base-url",
+}
+
 
 def settle(
     base_url: str | None,
@@ -51,7 +58,7 @@ def settle(
     try:
         found = resolve(api_key, base_url)
     except ConfigurationError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(_as_options(str(error))) from None
     settings = Settings(
         base_url=found.base_url,
         api_key=found.api_key,
@@ -62,6 +69,13 @@ def settle(
     )
     check(settings, image_given=bool(image_url))
     return settings
+
+
+def _as_options(words: str) -> str:
+    """Give the client's words with the kit's names."""
+    for name, option in _OPTIONS.items():
+        words = words.replace(name, option)
+    return words
 
 
 def observe(

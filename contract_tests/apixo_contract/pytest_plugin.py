@@ -6,6 +6,7 @@ in every pytest run of an environment that has the kit, so it imports the kit it
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +56,16 @@ def _given(config: pytest.Config) -> dict[str, Any]:
     names = [*(parameter for _, parameter, _, _ in _OPTIONS), "live"]
     found = {name: config.getoption(_dest(name)) for name in names}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _with_our_names(words: str) -> str:
+    """Give words that name options of the command with the names that they have here."""
+    names = {"--api-key": "--apixo-key", "--base-url": "--apixo-target"}
+    return re.sub(
+        r"(?<!\S)--[a-z][a-z-]*",
+        lambda found: names.get(found[0], f"--apixo-{found[0].removeprefix('--')}"),
+        words,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,7 +120,8 @@ def contract_report(pytestconfig: pytest.Config) -> Report:
     try:
         report = verify(**_given(pytestconfig), stopped=stopped)
     except UsageError as error:
-        pytest.exit(f"apixo-contract: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        words = _with_our_names(str(error))
+        pytest.exit(f"apixo-contract: {words}", returncode=pytest.ExitCode.USAGE_ERROR)
     except Unreachable as error:
         pytest.exit(f"apixo-contract: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
     pytestconfig.stash[_REPORT] = report

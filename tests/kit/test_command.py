@@ -67,8 +67,9 @@ class Closed(Stub):
     ("arguments", "words"),
     [
         (("--base-url", "https://api.apixo.ai", "--api-key", KEY), "--live"),
-        (("--base-url", "http://127.0.0.1:1"), "API key"),
-        (("--base-url", "nonsense", "--api-key", KEY), "base URL"),
+        (("--base-url", "http://127.0.0.1:1"), "variable APIXO_API_KEY, or give --api-key."),
+        (("--base-url", "http://127.0.0.1:1", "--api-key", "\n\x01"), "APIXO_API_KEY or --api-key"),
+        (("--base-url", "nonsense", "--api-key", KEY), "Check APIXO_BASE_URL or --base-url."),
         (("--cassette", "no-such-file"), "no-such-file"),
         (("--no-such-option",), "no-such-option"),
     ],

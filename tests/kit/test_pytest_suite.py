@@ -50,12 +50,13 @@ def test_a_broken_promise_is_a_failed_test_with_its_example(tmp_path: Path) -> N
     ("arguments", "words"),
     [
         ((), "--apixo-target"),
-        (("--apixo-target", "http://127.0.0.1:1"), "API key"),
+        (("--apixo-target", "http://127.0.0.1:1"), "or give --apixo-key."),
+        (("--apixo-target", "nonsense", "--apixo-key", "k"), "or --apixo-target."),
         (("--apixo-target", "http://127.0.0.1:1", "-n", "2"), "leave out -n"),
-        (("--apixo-target", "https://api.apixo.ai", "--apixo-key", "k"), "live"),
+        (("--apixo-target", "https://api.apixo.ai", "--apixo-key", "k"), "Add --apixo-live"),
         (
             ("--apixo-target", "http://127.0.0.1:1", "--apixo-key", "k", "--apixo-max-wait", "nan"),
-            "max-wait: expected seconds from 0 to 86400, found nan",
+            "apixo-contract: --apixo-max-wait: expected seconds from 0 to 86400, found nan",
         ),
     ],
 )

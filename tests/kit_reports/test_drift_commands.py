@@ -129,7 +129,7 @@ def test_the_same_calls_go_to_both_and_differences_are_explained(
 def test_diff_needs_a_key() -> None:
     done = run("diff", DEAD, DEAD)
     assert done.exit_code == 2
-    assert "an API key was expected: give --api-key, or set APIXO_API_KEY" in done.output
+    assert "Set the environment variable APIXO_API_KEY, or give --api-key." in done.output
 
 
 def test_a_key_never_goes_to_another_host() -> None:
