@@ -15,12 +15,21 @@ from apixo_contract._settings import Settings, Unreachable, UsageError
 from apixo_contract._verify import observe, unjudged
 from apixo_contract._visible import visible
 
-# 0 and 1 are a report's: the target keeps the contract, or has drifted.
 _BAD_USAGE = 2
 _UNREACHABLE = 3
 # As `sysexits.h` and shells have them.
 _FAULT = 70
 _INTERRUPTED = 130
+
+# What people read about them; 0 and 1 are a report's.
+EXIT_CODES = {
+    0: "the target keeps the contract; of `diff`: both answer alike",
+    1: "it drifted: a promise is broken; of `diff`: they differ",
+    _BAD_USAGE: "bad usage: an option, a file or a key cannot be used",
+    _UNREACHABLE: "the target cannot be reached",
+    _FAULT: "a fault of `apixo-contract` itself",
+    _INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
+}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from apixo_contract._cassette import read_cassette
 from apixo_contract._drift_commands import COMMANDS
-from apixo_contract._exits import observe_for, told_in_words
+from apixo_contract._exits import EXIT_CODES, observe_for, told_in_words
 from apixo_contract._explain import explain as explained
 from apixo_contract._json_files import text_of
 from apixo_contract._ledger import read_evidence
@@ -22,15 +22,15 @@ from apixo_contract._options import (
 from apixo_contract._report_options import deliver, report_options
 from apixo_contract._visible import visible
 
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
+    f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items()
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
 @click.version_option(package_name="apixo-emulator")
 def main() -> None:
-    """Hold a server to APIXO's contract.
-
-    Exit codes: 0 the target keeps the contract, 1 it drifted, 2 bad usage, 3 it cannot be reached,
-    70 a fault of this program, 130 interrupted.
-    """
+    """Hold a server to APIXO's contract."""
     keep_hypothesis_out_of_the_way()
 
 

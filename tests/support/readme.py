@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from apixo_contract._exits import EXIT_CODES
+from apixo_contract.cli import main as kit
 from apixo_emulator.cli import main
 from apixo_emulator.core.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.core.states import TRANSITIONS
@@ -83,12 +85,30 @@ def options() -> str:
     return _table(["flag", "environment", "meaning"], rows)
 
 
+def kit_exit_codes() -> str:
+    return _table(
+        ["exit code", "meaning"], [[str(code), words] for code, words in EXIT_CODES.items()]
+    )
+
+
+def kit_options() -> str:
+    rows = []
+    for option in kit.commands["verify"].params:
+        assert isinstance(option, click.Option)
+        default = f" [default: {option.default}]" if option.show_default else ""
+        rows.append([f"`{option.opts[0]}`", f"{option.help}{default}"])
+    table = _table(["option", "meaning"], rows)
+    return f"<details><summary>All options of `apixo-contract verify`</summary>\n\n{table}\n</details>\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "behaviour": behaviour,
     "states": states,
     "deliveries": deliveries,
     "options": options,
+    "kit_exit_codes": kit_exit_codes,
+    "kit_options": kit_options,
 }
 
 
