@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 
+from apixo_contract._answers import read_content, read_head, retry_after
 from apixo_contract._masking import PLACEHOLDER, Mask
-from apixo_contract._observations import Exchange, Key, Picture, Purpose
-from apixo_contract._pictures import read_picture
+from apixo_contract._observations import Exchange, Key, Purpose
 from apixo_contract._settings import Settings, Unreachable
 from apixo_schemas import contract, document
 
@@ -28,8 +28,6 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _PATIENCE_S = 120.0
 _TIMEOUT_S = 30.0
-# A result's head tells its size; pictures with long metadata need some more.
-_HEAD_BYTES = 512 * 1024
 _TEXT_CHARACTERS = 64 * 1024
 
 
@@ -45,6 +43,8 @@ class Ask:
     content_type: str | None = "application/json"
     probe: str = ""
     task_id: str | None = None
+    # Whether the call may be made again after an answer that says "come again".
+    may_repeat: Callable[[Exchange], bool] = lambda _found: True
 
 
 class Calls:
@@ -135,7 +135,7 @@ class Calls:
         wait, attempt = _FIRST_WAIT_S, 1
         while self._again(ask, found := self._once(ask), attempt):
             self.exchanges.append(replace(found, purpose=Purpose.BUSY))
-            self._wait(_retry_after(found) or wait)
+            self._wait(retry_after(found.answer_headers) or wait)
             wait, attempt = min(wait * 2, _LONGEST_WAIT_S), attempt + 1
         self.exchanges.append(found)
         self._silent = self._silent + 1 if found.status is None else 0
@@ -154,7 +154,8 @@ class Calls:
 
     def _again(self, ask: Ask, found: Exchange, attempt: int) -> bool:
         if found.status in BUSY:
-            return attempt < _BUSY_TRIES and self._patience_s > 0
+            patient = attempt < _BUSY_TRIES and self._patience_s > 0
+            return patient and ask.may_repeat(found)
         # A submit that broke off may have been taken: sending it again could cost twice.
         if ask.method == "POST" or attempt >= _TRIES or not self._heard(found):
             return False
@@ -171,16 +172,20 @@ class Calls:
         sent = self.now_ms
         made = self._exchange(ask, sent)
         try:
-            response = self._client.send(request)
-        except httpx.TransportError as error:
+            with closing(self._client.send(request, stream=True)) as response:
+                content = read_content(response, self._clock)
+        except httpx.RequestError as error:
             trouble = self._mask.text(f"{type(error).__name__}: {error}".rstrip(": "))
             return replace(made, received_ms=self.now_ms, trouble=trouble)
+        # JSON between systems is UTF-8, whatever a header says.
+        text = self._mask.text(content.data.decode("utf-8", errors="replace"))
         return replace(
             made,
             received_ms=self.now_ms,
             status=response.status_code,
             answer_headers=self._mask.headers(response.headers),
-            text=self._mask.text(_text(response)[:_TEXT_CHARACTERS]),
+            text=text[:_TEXT_CHARACTERS],
+            trouble=content.trouble and self._mask.text(content.trouble),
         )
 
     def _headers(self, ask: Ask) -> dict[str, str]:
@@ -222,48 +227,15 @@ class Calls:
         )
         try:
             with self._client.stream("GET", url, follow_redirects=True) as response:
-                picture = _head(response) if response.is_success else None
+                picture = read_head(response, self._clock) if response.is_success else None
             found = replace(
                 made,
                 status=response.status_code,
                 answer_headers=self._mask.headers(response.headers),
                 picture=picture,
             )
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             found = replace(made, trouble=self._mask.text(f"{type(error).__name__}: {error}"))
         found = replace(found, received_ms=self.now_ms)
         self.exchanges.append(found)
         return found
-
-
-def _text(response: httpx.Response) -> str:
-    # JSON between systems is UTF-8, whatever a header says.
-    return response.content.decode("utf-8", errors="replace")
-
-
-def _head(response: httpx.Response) -> Picture:
-    head = b""
-    for piece in response.iter_bytes(64 * 1024):
-        head += piece
-        picture = read_picture(head)
-        if picture is not None:
-            return picture
-        if len(head) > _HEAD_BYTES:
-            break
-    return Picture(None, 0, 0)
-
-
-def _retry_after(found: Exchange) -> float | None:
-    """Read `Retry-After`: seconds, or a date, which the answer's own `Date` is taken from."""
-    headers: Mapping[str, str] = found.answer_headers
-    value = headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(value)
-        then = parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - then).total_seconds())
-    except (ValueError, TypeError):
-        return None

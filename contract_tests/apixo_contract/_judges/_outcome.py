@@ -112,4 +112,5 @@ def answer_of(call: Exchange) -> str:
     """Give an answer in one line: status and body."""
     if call.status is None:
         return f"no answer: {call.trouble}"
-    return f"HTTP {call.status} {shown(call.text)}".rstrip()
+    limits = f" ({call.trouble})" if call.trouble else ""
+    return f"HTTP {call.status} {shown(call.text)}".rstrip() + limits
