@@ -42,6 +42,10 @@ class Budget:
         self._open += 1
         return True
 
+    def charge(self, cost_usd: Decimal) -> None:
+        """Count what was taken from the account beside accepted tasks, in USD."""
+        self._taken += -(-int(cost_usd * MICROS_PER_USD) // self._price)
+
     def settle(self, *, costs: bool) -> None:
         """Close a reserve: the submit costs, or may cost, or it was refused."""
         self._open -= 1

@@ -26,7 +26,7 @@ EXIT_CODES = {
     0: "the target keeps the contract; of `diff`: both answer alike",
     1: "it drifted: a promise is broken; of `diff`: they differ",
     _BAD_USAGE: "bad usage: an option, a file or a key cannot be used",
-    _UNREACHABLE: "the target cannot be reached",
+    _UNREACHABLE: "the target cannot be reached, or is too busy to be judged",
     _FAULT: "a fault of `apixo-contract` itself",
     _INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
 }

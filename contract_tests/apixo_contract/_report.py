@@ -171,7 +171,9 @@ class Report:
             return f"The target drifted: {promises} of the contract broken."
         if not self.judged:
             return "Nothing could be judged: every check was skipped."
-        return f"The target keeps the contract: {self.judged} checks, no promise broken."
+        skipped = self.counts[Verdict.SKIPPED]
+        rest = f"; {skipped} could not be judged" if skipped else ""
+        return f"The target keeps the contract: {self.judged} checks, no promise broken{rest}."
 
     def to_json(self) -> dict[str, Any]:
         """Give the published JSON form."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 
 import httpx
 
@@ -19,6 +20,8 @@ from apixo_contract._tasks import Poller
 _MOST_SURPRISES = 3
 # May have been taken: the answer of somebody behind the API is missing.
 _UNCERTAIN = frozenset({500, 502, 504})
+# Turned away as busy, in most cases: a body that nobody would take has cost nothing then.
+_UNAVAILABLE = 503
 _STEP_S = 0.02
 _JSON = "application/json"
 
@@ -53,8 +56,11 @@ class Session:
         self.callback_urls: dict[str, str] = {}
         # Why something was not done, by topic.
         self.notes: dict[str, str] = {}
+        # As it was last read, in USD; None where it cannot be read.
+        self.balance: Decimal | None = None
         self._surprises = 0
         self._unrefused: set[str] = set()
+        self._refusals_cost = False
         self._knows_balance = True
 
     def idle(self, seconds: float) -> None:
@@ -76,6 +82,7 @@ class Session:
             return None
         found = self.calls.balance(probe)
         self._knows_balance = found.succeeded
+        self.balance = found.balance if found.succeeded else None
         return found
 
     def submit(
@@ -93,20 +100,50 @@ class Session:
                 "budget", f"the budget of ${self.settings.budget_usd} does not allow for it"
             )
             return None
-        found = self.calls.submit(text, purpose, key=key, probe=probe, content_type=content_type)
-        costs = found.accepted or found.status is None or found.status in _UNCERTAIN
-        self.budget.settle(costs=costs)
+        found = self.calls.submit(
+            text,
+            purpose,
+            key=key,
+            probe=probe,
+            content_type=content_type,
+            may_repeat=self._pays_again,
+        )
+        self.budget.settle(costs=self._may_cost(found))
         if found.accepted and key is Key.OWN:
             self.poller.add(found)
         self.poller.tick()
         return found
 
+    def _may_cost(self, found: Exchange) -> bool:
+        if found.accepted or found.status is None or found.status in _UNCERTAIN:
+            return True
+        turned_away = found.status == _UNAVAILABLE and found.purpose is not Purpose.BODY
+        return turned_away or self._refusals_cost
+
+    def _pays_again(self, found: Exchange) -> bool:
+        """Count a submit that was turned away, and reserve the next; False where it is too much."""
+        if not self._may_cost(found):
+            return True
+        if not self.budget.left:
+            return False
+        self.budget.settle(costs=True)
+        return self.budget.reserve()
+
+    def charged_for_refusals(self, cost_usd: Decimal) -> None:
+        """Know that the target takes money, so much so far in USD, for bodies that it refuses."""
+        self.budget.charge(cost_usd)
+        self._refusals_cost = True
+        self.notes["budget"] = "the target charges for bodies that it refuses: no more were sent"
+
     def break_rules(self, text: str) -> Exchange | None:
         """Submit a body that breaks documented rules; None, and nothing sent, if it may cost.
 
         A target that takes such bodies is not sent many of them: none that breaks only rules which
-        it is known not to refuse properly, and after a few surprises no more at all.
+        it is known not to refuse properly, and after a few surprises no more at all. Neither is
+        one that charges for them.
         """
+        if self._refusals_cost:
+            return None
         if self._surprises >= _MOST_SURPRISES:
             self.notes.setdefault(
                 "budget", "the target takes bodies that it ought to refuse: no more were sent"

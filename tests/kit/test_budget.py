@@ -12,6 +12,7 @@ from kit.stub import settings as run_settings
 
 from apixo_contract._budget import Budget
 from apixo_contract._observations import Purpose
+from apixo_contract._oracle import expect_text
 from apixo_contract._settings import Unreachable, UsageError, check
 from apixo_contract._verify import judge, observe, settle
 
@@ -55,7 +56,9 @@ class Hostile(Stub):
         self.may_have_cost += 1
         return httpx.Response(502, text="<h1>Bad gateway</h1>")
 
-    def on_503(self, _request: httpx.Request) -> httpx.Response:
+    def on_503(self, request: httpx.Request) -> httpx.Response:
+        # Whoever says this may have taken what can be taken.
+        self.may_have_cost += expect_text(request.content.decode()).accepted
         return httpx.Response(503, text="later")
 
     def on_429(self, _request: httpx.Request) -> httpx.Response:

@@ -17,12 +17,13 @@ from apixo_contract._view import Submitted, View
 from apixo_schemas import MICROS_PER_USD, contract
 
 # Balances of binary fractions are off by less.
-_NOISE = Decimal("0.00005")
+NOISE = Decimal("0.00005")
 # A step up like this is a payment, made while the run went on.
 _PAYMENT = Decimal(1)
 # P3: these the endpoint may answer; they tell nothing of its form.
 _REFUSALS = frozenset({401, 403})
 _PAYMENT_REQUIRED = 402
+_SERVER_ERROR = 500
 _BASELINE = "example"
 GREETING = "start"
 
@@ -35,6 +36,8 @@ class Window:
     after: Exchange
     accepted: list[Submitted] = field(default_factory=list)
     refused: int = 0
+    # Submits of which nobody knows whether they were taken, and charged.
+    uncertain: int = 0
 
     @property
     def fall(self) -> Decimal:
@@ -52,7 +55,7 @@ def price_usd() -> Decimal:
 
 
 def _near(one: Decimal, other: Decimal) -> bool:
-    return abs(one - other) <= _NOISE
+    return abs(one - other) <= NOISE
 
 
 def windows(view: View) -> list[Window]:
@@ -63,8 +66,17 @@ def windows(view: View) -> list[Window]:
     for before, after in pairwise(readings):
         inside = [s for s in view.submits if before.number < s.exchange.number < after.number]
         accepted = [s for s in inside if s.exchange.accepted]
-        found.append(Window(before, after, accepted, len(inside) - len(accepted)))
+        uncertain = sum(
+            before.number < call.number < after.number and _is_uncertain(call)
+            for call in view.run.exchanges
+        )
+        found.append(Window(before, after, accepted, len(inside) - len(accepted), uncertain))
     return found
+
+
+def _is_uncertain(call: Exchange) -> bool:
+    """Whether a submit may have been taken: no answer came, or one of somebody before the API."""
+    return call.method == "POST" and (call.status is None or call.status >= _SERVER_ERROR)
 
 
 def _readings(view: View) -> list[Exchange]:
@@ -107,14 +119,22 @@ def _left_before(view: View, task: Exchange) -> Decimal:
 def prices(view: View) -> Iterator[Outcome]:
     """Judge `balance.price`, `balance.resolution`, `balance.output_format`, `balance.rejected-free`."""
     found = windows(view)
-    steps = [w for w in found if len(w.accepted) == 1 and _is_valid(w.accepted[0])]
     yield _rejected_free(view, found)
+    # What happened before the first task is no price of one.
+    first = next((place for place, window in enumerate(found) if window.accepted), 0)
+    found = found[first:]
+    steps = [
+        window
+        for window in found
+        if len(window.accepted) == 1 and _is_valid(window.accepted[0]) and not window.uncertain
+    ]
     reason = _unjudgeable(view, found)
     if reason:
         for name in ("price", "resolution", "output_format"):
             yield skipped(f"balance.{name}", reason)
         return
     total = Window(found[0].before, found[-1].after, [s for w in found for s in w.accepted])
+    total.uncertain = sum(window.uncertain for window in found)
     fits = _fits(view, total, steps)
     expected = f"${price_usd()} for each accepted task"
     words = f"the balance fell by ${total.fall:.4f} for {len(total.accepted)} accepted tasks"
@@ -139,14 +159,17 @@ def _unjudgeable(view: View, found: list[Window]) -> str | None:
 
 
 def _fits(view: View, total: Window, steps: list[Window]) -> bool:
-    """Whether the fall is a price for each task; one that failed, or goes on, may be free."""
+    """Whether the fall is a price for each task; one that failed, or goes on, may be free.
+
+    A submit that may have been taken may cost, too.
+    """
     if _near(total.fall, len(total.accepted) * price_usd()):
         return True
     if steps and _near(steps[0].fall, price_usd()) and _uneven(view, steps):
         return False
     views = [view.tasks.get(s.exchange.submitted_id or "") for s in total.accepted]
     surely = sum(task is not None and task.succeeded for task in views)
-    counts = range(surely, len(total.accepted) + 1)
+    counts = range(surely, len(total.accepted) + total.uncertain + 1)
     return any(_near(total.fall, count * price_usd()) for count in counts)
 
 
@@ -193,8 +216,9 @@ def _rejected_free(view: View, found: list[Window]) -> Outcome:
         for window in found
         if window.refused and (first is None or window.after.number < first)
     ]
-    fell = [window for window in early if window.fall > _NOISE]
-    if fell and len(fell) < len(early):
+    fell = [window for window in early if window.fall > NOISE]
+    # A run that sees it twice on end sends no more such bodies.
+    if fell and fell[-2:] != early[-2:]:
         return skipped(check_id, "the balance fell once only: the account is used by others too")
     broken = [
         Sighting(w.after, "the same balance", f"${w.fall:.4f} less after {w.refused} refusals")

@@ -8,7 +8,7 @@ from apixo_contract._catalogue import rule_check_id
 from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, ruled, skipped
 from apixo_contract._judges.faults import check_of_value, faults_of
 from apixo_contract._judges.pictures import format_fault, same_size
-from apixo_contract._observations import Purpose
+from apixo_contract._observations import Exchange, Purpose
 from apixo_contract._oracle import DUPLICATES, rule_of_message
 from apixo_contract._view import Submitted, View
 from apixo_schemas import Grade, contract
@@ -70,15 +70,25 @@ _SHOWS = {
 def acceptance(view: View) -> Iterator[Outcome]:
     """Judge the values, defaults and aliases that must be accepted, at submit."""
     faults = faults_of(view)
+    if not view.planned:
+        faults["submit.accepts"] += _broken_off(view)
     for name, found in view.planned.items():
         if blamed := _blamed(name, found):
-            expected = "accepted: code 200 and a `taskId`"
-            faults[blamed].append(Sighting(found.exchange, expected, answer_of(found.exchange)))
+            faults[blamed].append(_untaken(found.exchange))
     for check_id, sighting in _results_of_defaults(view):
         faults[check_id].append(sighting)
     for check_id, names in _SHOWS.items():
         seen = sum(view.planned[name].exchange.accepted for name in names if name in view.planned)
         yield ruled(check_id, seen, faults[check_id], unseen=view.no_tasks, what="tasks accepted")
+
+
+def _broken_off(view: View) -> list[Sighting]:
+    """Give the tasks that the target hung up on, where it answered none: one may be bad luck."""
+    return [_untaken(call) for call in view.run.of(Purpose.TASK) if call.status is None]
+
+
+def _untaken(call: Exchange) -> Sighting:
+    return Sighting(call, "accepted: code 200 and a `taskId`", answer_of(call))
 
 
 def _results_of_defaults(view: View) -> Iterator[tuple[str, Sighting]]:

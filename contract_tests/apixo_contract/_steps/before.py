@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
 from itertools import islice, zip_longest
 
 from apixo_contract._bodies import classics, documented_rules, written
 from apixo_contract._ids import similar_ids
+from apixo_contract._judges.money import NOISE, price_usd
 from apixo_contract._observations import Key, Purpose
 from apixo_contract._plan import example
 from apixo_contract._session import Session
@@ -45,14 +48,46 @@ def keys(session: Session) -> None:
 
 
 def first_bodies(session: Session) -> None:
-    """Break every rule alone, the same way on every run, between readings of the balance."""
-    url = session.settings.image_url
-    by_rule = [list(islice(classics(rule, url), FIRST_CLASSICS)) for rule in documented_rules()]
-    for rows in (slice(0, 1), slice(1, None)):
-        session.read_balance("refusals")
-        # A rule that can be broken in one way only is broken again: each reading tells of all.
-        for row in zip_longest(*(bodies[rows] or bodies for bodies in by_rule)):
-            for made in row:
-                if made is not None:
-                    session.break_rules(written(made))
+    """Break every rule alone, the same way on every run, between readings of the balance.
+
+    A target that charges for them is found out at a small price: the first body is sent alone, and
+    never more between two readings than the budget could bear twice.
+    """
     session.read_balance("refusals")
+    for bodies in _rows(session.settings.image_url):
+        left = bodies
+        while left:
+            most = max(1, session.budget.left // 2)
+            lot, left = left[:most], left[most:]
+            cost = _cost_of(session, lot)
+            if cost and session.budget.left >= 2 * len(lot):
+                # Somebody else may use the account: what happens twice is this run's doing.
+                again = _cost_of(session, lot)
+                cost = cost + again if again else Decimal(0)
+            if cost:
+                session.charged_for_refusals(cost)
+                return
+
+
+def _rows(url: str) -> Iterator[list[str]]:
+    """Give the bodies in lots: one alone, one for each other rule, the rest."""
+    by_rule = [list(islice(classics(rule, url), FIRST_CLASSICS)) for rule in documented_rules()]
+    first = [written(bodies[0]) for bodies in by_rule]
+    yield first[:1]
+    yield first[1:]
+    # A rule that can be broken in one way only is broken again: each reading tells of all.
+    rest = zip_longest(*(bodies[1:] or bodies for bodies in by_rule))
+    yield [written(made) for row in rest for made in row if made is not None]
+
+
+def _cost_of(session: Session, bodies: list[str]) -> Decimal:
+    """Send bodies that are to be refused; give by how much the balance fell for it, in USD."""
+    before, taken = session.balance, session.budget.tasks
+    for text in bodies:
+        session.break_rules(text)
+    session.read_balance("refusals")
+    if before is None or session.balance is None:
+        return Decimal(0)
+    accepted = session.budget.tasks - taken
+    fall = before - session.balance - accepted * price_usd()
+    return fall if fall > NOISE else Decimal(0)

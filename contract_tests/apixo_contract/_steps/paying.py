@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from apixo_contract._bodies import PUBLIC_HOOK, written
+from apixo_contract._calls import BUSY
 from apixo_contract._observations import Exchange, Purpose
 from apixo_contract._plan import TOLERANT, Planned, one_by_one, planned
 from apixo_contract._session import Session
+from apixo_contract._settings import Unreachable
 
 # Seconds for submitting tasks: a limit on how many run at once can hold them up.
 _PAYING_S = 90.0
@@ -14,8 +16,23 @@ _APART_S = 1.0
 
 
 def pay(session: Session) -> None:
-    """Submit the planned tasks, with the balance in between; keep one task for surprises."""
+    """Submit the planned tasks, with the balance in between; keep one task for surprises.
+
+    Raises:
+        Unreachable: The target was too busy for every one of them.
+    """
     _plan_callbacks(session)
+    _submit_all(session)
+    sent = [call for call in session.calls.exchanges if call.purpose is Purpose.TASK]
+    if sent and all(call.status in BUSY for call in sent):
+        raise Unreachable(
+            f"{session.settings.base_url} was too busy for every task (HTTP {sent[-1].status}, "
+            f"{len(sent)} submits that were not repeated any more): nothing can be judged. "
+            "Try again later"
+        )
+
+
+def _submit_all(session: Session) -> None:
     session.read_balance("tasks")
     until = session.clock() + _PAYING_S
     for task in planned(session.settings, session.callback_urls):
