@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
+from apixo_contract._masking import SHORTEST_KEY, spellings
+
 # Headers that carry a secret by their purpose.
 _HEADERS = frozenset(
     {
@@ -23,7 +25,6 @@ _SIGNED = re.compile(
     r"(?i)((?:[?&]|\\+u0026)(?:x-(?:amz|goog)-[a-z-]+|signature|sig|access_token|token|key-pair-id|policy"
     r"|awsaccesskeyid|ossaccesskeyid)=)([^&#\"'\\\s]+)"
 )
-_SHORTEST_KEY = 8
 # The texts that stand for a key, and the made-up keys of a run.
 _HARMLESS = re.compile(r"\$APIXO_API_KEY|sk-contract-[0-9a-f]{8}-no-such-key|masked-[0-9a-f]{8}")
 _KEY_LIKE = {
@@ -65,7 +66,9 @@ def find_secret(text: str, keys: Iterable[str] = ()) -> str | None:
         keys: The keys in use, looked for as they are and in the usual ways of writing them.
     """
     for key in keys:
-        if len(key) >= _SHORTEST_KEY and any(form in text for form in _forms(key)):
+        if len(key) < SHORTEST_KEY:
+            continue
+        if spellings(key).search(text) or any(form in text for form in _encoded(key)):
             return "the API key in use"
     rest = _HARMLESS.sub("", text)
     for kind, pattern in _KEY_LIKE.items():
@@ -74,6 +77,6 @@ def find_secret(text: str, keys: Iterable[str] = ()) -> str | None:
     return None
 
 
-def _forms(key: str) -> set[str]:
+def _encoded(key: str) -> set[str]:
     encoded = base64.b64encode(key.encode()).decode().rstrip("=")
-    return {key, encoded, base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")}
+    return {encoded, base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")}

@@ -1,7 +1,9 @@
 """The API key is nowhere but in the calls themselves."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,10 +18,11 @@ from apixo_contract import verify
 from apixo_contract._masking import PLACEHOLDER, Mask
 from apixo_contract._report import Verdict
 from apixo_contract._reporting import render_html, render_junit, render_markdown, render_terminal
+from apixo_contract._secrets import find_secret
 from apixo_contract._settings import Settings
 from apixo_contract._verify import judge, observe, settle
 
-SECRET = 'sk-"secret"&key%0123456789'
+SECRET = 'sk-"sec/ret"&key%0123456789'
 
 
 class Chatty(Stub):
@@ -36,7 +39,13 @@ class Chatty(Stub):
             status, body = super().answer(request, path)
             if status == 400:
                 body["data"] = [SECRET]  # drift, so that there are examples to be shown
-            return status, {**body, "key": SECRET, "url": f"?key={quote(SECRET, safe='')}"}
+            slashes = SECRET.replace("/", "\\/")
+            return status, {
+                **body,
+                "key": SECRET,
+                "escaped": slashes,
+                "url": f"?key={quote(SECRET, safe='')}",
+            }
         return refused(401, f"Not {SECRET}")
 
 
@@ -100,6 +109,46 @@ def test_a_curl_line_takes_the_key_from_the_shell() -> None:
 def test_a_mask_leaves_nothing_of_the_key(key: str, before: str, after: str) -> None:
     masked = Mask(key).text(f"{before}{key} {json.dumps(key)} {quote(key, safe='')}{after}")
     assert key not in masked.replace(PLACEHOLDER, "")
+
+
+ESCAPES: tuple[Callable[[str], str], ...] = (
+    lambda letter: letter,
+    lambda letter: json.dumps(letter)[1:-1],
+    lambda letter: json.dumps(json.dumps(letter)[1:-1])[1:-1],
+    lambda letter: letter if letter.isalnum() else f"\\{letter}",
+    lambda letter: f"\\u{ord(letter):04x}",
+    lambda letter: f"\\\\u{ord(letter):04X}",
+    lambda letter: f"%{ord(letter):02x}",
+    lambda letter: f"%25{ord(letter):02X}",
+    escape,
+    lambda letter: f"&#{ord(letter)};",
+    lambda letter: f"&#x{ord(letter):X};",
+)
+
+
+@given(
+    st.text(
+        st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=8
+    ),
+    st.data(),
+)
+def test_a_key_is_masked_however_its_characters_are_escaped(key: str, data: st.DataObject) -> None:
+    ways = data.draw(st.lists(st.sampled_from(ESCAPES), min_size=len(key), max_size=len(key)))
+    echoed = "".join(way(letter) for way, letter in zip(ways, key, strict=True))
+    assert Mask(key).text(f'"{echoed}"') == f'"{PLACEHOLDER}"'
+    assert find_secret(f'"{echoed}"', [key])
+
+
+@given(st.text("\\/u5c", min_size=8, max_size=12))
+def test_backslashes_of_a_key_are_masked_as_well(key: str) -> None:
+    for echoed in (key, json.dumps(key)[1:-1], json.dumps(json.dumps(key)[1:-1])[1:-1]):
+        assert Mask(key).text(f'"{echoed}"') == f'"{PLACEHOLDER}"'
+
+
+def test_masking_reads_each_backslash_once() -> None:
+    text = "\\" * 200_000
+    assert Mask("\\/\\/\\/\\/").text(text) == text
+    assert find_secret(text, ["\\\\/\\/\\/"]) is None
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=7), st.text())
