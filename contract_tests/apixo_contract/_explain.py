@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from apixo_contract._oracle import Expectation, expect_text
+from apixo_contract._reading import parsed
+from apixo_contract._showing import json_line
 from apixo_schemas import Rule, contract
 
 
@@ -48,12 +49,12 @@ def _rule(rule: Rule, text: str) -> Iterator[str]:
 
 def _found(rule: Rule, text: str) -> str | None:
     """Give the value that a rule is about, as the body has it."""
-    body: Any = json.loads(text)
+    body: Any = parsed(text)
     name = rule.id.partition(".")[0]
     places = (body, body.get("input") if isinstance(body, dict) else None)
     for place in places:
         if isinstance(place, dict) and name in place:
-            shown = json.dumps(place[name], ensure_ascii=False)
+            shown = json_line(place[name])
             return f"{name} = {shown[:120]}{'…' if len(shown) > 120 else ''}"  # noqa: PLR2004 - a line
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from statistics import median, pstdev
 from typing import Any
 
 from apixo_contract._ledger import is_live
+from apixo_contract._reading import parsed
 from apixo_contract._report import CheckResult, Report, Verdict
 from apixo_contract._visible import one_line, whole
 from apixo_schemas import contract, setting_fault
@@ -75,7 +75,7 @@ def answer_of(result: CheckResult) -> Mapping[str, Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except (ValueError, RecursionError):
         return None
 

@@ -14,6 +14,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
+from apixo_contract._reading import parsed
+
 FORM = 1
 
 
@@ -91,7 +93,7 @@ class Exchange:
     def json(self) -> Any:
         """Give the parsed answer, numbers with a point as `Decimal`; None where it is no JSON."""
         try:
-            return json.loads(self.text, parse_float=Decimal)
+            return parsed(self.text)
         except (ValueError, RecursionError):
             return None
 
@@ -167,7 +169,7 @@ class CallbackSeen:
     def json(self) -> Any:
         """Give the parsed body; None where it is no JSON."""
         try:
-            return json.loads(self.text, parse_float=Decimal)
+            return parsed(self.text)
         except (ValueError, RecursionError):
             return None
 

@@ -10,7 +10,6 @@ target is held to an answer only where there are none.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from apixo_contract._reading import parsed
 from apixo_schemas import Grade, Rule, contract, document
 
 # Top-level names that public clients send and that must be taken (platform fact P7).
@@ -107,7 +107,7 @@ def expect_text(text: str) -> Expectation:
 
 
 def _parsed(text: str, pairs: Callable[[list[tuple[str, Any]]], Any]) -> Any:
-    return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
+    return parsed(text, pairs=pairs, constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, TypeGuard
 
 from apixo_contract._observations import CallbackSeen, Exchange, Purpose, Run
 from apixo_contract._oracle import Expectation, expect_text
+from apixo_contract._reading import parsed
 from apixo_schemas import contract
 
 RUNNING = ("pending", "processing")
@@ -58,7 +58,7 @@ class Submitted:
     def body(self) -> Mapping[str, Any]:
         """Give the body as an object, an empty one where it is none."""
         try:
-            found = json.loads(self.exchange.body or "")
+            found = parsed(self.exchange.body or "")
         except (ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}

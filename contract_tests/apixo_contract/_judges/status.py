@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from apixo_contract._judges._outcome import Outcome, Sighting, answer_of, as_json, ruled, shown
 from apixo_contract._observations import Exchange, Purpose
+from apixo_contract._reading import parsed
 from apixo_contract._view import (
     END_FIELDS,
     ENDED,
@@ -196,7 +196,7 @@ def result_of(poll: Exchange) -> dict[str, Any] | None:
     """Give what `resultJson` holds; an object given directly counts, so that the rest is seen."""
     value = poll.task.get("resultJson")
     try:
-        value = json.loads(value) if isinstance(value, str) else value
+        value = parsed(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -244,7 +244,7 @@ def differences(first: Any, second: Any) -> list[str]:
 def _urls_of(task: Any) -> Any:
     value = task.get("resultJson")
     try:
-        value = json.loads(value) if isinstance(value, str) else value
+        value = parsed(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return value
     return value.get("resultUrls") if isinstance(value, dict) else value
