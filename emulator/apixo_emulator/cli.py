@@ -16,7 +16,6 @@ except ImportError:  # the base install has only the client
         "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
     ) from None
 
-from apixo_emulator.cli_control import COMMANDS
 from apixo_emulator.settings import Settings
 
 _USAGE = 2
@@ -132,15 +131,34 @@ def _serve_command() -> click.Command:
     )
 
 
-@click.group()
+class _Commands(click.Group):
+    """Loads the commands that steer where one of them is asked for: `serve` does not wait for them."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command."""
+        if cmd_name not in self.commands:
+            self._load()
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names of all, for the help."""
+        self._load()
+        return super().list_commands(ctx)
+
+    def _load(self) -> None:
+        from apixo_emulator.cli_control import COMMANDS
+
+        for command in COMMANDS:
+            self.add_command(command)
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="apixo-emulator")
 def main() -> None:
     """Emulate APIXO's Image Upscaler on this machine."""
 
 
 main.add_command(_serve_command())
-for _command in COMMANDS:
-    main.add_command(_command)
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 

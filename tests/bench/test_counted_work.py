@@ -7,6 +7,7 @@ may raise it, if what it buys is worth it: `make bench` tells what it costs.
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ HEADERS = [
 STATUS_CALLS = 32
 # Of a body that was sent before.
 SUBMIT_CALLS = 60
+# Of Python, of uvicorn and our own, when `serve` starts.
+START_MODULES = 460
 
 
 def submitting() -> HttpRequest:
@@ -133,3 +136,18 @@ def test_submits_that_came_together_are_kept_in_one_transaction(
     assert len(inserted) == BATCH
     # The charge and the count of this content, whatever the number of submits.
     assert len(run) - len(inserted) - 2 <= 4, run
+
+
+def test_a_start_loads_nothing_that_only_steering_or_pictures_need() -> None:
+    heavy = {
+        *("httpx", "jinja2", "jsonschema", "psycopg", "pyvips", "starlette.requests"),
+        *("apixo_emulator.cli_control", "apixo_emulator.server.control"),
+    }
+    program = (
+        "import sys, apixo_emulator.cli, apixo_emulator.server.run\n"
+        f"print({heavy!r} & sys.modules.keys(), len(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded, count = done.stdout.decode().rsplit(" ", 1)
+    assert loaded == "set()"
+    assert int(count) <= START_MODULES

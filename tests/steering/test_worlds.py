@@ -6,8 +6,7 @@ import pytest
 from support.harness import Harness, make_harness
 
 from apixo_emulator.core.accounts import account_of
-from apixo_emulator.service import Operator
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service.operator import NotFoundError, Operator
 
 
 def desk(harness: Harness, key: str) -> Operator:

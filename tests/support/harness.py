@@ -11,7 +11,8 @@ from apixo_emulator.core.latency import Latency
 from apixo_emulator.core.limits import AccountTerms
 from apixo_emulator.core.pictures import FetchMode, Verdict, quick_verdict
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
-from apixo_emulator.service import Emulator, Operator, Options, WorldOptions
+from apixo_emulator.service import Emulator, Options, WorldOptions
+from apixo_emulator.service.operator import Operator
 from apixo_emulator.storage import SqliteStore, Store
 
 PREFIX = "/api/v1"

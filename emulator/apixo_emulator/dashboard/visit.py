@@ -13,8 +13,8 @@ from apixo_emulator.core.accounts import ONE_WORLD
 from apixo_emulator.core.control_names import CONTROL_PREFIX
 from apixo_emulator.dashboard.inbox import Inbox
 from apixo_emulator.dashboard.thumbnails import Thumbnails
-from apixo_emulator.service import Emulator, Operator
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.operator import NotFoundError, Operator
 
 API_PATH = "/api/v1"
 _DIGITS = 15

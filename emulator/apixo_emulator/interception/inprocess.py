@@ -15,7 +15,8 @@ from apixo_emulator.interception.setup import Setup
 from apixo_emulator.interception.sleepers import Sleepers
 from apixo_emulator.interception.steering import Steering, span_ms
 from apixo_emulator.interception.studio import Studio
-from apixo_emulator.service import Emulator, Operator
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.operator import Operator
 from apixo_emulator.storage import SqliteStore
 
 # The creation time in the documentation's example. The clock of every emulator starts here.

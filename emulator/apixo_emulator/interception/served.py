@@ -14,8 +14,9 @@ from apixo_emulator.interception.setup import Setup
 from apixo_emulator.interception.steering import Steering, span_ms
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.embedded import Embedded
-from apixo_emulator.service import Emulator, Operator, Options, WorldOptions
+from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.clock import steady_clock
+from apixo_emulator.service.operator import Operator
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
 from apixo_schemas import contract

@@ -17,7 +17,7 @@ from apixo_emulator.core.rule_schema import rule_schema
 from apixo_emulator.core.verification import Expectation, Verification
 from apixo_emulator.interception.errors import NotVerifiedError
 from apixo_emulator.interception.journal_text import journal_text
-from apixo_emulator.service import Operator
+from apixo_emulator.service.operator import Operator
 
 _ALL = 10_000
 _COUNTS = ("exactly", "at_least", "at_most")

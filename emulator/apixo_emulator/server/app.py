@@ -10,7 +10,9 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -24,13 +26,15 @@ from apixo_emulator.server.body import (
     announces_little,
     read_body,
 )
-from apixo_emulator.server.control import Control
 from apixo_emulator.server.hosts import is_rebound, origin_of
-from apixo_emulator.server.results import ResultDesk
 from apixo_emulator.server.wire import send_response
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import StoreUnavailable
 from apixo_emulator.worker import Bounds, Worker
+
+if TYPE_CHECKING:
+    from apixo_emulator.server.control import Control
+    from apixo_emulator.server.results import ResultDesk
 
 # Calls that wait for a store across a network; more than its connections only queue there.
 _WAITING_AT_ONCE = 32
@@ -51,11 +55,26 @@ class App:
         stopping: threading.Event | None = None,
     ) -> None:
         self._emulator = emulator
+        self._gallery = gallery
         self._callback_ca = callback_ca
         self._bounds = bounds
-        self._results = ResultDesk(gallery)
-        self._control = Control(emulator, gallery, control_token, stopping)
+        self._control_token = control_token
+        self._stopping = stopping
         self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
+
+    # Loaded when first asked for: a start need not wait for it, and most servers are never steered.
+
+    @cached_property
+    def _control(self) -> Control:
+        from apixo_emulator.server.control import Control
+
+        return Control(self._emulator, self._gallery, self._control_token, self._stopping)
+
+    @cached_property
+    def _results(self) -> ResultDesk:
+        from apixo_emulator.server.results import ResultDesk
+
+        return ResultDesk(self._gallery)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, or follow the server's start and end."""
@@ -125,7 +144,8 @@ class App:
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
         self._threads.shutdown()
-        self._results.close()
+        if "_results" in vars(self):
+            self._results.close()
         self._emulator.close()
         await send({"type": "lifespan.shutdown.complete"})
 

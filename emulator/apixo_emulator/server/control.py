@@ -27,8 +27,8 @@ from apixo_emulator.server.events import events
 from apixo_emulator.server.guard import stranger
 from apixo_emulator.server.openapi import openapi
 from apixo_emulator.server.verbs import VERBS, Plain, Verb
-from apixo_emulator.service import Emulator, Operator
-from apixo_emulator.service.operator import ConflictError, NotFoundError
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.operator import ConflictError, NotFoundError, Operator
 from apixo_emulator.storage import StoreUnavailable
 
 _BAD, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNAVAILABLE = 400, 403, 404, 409, 503

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from apixo_emulator.service import Operator
+from apixo_emulator.service.operator import Operator
 
 # A person does not see less; a change costs one look at numbers in memory.
 _LOOK_S = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from apixo_emulator.service import Operator
+from apixo_emulator.service.operator import Operator
 
 
 def metrics(desk: Operator) -> str:

@@ -20,8 +20,7 @@ from apixo_emulator.core.seeds import seed_schema
 from apixo_emulator.core.vocabulary import vocabulary
 from apixo_emulator.server.metrics import metrics
 from apixo_emulator.server.published import published, published_names
-from apixo_emulator.service import Operator
-from apixo_emulator.service.operator import MOST_LISTED
+from apixo_emulator.service.operator import MOST_LISTED, Operator
 
 # Longer ones are beyond all that is asked for, and of very many digits Python reads none.
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)

@@ -1,8 +1,10 @@
-"""The one gate of the emulator, and the operator's desk beside it."""
+"""The one gate of the emulator.
+
+The operator's desk beside it is `service.operator`: a server that nobody steers does not load it.
+"""
 
 from apixo_emulator.service.emulator import Emulator
-from apixo_emulator.service.operator import Operator
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.worlds import WorldOptions
 
-__all__ = ["Emulator", "Operator", "Options", "WorldOptions"]
+__all__ = ["Emulator", "Options", "WorldOptions"]
