@@ -2,9 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -13,6 +17,9 @@ from support.process import Running, children, command, environment, running
 from support.receivers import receiving
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
+CONNECTIONS = 40
+# No waiting for anything: two processes that have been idle for long wake in another order.
+LEISURE_S = 0.02
 OPTIONS = ("--workers", "2", "--latency", "0", "--callback-retries", "0.1,0.1,0.1")
 
 
@@ -52,6 +59,30 @@ def test_each_callback_is_sent_once_by_one_of_them(server: Running) -> None:
         bodies = [receiver.next().body for _ in range(60)]
         assert receiver.received.empty()
     assert len(set(bodies)) == 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_connections_of_a_pool_that_opens_them_at_leisure_are_shared(server: Running) -> None:
+    host, port = server.origin.removeprefix("http://").split(":")
+    nodes = children(server.process.pid)
+    before = {pid: sockets(pid) for pid in nodes}
+    shares = dict.fromkeys(nodes, 0)
+    with ExitStack() as stack:
+        for count in range(1, CONNECTIONS + 1):
+            time.sleep(LEISURE_S)
+            stack.enter_context(socket.create_connection((host, int(port))))
+            while sum(shares.values()) < count:
+                shares = {pid: sockets(pid) - before[pid] for pid in nodes}
+    assert min(shares.values()) >= CONNECTIONS // 10, shares
+
+
+def sockets(pid: int) -> int:
+    """Count the sockets that a process has open."""
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Running) -> None:

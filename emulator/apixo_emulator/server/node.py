@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from apixo_emulator.pictures import Gallery
 from apixo_emulator.server.app import App
 from apixo_emulator.server.counter import Counter
 from apixo_emulator.server.direct import DirectProtocol
-from apixo_emulator.server.door import last_callers, turn_newcomers_away
+from apixo_emulator.server.door import Doorkeeper, last_callers, turn_newcomers_away
 from apixo_emulator.server.logs import configure_logs
 from apixo_emulator.server.precedence import go_first
 from apixo_emulator.server.protocol import EnvelopeProtocol
@@ -92,11 +93,14 @@ class _Server(uvicorn.Server):
         self._alone = alone
         self._announce = started
         self._stopping = stopping
+        self._doorkeepers: list[Doorkeeper] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
-        await super().startup(sockets)
+        shared = [] if self._alone or sys.platform == "win32" else sockets or []
+        await super().startup([] if shared else sockets)
         if self.started:
+            self._doorkeepers = [Doorkeeper(sock, self._protocol) for sock in shared]
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -115,6 +119,8 @@ class _Server(uvicorn.Server):
                 turn_newcomers_away(door)
         for server in self.servers:
             server.close()
+        for doorkeeper in self._doorkeepers:
+            doorkeeper.stop()
         for sock in sockets or ():
             sock.close()
         await asyncio.sleep(_HANDSHAKE_S)  # meanwhile the loop lets go of them
