@@ -19,6 +19,7 @@ from apixo_emulator.core.wire import Headers, HttpRequest, HttpResponse, WireFau
 from apixo_emulator.server.counter import Counter
 from apixo_emulator.server.hosts import origin_of
 from apixo_emulator.server.protocol import EnvelopeProtocol
+from apixo_emulator.server.repeats import Repeat, repeat_of
 from apixo_emulator.server.wire import break_off, drip
 
 # Headers that ask more of HTTP than a body of a known length, or that say where a call came from.
@@ -36,6 +37,9 @@ _UNUSUAL = frozenset(
 # Digits of a content-length; a longer body is asked about before it is read.
 _LONGEST_LENGTH = 5
 _SOONEST_LOOK_S = 1.0
+# Calls of a connection that are looked at for what may come again: of a client whose every call has
+# another head none ever does.
+_LOOKED_AT = 16
 _CLOSE = (b"connection", b"close")
 
 
@@ -52,9 +56,16 @@ class DirectProtocol(EnvelopeProtocol):
         self._plain = False
         self._waiting = False
         self._call = ("", "")
+        # Of what is being read the last call that took the short way, if the connection is kept.
+        self._request: HttpRequest | None = None
         self._query = b""
         self._got = b""
         self._keeps = True
+        # Nothing of the next call has come.
+        self._between = True
+        # By their first byte, which tells submits from polls.
+        self._repeats: dict[int, Repeat] = {}
+        self._looks = _LOOKED_AT
         # The headers of the call before, and the origin that they name.
         self._before: Sequence[tuple[bytes, bytes]] = ()
         self._origin = ""
@@ -71,14 +82,41 @@ class DirectProtocol(EnvelopeProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came; a call that has not come whole goes on through ASGI."""
+        fresh = self._between
+        if fresh and self._repeated(data):
+            return
         super().data_received(data)
+        request, self._request = self._request, None
         if self._plain and not self._in_head:
             self._through_asgi()
+        elif fresh and self._between and request is not None and self._looks:
+            self._looks -= 1
+            if repeat := repeat_of(data, request):
+                self._repeats[data[0]] = repeat
+
+    def _repeated(self, data: bytes) -> bool:
+        """Have a call answered that looks like one before; False where it does not."""
+        repeat = self._repeats.get(data[0])
+        request = repeat.read(data) if repeat else None
+        if request is None or not self._keeps or not self._is_free():
+            return False
+        self._unset_keepalive_if_required()
+        self._answer_first()
+        self._ask(request)
+        return True
+
+    def _answer_first(self) -> None:
+        if self._waiting:  # pipelined: the one before is answered first
+            self.counter.flush()
+
+    def _is_free(self) -> bool:
+        """Tell whether nothing is being sent, so that a call may take the short way."""
+        return not self._drips and (self.cycle is None or self.cycle.response_complete)
 
     def on_message_begin(self) -> None:
         """Begin a call; ASGI's dicts are made only for one that takes that way."""
-        if self._waiting:
-            self.counter.flush()  # pipelined: the one before is answered first
+        self._answer_first()
+        self._between = False
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -106,7 +144,7 @@ class DirectProtocol(EnvelopeProtocol):
             or parser.get_method() != known[0]
             or parser.get_http_version() != "1.1"
             or b"#" in query
-            or not (self.cycle is None or self.cycle.response_complete)
+            or not self._is_free()
         ):
             self._through_asgi()
             return
@@ -122,13 +160,13 @@ class DirectProtocol(EnvelopeProtocol):
 
     def on_message_complete(self) -> None:
         """Have the call answered, if it takes the short way."""
+        self._between = True
         if not self._plain:
             super().on_message_complete()
             return
         self._plain = False
         self._in_head = True
         self._head_bytes = 0
-        self._waiting = True
         parser: Any = self.parser  # as above
         self._keeps = parser.should_keep_alive()
         method, path = self._call
@@ -139,6 +177,11 @@ class DirectProtocol(EnvelopeProtocol):
             self._before = self.headers
             self._origin = self._base_url()
         request = HttpRequest(method, path, self._query, self._before, body, self._origin)
+        self._request = request if self._keeps else None
+        self._ask(request)
+
+    def _ask(self, request: HttpRequest) -> None:
+        self._waiting = True
         self.counter.call(request, self._answered)
 
     def _through_asgi(self) -> None:

@@ -39,9 +39,12 @@ def steady_clock(mark: Path) -> Now:
     start_ms = max(start_ms, latest_ms)
 
     def now() -> int:
+        now_ms = start_ms + (time.monotonic_ns() - since_ns) // 1_000_000
+        if now_ms == seen.read():  # as nearly always under load, and then nothing is to be kept
+            return now_ms
         with lock:
             # Processes that share the folder share the latest instant too.
-            now_ms = max(start_ms + (time.monotonic_ns() - since_ns) // 1_000_000, seen.read())
+            now_ms = max(now_ms, seen.read())
             seen.write(now_ms)
         return now_ms
 
