@@ -5,9 +5,12 @@ A call that looks like one before is told by its bytes; these calls look alike i
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
@@ -28,6 +31,8 @@ HEADS = (
     ("Host: a.example", f"Authorization: Bearer {KEY}", "X-Forwarded-Proto: https"),
     ("Host: a.example",),
 )
+# Longer than the short way waits for a body. No waiting for anything: to be late is what is tested.
+LATE_S = 1.1
 # Bodies of the same length are refused in different words.
 BODIES = (
     '{"input":{"image_urls":[""]}}',
@@ -167,6 +172,34 @@ def test_what_reads_like_a_call_within_another_is_none(served: Served) -> None:
             connection.sendall(whole.removesuffix(poll))
             connection.sendall(poll)
             assert answer(stream) == served.alone(whole)
+
+
+def test_a_body_that_comes_late_is_read_all_the_same(served: Served) -> None:
+    submit = written("POST", SUBMIT, HEADS[0], BODIES[0])
+    body = BODIES[0].encode()
+    with served.dial() as connection, connection.makefile("rb") as stream:
+        for _ in range(2):
+            connection.sendall(submit.removesuffix(body) + body[:3])
+            time.sleep(LATE_S)
+            connection.sendall(body[3:])
+            assert answer(stream) == served.alone(submit)
+
+
+def test_a_body_that_is_on_its_way_at_the_end_is_answered(tmp_path: Path) -> None:
+    submit = written("POST", SUBMIT, HEADS[0], BODIES[0])
+    body = BODIES[0].encode()
+    with running("--ephemeral", cwd=tmp_path) as server:
+        waiting = Served(server, ())
+        with waiting.dial() as connection, connection.makefile("rb") as stream:
+            connection.sendall(submit.removesuffix(body))
+            assert waiting.alone(submit)[0] == 400  # so the head was read, too
+            server.process.terminate()
+            with suppress(ConnectionError):
+                while True:  # until nobody new is let in: it has begun to end
+                    waiting.dial().close()
+            connection.sendall(body)
+            assert answer(stream) == waiting.alone(submit)
+            assert stream.read() == b""
 
 
 def test_empty_lines_between_calls_are_no_calls(served: Served) -> None:
