@@ -43,7 +43,8 @@ def spellings(key: str) -> re.Pattern[str]:
         _backslashes(len(list(run))) if letter == "\\" else "".join(map(_spelt, run))
         for letter, run in groupby(key)
     ]
-    return re.compile(rf"(?<!\\){''.join(parts)}")
+    # Several in a row are one match: behind a key that ends in a backslash none would begin.
+    return re.compile(rf"(?<!\\)(?:{''.join(parts)})++")
 
 
 def _spelt(letter: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from kit.stub import BASE, IMAGE, Clock, Stub, refused
 
@@ -106,6 +106,8 @@ def test_a_curl_line_takes_the_key_from_the_shell() -> None:
 @given(
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8), st.text(), st.text()
 )
+@example("0000000\\", "0000000\\", "")
+@example("0000000\\", "0000000\\" * 2, "")
 def test_a_mask_leaves_nothing_of_the_key(key: str, before: str, after: str) -> None:
     masked = Mask(key).text(f"{before}{key} {json.dumps(key)} {quote(key, safe='')}{after}")
     assert key not in masked.replace(PLACEHOLDER, "")
