@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests at once; they start servers and browsers of their own.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve demo check lint types unit browser test torture wheel bench bench-quick gauntlet clean
@@ -34,16 +36,17 @@ types: $(STAMP)
 	$(BIN)/basedpyright --warnings
 
 unit: $(STAMP)
-	$(BIN)/pytest -q -n 2 -m 'not slow'
+	$(BIN)/pytest -q -n $(JOBS) -m 'not slow'
 
-check: lint types unit ## the everyday loop, under a minute
+check: $(STAMP) ## the everyday loop, about a minute
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
 
 browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is installed
 	$(BIN)/python tests/dashboard/browser.py
 
 test: lint types browser ## every test, linter and type checker, with coverage
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n $(JOBS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

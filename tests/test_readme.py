@@ -17,6 +17,8 @@ from support.readme import README, filled
 from apixo_emulator.config import load_config
 from apixo_emulator.scenario_file import load_rules
 
+pytestmark = pytest.mark.slow
+
 ROOT = README.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [(match[1], match[2]) for match in BLOCK.finditer(README.read_text("utf-8"))]
@@ -101,7 +103,6 @@ def test_the_steering_commands_run_in_their_order(server: Running, tmp_path: Pat
 
 
 @pytest.mark.parametrize("line", KIT)
-@pytest.mark.slow
 def test_the_kit_s_commands_find_no_broken_promise(
     line: str, server: Running, tmp_path: Path
 ) -> None:
@@ -177,7 +178,6 @@ def test_the_python_snippets_run(snippet: str, server: Running, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("line", CLIENT)
-@pytest.mark.slow
 def test_the_client_s_commands_run(line: str, server: Running, tmp_path: Path) -> None:
     done = subprocess.run(
         shlex.split(line),
@@ -197,7 +197,6 @@ def test_the_make_targets_exist() -> None:
         assert f"\n{line.split()[1]}:" in makefile, line
 
 
-@pytest.mark.slow
 def test_make_demo_ends_by_itself_with_0() -> None:
     done = subprocess.run(
         ["make", "demo"],  # noqa: S607 - the user's own make
@@ -213,7 +212,6 @@ def test_make_demo_ends_by_itself_with_0() -> None:
         assert shown in done.stdout
 
 
-@pytest.mark.slow
 def test_make_serve_serves(tmp_path: Path) -> None:
     process = subprocess.Popen(
         ["make", "serve", f"ARGS=--port 0 --data {tmp_path}"],  # noqa: S607 - the user's own make

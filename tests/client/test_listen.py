@@ -15,6 +15,8 @@ import pytest
 
 from apixo_schemas import document
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -11,6 +11,8 @@ from kit.stub import FAILING_IMAGE, IMAGE, KEY, Stub, refused, serving
 
 from apixo_contract.cli import main
 
+pytestmark = pytest.mark.slow
+
 URLS = ("--image-url", IMAGE, "--failing-image-url", FAILING_IMAGE)
 QUICK = ("--examples", "0", "--seed", "1", *URLS)
 

@@ -21,6 +21,8 @@ from apixo_contract._report import Verdict
 from apixo_contract._settings import Settings, UsageError
 from apixo_contract._verify import judge
 
+pytestmark = pytest.mark.slow
+
 
 class WrongForLongNames(Stub):
     """Other words for an output format of more than nine characters."""
@@ -168,7 +170,6 @@ class CalledBackTwice(Stub):
         super().call_back(task, url)
 
 
-@pytest.mark.slow
 def test_a_second_callback_is_waited_for_where_time_is_given() -> None:
     with serving(CalledBackTwice) as url:
         report = verify(

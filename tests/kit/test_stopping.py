@@ -20,6 +20,8 @@ from apixo_contract._observations import Run
 from apixo_contract._verify import observe
 from apixo_contract.cli import main
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--examples", "0", "--image-url", IMAGE, "--failing-image-url", FAILING_IMAGE)
 # What is on its way when the signal comes may have cost something, too.
 COST = r"\d+ calls in \d+\.\d s, cost at most \$0\.(0[5-9]|10) of \$0\.10, seed \d+"
@@ -92,7 +94,6 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
     assert tape.read_text() == "an earlier one"
 
 
-@pytest.mark.slow
 def test_a_stopped_comparison_tells_the_cost_of_both(tmp_path: Path) -> None:
     with serving() as first:
         done = interrupted(tmp_path, "diff", first, "URL", *QUICK[:4], after=60)
@@ -102,7 +103,6 @@ def test_a_stopped_comparison_tells_the_cost_of_both(tmp_path: Path) -> None:
     assert re.fullmatch(rf"apixo-contract: http://\S+: {COST}", right)
 
 
-@pytest.mark.slow
 def test_a_stopped_suite_tells_what_was_spent(tmp_path: Path) -> None:
     options = ("--pyargs", "apixo_contract", "-p", "no:cacheprovider", "--apixo-target", "URL")
     done = interrupted(tmp_path, *options, after=60, module="pytest")
@@ -151,7 +151,6 @@ def verify_in_process(url: str) -> Any:
     return CliRunner().invoke(main, arguments, env={"APIXO_API_KEY": ""})
 
 
-@pytest.mark.slow
 def test_a_target_that_goes_away_has_been_paid_all_the_same() -> None:
     with serving(GoesAway) as url:
         done = verify_in_process(url)

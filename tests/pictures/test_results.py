@@ -14,17 +14,14 @@ from apixo_emulator.pictures import Gallery
 from apixo_emulator.pictures.library import vips
 from apixo_schemas import contract
 
+pytestmark = pytest.mark.slow
+
 Render = Callable[..., Any]
 Difference = Callable[[Any, Any], float]
 
-TIERS = [
-    pytest.param(name, marks=[pytest.mark.slow] if edge > 4096 else [])
-    for name, edge in contract().long_edge_px.items()
-]
-
 
 @pytest.mark.parametrize("output_format", contract().formats)
-@pytest.mark.parametrize("resolution", TIERS)
+@pytest.mark.parametrize("resolution", contract().long_edge_px)
 def test_result_is_the_callers_picture(
     rocket: Path,
     render: Render,

@@ -13,6 +13,8 @@ from support.receivers import receiving
 
 from apixo_schemas import document, registry
 
+pytestmark = pytest.mark.slow
+
 PAYLOAD = Draft202012Validator(document("callback.json"), registry=registry())
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 

@@ -13,6 +13,8 @@ from support.process import command, environment, running
 
 from apixo_emulator.cli import main
 
+pytestmark = pytest.mark.slow
+
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 BODY = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
 

@@ -19,6 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.process import Running, running
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-0123456789abcd"
 SUBMIT = "/api/v1/generateTask/image-upscaler"
 STATUS = "/api/v1/statusTask/image-upscaler"

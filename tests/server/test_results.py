@@ -13,6 +13,8 @@ import pyvips
 from support.files import FileServer, file_server
 from support.process import Running, running
 
+pytestmark = pytest.mark.slow
+
 SUBMIT = "/generateTask/image-upscaler"
 STATUS = "/statusTask/image-upscaler"
 GIF = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,"

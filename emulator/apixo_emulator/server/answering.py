@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -35,7 +35,7 @@ class AnsweringProtocol(EnvelopeProtocol):
         self._drips: set[asyncio.Task[None]] = set()
 
     @classmethod
-    def at(cls, counter: Counter) -> type[Self]:
+    def at(cls, counter: Counter) -> type[AnsweringProtocol]:
         """Give the protocol for one counter."""
         return type(cls.__name__, (cls,), {"counter": counter})
 
