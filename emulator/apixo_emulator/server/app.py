@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from apixo_emulator.server.body import (
     announces_little,
     read_body,
 )
+from apixo_emulator.server.gathering import Gathering
 from apixo_emulator.server.hosts import is_rebound, origin_of
 from apixo_emulator.server.wire import send_response
 from apixo_emulator.service import Emulator
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from apixo_emulator.server.control import Control
     from apixo_emulator.server.results import ResultDesk
 
-# Calls that wait for a store across a network; more than its connections only queue there.
-_WAITING_AT_ONCE = 32
 _log = logging.getLogger("apixo_emulator")
 
 
@@ -60,7 +58,7 @@ class App:
         self._bounds = bounds
         self._control_token = control_token
         self._stopping = stopping
-        self._threads = ThreadPoolExecutor(_WAITING_AT_ONCE, thread_name_prefix="call")
+        self._gathering = Gathering(emulator) if emulator.blocking else None
 
     # Loaded when first asked for: a start need not wait for it, and most servers are never steered.
 
@@ -130,9 +128,8 @@ class App:
         return response
 
     async def _handle(self, request: HttpRequest) -> HttpResponse:
-        if self._emulator.blocking:  # its store is across a network
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._emulator.handle, request)
+        if self._gathering is not None:
+            return await self._gathering.handle(request)
         return self._emulator.handle(request)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -143,7 +140,8 @@ class App:
         await receive()
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
-        self._threads.shutdown()
+        if self._gathering is not None:
+            self._gathering.close()
         if "_results" in vars(self):
             self._results.close()
         self._emulator.close()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import compress, count
 from typing import TYPE_CHECKING, ClassVar
 
 from apixo_emulator.core.accounts import Account
@@ -13,6 +16,7 @@ from apixo_emulator.core.seeds import SEED_BITS
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
+from apixo_emulator.storage.batches import paid
 from apixo_emulator.storage.postgres_schema import migrate
 from apixo_emulator.storage.steering import Sql
 
@@ -105,13 +109,15 @@ class _Portable:
         return self._session.all(query.replace("?", "%s"), *values)
 
 
-def _charge(session: Session, account: Account, charge: Charge) -> bool:
+def _charge(session: Session, account: Account, charge: Charge, count: int) -> bool:
+    price = charge.price_micros * count
     found = session.one(
-        "UPDATE accounts SET spent_micros = spent_micros + %s, accepted = accepted + 1"
+        "UPDATE accounts SET spent_micros = spent_micros + %s, accepted = accepted + %s"
         " WHERE id = %s AND granted_micros - spent_micros >= %s RETURNING accepted",
-        charge.price_micros,
+        price,
+        count,
         account.id,
-        charge.price_micros - charge.refunded_micros,
+        price - charge.refunded_micros,
     )
     return found is not None
 
@@ -177,15 +183,34 @@ class PostgresStore(Store):
         Submits of one account wait for each other at its row, on all machines.
         """
         with self._db.transaction() as session:
-            return [self._accept(session, order) for order in orders]
+            covered = paid(orders, partial(self._charged, session))
+            return self._kept(session, orders, covered)
 
-    def _accept(self, session: Session, order: Order) -> Entry | None:
+    def _charged(self, session: Session, account: Account, charge: Charge, count: int) -> bool:
+        if _charge(session, account, charge, count):
+            return True
+        self.open_account(_Portable(session), account, charge.starting_micros)
+        return _charge(session, account, charge, count)
+
+    def _kept(
+        self, session: Session, orders: Sequence[Order], covered: Sequence[bool]
+    ) -> list[Entry | None]:
+        """Keep the orders that are paid, numbered among those of their account and content."""
         sql = _Portable(session)
-        if not _charge(session, order.account, order.charge):
-            self.open_account(sql, order.account, order.charge.starting_micros)
-            if not _charge(session, order.account, order.charge):
-                return None
-        entry = order.draft(self.count_contents(sql, order.account.id, order.content, 1))
+        wanted = Counter((order.account.id, order.content) for order in compress(orders, covered))
+        numbers = {
+            key: count(self.count_contents(sql, *key, wanted[key]) - wanted[key] + 1)
+            for key in sorted(wanted)
+        }
+        return [
+            self._keep(session, order.draft(next(numbers[order.account.id, order.content])))
+            if pays
+            else None
+            for order, pays in zip(orders, covered, strict=True)
+        ]
+
+    @staticmethod
+    def _keep(session: Session, entry: Entry) -> Entry:
         session.run(_INSERT_TASK, *_stored(rows.TASK, rows.row_of_task(entry.task)))
         if entry.delivery is not None:
             row = rows.row_of_delivery(entry.delivery)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import ClassVar
 
 from apixo_emulator.core.accounts import Account
@@ -14,6 +15,7 @@ from apixo_emulator.core.seeds import SEED_BITS
 from apixo_emulator.core.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
+from apixo_emulator.storage.batches import paid
 from apixo_emulator.storage.sqlite_file import SqliteFile
 
 
@@ -51,30 +53,15 @@ class SqliteStore(SqliteFile, Store):
     def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
         """Accept several at once: one transaction costs as much for thirty as for one."""
         with self._transaction():
-            paid = self._paid(orders)
-            drafts = self._drafts(
-                [order for order, covered in zip(orders, paid, strict=True) if covered]
-            )
-            entries = [next(drafts) if covered else None for covered in paid]
+            covered = paid(orders, self._charged)
+            drafts = self._drafts(list(compress(orders, covered)))
+            entries = [next(drafts) if pays else None for pays in covered]
             kept = [entry for entry in entries if entry is not None]
             self._db.executemany(_INSERT_TASK, [rows.row_of_task(entry.task) for entry in kept])
             deliveries = [entry.delivery for entry in kept if entry.delivery is not None]
             if deliveries:
                 self._db.executemany(_INSERT_DELIVERY, map(rows.row_of_delivery, deliveries))
         return entries
-
-    def _paid(self, orders: Sequence[Order]) -> list[bool]:
-        """Charge each account for its orders at once, or if it cannot pay for all, one by one."""
-        bills = [(order.account.id, order.charge) for order in orders]
-        payers = {order.account.id: order.account for order in orders}
-        at_once = {
-            bill: self._charged(payers[bill[0]], bill[1], count)
-            for bill, count in Counter(bills).items()
-        }
-        return [
-            at_once[bill] or self._charge(order.account, order.charge, 1)
-            for bill, order in zip(bills, orders, strict=True)
-        ]
 
     def _charged(self, account: Account, charge: Charge, count: int) -> bool:
         if self._charge(account, charge, count):
