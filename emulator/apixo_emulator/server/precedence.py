@@ -17,9 +17,9 @@ _log = logging.getLogger("apixo_emulator")
 _NICER = 15
 _NICEST = 19
 # Of the processor's time at once. Whoever wakes and asked for a shorter slice than the one that runs
-# takes its core at once; else it waits for the next tick of Linux' clock, for up to 4 ms. With these and
-# the niceness four 8k results slow polls' p99 to 1.2 times the quiet one, where server and load have a
-# core each; with a niceness of 5 and the usual slices to 8.
+# takes its core at once; else it waits for the next tick of Linux' clock, for up to 4 ms. Polls' p99 while
+# four 8k results are drawn, to the quiet one: 1.2 where server and load have a core each, 8 with a
+# niceness of 5 and the usual slices; 1.6 to 1.9 where all share two cores, 7 to 8 without the long ones.
 _SHORTEST_SLICE_NS = 100_000
 _LONGEST_SLICE_NS = 100_000_000
 # sched_setattr(2), which Python does not offer; a program of 32 bits has other numbers.

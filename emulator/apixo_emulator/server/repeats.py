@@ -1,7 +1,7 @@
 """Calls that look like one before on their connection: told by their bytes, without the parser.
 
 A client's calls differ in the task they poll or in the body they submit, and in nothing else. To compare
-what stays costs 1 us; to parse it again, with a call of Python for every header, 3 to 4.
+what stays saves 6 of the 24 us of a poll: the parser calls Python for every header.
 """
 
 from __future__ import annotations
