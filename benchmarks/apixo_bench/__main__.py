@@ -6,6 +6,8 @@ Run: PYTHONPATH=benchmarks python -m apixo_bench [--quick] [--only NAME …] [--
 from __future__ import annotations
 
 import argparse
+import math
+import signal
 import sys
 import time
 from importlib import import_module
@@ -36,6 +38,9 @@ FULL = {
 }
 # Seconds after which no further measure begins; what was asked for by name always does.
 BUDGET_S = 540.0
+# Rounds, and seconds of each.
+_MOST = 1000
+_STOPPED = 130
 RESULTS = Path(__file__).parent.parent / "results"
 
 
@@ -47,13 +52,38 @@ def _checkout(text: str) -> Checkout:
     return Checkout(name if found else "emulator", tree)
 
 
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MOST}, found {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _MOST:  # wrk counts whole ones; nan is in no range
+        raise argparse.ArgumentTypeError(f"expected seconds from 1 to {_MOST}, found {text!r}")
+    return seconds
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write to {text}: {error.strerror}") from None
+    return path
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="under a minute, fewer peers")
     parser.add_argument("--install", action="store_true", help="install the peers from npm first")
     parser.add_argument("--only", nargs="+", choices=[*QUICK, *FULL], help="these measures alone")
-    parser.add_argument("--rounds", type=int, help="rounds of each measure [default: 3]")
-    parser.add_argument("--seconds", type=float, help="of load a round [default: 2, quick 1]")
+    parser.add_argument("--rounds", type=_rounds, help="rounds of each measure [default: 3]")
+    parser.add_argument("--seconds", type=_seconds, help="of load a round [default: 2, quick 1]")
     parser.add_argument(
         "--emulator",
         action="append",
@@ -62,7 +92,7 @@ def _arguments() -> argparse.Namespace:
         help="measure this source tree; repeat to compare [default: what is installed]",
     )
     parser.add_argument(
-        "--out", type=Path, help=f"where results go [default: {RESULTS}, full only]"
+        "--out", type=_folder, help=f"where results go [default: {RESULTS}, full only]"
     )
     return parser.parse_args()
 
@@ -86,9 +116,24 @@ def _measure(bench: Bench, name: str, title: str) -> Section:
     return Section(title, figures, time.monotonic() - began)
 
 
+def _stop(number: int, _frame: object) -> None:
+    """End as on Ctrl-C: servers that were started are thawed and ended, and their folders go."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Measure, print, write."""
+    signal.signal(signal.SIGTERM, _stop)
     given = _arguments()
+    try:
+        _run(given)
+    except KeyboardInterrupt:
+        print("apixo_bench: stopped; nothing was written", file=sys.stderr)
+        sys.exit(_STOPPED)
+
+
+def _run(given: argparse.Namespace) -> None:
     if given.install:
         try:
             node.install()
@@ -107,6 +152,7 @@ def main() -> None:
             continue
         sections.append(_measure(bench, name, title))
         print(report.table(sections[-1]), flush=True)
+    print(report.aims(sections))
     out = given.out or (None if given.quick or given.only else RESULTS)
     if out is not None:
         _write(out, machine, sections)

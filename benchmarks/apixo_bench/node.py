@@ -72,7 +72,7 @@ def file(package: str, *parts: str) -> Path:
     folder = FOLDER.joinpath("node_modules", package, *parts[:-1])
     found = sorted(folder.glob(parts[-1]))
     if not found:
-        raise CannotRunError("not installed: python -m apixo_bench --install")
+        raise CannotRunError('not installed: make bench ARGS="--install"')
     return found[0]
 
 

@@ -47,6 +47,19 @@ def table(section: Section) -> str:
     return "\n".join([head, *(line(one) for one in section.figures if not one.detail), ""])
 
 
+def aims(sections: Sequence[Section]) -> str:
+    """Say how many aims were met, and name those that were missed."""
+    verdicts = {
+        figure.title: figure.verdict
+        for section in sections
+        for figure in section.figures
+        if figure.verdict
+    }
+    missed = [title for title, verdict in verdicts.items() if verdict != "met"]
+    head = f"aims: {len(verdicts) - len(missed)} met, {len(missed)} missed"
+    return "\n".join([head, *(f"  missed: {title}" for title in missed)]) + "\n"
+
+
 def as_json(machine: dict[str, str], sections: Sequence[Section]) -> str:
     """Write all as JSON."""
     document = {

@@ -174,10 +174,12 @@ def running(command: Command, folder: Path | None = None) -> Iterator[Running]:
                 cwd=made,
                 start_new_session=True,  # a group of its own, to be frozen as one
             )
+        server = Running(port, process.pid, place)
         try:
             wait_until(lambda: _answers(port), process, log.name)
-            yield Running(port, process.pid, place)
+            yield server
         finally:
+            server.thaw()  # one that is frozen would never end
             _end(process)
             log.close()
 

@@ -84,7 +84,6 @@ def _start(bench: Bench, track: Track, stack: ExitStack) -> _Entry | None:
     except CannotRunError as error:
         track.absent = str(error)
         return None
-    stack.callback(server.thaw)
     server.freeze()
     return _Entry(track, server, ids)
 
