@@ -30,6 +30,8 @@ class AnsweringProtocol(EnvelopeProtocol):
         self._waiting = False
         # Whether the connection goes on after the answer to the call that came last.
         self._keeps = True
+        # Nothing more is read until the caller has read some of what was answered.
+        self._holds_back = False
         self._idle_since = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._drips: set[asyncio.Task[None]] = set()
@@ -42,6 +44,10 @@ class AnsweringProtocol(EnvelopeProtocol):
     def _is_free(self) -> bool:
         """Tell whether nothing is being sent, so that a call may take the short way."""
         return not self._drips and (self.cycle is None or self.cycle.response_complete)
+
+    def _is_over(self) -> bool:
+        """Tell whether the connection ends with what is being sent: who calls again gets no answer."""
+        return bool(self._drips) or self.transport.is_closing()
 
     def _answer_first(self) -> None:
         if self._waiting:  # pipelined: the one before is answered first
@@ -100,6 +106,13 @@ class AnsweringProtocol(EnvelopeProtocol):
         self._drips.discard(task)
         self.transport.close()
 
+    def on_response_complete(self) -> None:
+        """Wait for the next call behind an answer of ASGI, too."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()  # reads on
+        if self._holds_back:
+            self.flow.pause_reading()
+
     def _is_idle(self) -> bool:
         """Tell whether the connection is kept for nothing."""
         return not self._waiting and self._is_free()
@@ -113,6 +126,19 @@ class AnsweringProtocol(EnvelopeProtocol):
             self._watch = self.loop.call_later(wait, self._hang_up_if_idle)
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Answer no more calls of a caller that does not read."""
+        super().pause_writing()
+        self._holds_back = True
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        super().resume_writing()
+        if self._holds_back:
+            self._holds_back = False
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

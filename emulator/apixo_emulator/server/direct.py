@@ -48,8 +48,9 @@ class DirectProtocol(AnsweringProtocol):
         super().__init__(*args, **kwargs)
         # Nothing of the next call has come.
         self._between = True
-        # The call that is being read may take the short way.
+        # The call that is being read may take the short way; or it came too late to be answered.
         self._plain = False
+        self._ignored = False
         self._call = ("", "")
         self._query = b""
         self._got = b""
@@ -65,12 +66,14 @@ class DirectProtocol(AnsweringProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came."""
+        if self._is_over():
+            return
         fresh = self._between
         if fresh and self._repeated(data):
             return
         super().data_received(data)
         request, self._request = self._request, None
-        if self._plain and not self._in_head:
+        if self._plain and not self._in_head and not self._ignored:
             self._overdue = self._overdue or self.loop.call_later(_BODY_SOON_S, self._through_asgi)
         elif fresh and self._between and request is not None and self._looks:
             self._looks -= 1
@@ -92,10 +95,11 @@ class DirectProtocol(AnsweringProtocol):
         """Begin a call; ASGI's dicts are made only for one that takes that way."""
         self._answer_first()
         self._between = False
+        self._ignored = self._is_over()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._plain = not self._drips
+        self._plain = True
         self._got = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -110,6 +114,8 @@ class DirectProtocol(AnsweringProtocol):
     def on_headers_complete(self) -> None:
         """Choose the way."""
         self._in_head = False
+        if self._ignored:
+            return
         path, _, query = self.url.partition(b"?")
         parser: Any = self.parser  # uvicorn declares it as if it could be None
         known = ordinary_calls().get(path)
@@ -128,6 +134,8 @@ class DirectProtocol(AnsweringProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
+        if self._ignored:
+            return
         if self._plain:
             self._got = body if not self._got else self._got + body
         else:
@@ -136,6 +144,8 @@ class DirectProtocol(AnsweringProtocol):
     def on_message_complete(self) -> None:
         """Have the call answered, if it takes the short way."""
         self._between = True
+        if self._ignored:
+            return
         if not self._plain:
             super().on_message_complete()
             return
@@ -180,7 +190,7 @@ class DirectProtocol(AnsweringProtocol):
 
     def _is_idle(self) -> bool:
         """Tell whether the connection is kept for nothing."""
-        return self._overdue is None and super()._is_idle()
+        return self._between and super()._is_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
