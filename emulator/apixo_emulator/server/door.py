@@ -65,7 +65,12 @@ class Doorkeeper:
         caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
         coming = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, caller))
         self._coming.add(coming)
-        coming.add_done_callback(self._coming.discard)
+        coming.add_done_callback(self._came)
+
+    def _came(self, coming: asyncio.Task[object]) -> None:
+        self._coming.discard(coming)
+        if not coming.cancelled() and (error := coming.exception()):  # he has gone meanwhile
+            _log.debug("a caller could not be let in: %s", error)
 
     def stop(self) -> None:
         """Let nobody in any more."""
