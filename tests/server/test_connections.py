@@ -29,13 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running_
 
 
-def dial(server: Running) -> socket.socket:
-    host, _, port = server.origin.removeprefix("http://").rpartition(":")
-    connection = socket.create_connection((host, int(port)), timeout=30)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
 def submit(url: str) -> bytes:
     body = json.dumps({"input": {"image_urls": [url]}})
     head = f"POST /api/v1/generateTask/image-upscaler HTTP/1.1\r\n{AUTH}"
@@ -50,7 +43,7 @@ def balance(server: Running) -> float:
 
 def test_every_call_and_every_answer_keeps_the_connection(server: Running) -> None:
     """An answer of either way, and a call that has begun to come."""
-    with dial(server) as one, dial(server) as other:
+    with server.dial() as one, server.dial() as other:
         for connection in (one, other):
             connection.sendall(POLL)
             assert connection.recv(65536).startswith(b"HTTP/1.1 404")
@@ -72,7 +65,7 @@ def test_nothing_is_answered_or_charged_behind_an_answer_that_ends_the_connectio
     before = balance(server)
     spoilt = submit(f"https://example.com/emulate/{scenario}.jpg")
     came = b""
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.sendall(spoilt + POLL + submit("https://example.com/input.jpg"))
         with suppress(ConnectionResetError):
             while more := connection.recv(65536):
@@ -85,7 +78,7 @@ def test_nothing_is_answered_or_charged_behind_an_answer_that_ends_the_connectio
 
 @pytest.mark.parametrize("call", [POLL, NOPE])
 def test_a_caller_that_reads_no_answers_is_not_read_either(server: Running, call: bytes) -> None:
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(2)
         sent = 0
@@ -93,6 +86,6 @@ def test_a_caller_that_reads_no_answers_is_not_read_either(server: Running, call
             while sent < 64 * MIB:
                 sent += connection.send(call * 500)
         assert sent < 32 * MIB
-    with dial(server) as another:
+    with server.dial() as another:
         another.sendall(POLL)
         assert another.recv(65536).startswith(b"HTTP/1.1 404")

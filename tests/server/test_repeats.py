@@ -57,16 +57,10 @@ class Served:
     ids: tuple[str, ...]
     known: dict[bytes, Any] = field(default_factory=dict)
 
-    def dial(self) -> socket.socket:
-        host, _, port = self.running.origin.removeprefix("http://").rpartition(":")
-        connection = socket.create_connection((host, int(port)), timeout=30)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
     def alone(self, call: bytes) -> Any:
         """What a call is answered on a connection of its own."""
         if call not in self.known:
-            with self.dial() as connection, connection.makefile("rb") as stream:
+            with self.running.dial() as connection, connection.makefile("rb") as stream:
                 connection.sendall(call)
                 self.known[call] = answer(stream)
         return self.known[call]
@@ -131,7 +125,7 @@ def test_calls_of_one_connection_are_answered_as_on_connections_of_their_own(
     served: Served, data: st.DataObject
 ) -> None:
     sent = data.draw(sequences(served.ids))
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for call in sent:
             connection.sendall(call)
             assert answer(stream) == served.alone(call), call
@@ -144,7 +138,7 @@ def test_however_they_are_cut_into_packets(served: Served, data: st.DataObject) 
     stream_of_bytes = b"".join(later)
     cuts = data.draw(st.lists(st.integers(0, len(stream_of_bytes)), max_size=2))
     edges = [0, *sorted(cuts), len(stream_of_bytes)]
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for call in (first, second):  # of each kind one is known then
             connection.sendall(call)
             assert answer(stream) == served.alone(call), call
@@ -156,7 +150,7 @@ def test_however_they_are_cut_into_packets(served: Served, data: st.DataObject) 
 def test_one_that_asks_to_hang_up_is_not_taken_for_one_that_did_not(served: Served) -> None:
     kept = written("GET", f"{STATUS}?taskId={served.ids[0]}", HEADS[0])
     last = written("GET", f"{STATUS}?taskId={served.ids[0]}", (*HEADS[0], "Connection: close"))
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for call in (kept, kept, last):
             connection.sendall(call)
             assert answer(stream) == served.alone(kept)
@@ -167,7 +161,7 @@ def test_what_reads_like_a_call_within_another_is_none(served: Served) -> None:
     poll = written("GET", f"{STATUS}?taskId={served.ids[0]}", HEADS[0])
     submit = written("POST", SUBMIT, HEADS[0], poll.decode())
     other = written("GET", f"{STATUS}?taskId=unknown", (HEADS[0][1], "X: ")).rstrip() + b" " + poll
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for whole in (submit, other):
             connection.sendall(poll)
             assert answer(stream) == served.alone(poll)
@@ -179,7 +173,7 @@ def test_what_reads_like_a_call_within_another_is_none(served: Served) -> None:
 def test_a_body_that_comes_late_is_read_all_the_same(served: Served) -> None:
     submit = written("POST", SUBMIT, HEADS[0], BODIES[0])
     body = BODIES[0].encode()
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for _ in range(2):
             connection.sendall(submit.removesuffix(body) + body[:3])
             time.sleep(LATE_S)
@@ -192,13 +186,13 @@ def test_a_body_that_is_on_its_way_at_the_end_is_answered(tmp_path: Path) -> Non
     body = BODIES[0].encode()
     with running("--ephemeral", cwd=tmp_path) as server:
         waiting = Served(server, ())
-        with waiting.dial() as connection, connection.makefile("rb") as stream:
+        with server.dial() as connection, connection.makefile("rb") as stream:
             connection.sendall(submit.removesuffix(body))
             assert waiting.alone(submit)[0] == 400  # so the head was read, too
             server.process.terminate()
             with suppress(ConnectionError):
                 while True:  # until nobody new is let in: it has begun to end
-                    waiting.dial().close()
+                    server.dial().close()
             connection.sendall(body)
             assert answer(stream) == waiting.alone(submit)
             assert stream.read() == b""
@@ -206,7 +200,7 @@ def test_a_body_that_is_on_its_way_at_the_end_is_answered(tmp_path: Path) -> Non
 
 def test_empty_lines_between_calls_are_no_calls(served: Served) -> None:
     submit = written("POST", SUBMIT, HEADS[0], "")
-    with served.dial() as connection, connection.makefile("rb") as stream:
+    with served.running.dial() as connection, connection.makefile("rb") as stream:
         for sent in (submit, b"\r\n\r\n" + submit, submit):
             connection.sendall(sent)
             assert answer(stream) == served.alone(submit)

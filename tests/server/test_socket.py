@@ -101,14 +101,9 @@ def read_answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
         return status, json.loads(stream.read(length))
 
 
-def dial(server: Running) -> socket.socket:
-    host, _, port = server.origin.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
-
-
 def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(server: Running) -> None:
     head = f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n"
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.sendall(f"{head}Content-Length: {50 * MIB}\r\n\r\n".encode())
         assert read_answer(connection)[0] == 413
 
@@ -126,7 +121,7 @@ def test_key_and_model_come_before_a_large_body(
     server: Running, *, path: str, key: bool, status: int
 ) -> None:
     authorization = "Authorization: Bearer k\r\n" if key else ""
-    with dial(server) as connection:
+    with server.dial() as connection:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{authorization}"
         connection.sendall(f"{head}Content-Length: {50 * MIB}\r\n\r\n".encode())
         assert read_answer(connection)[0] == status
@@ -140,14 +135,14 @@ def test_an_upgrade_header_is_ignored_and_the_body_read(server: Running, packets
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
-    with dial(server) as connection:
+    with server.dial() as connection:
         for part in (head, body) if packets == 2 else (head + body,):
             connection.sendall(part)
         assert read_answer(connection)[0] == 200
 
 
 def test_a_head_without_end_is_refused(server: Running) -> None:
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.sendall(b"GET /api/v1 HTTP/1.1\r\nX: " + b"a" * 100_000)
         status, body = read_answer(connection)
     assert body["code"] == status == 431
@@ -155,7 +150,7 @@ def test_a_head_without_end_is_refused(server: Running) -> None:
 
 def test_a_caller_that_hangs_up_in_its_body_harms_nobody(server: Running) -> None:
     head = f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n"
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
     assert httpx.get(f"{server.origin}/_emulator/health").status_code == 200
 
@@ -163,12 +158,12 @@ def test_a_caller_that_hangs_up_in_its_body_harms_nobody(server: Running) -> Non
 def test_an_http_1_0_call_without_a_host_gets_links_that_work(server: Running) -> None:
     body = json.dumps({"input": {"image_urls": ["https://example.com/a.jpg"]}})
     head = "Authorization: Bearer k\r\n"
-    with dial(server) as connection:
+    with server.dial() as connection:
         connection.sendall(
             f"POST {SUBMIT} HTTP/1.0\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
         task_id = read_answer(connection)[1]["data"]["taskId"]
-    with dial(server) as connection:
+    with server.dial() as connection:
         path = f"/api/v1/statusTask/image-upscaler?taskId={task_id}"
         connection.sendall(f"GET {path} HTTP/1.0\r\n{head}\r\n".encode())
         data = read_answer(connection)[1]["data"]
@@ -212,7 +207,7 @@ def test_the_result_s_link_follows_the_host_that_the_caller_used(
 def test_a_strange_request_is_answered_with_the_envelope(
     server: Running, line: str, expected: int
 ) -> None:
-    with dial(server) as connection:
+    with server.dial() as connection:
         head = f"{line}\r\nHost: a\r\nAuthorization: Bearer k\r\nX-Strange: é\r\n\r\n"
         connection.sendall(head.encode())
         status, body = read_answer(connection)
@@ -253,7 +248,7 @@ def test_a_websocket_handshake_is_refused(client: httpx.Client) -> None:
 
 def test_many_at_once_are_all_answered(server: Running, tmp_path: Path) -> None:
     assert tmp_path
-    connections = [dial(server) for _ in range(200)]
+    connections = [server.dial() for _ in range(200)]
     call = f"GET /api/v1/apikeys/current-balance HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\n\r\n"
     for connection in connections:
         connection.sendall(call.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,13 @@ class Running:
     @property
     def origin(self) -> str:
         return self.base_url.removesuffix("/api/v1")
+
+    def dial(self) -> socket.socket:
+        """Connect to it; each piece that is sent leaves at once."""
+        host, _, port = self.origin.removeprefix("http://").rpartition(":")
+        connection = socket.create_connection((host, int(port)), timeout=_END_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def stop(self) -> tuple[int, str, str]:
         """End it with SIGTERM; give its exit code and what it still printed."""

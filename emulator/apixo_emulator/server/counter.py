@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from apixo_emulator.core.envelope import refusal
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
@@ -45,16 +45,10 @@ class Counter:
         waiting, self._pending = self._pending, []
         if not waiting:
             return
-        responses = self._accepted([pending for pending, _ in waiting])
-        for (_, answer), response in zip(waiting, responses, strict=True):
-            answer(response)
-
-    def _accepted(self, pending: Sequence[Pending]) -> list[HttpResponse]:
-        try:
-            return self._emulator.accept(pending)
-        except Exception:  # noqa: BLE001 - as above
-            if len(pending) == 1:
-                _log.exception("a submit could not be kept")
-                return [refusal("server_error")]
-        # One that cannot be kept must not take others with it.
-        return [self._accepted([one])[0] for one in pending]
+        outcomes = self._emulator.accept_each([pending for pending, _ in waiting])
+        for (_, answer), outcome in zip(waiting, outcomes, strict=True):
+            if isinstance(outcome, HttpResponse):
+                answer(outcome)
+            else:
+                _log.error("a submit could not be kept", exc_info=outcome)
+                answer(refusal("server_error"))

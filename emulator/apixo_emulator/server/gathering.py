@@ -7,13 +7,11 @@ as much for thirty as for one, and those of one account would only wait for each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from apixo_emulator.core.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.submitting import Pending
-from apixo_emulator.storage import StoreUnavailable
 
 # Calls that wait for a store across a network; more than its connections only queue there.
 _WAITING_AT_ONCE = 32
@@ -52,7 +50,9 @@ class Gathering:
             batch = self._gathered[:_KEPT_AT_ONCE]
             del self._gathered[:_KEPT_AT_ONCE]
             pending = [one for one, _ in batch]
-            outcomes = await loop.run_in_executor(self._threads, self._accepted, pending)
+            outcomes = await loop.run_in_executor(
+                self._threads, self._emulator.accept_each, pending
+            )
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 if answer.done():  # its caller has gone
                     continue
@@ -60,18 +60,6 @@ class Gathering:
                     answer.set_result(outcome)
                 else:
                     answer.set_exception(outcome)
-
-    def _accepted(self, pending: Sequence[Pending]) -> Sequence[HttpResponse | Exception]:
-        try:
-            return self._emulator.accept(pending)
-        except StoreUnavailable as error:
-            # They may have been kept all the same: a second time would charge for them twice.
-            return [error] * len(pending)
-        except Exception as error:  # noqa: BLE001 - each caller gets it, and logs it
-            if len(pending) == 1:
-                return [error]
-        # One that cannot be kept must not take others with it.
-        return [self._accepted([one])[0] for one in pending]
 
     def close(self) -> None:
         """Stop, when no call is under way any more."""

@@ -29,7 +29,7 @@ from apixo_emulator.service.recent import Recent
 from apixo_emulator.service.sources import SourceDesk
 from apixo_emulator.service.submitting import Pending, Submitting
 from apixo_emulator.service.worlds import Worlds
-from apixo_emulator.storage import Store
+from apixo_emulator.storage import Store, StoreUnavailable
 from apixo_schemas import OTHER_KEY_ERROR, contract, model_index, model_schema
 
 _MOST_CALLERS = 1024
@@ -153,6 +153,21 @@ class Emulator:
         for one, response in zip(pending, responses, strict=True):
             self._write_down(one.call, response)
         return responses
+
+    def accept_each(self, pending: Sequence[Pending]) -> Sequence[HttpResponse | Exception]:
+        """Accept as `accept` does, but one that cannot be kept takes no other with it.
+
+        In its place stands what was raised.
+        """
+        try:
+            return self.accept(pending)
+        except StoreUnavailable as error:
+            # They may have been kept all the same: a second time would charge for them twice.
+            return [error] * len(pending)
+        except Exception as error:  # noqa: BLE001 - who asked gets it, and logs it
+            if len(pending) == 1:
+                return [error]
+        return [self.accept_each([one])[0] for one in pending]
 
     @staticmethod
     def _write_down(call: Call, response: HttpResponse) -> None:
