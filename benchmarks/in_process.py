@@ -24,10 +24,10 @@ import responses
 import respx
 
 import apixo_emulator
-from apixo_emulator.interception import InProcess
-from apixo_emulator.interception.block import close_line, open_line
-from apixo_emulator.interception.setup import Setup
-from apixo_emulator.interception.sites import Sites
+from apixo_emulator.testing import InProcess
+from apixo_emulator.testing.block import close_line, open_line
+from apixo_emulator.testing.setup import Setup
+from apixo_emulator.testing.sites import Sites
 
 API = "https://api.apixo.ai/api/v1"
 BALANCE = f"{API}/apikeys/current-balance"

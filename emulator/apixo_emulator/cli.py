@@ -51,8 +51,8 @@ def _option(entry: Field[Any], annotation: Any) -> click.Option:
 
 def _serve(**values: Any) -> None:
     # What only `serve` needs is loaded here, so that --help answers at once.
-    from apixo_emulator.server.run import serve
-    from apixo_emulator.server.supervisor import StartError
+    from apixo_emulator.http.run import serve
+    from apixo_emulator.http.supervisor import StartError
     from apixo_emulator.storage import StoreError
 
     try:

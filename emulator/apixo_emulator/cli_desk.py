@@ -41,7 +41,7 @@ class Desk:
         # Late: `serve` shares this program, and starts 80 ms sooner without it.
         import httpx
 
-        from apixo_emulator.core.control_names import CONTROL_PREFIX
+        from apixo_emulator.domain.control_names import CONTROL_PREFIX
 
         asked = {name: value for name, value in query.items() if value is not None}
         if self.world:
@@ -68,7 +68,7 @@ class Desk:
         return _read(answer, where)
 
     def _headers(self) -> Mapping[str, str]:
-        from apixo_emulator.core.control_names import TOKEN_HEADER
+        from apixo_emulator.domain.control_names import TOKEN_HEADER
 
         headers = {}
         if self.token:

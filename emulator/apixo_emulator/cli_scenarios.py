@@ -43,8 +43,8 @@ def scenario_add(desk: Desk, names: tuple[str, ...], path: Path | None, **given:
 
 
 def _file_rules(path: Path) -> list[Mapping[str, Any]]:
-    from apixo_emulator.core.rules import rule_to_json
     from apixo_emulator.scenario_file import load_rules
+    from apixo_emulator.scenarios.rules import rule_to_json
 
     try:
         return [rule_to_json(rule) for rule in load_rules(path)]
@@ -95,7 +95,7 @@ def scenario_list(desk: Desk) -> None:
 @scenario.command("names")
 def scenario_names() -> None:
     """Show all names with what they do."""
-    from apixo_emulator.core.vocabulary import vocabulary
+    from apixo_emulator.scenarios.vocabulary import vocabulary
 
     entries = vocabulary()
     width = max(len(entry.name) for entry in entries)

@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from apixo_emulator.core.clock import LATEST_MS
-from apixo_emulator.core.nearest import shown
-from apixo_emulator.core.problems import is_text
-from apixo_emulator.core.terms import KEY
+from apixo_emulator.domain.clock import LATEST_MS
+from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.problems import is_text
+from apixo_emulator.domain.terms import KEY
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)

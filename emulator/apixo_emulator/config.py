@@ -14,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from apixo_emulator.core.limits import AccountTerms
-from apixo_emulator.core.masking import Mask
-from apixo_emulator.core.nearest import did_you_mean, shown
-from apixo_emulator.core.problems import DocumentError, Problem, found
-from apixo_emulator.core.terms import account_terms
+from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.nearest import did_you_mean, shown
+from apixo_emulator.domain.problems import DocumentError, Problem, found
+from apixo_emulator.domain.terms import account_terms
+from apixo_emulator.journal.masking import Mask
 from apixo_emulator.option_values import UnfitValueError, option_value
 from apixo_emulator.settings import Settings
 from apixo_emulator.toml_file import TomlFile, parse_toml, read_text

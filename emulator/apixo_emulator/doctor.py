@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from apixo_emulator.core.addresses import ANY_BUT_FORBIDDEN, STRICT, Target, judge, parse_target
-from apixo_emulator.core.reach import AddressRefused
+from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, STRICT, Target, judge, parse_target
+from apixo_emulator.domain.reach import AddressRefused
 from apixo_emulator.outbound import (
     Answer,
     CallbackSender,

@@ -6,8 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
 
-from apixo_emulator.core.nearest import did_you_mean
-from apixo_emulator.core.problems import found
+from apixo_emulator.domain.nearest import did_you_mean
+from apixo_emulator.domain.problems import found
 
 _EXPECTED: dict[Any, str] = {
     bool: "true or false",

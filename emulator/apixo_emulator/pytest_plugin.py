@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from apixo_emulator.interception import InProcess
-    from apixo_emulator.interception.served import Served
-    from apixo_emulator.interception.setup import Setup
+    from apixo_emulator.testing import InProcess
+    from apixo_emulator.testing.served import Served
+    from apixo_emulator.testing.setup import Setup
 
 _KEY_VARIABLE, _BASE_VARIABLE = "APIXO_API_KEY", "APIXO_BASE_URL"
 # Always the same: tasks' ids derive from it.
@@ -60,9 +60,9 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     moves it. ``Apixo()`` works: key and base URL are set. The marker ``apixo`` takes the options of
     `apixo_emulator.intercept`.
     """
-    from apixo_emulator.interception.block import close_line, open_line
-    from apixo_emulator.interception.setup import Setup
-    from apixo_emulator.interception.sites import Sites, base_urls
+    from apixo_emulator.testing.block import close_line, open_line
+    from apixo_emulator.testing.setup import Setup
+    from apixo_emulator.testing.sites import Sites, base_urls
     from apixo_schemas import contract
 
     with _judged(request):
@@ -81,7 +81,7 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def _base_url_before() -> tuple[str, ...]:
     """Give where else calls go, as code may have read the variable before the test began."""
-    from apixo_emulator.interception.sites import site_of
+    from apixo_emulator.testing.sites import site_of
 
     before = os.environ.get(_BASE_VARIABLE)
     if not before:
@@ -98,7 +98,7 @@ def _emulator(config: pytest.Config, setup: Setup) -> InProcess:
     if setup in made:
         made[setup].reset()
     else:
-        from apixo_emulator.interception import InProcess
+        from apixo_emulator.testing import InProcess
 
         made[setup] = InProcess(setup)
     return made[setup]
@@ -106,7 +106,7 @@ def _emulator(config: pytest.Config, setup: Setup) -> InProcess:
 
 @pytest.fixture(scope="session")
 def _apixo_serving() -> Iterator[Served]:
-    from apixo_emulator.interception.served import serving
+    from apixo_emulator.testing.served import serving
 
     with serving() as served:
         yield served

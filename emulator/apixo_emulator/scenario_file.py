@@ -12,10 +12,10 @@ from typing import Any
 
 from jsonschema_rs import Validator, validator_for
 
-from apixo_emulator.core import positions
-from apixo_emulator.core.problems import DocumentError, Problem, violations, where
-from apixo_emulator.core.rule_schema import scenario_file_schema
-from apixo_emulator.core.rules import Rule, rule_of
+from apixo_emulator.domain.problems import DocumentError, Problem, violations, where
+from apixo_emulator.scenarios import positions
+from apixo_emulator.scenarios.rule_schema import scenario_file_schema
+from apixo_emulator.scenarios.rules import Rule, rule_of
 from apixo_emulator.toml_file import located, read_text, syntax_error
 
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from apixo_emulator.core.callbacks import CallbackMode, CallbackOptions
-from apixo_emulator.core.clock import ClockState
-from apixo_emulator.core.latency import Latency, read_latency
-from apixo_emulator.core.limits import AccountTerms
-from apixo_emulator.core.money import micros
-from apixo_emulator.core.nearest import shown
-from apixo_emulator.core.pictures import FetchMode
-from apixo_emulator.core.rewriting import parse_rewrite
-from apixo_emulator.core.rules import Rule
-from apixo_emulator.core.seeds import checked_seed
+from apixo_emulator.domain.callbacks import CallbackMode, CallbackOptions
+from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.latency import Latency, read_latency
+from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.money import micros
+from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.pictures import FetchMode
+from apixo_emulator.domain.rewriting import parse_rewrite
+from apixo_emulator.domain.seeds import checked_seed
+from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
 from apixo_schemas import load_profile, published_contract, use_profile
 

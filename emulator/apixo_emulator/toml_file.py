@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apixo_emulator.core.nearest import shown
-from apixo_emulator.core.positions import Lines, toml_lines
-from apixo_emulator.core.problems import Problem
+from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.problems import Problem
+from apixo_emulator.scenarios.positions import Lines, toml_lines
 
 LARGEST_BYTES = 10_000_000
 _MOST_SHOWN = 20

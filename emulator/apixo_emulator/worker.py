@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apixo_emulator.journal.shared_journal import SHARE_S
 from apixo_emulator.outbound import CallbackSender, OutboundError, OutboundRefused, Timeouts
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
-from apixo_emulator.service.shared_journal import SHARE_S
 from apixo_schemas import contract
 
 _T = TypeVar("_T")

@@ -121,7 +121,7 @@ def test_a_request_on_the_wire_has_its_length() -> None:
     ("frames", "layer"),
     [
         ([LOOP_FRAME], LOOP),
-        (["serve (apixo_emulator/server/run.py:5)", LOOP_FRAME], LOOP),
+        (["serve (apixo_emulator/http/run.py:5)", LOOP_FRAME], LOOP),
         ([LOOP_FRAME, "handle (apixo_emulator/service/emulator.py:9)"], "gate, clock, worlds"),
         (
             [LOOP_FRAME, "x (apixo_emulator/service/emulator.py:9)", "loads (json/decoder.py:1)"],

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from support.harness import KEY, STATUS, SUBMIT, make_harness
 
-from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import SqliteStore
 
@@ -142,10 +142,10 @@ def test_submits_that_came_together_are_kept_in_one_transaction(
 def test_a_start_loads_nothing_that_only_steering_or_pictures_need() -> None:
     heavy = {
         *("httpx", "jinja2", "jsonschema", "psycopg", "pyvips", "starlette.requests"),
-        *("apixo_emulator.cli_control", "apixo_emulator.server.control"),
+        *("apixo_emulator.cli_control", "apixo_emulator.http.control"),
     }
     program = (
-        "import sys, apixo_emulator.cli, apixo_emulator.server.run\n"
+        "import sys, apixo_emulator.cli, apixo_emulator.http.run\n"
         f"print({heavy!r} & sys.modules.keys(), len(sys.modules))"
     )
     # Coverage measures what is started, too, and loads 60 modules for it.

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_emulator.config import Config, ConfigError, load_config, option_types
-from apixo_emulator.core.limits import AccountTerms, Rate
-from apixo_emulator.core.pictures import FetchMode
+from apixo_emulator.domain.limits import AccountTerms, Rate
+from apixo_emulator.domain.pictures import FetchMode
 from apixo_emulator.settings import Settings
 
 EXAMPLE = """

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from support.harness import KEY, SUBMIT, body, make_harness
 
-from apixo_emulator.core.accounts import mask
-from apixo_emulator.core.latency import read_latency
-from apixo_emulator.core.money import micros, usd
+from apixo_emulator.domain.accounts import mask
+from apixo_emulator.domain.latency import read_latency
+from apixo_emulator.domain.money import micros, usd
 
 BAD_KEYS = [None, "", "Bearer", "Bearer ", "Bearer    ", "Basic dXNlcjpwYXNz", KEY, "Token " + KEY]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.deliveries import (
+from apixo_emulator.domain.deliveries import (
     DELIVERY_TRANSITIONS,
     Attempt,
     Delivery,

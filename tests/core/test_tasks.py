@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import START_MS, Clock, body, make_harness
 
-from apixo_emulator.core.pictures import Verdict
-from apixo_emulator.core.states import TRANSITIONS, Event, TaskState, advance, is_final
-from apixo_emulator.core.tasks import Task, settle
+from apixo_emulator.domain.pictures import Verdict
+from apixo_emulator.domain.states import TRANSITIONS, Event, TaskState, advance, is_final
+from apixo_emulator.domain.tasks import Task, settle
 from apixo_schemas import contract, document, registry
 
 STATUS_ANSWER = Draft202012Validator(document("status-response.json"), registry=registry())

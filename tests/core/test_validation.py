@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import SUBMIT, Harness, body, make_harness
 
-from apixo_emulator.core.submission import Rejection, Submission, broken_rules, read_submission
+from apixo_emulator.domain.submission import Rejection, Submission, broken_rules, read_submission
 from apixo_schemas import contract, document
 
 MISSING_INPUT = "The required parameter {{input}} is missing."

@@ -17,9 +17,9 @@ from starlette.routing import Router
 from support.harness import Harness, body, make_harness
 from support.process import running
 
-from apixo_emulator.dashboard import Dashboard
+from apixo_emulator.http.app import App
+from apixo_emulator.http.dashboard import Dashboard
 from apixo_emulator.pictures import Gallery
-from apixo_emulator.server.app import App
 
 HOSTILE = "\"'><script>alert(1)</script><b onclick=x>"
 PAGES = ["", "ui/requests", "ui/callbacks", "inbox", "ui/scenarios", "ui/clock", "ui/try"]

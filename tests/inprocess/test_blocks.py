@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import apixo_emulator
-from apixo_emulator.interception import InProcess, NotVerifiedError
+from apixo_emulator.testing import InProcess, NotVerifiedError
 
 BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
 KEY = {"Authorization": "Bearer k"}

@@ -19,7 +19,7 @@ import urllib3
 from support.elsewhere import elsewhere
 
 import apixo_emulator
-from apixo_emulator.interception import InterceptionError, NetworkBlockedError
+from apixo_emulator.testing import InterceptionError, NetworkBlockedError
 from apixo_schemas import contract
 
 RESETS = (

@@ -168,7 +168,7 @@ def test_the_fixture_with_a_port(tmp_path: Path) -> None:
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:
-    heavy = ["apixo_emulator.service", "apixo_emulator.interception", "httpx", "respx", "uvicorn"]
+    heavy = ["apixo_emulator.service", "apixo_emulator.testing", "httpx", "respx", "uvicorn"]
     code = (
         "import sys, pytest\nbefore = set(sys.modules)\nimport apixo_emulator.pytest_plugin\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 
 import apixo_emulator
 from apixo_client import CallbackReceiver
-from apixo_emulator.interception import Callback
+from apixo_emulator.testing import Callback
 
 URL = "https://your-server.com/webhooks/apixo"
 CALLED_BACK = {"request_type": "callback", "callback_url": URL}

@@ -12,7 +12,7 @@ import pytest
 
 import apixo_emulator
 from apixo_client import Apixo, AsyncApixo, TaskFailed
-from apixo_emulator.interception import WaitedInVainError
+from apixo_emulator.testing import WaitedInVainError
 
 IMAGE = "https://example.com/in.jpg"
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import apixo_emulator
-from apixo_emulator.interception import InProcess, NotVerifiedError
+from apixo_emulator.testing import InProcess, NotVerifiedError
 
 SUBMIT = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
 KEY = {"Authorization": "Bearer k"}

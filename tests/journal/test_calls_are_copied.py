@@ -16,8 +16,8 @@ from support.harness import BALANCE, KEY, STATUS, SUBMIT, body, make_harness
 
 import apixo_emulator
 from apixo_client import ApiError
-from apixo_emulator.core.journal import JournalEntry
-from apixo_emulator.core.snippets import snippets
+from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.snippets import snippets
 from apixo_schemas import contract
 
 API = "https://api.apixo.ai"

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.harness import KEY, STATUS, SUBMIT, body, make_harness
 
-from apixo_emulator.core.har import har
-from apixo_emulator.core.journal import JournalEntry
+from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.har import har
 
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)

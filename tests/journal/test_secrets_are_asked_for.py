@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.harness import KEY, Harness, body, make_harness
 
-from apixo_emulator.core.expectation import Expectation
-from apixo_emulator.core.verification import Verification
+from apixo_emulator.journal.expectation import Expectation
+from apixo_emulator.journal.verification import Verification
 
 OTHER_KEY = "sk-other-987654321zzzz"
 SIGNED = "https://cdn.example/a.png?X-Amz-Signature=0123456789abcdef&v=1"

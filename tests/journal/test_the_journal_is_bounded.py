@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.harness import BALANCE, KEY, STATUS, SUBMIT, body, make_harness
 
-from apixo_emulator.core.call_filter import CallFilter
-from apixo_emulator.core.journal import JournalEntry
-from apixo_emulator.core.wire import HttpRequest, HttpResponse
-from apixo_emulator.service.journal import BODY_LIMIT, Journal
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.journal.call_filter import CallFilter
+from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.journal import BODY_LIMIT, Journal
 
 WORLD = SimpleNamespace(id="default")
 DONE = HttpResponse(200, b"{}")

@@ -10,7 +10,7 @@ from support.harness import KEY, START_MS, Clock, Harness, make_harness
 from support.process import running
 
 from apixo_contract import Report, Verdict, verify
-from apixo_emulator.core.wire import HttpRequest
+from apixo_emulator.domain.wire import HttpRequest
 
 
 class InProcess(httpx.BaseTransport):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.core import reach
-from apixo_emulator.core.addresses import (
+from apixo_emulator.domain import reach
+from apixo_emulator.domain.addresses import (
     ANY_BUT_FORBIDDEN,
     LOOPBACK_ONLY,
     STRICT,
@@ -17,7 +17,7 @@ from apixo_emulator.core.addresses import (
     judge,
     parse_target,
 )
-from apixo_emulator.core.reach import AddressRefused, Reach, reach_of
+from apixo_emulator.domain.reach import AddressRefused, Reach, reach_of
 
 POLICIES = (LOOPBACK_ONLY, ANY_BUT_FORBIDDEN, STRICT)
 

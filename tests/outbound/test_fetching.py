@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.core.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY, STRICT, AddressPolicy
+from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY, STRICT, AddressPolicy
 from apixo_emulator.outbound import (
     OutboundError,
     OutboundFailed,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.core.rewriting import parse_rewrite, rewrite
+from apixo_emulator.domain.rewriting import parse_rewrite, rewrite
 
 RULE = parse_rewrite("https://your-server.com=http://127.0.0.1:9000")
 HOOKS = parse_rewrite("https://your-server.com/hooks/=http://127.0.0.1:9001/base/")

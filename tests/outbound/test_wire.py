@@ -9,7 +9,7 @@ from contextlib import suppress
 import httpcore
 import pytest
 
-from apixo_emulator.core.addresses import LOOPBACK_ONLY
+from apixo_emulator.domain.addresses import LOOPBACK_ONLY
 from apixo_emulator.outbound import OutboundFailed, OutboundUntrusted
 from apixo_emulator.outbound.errors import in_words
 from apixo_emulator.outbound.fetching import fetch

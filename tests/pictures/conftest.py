@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import Gallery, RenderedPicture
 from apixo_emulator.pictures.library import vips
 

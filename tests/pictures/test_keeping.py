@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.core.pictures import PictureSpec, Verdict
+from apixo_emulator.domain.pictures import PictureSpec, Verdict
 from apixo_emulator.pictures import Gallery, PictureLimits
 from apixo_emulator.pictures.cache import BoundedFolder
 from apixo_emulator.pictures.enlarging import enlarge
@@ -160,7 +160,7 @@ def test_unreadable_note_is_as_none(
 RENDER = """
 import sys
 from pathlib import Path
-from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import Gallery
 
 print("ready", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.core.pictures import PictureSpec, Verdict
+from apixo_emulator.domain.pictures import PictureSpec, Verdict
 from apixo_emulator.pictures import Gallery, RenderedPicture
 from apixo_schemas import contract
 
@@ -105,7 +105,7 @@ def test_source_that_ends_early_gives_a_placeholder(
 DRAW = f"""
 import sys
 from pathlib import Path
-from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import Gallery
 
 assert "pyvips" not in sys.modules, "the start pays for libvips"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.core.pictures import PictureSpec, target_size
+from apixo_emulator.domain.pictures import PictureSpec, target_size
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.pictures.library import vips
 from apixo_schemas import contract

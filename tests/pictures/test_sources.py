@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.core.pictures import FetchMode, PictureSpec, Verdict
+from apixo_emulator.domain.pictures import FetchMode, PictureSpec, Verdict
 from apixo_emulator.pictures import Gallery, PictureLimits
 from apixo_emulator.pictures.library import vips
 

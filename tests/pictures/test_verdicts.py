@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.pictures import (
+from apixo_emulator.domain.pictures import (
     FetchMode,
     Verdict,
     decode_data_url,

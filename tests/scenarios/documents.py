@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from apixo_emulator.core.effects import Quirk
-from apixo_emulator.core.vocabulary import poll_faults, submit_faults, vocabulary
-from apixo_emulator.core.wire import WireFault
+from apixo_emulator.domain.effects import Quirk
+from apixo_emulator.domain.wire import WireFault
+from apixo_emulator.scenarios.vocabulary import poll_faults, submit_faults, vocabulary
 from apixo_schemas import contract
 
 Place = tuple[str | int, ...]

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk
-from apixo_emulator.core.wire import WireFault
+from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
+from apixo_emulator.domain.wire import WireFault
 from apixo_schemas import contract
 
 MS = st.integers(0, 10**8)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.globs import fits
-from apixo_emulator.core.matching import SubmitFacts, drawn, screen, take
-from apixo_emulator.core.rules import rule_of
+from apixo_emulator.domain.globs import fits
+from apixo_emulator.scenarios.matching import SubmitFacts, drawn, screen, take
+from apixo_emulator.scenarios.rules import rule_of
 
 KEY = "sk-secret-0123456789"
 FEW_LETTERS = st.text("ab*?[.", max_size=8)

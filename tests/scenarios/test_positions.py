@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.positions import Lines, json_lines, toml_lines
+from apixo_emulator.scenarios.positions import Lines, json_lines, toml_lines
 from scenarios.documents import Place, places, value_at
 from scenarios.writing import as_json, as_toml
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import example, given
 from jsonschema import Draft202012Validator
 
-from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk
-from apixo_emulator.core.problems import DocumentError
-from apixo_emulator.core.rule_schema import scenario_file_schema
-from apixo_emulator.core.rules import Match, Rule, rule_of, rule_to_json
-from apixo_emulator.core.vocabulary import poll_faults
-from apixo_emulator.core.wire import WireFault
+from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
+from apixo_emulator.domain.problems import DocumentError
+from apixo_emulator.domain.wire import WireFault
+from apixo_emulator.scenarios.rule_schema import scenario_file_schema
+from apixo_emulator.scenarios.rules import Match, Rule, rule_of, rule_to_json
+from apixo_emulator.scenarios.vocabulary import poll_faults
 from apixo_schemas import contract
 from scenarios.documents import RULES
 

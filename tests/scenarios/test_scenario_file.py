@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.rules import rule_of
 from apixo_emulator.scenario_file import ScenarioFileError, load_rules
+from apixo_emulator.scenarios.rules import rule_of
 from apixo_emulator.toml_file import LARGEST_BYTES
 from scenarios.documents import RULES, Place, places, value_at
 from scenarios.writing import as_json, as_toml, escaped

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema_rs import validator_for
 
-from apixo_emulator.core.effects import CallbackEffects, Duration, Effects, Fault, Quirk
-from apixo_emulator.core.rule_schema import rule_schema, scenario_file_schema
-from apixo_emulator.core.scenarios import (
+from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
+from apixo_emulator.domain.wire import WireFault
+from apixo_emulator.scenarios.catalogue import (
     UnknownScenarioError,
     requested_scenario,
     scenario,
     scenario_names,
 )
-from apixo_emulator.core.vocabulary import Scenario, vocabulary
-from apixo_emulator.core.wire import WireFault
+from apixo_emulator.scenarios.rule_schema import rule_schema, scenario_file_schema
+from apixo_emulator.scenarios.vocabulary import Scenario, vocabulary
 from apixo_schemas import contract
 from scenarios.documents import SCENARIOS, written
 

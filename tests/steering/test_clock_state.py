@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.clock import LATEST_MS, ClockState
+from apixo_emulator.domain.clock import LATEST_MS, ClockState
 
 REAL = st.integers(0, 2_000_000_000_000)
 STATES = st.builds(ClockState, REAL, REAL, st.sampled_from([0.0, 0.25, 1.0, 3.7, 100.0, 86_400.0]))

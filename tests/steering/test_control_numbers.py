@@ -11,9 +11,9 @@ import httpx
 import pytest
 from support.process import Running, running
 
-from apixo_emulator.core.seeds import LARGEST_SEED
-from apixo_emulator.server.openapi import openapi
-from apixo_emulator.server.published import published
+from apixo_emulator.domain.seeds import LARGEST_SEED
+from apixo_emulator.http.openapi import openapi
+from apixo_emulator.http.published import published
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 # As JSON writes them; Python has no name for some.

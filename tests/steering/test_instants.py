@@ -6,8 +6,8 @@ from email.utils import format_datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.core.clock import LATEST_MS
-from apixo_emulator.core.instants import http_date, iso_instant
+from apixo_emulator.domain.clock import LATEST_MS
+from apixo_emulator.domain.instants import http_date, iso_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.harness import START_MS, Harness, body, make_harness
 
-from apixo_emulator.core.wire import WireFault
+from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.service.callbacks import Reply
 from apixo_emulator.service.operator import ConflictError
 from apixo_schemas import contract

@@ -12,7 +12,7 @@ from support.harness import make_harness
 import apixo_emulator
 from apixo_emulator.cli import main
 from apixo_emulator.config import load_config
-from apixo_emulator.core.seeds import LARGEST_SEED
+from apixo_emulator.domain.seeds import LARGEST_SEED
 from apixo_emulator.storage import SqliteStore
 
 EXPECTED = "seed: expected an integer from 0 to 9223372036854775807"

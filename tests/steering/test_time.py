@@ -3,8 +3,8 @@
 import pytest
 from support.harness import START_MS, Clock, body, make_harness
 
-from apixo_emulator.core.limits import AccountTerms, Rate
-from apixo_emulator.core.wire import HttpRequest
+from apixo_emulator.domain.limits import AccountTerms, Rate
+from apixo_emulator.domain.wire import HttpRequest
 from apixo_emulator.service.callbacks import Reply
 from apixo_emulator.storage import SqliteStore
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.harness import Harness, make_harness
 
-from apixo_emulator.core.accounts import account_of
+from apixo_emulator.domain.accounts import account_of
 from apixo_emulator.service.operator import NotFoundError, Operator
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from apixo_emulator.core.accounts import ONE_WORLD, Account, account_of
-from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState, Outcome
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.accounts import ONE_WORLD, Account, account_of
+from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState, Outcome
+from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import Charge, Claim, Entry, Order, Store
 
 CHARGE = Charge(price_micros=10_000, starting_micros=50_000)

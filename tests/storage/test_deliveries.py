@@ -6,8 +6,8 @@ from threading import Barrier
 
 import pytest
 
-from apixo_emulator.core.accounts import ONE_WORLD
-from apixo_emulator.core.deliveries import Delivery, DeliveryState, Outcome
+from apixo_emulator.domain.accounts import ONE_WORLD
+from apixo_emulator.domain.deliveries import Delivery, DeliveryState, Outcome
 from apixo_emulator.storage import Claim, Entry, Store
 from storage.samples import (
     ALICE,

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from support.postgres import GUARDED_PASSWORD, Server, empty_schema, own_server
 
-from apixo_emulator.core.accounts import ONE_WORLD, account_of
+from apixo_emulator.domain.accounts import ONE_WORLD, account_of
 from apixo_emulator.storage import Entry, Store, StoreError
 from apixo_emulator.storage.base import StoreUnavailable
 from apixo_emulator.storage.migrations import scripts

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apixo_emulator.core.latency import Latency
-from apixo_emulator.core.limits import AccountTerms
-from apixo_emulator.core.pictures import FetchMode, Verdict, quick_verdict
-from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.domain.latency import Latency
+from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.pictures import FetchMode, Verdict, quick_verdict
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.operator import Operator
 from apixo_emulator.storage import SqliteStore, Store

@@ -12,9 +12,9 @@ import click
 from apixo_contract._exits import EXIT_CODES
 from apixo_contract.cli import main as kit
 from apixo_emulator.cli import main
-from apixo_emulator.core.deliveries import DELIVERY_TRANSITIONS
-from apixo_emulator.core.states import TRANSITIONS
-from apixo_emulator.core.vocabulary import vocabulary
+from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
+from apixo_emulator.domain.states import TRANSITIONS
+from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.settings import Settings
 from apixo_schemas import contract
 

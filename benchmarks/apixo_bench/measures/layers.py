@@ -28,10 +28,10 @@ _SECONDS, _SECONDS_QUICK = 6, 3
 # The first pattern that a frame's file fits names its layer.
 LAYERS: tuple[tuple[str, str], ...] = (
     ("SQLite", r"apixo_emulator/storage/"),
-    ("validation", r"apixo_emulator/core/submission"),
+    ("validation", r"apixo_emulator/domain/submission"),
     ("pictures: the source's verdict", r"apixo_emulator/(pictures/|core/pictures|core/addresses)"),
-    ("answer's JSON", r"apixo_emulator/core/(render|envelope)"),
-    ("route, key, task", r"apixo_emulator/core/"),
+    ("answer's JSON", r"apixo_emulator/domain/(render|envelope)"),
+    ("route, key, task", r"apixo_emulator/domain/"),
     ("gate, clock, worlds", r"apixo_emulator/service/"),
     ("adapter from HTTP", r"apixo_emulator/(server|worker)"),
     ("uvicorn and httptools", r"uvicorn/protocols/|httptools"),

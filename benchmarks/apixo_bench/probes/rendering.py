@@ -13,7 +13,7 @@ import time
 from base64 import b64encode
 from pathlib import Path
 
-from apixo_emulator.core.pictures import PictureSpec
+from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import Gallery
 
 SOURCE = Path(__file__).parents[3] / "tests" / "data" / "rocket.jpg"

@@ -10,7 +10,7 @@ OutboundError
 import ssl
 from typing import Self
 
-from apixo_emulator.core.reach import AddressRefused
+from apixo_emulator.domain.reach import AddressRefused
 
 
 class OutboundError(Exception):

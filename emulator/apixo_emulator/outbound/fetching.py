@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 import httpcore
 import httpx
 
-from apixo_emulator.core.addresses import AddressPolicy, Target, judge, parse_target
-from apixo_emulator.core.reach import AddressRefused
+from apixo_emulator.domain.addresses import AddressPolicy, Target, judge, parse_target
+from apixo_emulator.domain.reach import AddressRefused
 from apixo_emulator.outbound.errors import (
     OutboundError,
     OutboundFailed,

@@ -14,7 +14,7 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Final
 
-from apixo_emulator.core.addresses import is_loopback_name
+from apixo_emulator.domain.addresses import is_loopback_name
 
 MAX_LOOKUPS: Final = 8
 """Lookups that run at once; further ones wait, within their caller's time limit."""

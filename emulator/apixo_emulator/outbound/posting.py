@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from apixo_emulator.core.addresses import AddressPolicy, Target, judge, parse_target
-from apixo_emulator.core.reach import AddressRefused
+from apixo_emulator.domain.addresses import AddressPolicy, Target, judge, parse_target
+from apixo_emulator.domain.reach import AddressRefused
 from apixo_emulator.outbound.errors import (
     OutboundError,
     OutboundFailed,

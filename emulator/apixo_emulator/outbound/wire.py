@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpcore
 
-from apixo_emulator.core.addresses import Target
+from apixo_emulator.domain.addresses import Target
 from apixo_emulator.outbound.errors import OutboundFailed
 
 SocketOptions = Iterable[httpcore.SOCKET_OPTION]

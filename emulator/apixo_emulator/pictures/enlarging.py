@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from apixo_emulator.core.pictures import target_size
+from apixo_emulator.domain.pictures import target_size
 from apixo_emulator.pictures.library import UnreadablePicture, load, reason_of, vips
 from apixo_schemas import contract
 

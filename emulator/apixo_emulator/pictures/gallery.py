@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from apixo_emulator.core.pictures import FetchMode, PictureSpec, Verdict, is_data_url, sniff
+from apixo_emulator.domain.pictures import FetchMode, PictureSpec, Verdict, is_data_url, sniff
 from apixo_emulator.pictures.cache import BoundedFolder, StoredFile
 from apixo_emulator.pictures.enlarging import enlarge
 from apixo_emulator.pictures.flight import SingleFlight

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from apixo_emulator.core.pictures import sniff
+from apixo_emulator.domain.pictures import sniff
 from apixo_schemas import contract
 
 # One per format of the contract. Sources are untrusted: the loader is named, never guessed.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from apixo_emulator.core.pictures import Verdict
+from apixo_emulator.domain.pictures import Verdict
 from apixo_emulator.pictures.cache import BoundedFolder
 from apixo_emulator.pictures.sources import Finding
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from apixo_emulator.core.pictures import PictureSpec, is_data_url, target_size
+from apixo_emulator.domain.pictures import PictureSpec, is_data_url, target_size
 from apixo_emulator.pictures.enlarging import save
 from apixo_emulator.pictures.library import vips
 from apixo_schemas import contract

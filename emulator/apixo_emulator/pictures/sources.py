@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from apixo_emulator.core.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY
-from apixo_emulator.core.pictures import (
+from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY
+from apixo_emulator.domain.pictures import (
     FetchMode,
     Verdict,
     WebLocation,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.wire import HttpRequest
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.wire import HttpRequest
 from apixo_emulator.service.worlds import World
 
 

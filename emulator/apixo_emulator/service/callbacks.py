@@ -6,24 +6,24 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from apixo_emulator.core.accounts import ONE_WORLD
-from apixo_emulator.core.addresses import AddressPolicy
-from apixo_emulator.core.callbacks import (
+from apixo_emulator.domain.accounts import ONE_WORLD
+from apixo_emulator.domain.addresses import AddressPolicy
+from apixo_emulator.domain.callbacks import (
     DEEPEST,
     DEPTH_HEADER,
     CallbackOptions,
     copies,
     payload,
 )
-from apixo_emulator.core.deliveries import (
+from apixo_emulator.domain.deliveries import (
     Attempt,
     Delivery,
     Outcome,
     failure_in_words,
     outcome_of,
 )
-from apixo_emulator.core.tasks import Task
-from apixo_emulator.core.wire import JSON_HEADERS
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.wire import JSON_HEADERS
 from apixo_emulator.service.worlds import World, Worlds
 from apixo_emulator.storage import Claim, Entry, Store
 from apixo_schemas import contract

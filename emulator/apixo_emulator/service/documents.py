@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from apixo_emulator.core.deliveries import Attempt, Delivery
-from apixo_emulator.core.masking import Mask
-from apixo_emulator.core.money import usd
-from apixo_emulator.core.rules import Rule, rule_to_json
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.deliveries import Attempt, Delivery
+from apixo_emulator.domain.money import usd
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.journal.masking import Mask
+from apixo_emulator.scenarios.rules import Rule, rule_to_json
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.worlds import World
 from apixo_emulator.storage import RuleRow

@@ -8,17 +8,17 @@ from functools import cache
 from time import perf_counter_ns
 from urllib.parse import parse_qsl
 
-from apixo_emulator.core import render
-from apixo_emulator.core.accounts import Account, account_of, bearer_key
-from apixo_emulator.core.answers import poll_fault, status_answer
-from apixo_emulator.core.callbacks import due_ms
-from apixo_emulator.core.envelope import as_json, refusal, success
-from apixo_emulator.core.latency import Latency
-from apixo_emulator.core.money import usd
-from apixo_emulator.core.pictures import Verdict
-from apixo_emulator.core.routes import Endpoint, Route, match
-from apixo_emulator.core.tasks import Task, is_kept, result_available, settle
-from apixo_emulator.core.wire import HttpRequest, HttpResponse
+from apixo_emulator.domain import render
+from apixo_emulator.domain.accounts import Account, account_of, bearer_key
+from apixo_emulator.domain.answers import poll_fault, status_answer
+from apixo_emulator.domain.callbacks import due_ms
+from apixo_emulator.domain.envelope import as_json, refusal, success
+from apixo_emulator.domain.latency import Latency
+from apixo_emulator.domain.money import usd
+from apixo_emulator.domain.pictures import Verdict
+from apixo_emulator.domain.routes import Endpoint, Route, match
+from apixo_emulator.domain.tasks import Task, is_kept, result_available, settle
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.call import Call
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.clock import Now

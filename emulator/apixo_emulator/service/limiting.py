@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.envelope import refusal
-from apixo_emulator.core.faults import retry_after
-from apixo_emulator.core.limits import AccountTerms, Bucket, take_token
-from apixo_emulator.core.routes import Endpoint
-from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.faults import retry_after
+from apixo_emulator.domain.limits import AccountTerms, Bucket, take_token
+from apixo_emulator.domain.routes import Endpoint
+from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.service.call import Call
 from apixo_emulator.storage import Store
 from apixo_schemas import contract

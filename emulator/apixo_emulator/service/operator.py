@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apixo_emulator.core.accounts import account_of, mask
-from apixo_emulator.core.answers import status_answer
-from apixo_emulator.core.callbacks import due_ms, payload
-from apixo_emulator.core.clock import ClockState
-from apixo_emulator.core.expectation import Expectation, filter_of
-from apixo_emulator.core.journal import JournalEntry
-from apixo_emulator.core.money import micros, usd
-from apixo_emulator.core.nearest import shown
-from apixo_emulator.core.pictures import PictureSpec
-from apixo_emulator.core.seeds import checked_seed
-from apixo_emulator.core.tasks import Task, finish
-from apixo_emulator.core.verification import Verification, verify
-from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.domain.accounts import account_of, mask
+from apixo_emulator.domain.answers import status_answer
+from apixo_emulator.domain.callbacks import due_ms, payload
+from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.money import micros, usd
+from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.pictures import PictureSpec
+from apixo_emulator.domain.seeds import checked_seed
+from apixo_emulator.domain.tasks import Task, finish
+from apixo_emulator.domain.wire import HttpResponse
+from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.expectation import Expectation, filter_of
+from apixo_emulator.journal.verification import Verification, verify
 from apixo_emulator.service import documents
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.worlds import World
@@ -423,7 +423,7 @@ class Operator:
 
     def har(self) -> dict[str, Any]:
         """Export the journal as HAR 1.2."""
-        from apixo_emulator.core.har import har
+        from apixo_emulator.journal.har import har
 
         return har(self.world.journal.entries())
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from apixo_emulator.core.tasks import Task
-from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.wire import HttpResponse
 
 # About 1 KiB each.
 _MOST = 4096

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from apixo_emulator.core.pictures import Verdict, is_data_url
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.pictures import Verdict, is_data_url
+from apixo_emulator.domain.tasks import Task
 
 # A fetch is mostly waiting for another server; a hung one must not hold up many.
 _FETCHED_AT_ONCE = 64

@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from apixo_emulator.core import render
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.callbacks import DEPTH_HEADER, depth_of, plan_delivery
-from apixo_emulator.core.chance import task_id
-from apixo_emulator.core.deliveries import Delivery
-from apixo_emulator.core.effects import Effects, Fault
-from apixo_emulator.core.envelope import refusal, rejection, success
-from apixo_emulator.core.faults import answered_instead, damaged, retry_after
-from apixo_emulator.core.matching import PREEMPTED, SubmitFacts, drawn, screen, take
-from apixo_emulator.core.rules import Rule
-from apixo_emulator.core.submission import Rejection, Submission
-from apixo_emulator.core.tasks import Task, plan_task
-from apixo_emulator.core.wire import HttpResponse
+from apixo_emulator.domain import render
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.callbacks import DEPTH_HEADER, depth_of, plan_delivery
+from apixo_emulator.domain.chance import task_id
+from apixo_emulator.domain.deliveries import Delivery
+from apixo_emulator.domain.effects import Effects, Fault
+from apixo_emulator.domain.envelope import refusal, rejection, success
+from apixo_emulator.domain.faults import answered_instead, damaged, retry_after
+from apixo_emulator.domain.submission import Rejection, Submission
+from apixo_emulator.domain.tasks import Task, plan_task
+from apixo_emulator.domain.wire import HttpResponse
+from apixo_emulator.scenarios.matching import PREEMPTED, SubmitFacts, drawn, screen, take
+from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.service.call import Call
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limiting import Limiting

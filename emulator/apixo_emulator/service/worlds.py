@@ -15,12 +15,12 @@ from typing import Any
 
 import orjson
 
-from apixo_emulator.core.accounts import ONE_WORLD, Account
-from apixo_emulator.core.clock import ClockState
-from apixo_emulator.core.rules import Rule, rule_of, rule_to_json
+from apixo_emulator.domain.accounts import ONE_WORLD, Account
+from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.journal.journal import Journal
+from apixo_emulator.journal.shared_journal import SharedJournal
+from apixo_emulator.scenarios.rules import Rule, rule_of, rule_to_json
 from apixo_emulator.service.clock import Now
-from apixo_emulator.service.journal import Journal
-from apixo_emulator.service.shared_journal import SharedJournal
 from apixo_emulator.storage import RuleRow, Store, WorldRow
 
 # Rules of the scenario file; they stand behind those that were added since.

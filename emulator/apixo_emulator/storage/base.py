@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage.steering import Steering
 
 

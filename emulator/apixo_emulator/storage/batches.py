@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from apixo_emulator.core.accounts import Account
+from apixo_emulator.domain.accounts import Account
 from apixo_emulator.storage.base import Charge, Order
 
 

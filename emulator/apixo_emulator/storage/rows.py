@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from apixo_emulator.core.deliveries import Attempt, Delivery, DeliveryState
-from apixo_emulator.core.effects import Effects
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState
+from apixo_emulator.domain.effects import Effects
+from apixo_emulator.domain.tasks import Task
 
 # The columns stand in the order of the fields.
 TASK = (

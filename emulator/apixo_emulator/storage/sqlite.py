@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import ClassVar
 
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.deliveries import Attempt, Delivery, Outcome
-from apixo_emulator.core.seeds import SEED_BITS
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.domain.seeds import SEED_BITS
+from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
 from apixo_emulator.storage.batches import paid

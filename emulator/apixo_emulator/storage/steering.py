@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from apixo_emulator.core.accounts import Account
-from apixo_emulator.core.clock import ClockState
-from apixo_emulator.core.limits import Bucket
-from apixo_emulator.core.tasks import Task
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.limits import Bucket
+from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 
 

@@ -1,5 +1,0 @@
-"""The page under ``/_emulator/``: every task live, and what steers them, rendered on the server."""
-
-from apixo_emulator.dashboard.app import Dashboard
-
-__all__ = ["Dashboard"]

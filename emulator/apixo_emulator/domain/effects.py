@@ -1,0 +1,159 @@
+"""What is to happen to a call and its task instead of the ordinary, as values.
+
+Nothing here decides or performs anything: scenarios and rules are read into `Effects`, the core
+plans a task by them, and the adapters perform the faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from apixo_emulator.domain.wire import WireFault
+
+# How much later than the callback a poll sees the end, where nothing else is said.
+BEFORE_DONE_MS = 2000
+# The default of ``Retry-After``: long enough to be noticed, short enough to wait for.
+RETRY_AFTER_S = 2
+
+
+class Quirk(StrEnum):
+    """A rare but allowed answer of the status endpoint."""
+
+    STATE_UNKNOWN = "state-unknown"
+    NO_COST_TIME = "no-cost-time"
+    EXTRA_FIELDS = "extra-fields"
+    DATA_MISSING = "data-missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value that is written to JSON without what it leaves to the defaults."""
+
+    def given(self) -> dict[str, Any]:
+        """Give the fields that differ from their defaults."""
+        pairs = ((entry, getattr(self, entry.name)) for entry in fields(self))
+        return {
+            entry.name: value
+            for entry, value in pairs
+            if entry.default is MISSING or value != entry.default
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Write `given` in the types that JSON has."""
+        return {name: _plain(value) for name, value in self.given().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Value):
+    """What a call is answered instead, or how its answer is damaged.
+
+    With an ``error``, an id of the contract's errors, the call has no effect. A ``wire`` fault
+    damages the answer on the way, an error's too; alone it lets the call take effect.
+    """
+
+    error: str | None = None
+    wire: WireFault | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in the journal: the error's id, or the damage on the wire."""
+        return self.error or str(self.wire)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        wire = document.get("wire")
+        return cls(**{**document, "wire": wire and WireFault(wire)})
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackEffects(Value):
+    """How a task's callback is delivered.
+
+    ``copies`` is how many times an accepted one is sent, ``late_ms`` how long after the end it is
+    due, ``poll_lag_ms`` how much later than the callback polls see the end.
+    """
+
+    lost: bool = False
+    copies: int = 1
+    late_ms: int = 0
+    malformed: bool = False
+    poll_lag_ms: int = 0
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Value):
+    """How long a task takes from submit to its end: ``total_ms``, or a log-normal distribution.
+
+    ``pending_ms`` of it, from the submit on, it is pending. What is None stays as it is ordinarily.
+    """
+
+    total_ms: int | None = None
+    median_ms: float | None = None
+    sigma: float | None = None
+    pending_ms: int | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects(Value):
+    """Everything that a scenario or a rule asks for. ``name`` is shown to people.
+
+    ``failure`` is the code and the message that the task ends with; ``succeed`` makes it succeed
+    whatever its source picture is; ``stuck`` takes its end away. ``status_fault_times`` None means
+    every poll, otherwise the first so many.
+    """
+
+    name: str
+    failure: tuple[str, str] | None = None
+    succeed: bool = False
+    duration: Duration | None = None
+    stuck: bool = False
+    submit_fault: Fault | None = None
+    status_fault: Fault | None = None
+    status_fault_times: int | None = None
+    callback: CallbackEffects = CallbackEffects()
+    quirks: frozenset[Quirk] = frozenset()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        readers = {name: read for name, read in _READERS.items() if name in document}
+        return cls(**{**document, **{name: read(document[name]) for name, read in readers.items()}})
+
+
+_READERS: Mapping[str, Any] = {
+    "failure": tuple,
+    "duration": Duration.from_json,
+    "submit_fault": Fault.from_json,
+    "status_fault": Fault.from_json,
+    "callback": CallbackEffects.from_json,
+    "quirks": lambda names: frozenset(map(Quirk, names)),
+}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Value():
+            return value.to_json()
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return list(value)
+        case StrEnum():
+            return value.value
+        case _:
+            return value

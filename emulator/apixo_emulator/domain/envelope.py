@@ -1,0 +1,59 @@
+"""The one envelope of every answer: ``{code, message, data}`` (platform fact P1)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import orjson
+
+from apixo_emulator.domain.wire import JSON_HEADERS, HttpResponse
+from apixo_schemas import contract, error_body, status_and_code
+
+
+def envelope(code: int, message: str, data: bytes) -> bytes:
+    """Render an envelope around ``data``, which is JSON already."""
+    return b'{"code":%d,"message":%b,"data":%b}' % (code, orjson.dumps(message), data)
+
+
+@cache
+def _success_parts() -> tuple[bytes, bytes]:
+    head, _, tail = envelope(200, contract().success_message, b"\0").partition(b"\0")
+    return head, tail
+
+
+def success(data: bytes) -> HttpResponse:
+    """Answer 200 with ``data``, which is JSON already."""
+    head, tail = _success_parts()
+    return HttpResponse(200, head + data + tail)
+
+
+@cache
+def without_data() -> HttpResponse:
+    """Answer 200 with an envelope that has no ``data``."""
+    return as_json({"code": 200, "message": contract().success_message})
+
+
+def failure(
+    status: int, message: str, *headers: tuple[bytes, bytes], code: int | None = None
+) -> HttpResponse:
+    """Answer an error; ``code`` repeats the status unless given, ``data``: assumption ``error.data``."""
+    said = status if code is None else code
+    body = orjson.dumps(error_body(said, message, contract().assumed("error.data")))
+    return HttpResponse(status, body, JSON_HEADERS + headers)
+
+
+def rejection(message: str) -> HttpResponse:
+    """Refuse a body that breaks a rule: assumption ``validation.status``."""
+    status, code = status_and_code(contract().assumed("validation.status"))
+    return failure(status, message, code=code)
+
+
+def refusal(error_id: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Answer an error of the catalogue, e.g. ``task_not_found``."""
+    entry = contract().errors[error_id]
+    return failure(entry.status, entry.message, *headers)
+
+
+def as_json(value: object) -> HttpResponse:
+    """Answer 200 with a plain JSON document, outside the envelope."""
+    return HttpResponse(200, orjson.dumps(value))

@@ -1,0 +1,193 @@
+"""Which source pictures are usable, as far as the URL alone tells, and how large a result is.
+
+The API takes any non-empty text as an image URL; what is wrong with the picture shows later, as
+a failed task (assumptions ``image_url.not_a_url`` and ``image.too_large``). What can be told
+without looking is told at submit, by `quick_verdict`; the rest has to be looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote_to_bytes
+
+from apixo_emulator.domain.addresses import is_loopback_name
+from apixo_schemas import contract
+
+
+class Verdict(StrEnum):
+    """What a source picture means for its task."""
+
+    # It can be had and is of a supported format.
+    USABLE = "usable"
+    # It is no picture that the API takes: the task fails with `ImageFormatIncorrect`.
+    REJECTED = "rejected"
+    # These fail as assumptions say: `failing_code`.
+    NOT_A_URL = "not-a-url"
+    TOO_LARGE = "too-large"
+    DAMAGED = "damaged"
+    # It cannot be had from here: the result is a placeholder, so that offline work goes on.
+    ABSENT = "absent"
+
+
+_SOURCE_REJECTED = "ImageFormatIncorrect"
+_PLACEHOLDER = "placeholder"
+_ASSUMED = {
+    Verdict.NOT_A_URL: "image_url.not_a_url",
+    Verdict.TOO_LARGE: "image.too_large",
+    Verdict.DAMAGED: "image.damaged",
+}
+
+
+def failing_code(verdict: Verdict | None) -> str | None:
+    """Give the failure code of a task with such a source, None where it succeeds."""
+    if verdict is Verdict.REJECTED:
+        return _SOURCE_REJECTED
+    question = _ASSUMED.get(verdict) if verdict else None
+    code: str | None = contract().assumed(question) if question else None
+    return None if code == _PLACEHOLDER else code
+
+
+def damage_matters() -> bool:
+    """Tell whether damage behind a picture's header fails its task: assumption ``image.damaged``."""
+    return failing_code(Verdict.DAMAGED) is not None
+
+
+class FetchMode(StrEnum):
+    """Which hosts source pictures may be fetched from."""
+
+    # Only this machine.
+    LOOPBACK = "loopback"
+    # Any host that is not link-local, a metadata service, multicast or the like.
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSpec:
+    """What a task's result shows: a tier and a format of the contract, e.g. ``4k`` and ``jpg``."""
+
+    task_id: str
+    image_url: str
+    resolution: str
+    output_format: str
+
+
+# Scheme, user information, host, port, then the path up to query and fragment. A backslash ends
+# a host for browsers but not for RFC 3986, and white space is never part of one: neither passes.
+_WEB_URL = re.compile(
+    r"[Hh][Tt][Tt][Pp][Ss]?://(?:[^/?#\\\s]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\\\s\x00-\x20\x7f]+)"
+    r"(?::[0-9]{0,5})?(?:/([^?#]*))?(?:[?#]|\Z)"
+)
+_BASE64_MARK = re.compile(r";[ ]*base64[ ]*\Z", re.IGNORECASE)
+_WHITE_SPACE = re.compile(r"[ \t\n\f\r]+")
+_CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
+_GROUP = 4  # characters of base64 that carry three bytes
+_PREFIX_CHARS = 256  # of a data URL: enough for the magic bytes, with every one percent-encoded
+
+
+@dataclass(frozen=True, slots=True)
+class WebLocation:
+    """Where an http(s) URL points: its host in lower case without port or brackets, its raw path."""
+
+    host: str
+    path: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host can only mean this machine."""
+        return is_loopback_name(self.host)
+
+
+def web_location(image_url: str) -> WebLocation | None:
+    """Read an http(s) URL; None where it is none."""
+    parts = _WEB_URL.match(image_url)
+    if parts is None:
+        return None
+    return WebLocation(parts[1].strip("[]").lower(), parts[2] or "")
+
+
+def is_data_url(image_url: str) -> bool:
+    """Tell whether a URL carries its content in itself."""
+    return image_url[:5].lower() == "data:"
+
+
+def quick_verdict(image_url: str, *, fetch: FetchMode, has_folder: bool) -> Verdict | None:
+    """Judge a source by its URL alone; None means that somebody has to look at it."""
+    location = web_location(image_url)
+    if location is None:
+        return _verdict_on_data(image_url) if is_data_url(image_url) else Verdict.NOT_A_URL
+    if has_folder or fetch is FetchMode.PUBLIC or location.is_loopback:
+        return None
+    return Verdict.ABSENT
+
+
+def _verdict_on_data(image_url: str) -> Verdict | None:
+    try:
+        head = decode_data_url(image_url, prefix_only=True)
+    except ValueError:
+        return Verdict.REJECTED
+    return Verdict.REJECTED if sniff(head) is None else None
+
+
+def decode_data_url(image_url: str, *, prefix_only: bool = False) -> bytes:
+    """Give the content of a ``data:`` URL, or only enough of it for `sniff`.
+
+    As browsers do it (WHATWG): percent-encoding is undone first, white space inside base64 is
+    skipped and its padding may be missing.
+
+    Raises:
+        ValueError: It is malformed.
+    """
+    head, comma, content = image_url.partition(",")
+    if not comma or not is_data_url(head):
+        raise ValueError("expected data:[<media type>][;base64],<content>")
+    content = content.partition("#")[0]
+    if prefix_only:
+        content = _CUT_ESCAPE.sub("", content[:_PREFIX_CHARS])
+    if not _BASE64_MARK.search(head):
+        return unquote_to_bytes(content)
+    return _decode_base64(content, prefix_only=prefix_only)
+
+
+def _decode_base64(content: str, *, prefix_only: bool) -> bytes:
+    if "%" in content:
+        content = unquote_to_bytes(content).decode("ascii")
+    content = _WHITE_SPACE.sub("", content).rstrip("=")
+    beyond = len(content) % _GROUP
+    if prefix_only and beyond:
+        content = content[:-beyond]
+    elif beyond == 1:
+        raise ValueError("expected base64, got a length that it cannot have")
+    return b64decode(content + "=" * (-len(content) % _GROUP), validate=True)
+
+
+def sniff(head: bytes) -> str | None:
+    """Tell a source's media type by its first 12 bytes; None where the API does not take it."""
+    if head.startswith(b"\xff\xd8\xff"):
+        name = "jpg"
+    elif head.startswith(b"\x89PNG\r\n\x1a\n"):
+        name = "png"
+    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        name = "webp"
+    else:
+        return None
+    return contract().formats[name].media_type
+
+
+def target_size(width: int, height: int, long_edge: int) -> tuple[int, int]:
+    """Give the size in px that fits ``width`` x ``height`` to a long edge, at least 1 px each way.
+
+    Raises:
+        ValueError: A measure is less than 1.
+    """
+    if min(width, height, long_edge) < 1:
+        raise ValueError(f"expected measures of at least 1 px, got {width}, {height}, {long_edge}")
+    longer = max(width, height)
+    return _scaled(width, long_edge, longer), _scaled(height, long_edge, longer)
+
+
+def _scaled(measure: int, long_edge: int, longer: int) -> int:
+    # In whole numbers, so that halves round up for any size.
+    return max(1, (2 * measure * long_edge + longer) // (2 * longer))

@@ -1,0 +1,178 @@
+"""What is wrong with a document, in words: where, what was expected, and what was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jsonschema_rs import ValidationError, Validator
+
+from apixo_emulator.domain.nearest import did_you_mean, shown
+
+Path = tuple[str | int, ...]
+
+# Of very many mistakes the first ones are enough; no document is nested deeply.
+_MOST = 20
+_DEEPEST = 20
+_LONGEST_KEY = 80
+# Longer integers are cut short in words; Python does not even write those of 4,300 digits.
+_MOST_BITS = 128
+# Up to here a float is one integer.
+_LARGEST_EXACT = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a document: the path to it, from the document's top, and a sentence."""
+
+    path: Path
+    message: str
+
+    def below(self, *prefix: str | int) -> Problem:
+        """Give the same problem as a document sees it that holds the other at ``prefix``."""
+        return replace(self, path=(*prefix, *self.path))
+
+    def __str__(self) -> str:
+        return f"{where(self.path)}: {self.message}" if self.path else self.message
+
+
+class DocumentError(ValueError):
+    """A document that cannot be used. ``problems`` are all that was found, in its order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        left = len(self.problems) - _MOST
+        more = [f"and {left} more"] if left > 0 else []
+        super().__init__("\n".join((*map(str, self.problems[:_MOST]), *more)))
+
+
+def where(path: Path) -> str:
+    """Write a path: ``match.headers.x-test``, ``scenario[1]``."""
+    text = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_KEY]}" for part in path
+    )
+    return text.removeprefix(".")
+
+
+def found(value: Any) -> str:
+    """Name a value as an error shows it."""
+    match value:
+        case str():
+            return shown(value)
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case Mapping():
+            return "a table" if value else "an empty table"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case int() | float():
+            is_long = isinstance(value, int) and value.bit_length() > _MOST_BITS
+            return "an integer of very many digits" if is_long else str(value)
+        case _:
+            return f"{value} (a {type(value).__name__})"
+
+
+def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -> list[Problem]:
+    """Give what breaks a schema whose every part says under ``title`` what it expects."""
+    if foreign := list(_foreign(document, ())):
+        return foreign
+    problems = (
+        problem
+        for error in validator.iter_errors(document)
+        for problem in _worded(error, _at(schema, error.schema_path[:-1]))
+    )
+    return list(dict.fromkeys(problems))
+
+
+def fitting(validator: Validator, schema: Mapping[str, Any], document: Any) -> Any:
+    """Give a document that fits a schema, with its numbers as they are meant.
+
+    JSON has one kind of number, and its schemas count 7.0 among the integers: here it becomes one.
+
+    Raises:
+        DocumentError: It does not fit.
+    """
+    if problems := violations(validator, schema, document):
+        raise DocumentError(problems)
+    return _meant(document)
+
+
+def _meant(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _meant(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_meant(entry) for entry in value]
+        # Of a larger one nobody knows which integer was written.
+        case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
+            return int(value)
+        case _:
+            return value
+
+
+def _at(schema: Any, path: Iterable[str | int]) -> Any:
+    for part in path:
+        schema = schema[part]
+    return schema
+
+
+def _worded(error: ValidationError, schema: Mapping[str, Any]) -> Iterator[Problem]:
+    path = tuple(error.instance_path)
+    if unexpected := getattr(error.kind, "unexpected", ()):
+        known = schema["properties"]
+        for key in unexpected[:_MOST]:
+            expected = f"expected one of the keys {', '.join(known)}"
+            message = f"{expected}; found {shown(key)}.{did_you_mean(key, known)}"
+            yield Problem((*path, key), message)
+        return
+    yield Problem(path, f"expected {schema['title']}; {_instead(error, schema)}")
+
+
+def _instead(error: ValidationError, schema: Mapping[str, Any]) -> str:
+    if missing := getattr(error.kind, "property", None):
+        return f"{missing} is missing."
+    if error.kind.name == "anyOf":
+        return "found neither."
+    value = error.instance
+    hint = did_you_mean(value, _names(schema)) if isinstance(value, str) else ""
+    return f"found {found(value)}.{hint}"
+
+
+def _names(schema: Mapping[str, Any]) -> list[str]:
+    return [name for name in schema.get("enum", ()) if isinstance(name, str)]
+
+
+def is_text(value: str) -> bool:
+    """Tell whether it has no halves of pairs, which JSON's escapes can write and no encoding can."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _foreign(value: Any, path: Path) -> Iterator[Problem]:
+    """Find what TOML or Python can say and no JSON document may have, and what is too deep."""
+    match value:
+        case Mapping() | list() | tuple() if len(path) >= _DEEPEST:
+            yield Problem(path, f"expected a value; found {found(value)}, nested too deeply.")
+        case Mapping():
+            for key, entry in value.items():
+                if isinstance(key, str) and is_text(key):
+                    yield from _foreign(entry, (*path, key))
+                else:
+                    yield Problem(path, f"expected keys that are texts; found {found(key)}.")
+        case list() | tuple():
+            for index, entry in enumerate(value):
+                yield from _foreign(entry, (*path, index))
+        case float() if not math.isfinite(value):
+            yield Problem(path, f"expected a finite number, found {value}.")
+        case str() if not is_text(value):
+            yield Problem(path, f"expected a text that UTF-8 can write; found {found(value)}.")
+        case None | bool() | str() | int() | float():
+            return
+        case _:
+            expected = "expected a text, a number, true, false, a list or a table"
+            yield Problem(path, f"{expected}; found {found(value)}.")

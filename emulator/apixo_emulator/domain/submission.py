@@ -1,0 +1,101 @@
+"""From the bytes of a submit body to what was asked for, or to the rule that it breaks.
+
+The submit schema is the only source. A body that satisfies it as a whole is accepted; only a
+rejected one is held against the rules one by one, in their order, and the first that it breaks
+gives the answer (page, Request validation; order: assumption ``order``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from jsonschema_rs import validator_for
+
+from apixo_emulator.domain.envelope import refusal, rejection
+from apixo_emulator.domain.wire import HttpResponse
+from apixo_schemas import Rule, contract
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An accepted body with its defaults filled in and its values normalised."""
+
+    image_url: str
+    resolution: str
+    output_format: str
+    request_type: str
+    callback_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A refused body: the answer, and the rule that it breaks (None where it is no JSON)."""
+
+    response: HttpResponse
+    rule: Rule | None
+
+
+class _Validator:
+    def __init__(self) -> None:
+        rules = contract().rules
+        # As the submit schema has them, or a profile that was observed.
+        self.accepts = validator_for({"allOf": [dict(rule.schema) for rule in rules]}).is_valid
+        self.rules = [(rule, validator_for(dict(rule.schema)).is_valid) for rule in rules]
+
+    def first_broken(self, body: Any) -> Rule:
+        return next(rule for rule, holds in self.rules if not holds(body))
+
+
+@cache
+def _validator() -> _Validator:
+    return _Validator()
+
+
+def broken_rules(body: Any) -> list[Rule]:
+    """Give every rule that a parsed body breaks, the winner first; none if it is accepted."""
+    return [rule for rule, holds in _validator().rules if not holds(body)]
+
+
+def read_submission(raw: bytes) -> Submission | Rejection:
+    """Read a submit body. Bytes that are no JSON (RFC 8259, UTF-8) are refused, not guessed at."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return Rejection(refusal("invalid_json"), None)
+    validator = _validator()
+    if validator.accepts(body):
+        return _normalise(body)
+    rule = validator.first_broken(body)
+    return Rejection(rejection(rule.message), rule)
+
+
+def _normalise(body: dict[str, Any]) -> Submission:
+    """Fill in defaults, fold the resolution's case and the format's alias; null is as if omitted."""
+    terms = contract()
+    defaults = terms.defaults
+    given = body["input"]
+    output_format = _clean(given.get("output_format") or defaults["output_format"])
+    request_type = _clean(body.get("request_type") or defaults["request_type"])
+    if terms.assumed("output_format.case") == "insensitive":
+        output_format = output_format.lower()
+    return Submission(
+        image_url=_clean(given["image_urls"][0]),
+        resolution=_clean(given.get("resolution") or defaults["resolution"]).lower(),
+        output_format=terms.format_aliases.get(output_format, output_format),
+        request_type=request_type,
+        # Outside callback mode it has no effect, whatever it is (platform fact P16).
+        callback_url=_url_of(body.get("callback_url")) if request_type == "callback" else None,
+    )
+
+
+def _clean(text: str) -> str:
+    """Trim a value where that was observed: assumption ``values.whitespace``."""
+    return text.strip() if contract().assumed("values.whitespace") == "trimmed" else text
+
+
+def _url_of(value: Any) -> str | None:
+    """Take a callback URL that is a text; what else a profile lets through leads nowhere."""
+    return value if isinstance(value, str) else None

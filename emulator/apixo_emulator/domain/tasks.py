@@ -1,0 +1,186 @@
+"""A task: what was asked for and what is planned; and what a caller sees of it at an instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from apixo_emulator.domain.latency import Latency
+from apixo_emulator.domain.pictures import PictureSpec, Verdict, failing_code
+from apixo_emulator.domain.states import Event, TaskState, Timeline, is_final, state_at
+from apixo_schemas import contract
+
+if TYPE_CHECKING:
+    from apixo_emulator.domain.effects import Effects
+    from apixo_emulator.domain.submission import Submission
+
+
+class Task(NamedTuple):
+    """An accepted task and its plan. Instants are Unix ms; ``ends_ms`` None means never.
+
+    ``settled`` is False while its source picture still has to be looked at: until then its end
+    is not certain, and it stays ``processing``. ``scenario`` is the name of ``effects``, or of how
+    it was intervened.
+    """
+
+    id: str
+    world: str
+    account_id: str
+    resolution: str
+    output_format: str
+    request_type: str
+    callback_url: str | None
+    image_url: str
+    scenario: str | None
+    created_ms: int
+    starts_ms: int
+    ends_ms: int | None
+    fail_code: str | None
+    fail_msg: str | None
+    settled: bool
+    # Of an account with a concurrency limit, whose unfinished tasks are counted.
+    limited: bool = False
+    effects: Effects | None = None
+
+    @property
+    def timeline(self) -> Timeline:
+        """The events that are certain to happen, in the order of time."""
+        start = (Event.START, self.starts_ms)
+        if self.ends_ms is None or not self.settled:
+            return (start,)
+        return (start, (Event.FAIL if self.fail_code else Event.SUCCEED, self.ends_ms))
+
+    def state_at(self, now_ms: int) -> TaskState:
+        """Give the state at an instant, in Unix ms."""
+        return state_at(self.timeline, now_ms)
+
+    @property
+    def picture(self) -> PictureSpec:
+        """What its result shows."""
+        return PictureSpec(self.id, self.image_url, self.resolution, self.output_format)
+
+
+def plan_task(
+    *,
+    task_id: str,
+    world: str,
+    account_id: str,
+    submission: Submission,
+    effects: Effects | None,
+    verdict: Verdict | None,
+    latency: Latency,
+    seed: int,
+    now_ms: int,
+    limited: bool = False,
+) -> Task:
+    """Fix what will happen to an accepted submission.
+
+    ``verdict`` on its source picture is None where the picture still has to be looked at.
+    """
+    pending_ms, duration_ms = _durations(effects, latency, seed, task_id, submission.resolution)
+    fail_code, fail_msg = _failure(effects, verdict)
+    stuck = effects is not None and effects.stuck
+    # An outcome on demand does not wait for a picture that cannot change it.
+    decided = effects is not None and (effects.succeed or effects.failure is not None)
+    return Task(
+        id=task_id,
+        world=world,
+        account_id=account_id,
+        resolution=submission.resolution,
+        output_format=submission.output_format,
+        request_type=submission.request_type,
+        callback_url=submission.callback_url,
+        image_url=submission.image_url,
+        scenario=effects.name if effects else None,
+        created_ms=now_ms,
+        starts_ms=now_ms + pending_ms,
+        ends_ms=None if stuck else now_ms + duration_ms,
+        fail_code=fail_code,
+        fail_msg=fail_msg,
+        settled=verdict is not None or decided or stuck,
+        limited=limited,
+        effects=effects,
+    )
+
+
+def _durations(
+    effects: Effects | None, latency: Latency, seed: int, task_id: str, resolution: str
+) -> tuple[int, int]:
+    """Give how long the task is pending, and how long it takes in all, in ms."""
+    planned = effects.duration if effects else None
+    if planned is not None and planned.total_ms is not None:
+        latency = Latency(planned.total_ms)
+    elif planned is not None and planned.median_ms is not None:
+        latency = Latency(None, median_ms=planned.median_ms, sigma=planned.sigma)
+    total = latency.duration_ms(seed, task_id, resolution)
+    if planned is not None and planned.pending_ms is not None:
+        return planned.pending_ms, max(planned.pending_ms, total)
+    return round(total * contract().assumed("pending.share")), total
+
+
+def _failure(
+    effects: Effects | None, verdict: Verdict | None
+) -> tuple[str, str] | tuple[None, None]:
+    if effects is not None and effects.failure is not None:
+        return effects.failure
+    code = failing_code(verdict)
+    if code is not None and not (effects is not None and effects.succeed):
+        rejected = contract().failures[code]
+        return rejected.code, rejected.message
+    return None, None
+
+
+def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
+    """Write into the plan what was found out about the source picture at ``now_ms``.
+
+    A verdict that came late moves the end to now: nobody has seen an end before it.
+    """
+    if task.settled:
+        return task
+    fail_code, fail_msg = _failure(None, verdict)
+    return task._replace(
+        settled=True,
+        ends_ms=None if task.ends_ms is None else max(task.ends_ms, now_ms),
+        fail_code=fail_code,
+        fail_msg=fail_msg,
+    )
+
+
+def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
+    """Rewrite the future of a task that has not ended: it ends now, with or without a failure.
+
+    Raises:
+        ValueError: It has ended already; a final answer never changes.
+    """
+    if is_final(task.state_at(now_ms)):
+        raise ValueError(f"task {task.id} has ended: {task.state_at(now_ms)}")
+    fail_code, fail_msg = failure or (None, None)
+    return task._replace(
+        settled=True,
+        starts_ms=min(task.starts_ms, now_ms),
+        ends_ms=now_ms,
+        fail_code=fail_code,
+        fail_msg=fail_msg,
+    )
+
+
+def seen_at(task: Task, now_ms: int) -> int:
+    """Give the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
+    lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
+    if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
+        return task.ends_ms - 1
+    return now_ms
+
+
+def is_kept(task: Task, now_ms: int) -> bool:
+    """Tell whether a task can still be polled: assumption ``task.retention``."""
+    kept_ms = contract().assumed("task.retention")
+    if not isinstance(kept_ms, int) or task.ends_ms is None or not task.settled:
+        return True
+    return now_ms < task.ends_ms + kept_ms
+
+
+def result_available(task: Task, now_ms: int) -> bool:
+    """Tell whether the result can be fetched: the task succeeded, and not too long ago (P6)."""
+    if task.state_at(now_ms) is not TaskState.SUCCESS or task.ends_ms is None:
+        return False
+    return now_ms < task.ends_ms + contract().result_ttl_ms

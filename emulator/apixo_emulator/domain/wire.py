@@ -1,0 +1,63 @@
+"""A call and its answer as values, whatever carries them: a socket, or a test in process."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apixo_emulator.domain.pictures import PictureSpec
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+
+
+class WireFault(StrEnum):
+    """How an answer is damaged on its way to the caller."""
+
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    DRIP = "drip"
+    INVALID_JSON = "invalid-json"
+    HTML = "html-502"
+
+
+# Calls, answers, tasks and orders are tuples and not dataclasses: each submit makes some of them, in
+# two fifths of the time.
+class HttpRequest(NamedTuple):
+    """One API call.
+
+    Header names are lower-case, as ASGI gives them; ``path`` is percent-decoded, ``query`` is not.
+    ``base_url`` is the origin that the caller used, without a path, e.g. ``http://127.0.0.1:8787``.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    base_url: str
+
+    def header(self, name: bytes) -> bytes | None:
+        """Give the first value of a header, ``name`` in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class HttpResponse(NamedTuple):
+    """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
+
+    A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by whoever
+    sends the answer; the others have changed the bytes already.
+    """
+
+    status: int
+    body: bytes
+    headers: Headers = JSON_HEADERS
+    picture: PictureSpec | None = None
+    fault: WireFault | None = None

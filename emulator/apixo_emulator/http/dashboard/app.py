@@ -1,0 +1,146 @@
+"""The dashboard's routes: which page answers which path, and what becomes of errors."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.http.dashboard import callbacks, clock, requests, scenarios, tasks, trying
+from apixo_emulator.http.dashboard.assets import asset
+from apixo_emulator.http.dashboard.forms import TooLargeError, read_form
+from apixo_emulator.http.dashboard.inbox import INBOX, OwnInbox, SharedInbox
+from apixo_emulator.http.dashboard.live import live
+from apixo_emulator.http.dashboard.page import Done, Page, done, shown
+from apixo_emulator.http.dashboard.receiver import Receiver
+from apixo_emulator.http.dashboard.thumbnails import Thumbnails
+from apixo_emulator.http.dashboard.visit import Desk, Visit, operator_of, visit_of
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.operator import ConflictError, NotFoundError
+from apixo_emulator.storage import StoreUnavailable
+
+Handler = Callable[[Visit], Page | Done | Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_PAGES: dict[str, Handler] = {
+    "": tasks.list_tasks,
+    "ui/tasks/{task_id}": tasks.show_task,
+    "ui/tasks/{task_id}/line": tasks.show_line,
+    "ui/tasks/{task_id}/pictures": tasks.show_pictures,
+    "ui/tasks/{task_id}/{which}": tasks.send_picture,
+    "ui/requests": requests.list_requests,
+    "ui/requests/{number}": requests.show_request,
+    "ui/callbacks": callbacks.list_callbacks,
+    INBOX: callbacks.show_inbox,
+    "ui/scenarios": scenarios.show_scenarios,
+    "ui/clock": clock.show_clock,
+    "ui/try": trying.show_form,
+}
+_BUTTONS: dict[str, Handler] = {
+    "ui/tasks/{task_id}/finish": tasks.finish_task,
+    "ui/tasks/{task_id}/redeliver": tasks.redeliver,
+    "ui/inbox/clear": callbacks.clear_inbox,
+    "ui/scenarios/add": scenarios.add_rule,
+    "ui/scenarios/clear": scenarios.clear_rules,
+    "ui/scenarios/{rule_id}/remove": scenarios.remove_rule,
+    "ui/clock/advance": clock.advance,
+    "ui/clock/rate": clock.set_rate,
+    "ui/clock/reset": clock.reset,
+    "ui/accounts/top-up": clock.top_up,
+    "ui/try": trying.try_it,
+}
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (TooLargeError, 413),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (StoreUnavailable, 503),
+    (ValueError, 400),
+)
+_EXPECTED = tuple(kind for kind, _ in _STATUS)
+
+
+class Dashboard:
+    """The dashboard of one emulator.
+
+    ``routes`` are for whoever may steer it. ``open_routes`` take callbacks, from anybody. Once
+    ``stopping`` is set, streams to open pages end.
+    """
+
+    def __init__(
+        self, emulator: Emulator, gallery: Gallery, stopping: threading.Event | None = None
+    ) -> None:
+        inbox = SharedInbox(emulator.store) if emulator.worlds.shared else OwnInbox()
+        self._desk = Desk(emulator, Thumbnails(gallery), inbox, stopping or threading.Event())
+        receiver = Receiver(emulator, inbox)
+        self.routes = [
+            _get("static/{edition}/{name}", asset),
+            _get("ui/live", self._live),
+            *(_get(path, self._page(handler)) for path, handler in _PAGES.items()),
+            *(_post(path, self._button(handler)) for path, handler in _BUTTONS.items()),
+        ]
+        self.open_routes = [_post(INBOX, receiver.receive)]
+
+    def _page(self, handler: Handler) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            # In a thread: it may wait for a store, or draw a picture.
+            return await asyncio.to_thread(self._shown, handler, request, {})
+
+        return answer
+
+    def _button(self, handler: Handler) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            try:
+                form = await read_form(request)
+            except ValueError as error:
+                return done(Done(str(error), _status_of(error)))
+            return await asyncio.to_thread(self._shown, handler, request, form)
+
+        return answer
+
+    def _shown(self, handler: Handler, request: Request, form: dict[str, str]) -> Response:
+        """Let a handler answer, in the caller's thread."""
+        try:
+            visit = visit_of(self._desk, request, form)
+            found = handler(visit)
+        except _EXPECTED as error:
+            return self._problem(request, str(error), _status_of(error))
+        if isinstance(found, Response):
+            return found
+        return done(found) if isinstance(found, Done) else shown(found, visit)
+
+    def _problem(self, request: Request, words: str, status: int) -> Response:
+        """Say what is wrong: below the button that was pressed, or as a page."""
+        if request.method == "POST":
+            return done(Done(words, status))
+        plain = Visit(
+            self._desk,
+            operator_of(self._desk.emulator, None),
+            f"{request.url.scheme}://{request.url.netloc}",
+            request.url.path,
+        )
+        return shown(Page("problem.html", {"words": words}, status), plain)
+
+    async def _live(self, request: Request) -> Response:
+        try:
+            visit = await asyncio.to_thread(visit_of, self._desk, request, {})
+        except NotFoundError as error:
+            return Response(f"{error}\n", 404, media_type="text/plain")
+        return live(visit)
+
+
+def _status_of(error: Exception) -> int:
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def _get(path: str, endpoint: Endpoint) -> Route:
+    return Route(CONTROL_PREFIX + path, endpoint, methods=["GET"])
+
+
+def _post(path: str, endpoint: Endpoint) -> Route:
+    return Route(CONTROL_PREFIX + path, endpoint, methods=["POST"])

@@ -1,0 +1,253 @@
+"""One answered call as it may be shown: what was asked, what was answered, and why.
+
+The gate keeps calls as they are; an entry is made of one when somebody reads it. Secrets are masked
+in that moment, and never leave.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import quote
+
+from apixo_emulator.domain.accounts import mask
+from apixo_emulator.journal.kept_body import KeptBody
+from apixo_emulator.journal.masking import mask_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+
+Shown = tuple[tuple[str, str], ...]
+
+# What stands for itself in a URL (RFC 3986, 3.3 and 3.4); a query is encoded as it is.
+_IN_PATH = "/!$&'()*+,;=:@"
+_IN_QUERY = f"{_IN_PATH}?%"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An answered call, with secrets masked.
+
+    ``number`` counts from 1 in its world. ``at_ms`` is the world's clock in Unix ms, ``duration_us``
+    the real time that the answer took, in microseconds. Of a long body the middle is left out, then
+    ``request_cut`` or ``response_cut`` is true; ``request_bytes`` and ``response_bytes`` are the
+    sizes on the wire. ``broken_rule`` is the id of the contract's rule that rejected a submit;
+    ``rule`` the scenario rule that decided, ``why_not`` the reasons of those before it.
+    """
+
+    number: int
+    at_ms: int
+    duration_us: int
+    world: str
+    key: str | None
+    method: str
+    path: str
+    query: str
+    request_headers: Shown
+    request_body: bytes
+    request_bytes: int
+    status: int
+    response_headers: Shown
+    response_body: bytes
+    response_bytes: int
+    endpoint: str
+    task_id: str | None
+    broken_rule: str | None
+    decision: str
+    scenario: str | None
+    rule: str | None
+    why_not: Shown
+    fault: str | None
+    base_url: str = ""
+    request_cut: bool = False
+    response_cut: bool = False
+
+    @property
+    def url(self) -> str:
+        """The address that was called, with the query masked."""
+        return f"{self.base_url}{self.path}{'?' if self.query else ''}{self.query}"
+
+    @property
+    def address(self) -> str:
+        """The same as a URL must be written: the path is decoded where calls are read."""
+        query = quote(self.query, safe=_IN_QUERY)
+        return f"{self.base_url}{quote(self.path, safe=_IN_PATH)}{'?' if query else ''}{query}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values; bytes that are no text in base64, as their ``encoding`` says."""
+        return {
+            "number": self.number,
+            "time": self.at_ms,
+            "durationUs": self.duration_us,
+            "world": self.world,
+            "key": self.key,
+            "endpoint": self.endpoint,
+            "taskId": self.task_id,
+            "decision": self.decision,
+            "brokenRule": self.broken_rule,
+            "scenario": self.scenario,
+            "rule": self.rule,
+            "whyNot": [{"rule": rule, "reason": reason} for rule, reason in self.why_not],
+            "fault": self.fault,
+            "request": {
+                "method": self.method,
+                "path": self.path,
+                "query": self.query,
+                "url": self.url,
+                "baseUrl": self.base_url,
+                **_message(
+                    self.request_headers,
+                    self.request_body,
+                    self.request_bytes,
+                    cut=self.request_cut,
+                ),
+            },
+            "response": {
+                "status": self.status,
+                **_message(
+                    self.response_headers,
+                    self.response_body,
+                    self.response_bytes,
+                    cut=self.response_cut,
+                ),
+            },
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], number: int | None = None) -> Self:
+        """Read what `to_json` gave; ``number`` replaces the entry's."""
+        asked, answered = document["request"], document["response"]
+        return cls(
+            number=document["number"] if number is None else number,
+            at_ms=document["time"],
+            duration_us=document["durationUs"],
+            world=document["world"],
+            key=document["key"],
+            method=asked["method"],
+            path=asked["path"],
+            query=asked["query"],
+            request_headers=_pairs(asked),
+            request_body=_bytes(asked),
+            request_bytes=asked["bytes"],
+            status=answered["status"],
+            response_headers=_pairs(answered),
+            response_body=_bytes(answered),
+            response_bytes=answered["bytes"],
+            endpoint=document["endpoint"],
+            task_id=document["taskId"],
+            broken_rule=document["brokenRule"],
+            decision=document["decision"],
+            scenario=document["scenario"],
+            rule=document["rule"],
+            why_not=tuple((entry["rule"], entry["reason"]) for entry in document["whyNot"]),
+            fault=document["fault"],
+            base_url=asked["baseUrl"],
+            request_cut=asked.get("cut", False),
+            response_cut=answered.get("cut", False),
+        )
+
+
+def _message(headers: Shown, body: bytes, size: int, *, cut: bool) -> dict[str, Any]:
+    text, encoding = as_text(body)
+    message = {"headers": [list(pair) for pair in headers], "body": text, "bytes": size}
+    return message | ({"encoding": encoding} if encoding else {}) | ({"cut": True} if cut else {})
+
+
+def _pairs(message: Mapping[str, Any]) -> Shown:
+    return tuple((name, value) for name, value in message["headers"])
+
+
+def _bytes(message: Mapping[str, Any]) -> bytes:
+    text: str = message["body"]
+    return base64.b64decode(text) if "encoding" in message else text.encode()
+
+
+def as_text(body: bytes) -> tuple[str, str | None]:
+    """Give a body as text, and how it is encoded in it: ``base64``, or None where it is UTF-8."""
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"
+
+
+class Named(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+class Answered(Protocol):
+    """What the gate knows of a call when it is answered; secrets are not masked."""
+
+    request: HttpRequest
+    at_ms: int
+    key: str | None
+    endpoint: str
+    task_id: str | None
+    broken_rule: str | None
+    scenario: str | None
+    rule: str | None
+    why_not: Shown
+    fault: str | None
+    decision: str
+
+    @property
+    def world(self) -> Named:
+        """The world that it belongs to."""
+        ...
+
+
+def entry_of(
+    number: int,
+    call: Answered,
+    response: HttpResponse,
+    duration_us: int,
+    *,
+    asked: KeptBody | None = None,
+    answered: KeptBody | None = None,
+    known: Iterable[str] = (),
+) -> JournalEntry:
+    """Make the entry of a call.
+
+    ``asked`` and ``answered`` stand for bodies that were cut; ``known`` are keys to mask beside the
+    call's own.
+    """
+    request = call.request
+    masked = mask_of(request.headers, known)
+    asked = asked or KeptBody.whole(request.body)
+    answered = answered or KeptBody.whole(response.body)
+    text = masked.text
+    return JournalEntry(
+        number=number,
+        at_ms=call.at_ms,
+        duration_us=duration_us,
+        world=call.world.id,
+        key=None if call.key is None else mask(call.key),
+        method=request.method,
+        path=text(request.path),
+        query=masked.query(request.query),
+        request_headers=masked.headers(request.headers),
+        request_body=asked.shown(masked),
+        request_bytes=asked.size,
+        status=response.status,
+        response_headers=masked.headers(response.headers),
+        response_body=answered.shown(masked),
+        response_bytes=answered.size,
+        endpoint=str(call.endpoint),
+        task_id=None if call.task_id is None else text(call.task_id),
+        broken_rule=call.broken_rule,
+        decision=text(call.decision),
+        scenario=call.scenario,
+        rule=call.rule,
+        why_not=tuple((rule, text(reason)) for rule, reason in call.why_not),
+        fault=call.fault,
+        base_url=text(request.base_url),
+        request_cut=bool(asked.tail),
+        response_cut=bool(answered.tail),
+    )

@@ -1,0 +1,1 @@
+"""Failures and delays on demand: the vocabulary, rules, and what they change."""

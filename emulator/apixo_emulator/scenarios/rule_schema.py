@@ -1,0 +1,246 @@
+"""The JSON Schema of a rule and of a scenario file, made from the contract and the vocabulary.
+
+Every part's ``title`` says what is expected of it; errors quote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema_rs import Validator, validator_for
+
+from apixo_emulator.domain.effects import Quirk
+from apixo_emulator.domain.latency import LONGEST_MS
+from apixo_emulator.domain.wire import WireFault
+from apixo_emulator.scenarios.catalogue import LONGEST_NAME
+from apixo_emulator.scenarios.vocabulary import (
+    POLL_COUNTS,
+    meanings,
+    poll_faults,
+    submit_faults,
+    vocabulary,
+)
+from apixo_schemas import contract
+
+SCHEMA_ID = "https://apixo-emulator.invalid/schemas/scenarios.json"
+MOST = 1_000_000
+MOST_COPIES = 100
+MOST_LISTED = 50
+WIDEST_SIGMA = 3
+LONGEST_TEXT = 500
+
+Schema = dict[str, Any]
+
+
+def _about(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+def _integer(least: int, most: int) -> Schema:
+    title = f"an integer from {least} to {most}"
+    return {"title": title, "type": "integer", "minimum": least, "maximum": most}
+
+
+def _ms() -> Schema:
+    title = f"milliseconds, an integer from 0 to {LONGEST_MS}"
+    return {**_integer(0, LONGEST_MS), "title": title}
+
+
+def _text(title: str = "a text") -> Schema:
+    title = f"{title} of 1 to {LONGEST_TEXT} characters"
+    return {"title": title, "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+
+
+def _pattern() -> Schema:
+    return _text("a text, in which * stands for anything,")
+
+
+def _flag() -> Schema:
+    return {"title": "true or false", "type": "boolean"}
+
+
+def _choice(names: Iterable[str | int]) -> Schema:
+    names = list(names)
+    return {"title": f"one of {', '.join(map(str, names))}", "enum": names}
+
+
+def _list(one: Schema, title: str) -> Schema:
+    several = {"items": one, "minItems": 1, "maxItems": MOST_LISTED, "uniqueItems": True}
+    return {"title": title, "type": "array", **several}
+
+
+def _one_or_more(one: Schema, title: str) -> Schema:
+    """Take a value or a list of such values. Keywords concern only the type that they are for."""
+    return {**one, **_list(one, title), "type": [one["type"], "array"]}
+
+
+def _table(properties: Mapping[str, Schema], **more: Any) -> Schema:
+    return {
+        "title": f"a table with at least one of {', '.join(properties)}",
+        "type": "object",
+        "minProperties": 1,
+        "properties": properties,
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _any_case(name: str) -> str:
+    return "".join(f"[{c.upper()}{c.lower()}]" if c.isalpha() else c for c in name)
+
+
+def _names() -> str:
+    """Give the pattern of all names: JSON Schema has no other way to say "in any case"."""
+    seconds = r"[0-9]{1,6}(\.[0-9]{1,3})?"
+    codes = [entry.code for entry in contract().failures.values()]
+    plain = sorted({name.lower() for name in (*meanings(), *codes)})
+    names = [_any_case(name).replace(_any_case("<seconds>"), seconds) for name in plain]
+    times = "|".join((*map(_any_case, POLL_COUNTS), f"[1-9][0-9]{{0,5}}-{_any_case('times')}"))
+    faults = "|".join(map(_any_case, poll_faults()))
+    return f"{'|'.join(names)}|{_any_case('status-')}({faults})(-({times}))?"
+
+
+def _scenario() -> Schema:
+    name = {
+        "title": "a scenario",
+        "type": "string",
+        "maxLength": LONGEST_NAME,
+        "pattern": rf"^({_names()})(\+({_names()}))*$",
+        "examples": [entry.name for entry in vocabulary() if "<" not in entry.name],
+    }
+    return _one_or_more(name, "a scenario, or a list of different ones")
+
+
+def _match() -> Schema:
+    call = _one_or_more(
+        _integer(1, MOST), "a call's number, counted from 1, or a list of different ones"
+    )
+    probability = {
+        "title": "a number above 0 and up to 1",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 1,
+    }
+    headers = {
+        "title": "a table of headers and what they are to be",
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": _pattern(),
+    }
+    return _table(
+        {
+            "image_url": _about(_pattern(), "The source picture's URL."),
+            "resolution": _choice(contract().long_edge_px),
+            "output_format": _choice(contract().formats),
+            "key": _about(_pattern(), "The API key."),
+            "headers": headers,
+            "call": _about(call, "Which of the submits that fit all else but the probability."),
+            "probability": _about(probability, "How often, drawn from the seed."),
+        }
+    )
+
+
+def _duration() -> Schema:
+    median = {"title": f"milliseconds above 0 and up to {LONGEST_MS}", "type": "number"}
+    sigma = {"title": f"a number from 0 to {WIDEST_SIGMA}", "type": "number"}
+    shape = _table(
+        {
+            "median_ms": {**median, "exclusiveMinimum": 0, "maximum": LONGEST_MS},
+            "sigma": {**sigma, "minimum": 0, "maximum": WIDEST_SIGMA},
+        },
+        required=["median_ms", "sigma"],
+    )
+    title = f"{_ms()['title']}, or a table with median_ms and sigma"
+    types = ["integer", "object"]
+    return {**shape, **_ms(), "title": title, "type": types}
+
+
+def _statuses() -> list[int]:
+    errors = contract().errors
+    return [errors[fault.error].status for fault in submit_faults().values() if fault.error]
+
+
+def _retry_after() -> Schema:
+    return {**_integer(0, MOST), "title": f"seconds, an integer from 0 to {MOST}"}
+
+
+def _plan() -> Schema:
+    callback = {
+        "lost": _about(_flag(), "Never sent."),
+        "copies": _about(_integer(1, MOST_COPIES), "How many times an accepted one is sent."),
+        "late_ms": _about(_ms(), "How long after the end it is sent."),
+        "before_done_ms": _about(_ms(), "How long before polls see the end it is sent."),
+        "malformed": _about(_flag(), "Its JSON breaks off in the middle."),
+    }
+    http = {"status": _choice(_statuses()), "retry_after_s": _retry_after()}
+    status = {
+        "fault": _choice(poll_faults()),
+        "times": _about(_integer(1, MOST), "The first so many polls; without it, every one."),
+        "retry_after_s": _retry_after(),
+    }
+    answers = _list(_choice(map(str, Quirk)), "a list of different answers")
+    return _table(
+        {
+            "pending_ms": _about(_ms(), "How long the task is pending."),
+            "processing_ms": _about(_ms(), "How long it is processing, after that."),
+            "duration": _about(_duration(), "How long it takes in all."),
+            "outcome": _choice(["success", "failed", "stuck"]),
+            "fail_code": _about(_text(), "Any code; the documented ones have a message."),
+            "fail_msg": _text(),
+            "http": _about(_table(http, required=["status"]), "Answers the submit instead."),
+            "wire": _about(_choice(map(str, WireFault)), "Damages the submit's answer."),
+            "callback": _table(callback),
+            "answers": _about(answers, "Rare but allowed answers to polls."),
+            "status": _about(_table(status, required=["fault"]), "What befalls polls."),
+        }
+    )
+
+
+def _rule() -> Schema:
+    properties = {
+        "name": _about(_text(), "What the journal calls it."),
+        "times": _about(_integer(1, MOST), "After so many submits it is used up."),
+        "scenario": _scenario(),
+        "match": _about(_match(), "Which submits; without it, every one."),
+        "plan": _about(_plan(), "What is to happen, beside or instead of the scenario."),
+    }
+    return {
+        "title": "a rule with a scenario or a plan",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "anyOf": [{"required": ["scenario"]}, {"required": ["plan"]}],
+    }
+
+
+@cache
+def scenario_file_schema() -> Mapping[str, Any]:
+    """Give the published JSON Schema of a scenario file. It is shared: treat it as read-only."""
+    rules = {"title": "a list of rules, in TOML [[rule]]", "type": "array", "items": _rule()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "a scenario file with a list of rules",
+        "description": "Ordered rules; the first that matches a submit decides what happens.",
+        "type": "object",
+        "properties": {
+            "$schema": {"title": "the address of this schema", "type": "string"},
+            "rule": rules,
+        },
+        "additionalProperties": False,
+    }
+
+
+@cache
+def rule_schema() -> Mapping[str, Any]:
+    """Give the part of it that describes one rule."""
+    rule: Mapping[str, Any] = scenario_file_schema()["properties"]["rule"]["items"]
+    return rule
+
+
+@cache
+def rule_validator() -> Validator:
+    """Give the validator of one rule."""
+    return validator_for(dict(rule_schema()))

@@ -1,0 +1,111 @@
+"""An emulator on a real port, in a thread of this process, steered like the one without a port."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apixo_emulator.domain.money import micros
+from apixo_emulator.http.embedded import Embedded
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.service import Emulator, Options, WorldOptions
+from apixo_emulator.service.clock import steady_clock
+from apixo_emulator.service.operator import Operator
+from apixo_emulator.settings import Settings
+from apixo_emulator.storage import SqliteStore
+from apixo_emulator.testing.setup import Setup
+from apixo_emulator.testing.steering import Steering, span_ms
+from apixo_schemas import contract
+
+# What a server that is shared by a session's tests can take anew for each of them.
+_OPTIONS = ("seed", "latency", "balance", "scenario")
+_FAST = "fast"
+_PATIENCE_S = 30.0
+
+
+class Served(Steering):
+    """A running emulator; ``base_url`` is the API's. Its clock runs, unless frozen or advanced."""
+
+    def __init__(self, emulator: Emulator, base_url: str) -> None:
+        super().__init__(Operator(emulator))
+        self._emulator = emulator
+        self.base_url = base_url
+
+    def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Move the clock on; callbacks that fall due are posted soon.
+
+        Raises:
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
+        """
+        self.operator.advance(span_ms(seconds, minutes, hours))
+
+    def freeze(self) -> None:
+        """Stop the clock; `advance` still moves it."""
+        self.operator.set_clock(frozen=True)
+
+    def finish(
+        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
+    ) -> dict[str, Any]:
+        """End a task now, with success or with a failure code.
+
+        Raises:
+            LookupError: There is no such task.
+            ConflictError: It has ended already.
+        """
+        return self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
+
+    def redeliver(self, task_id: str) -> dict[str, Any]:
+        """Send a task's callback again, soon.
+
+        Raises:
+            LookupError: There is no such task, or it has no callback.
+            ConflictError: The task has not ended.
+        """
+        return self.operator.redeliver(task_id)
+
+    def reset(self, **options: Any) -> None:
+        """Begin anew, for the next test.
+
+        Args:
+            options: ``seed``, ``latency``, ``balance`` and ``scenario``, as in `intercept`.
+
+        Raises:
+            TypeError: There is no such option for a server that tests share.
+            ValueError: A value is out of range.
+        """
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(
+                    f"apixo_server takes {', '.join(_OPTIONS)}, found {name!r}: tests share it."
+                    " The fixture apixo takes all options."
+                )
+        setup = Setup.of(**{"latency": _FAST, **options})
+        settings = setup.settings()
+        self._emulator.retune(settings.task_latency(), settings.balance_micros())
+        self.operator.reset(setup.seed)
+        if setup.scenario:
+            self.scenario(*setup.scenario)
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    """Serve on a free port of this machine until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="apixo-emulator-") as folder:
+        gallery = Gallery(Path(folder) / "pictures")
+        latency = Settings(latency=_FAST).task_latency()
+        options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
+        clock = steady_clock(Path(folder) / "clock")
+        emulator = Emulator(SqliteStore(None), gallery, options, clock)
+        server = Embedded(emulator, gallery)
+        thread = threading.Thread(target=server.run, name="apixo-emulator", daemon=True)
+        thread.start()
+        try:
+            yield Served(emulator, server.ready(_PATIENCE_S) + contract().prefix)
+        finally:
+            server.stop()
+            thread.join(_PATIENCE_S)

@@ -1,0 +1,156 @@
+"""Pictures in process: sources and results as the server has them, and placeholders drawn once.
+
+Nothing is imported and no folder made before a picture is asked for. A placeholder that a server
+draws says for which task; here all tasks of a tier and format share one, so that a thousand tests
+do not draw a thousand.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apixo_emulator.domain.pictures import (
+    FetchMode,
+    PictureSpec,
+    Verdict,
+    is_data_url,
+    quick_verdict,
+    web_location,
+)
+
+if TYPE_CHECKING:
+    from apixo_emulator.pictures import Gallery
+
+_PREFIX = "apixo-emulator-"
+# What a shared placeholder says: no task's id, and the address that stands for all others.
+_ANY_TASK = "any, in process"
+_ELSEWHERE = "https://example.com/"
+_drawing = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn result; its ``etag`` is strong and quoted."""
+
+    body: bytes
+    media_type: str
+    etag: str
+
+
+class Studio:
+    """The sources and results of one emulator."""
+
+    def __init__(self, images: Path | None, fetch: FetchMode) -> None:
+        self._images = images
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._opened: Gallery | None = None
+        # Whether any source had to be left to the background, where it is fetched.
+        self.fetches = False
+
+    def quick_verdict(self, image_url: str) -> Verdict | None:
+        """Judge a source at once unless it has to be fetched, so that nothing is left to chance."""
+        has_folder = self._images is not None
+        verdict = quick_verdict(image_url, fetch=self._fetch, has_folder=has_folder)
+        if verdict is not None:
+            return verdict
+        if self._is_at_hand(image_url):
+            return self._gallery().check(_ANY_TASK, image_url)
+        self.fetches = True
+        return None
+
+    def _is_at_hand(self, image_url: str) -> bool:
+        if is_data_url(image_url):
+            return True
+        location = web_location(image_url)
+        near = location is not None and location.is_loopback
+        return self._fetch is FetchMode.LOOPBACK and not near
+
+    def check(self, task_id: str, image_url: str) -> Verdict:
+        """Look at a source that has to be fetched; blocks meanwhile."""
+        return self._gallery().check(task_id, image_url)
+
+    def at_hand(self, spec: PictureSpec) -> Picture | None:
+        """Give a result that needs no drawing any more."""
+        if self._shares_placeholder(spec.image_url):
+            return _placeholders.get((spec.resolution, spec.output_format))
+        return None
+
+    def _shares_placeholder(self, image_url: str) -> bool:
+        has_folder = self._images is not None
+        verdict = quick_verdict(image_url, fetch=self._fetch, has_folder=has_folder)
+        return verdict is not None and verdict is not Verdict.USABLE
+
+    def draw(self, spec: PictureSpec) -> Picture:
+        """Draw a result; blocks meanwhile.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        found = self.at_hand(spec)
+        if found is not None:
+            return found
+        shared = self._shares_placeholder(spec.image_url)
+        if shared or self.check(spec.task_id, spec.image_url) is not Verdict.USABLE:
+            return _placeholder(spec.resolution, spec.output_format)
+        return _rendered(self._gallery(), spec)
+
+    def _gallery(self) -> Gallery:
+        with self._lock:
+            if self._opened is None:
+                from apixo_emulator.pictures import Gallery
+
+                _load_vips()
+                folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+                weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+                self._opened = Gallery(folder, images=self._images, fetch=self._fetch)
+            return self._opened
+
+
+# By tier and format, for the life of the process: nine at most.
+_placeholders: dict[tuple[str, str], Picture] = {}
+
+
+def _placeholder(resolution: str, output_format: str) -> Picture:
+    from apixo_emulator.pictures import Gallery
+
+    with _drawing, tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        if (resolution, output_format) not in _placeholders:
+            _load_vips()
+            spec = PictureSpec(_ANY_TASK, _ELSEWHERE, resolution, output_format)
+            _placeholders[resolution, output_format] = _rendered(Gallery(Path(folder)), spec)
+        return _placeholders[resolution, output_format]
+
+
+def _rendered(gallery: Gallery, spec: PictureSpec) -> Picture:
+    drawn = gallery.render(spec)
+    return Picture(drawn.path.read_bytes(), drawn.media_type, drawn.etag)
+
+
+@cache
+def _load_vips() -> None:
+    """Load libvips and leave its process-wide settings as they were found.
+
+    The server blocks all loaders but three, stops caching, and bounds the threads. In a test's
+    process libvips is the application's too. Sources go to a named loader either way.
+    """
+    from apixo_emulator.pictures.library import vips
+
+    pyvips: Any = import_module("pyvips")  # it ships no types
+
+    kept, threads = pyvips.cache_get_max(), pyvips.concurrency_get()
+    vips()
+    pyvips.operation_block_set("VipsForeignLoad", False)  # noqa: FBT003 - its signature
+    if "VIPS_BLOCK_UNTRUSTED" in os.environ:
+        pyvips.block_untrusted_set(True)  # noqa: FBT003 - as above
+    pyvips.cache_set_max(kept)
+    pyvips.concurrency_set(threads)
