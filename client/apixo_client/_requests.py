@@ -172,7 +172,7 @@ def _state(name: str) -> TaskState | str:
 
 
 def _result_urls(fields: dict[str, Any]) -> tuple[str, ...]:
-    # Documented as a JSON text; clients have met the object itself (platform fact P16).
+    # Documented as a JSON text; clients have met the object itself (platform fact P16a).
     result = fields.get("resultJson")
     if isinstance(result, str):
         result = parse_json(result)

@@ -227,7 +227,7 @@ _CALLBACK = (
     _documented(
         "callback.final",
         "A callback tells of an ended task",
-        "Parameters, callback_url",
+        "Parameters",
         Cost.CALLBACK,
     ),
     _platform("callback.payload", "A callback says what a poll says", "P4", Cost.CALLBACK),
@@ -239,9 +239,7 @@ _RESULT = (
         "result.reachable", "The URL in `resultUrls` can be fetched", "Poll for result", Cost.TASK
     ),
     _documented("result.format", "The result has the asked format", "Parameters", Cost.TASK),
-    _documented(
-        "result.tier", "A higher tier gives a larger picture", "Parameters, resolution", Cost.TASK
-    ),
+    _documented("result.tier", "A higher tier gives a larger picture", "Parameters", Cost.TASK),
 )
 
 # The assumptions that a server shows to its callers, and what they take to be seen.

@@ -8,7 +8,7 @@ from typing import Any
 from apixo_contract._oracle import Expectation, expect_text
 from apixo_contract._reading import parsed
 from apixo_contract._showing import json_line
-from apixo_schemas import Rule, contract
+from apixo_schemas import ErrorEntry, Rule, contract, source
 
 
 def explain(text: str) -> str:
@@ -23,7 +23,7 @@ def _lines(text: str) -> Iterator[str]:
         entry = contract().errors["invalid_json"]
         yield f"REFUSED  {entry.message}"
         yield f"  no JSON: {error}"
-        yield f"  {entry.grade}: {entry.source}"
+        yield from _rests_on(entry)
         return
     if said.winner is None:
         yield "ACCEPTED  it breaks no rule; it starts a task"
@@ -39,12 +39,19 @@ def _lines(text: str) -> Iterator[str]:
 
 def _rule(rule: Rule, text: str) -> Iterator[str]:
     yield f"  rule {rule.id}: {rule.condition}"
-    yield f"  {rule.grade}: {rule.source}"
+    yield from _rests_on(rule)
     if rule.grade == "documented":
         yield f"  | {rule.condition} | Returns `{rule.message}` |"
     found = _found(rule, text)
     if found is not None:
         yield f"  found: {found}"
+
+
+def _rests_on(entry: Rule | ErrorEntry) -> Iterator[str]:
+    """Name the grade and the sources, with the sentence of each."""
+    yield f"  {entry.grade}: {entry.source}"
+    for found in map(source, entry.sources):
+        yield f"  {found.title}: {found.sentence}"
 
 
 def _found(rule: Rule, text: str) -> str | None:

@@ -2,25 +2,9 @@
 
 Every message, limit, default, price and failure code of the project stands once, in the JSON
 files of ``v1/``, each with its grade and source. `contract` reads them as typed values;
-`document` and `registry` give the JSON Schemas themselves.
+`document` and `registry` return the JSON Schemas themselves, `source` the sentence behind an id.
 """
 
-from apixo_schemas._contract import (
-    MICROS_PER_USD,
-    Assumption,
-    CallbackTerms,
-    Contract,
-    ErrorEntry,
-    Failure,
-    Grade,
-    ImageFormat,
-    Poll,
-    Polling,
-    Rule,
-    contract,
-    published_contract,
-)
-from apixo_schemas._documents import document, document_names, document_text, registry
 from apixo_schemas._forms import error_body, shaped_task_id, status_and_code
 from apixo_schemas._profile import (
     Profile,
@@ -34,6 +18,30 @@ from apixo_schemas._profile import (
 )
 from apixo_schemas._profile_settings import CONTENT_TYPE_ERROR, OTHER_KEY_ERROR
 from apixo_schemas._published import model_index, model_schema
+from apixo_schemas.contract import (
+    MICROS_PER_USD,
+    Assumption,
+    CallbackTerms,
+    Contract,
+    ErrorEntry,
+    Failure,
+    Grade,
+    ImageFormat,
+    Poll,
+    Polling,
+    Rule,
+    Source,
+    cite,
+    cited,
+    contract,
+    document,
+    document_names,
+    document_text,
+    published_contract,
+    registry,
+    source,
+    sources,
+)
 
 __all__ = [
     "CONTENT_TYPE_ERROR",
@@ -51,7 +59,10 @@ __all__ = [
     "Profile",
     "ProfileError",
     "Rule",
+    "Source",
     "apply_profile",
+    "cite",
+    "cited",
     "contract",
     "document",
     "document_names",
@@ -66,6 +77,8 @@ __all__ = [
     "registry",
     "setting_fault",
     "shaped_task_id",
+    "source",
+    "sources",
     "status_and_code",
     "use_profile",
 ]

@@ -14,9 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from apixo_schemas._contract import Contract, _changes, contract, published_contract
 from apixo_schemas._profile_rules import reword_rules
 from apixo_schemas._profile_settings import SETTINGS
+from apixo_schemas.contract import Contract, _changes, contract, published_contract
 
 FORM = 1
 _LONGEST_SHOWN = 120

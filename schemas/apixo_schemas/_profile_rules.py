@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from apixo_schemas._contract import Contract, Grade, Rule
-from apixo_schemas._documents import document
 from apixo_schemas._schema_edits import any_case, cases, trimmed, without_null
+from apixo_schemas.contract import Contract, Grade, Rule, document
 
 # Rules that only a profile adds.
 ADDED_RULES = ("request_type.missing", "image_url.not_a_url", "parameters.unknown")
@@ -53,8 +52,7 @@ def _inserted(terms: Contract, after: str, rule: Rule) -> Contract:
 
 
 def _new_rule(rule_id: str, condition: str, message: str, schema: Mapping[str, Any]) -> Rule:
-    source = f"assumption {rule_id}"
-    return Rule(rule_id, condition, message, schema, Grade.ASSUMED, source)
+    return Rule(rule_id, condition, message, schema, Grade.ASSUMED, (rule_id,))
 
 
 def request_type_missing(terms: Contract, value: Any) -> Contract:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apixo_schemas._contract import Contract, ErrorEntry, Grade
 from apixo_schemas._profile_rules import (
     ADDED_RULES,
     format_case,
@@ -20,6 +19,7 @@ from apixo_schemas._profile_rules import (
     unknown_parameters,
     whitespace,
 )
+from apixo_schemas.contract import Contract, ErrorEntry, Grade
 
 # A kind of name, the names found in a setting, and those there are.
 Names = tuple[str, Iterable[str], Iterable[str]]
@@ -76,7 +76,7 @@ def _new_error(terms: Contract, error_id: str, words: Mapping[str, Any], source:
         meaning=words["message"],
         advice="Fix the request before retrying",
         grade=Grade.ASSUMED,
-        source=f"assumption {source}",
+        sources=(source,),
     )
     return replace(terms, errors={**terms.errors, error_id: entry})
 
@@ -181,8 +181,12 @@ SETTINGS: dict[str, Setting] = {
     "image_url.not_a_url": Setting(not_a_url, _code),
     "image.too_large": Setting(_value("image.too_large"), _code),
     "image.damaged": Setting(_value("image.damaged"), _code),
+    "image.refused": Setting(_value("image.refused"), _code),
     "validation.status": Setting(_value("validation.status")),
     "error.data": Setting(_error_data),
+    "response.content_type": Setting(_value("response.content_type")),
+    "cors.preflight": Setting(_value("cors.preflight")),
+    "keep_alive.idle": Setting(_value("keep_alive.idle")),
     "retry_after": Setting(_value("retry_after")),
     "failure.wording": Setting(_failures, _codes),
     "failed.charged": Setting(_value("failed.charged")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apixo_schemas._documents import document
+from apixo_schemas.contract import document
 
 _SCHEMA_VERSION = "1.0"
 # A constant, so that two emulators publish the same bytes.

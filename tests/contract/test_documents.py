@@ -2,15 +2,28 @@
 
 import json
 import re
+from datetime import date
 from functools import reduce
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from apixo_schemas import Grade, contract, document, document_names, document_text, registry
+from apixo_schemas import (
+    Grade,
+    cite,
+    cited,
+    contract,
+    document,
+    document_names,
+    document_text,
+    registry,
+    source,
+    sources,
+)
 
 SCHEMAS = [name for name in document_names() if "$schema" in document(name)]
 # The page, Request validation: its nine messages in its order.
@@ -33,7 +46,7 @@ def test_each_schema_is_valid_graded_and_sourced(name: str) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$id"].endswith("/" + name)
     assert Grade(schema["x-grade"])
-    assert schema["x-source"]
+    assert cite(tuple(schema["x-source"]))
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -78,7 +91,55 @@ def test_each_assumption_names_its_choice_where_it_stands(assumption: Any) -> No
 def test_every_assumed_rule_refers_to_an_assumption_that_exists() -> None:
     for rule in contract().rules:
         if rule.grade is Grade.ASSUMED:
-            assert rule.source.removeprefix("assumption ") in contract().assumptions
+            assert set(rule.sources) <= set(contract().assumptions)
+
+
+def test_every_source_in_use_is_defined() -> None:
+    terms = contract()
+    for entry in (*terms.rules, *terms.errors.values(), *terms.failures.values()):
+        assert [found.id for found in cited(entry.source)] == list(entry.sources)
+    for part in document("model.json").values():
+        if isinstance(part, dict):
+            assert cite(tuple(part["source"]))
+
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("schemas", "client", "emulator", "contract_tests", "tests", "benchmarks", "docs")
+TEXTS = {".py", ".md", ".json", ".html", ".toml"}
+CITATIONS = {
+    "platform fact": re.compile(r"\bP\d{1,2}[a-z]?\b"),
+    "page": re.compile(r"Image Upscaler page, [A-Z]\w+(?: (?:and )?\w+)*"),
+    "assumption": re.compile(r"assumptions? [`'\"]*([a-z_]+(?:\.[a-z_]+)+)"),
+}
+
+
+@pytest.mark.parametrize("kind", CITATIONS)
+def test_every_source_that_a_text_of_the_project_cites_is_defined(kind: str) -> None:
+    texts = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in TEXTS]
+    texts += ROOT.glob("*.md")
+    cites = {
+        (path.relative_to(ROOT), name)
+        for path in texts
+        if "node_modules" not in path.parts
+        for name in CITATIONS[kind].findall(path.read_text("utf-8"))
+    }
+    known = {key for entry in sources().values() for key in (entry.id, entry.title)}
+    assert {(path, name) for path, name in cites if name not in known} == set()
+    assert cites, f"the pattern of {kind} finds nothing: it is wrong"
+
+
+def test_each_source_is_a_sentence_with_publication_and_date() -> None:
+    for entry in sources().values():
+        assert entry.sentence.endswith("."), entry.id
+        assert entry.publication
+        if entry.grade is not Grade.ASSUMED:
+            assert entry.date is not None
+            assert date.fromisoformat(entry.date) >= date(2026, 11, 23)
+
+
+def test_an_unknown_source_is_named_with_those_there_are() -> None:
+    with pytest.raises(KeyError, match=r"no source 'fact'; there are .*P1"):
+        source("fact")
 
 
 def test_the_schema_s_choices_are_the_model_s() -> None:

@@ -16,7 +16,7 @@ from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.domain.states import TRANSITIONS
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.settings import Settings
-from apixo_schemas import contract
+from apixo_schemas import Grade, contract, sources
 
 README = Path(__file__).parents[2] / "README.md"
 _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -46,9 +46,15 @@ def behaviour() -> str:
         for entry in terms.assumptions.values()
     ]
     details = _table(["question and choice", "grade", "id"], choices)
+    known = [entry for entry in sources().values() if entry.grade is not Grade.ASSUMED]
+    cited = _table(
+        ["source", "what it states", "publication"],
+        [[entry.title, entry.sentence, entry.publication] for entry in known],
+    )
     return (
         _table(["behaviour", "grade", "source"], rows)
         + f"\n<details><summary>All {len(choices)} assumptions</summary>\n\n{details}\n</details>\n"
+        + f"\n<details><summary>All {len(known)} sources</summary>\n\n{cited}\n</details>\n"
     )
 
 

@@ -86,7 +86,7 @@ def _normalise(body: dict[str, Any]) -> Submission:
         resolution=_clean(given.get("resolution") or defaults["resolution"]).lower(),
         output_format=terms.format_aliases.get(output_format, output_format),
         request_type=request_type,
-        # Outside callback mode it has no effect, whatever it is (platform fact P16).
+        # It has an effect in callback mode alone (Image Upscaler page, Parameters).
         callback_url=_url_of(body.get("callback_url")) if request_type == "callback" else None,
     )
 

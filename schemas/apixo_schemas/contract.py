@@ -1,17 +1,70 @@
-"""Typed views of the contract's documents."""
+"""The contract: its JSON documents, the typed values that they hold, and the sources of both.
+
+The files of ``v1/`` are read once, on first use, and never from the network.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from apixo_schemas._documents import document
+if TYPE_CHECKING:
+    from referencing import Registry
 
 MICROS_PER_USD = 1_000_000
+_FOLDER = files("apixo_schemas") / "v1"
+
+
+# --- documents -------------------------------------------------------------------------------
+
+
+@cache
+def document_names() -> tuple[str, ...]:
+    """Return the names of all documents, sorted, e.g. ``submit-request.json``."""
+    return tuple(sorted(entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".json")))
+
+
+def document_text(name: str) -> str:
+    """Return one document as it is stored.
+
+    Raises:
+        KeyError: No document has this name.
+    """
+    if name not in document_names():
+        raise KeyError(f"no document {name!r}; there are {', '.join(document_names())}")
+    return (_FOLDER / name).read_text("utf-8")
+
+
+@cache
+def document(name: str) -> Any:
+    """Return one document parsed. The value is shared: do not change it.
+
+    Raises:
+        KeyError: No document has this name.
+    """
+    return json.loads(document_text(name))
+
+
+@cache
+def registry() -> Registry[Any]:
+    """Return a registry that resolves every ``$ref`` between the schemas, offline.
+
+    Needs the package ``referencing``, which the extras ``emulator`` and ``contract`` bring.
+    """
+    from referencing import Registry, Resource
+
+    schemas = (document(name) for name in document_names())
+    resources = (Resource.from_contents(schema) for schema in schemas if "$schema" in schema)
+    return Registry().with_resources((str(found.id()), found) for found in resources)
+
+
+# --- sources ---------------------------------------------------------------------------------
 
 
 class Grade(StrEnum):
@@ -21,12 +74,108 @@ class Grade(StrEnum):
     DOCUMENTED = "documented"
     # Another public page of the vendor, or a public client of the live API, says so.
     PLATFORM = "platform"
-    # Nobody says: a named choice, to be confirmed or refuted on the live API.
+    # No publication says so: a named choice, to be confirmed or refuted on the live API.
     ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Source:
+    """A statement that behaviour of the contract rests on.
+
+    Attributes:
+        id: ``P4``, ``image-upscaler#billing``, or the id of an assumption such as ``retry_after``.
+        title: How a text cites it, e.g. ``platform fact P4``.
+        sentence: What the publication states; of an assumption, question and choice.
+        publication: Where it is stated.
+        date: The day on which it was taken from there; None for an assumption.
+    """
+
+    id: str
+    title: str
+    sentence: str
+    grade: Grade
+    publication: str
+    date: str | None
+
+
+@cache
+def sources() -> Mapping[str, Source]:
+    """Return every source by its id: the page's sections, platform facts, assumptions."""
+    found = {
+        entry["id"]: Source(
+            id=entry["id"],
+            title=entry.get("title", f"platform fact {entry['id']}"),
+            sentence=entry["sentence"],
+            grade=Grade(entry["grade"]),
+            publication=entry["publication"],
+            date=entry["date"],
+        )
+        for entry in document("sources.json")["sources"]
+    }
+    for entry in document("assumptions.json")["assumptions"]:
+        found[entry["id"]] = Source(
+            id=entry["id"],
+            title=f"assumption {entry['id']}",
+            sentence=f"{entry['question']} {entry['choice']}.",
+            grade=Grade.ASSUMED,
+            publication="a choice of apixo-emulator, to be checked on the live API",
+            date=None,
+        )
+    return found
+
+
+def source(name: str) -> Source:
+    """Return the source with an id or a title, e.g. ``P4`` or ``platform fact P4``.
+
+    Raises:
+        KeyError: There is none.
+    """
+    found = sources().get(name) or _by_title().get(name)
+    if found is None:
+        raise KeyError(f"no source {name!r}; there are {', '.join(sources())}")
+    return found
+
+
+@cache
+def _by_title() -> Mapping[str, Source]:
+    return {entry.title: entry for entry in sources().values()}
+
+
+def cite(ids: tuple[str, ...]) -> str:
+    """Return the titles of sources as one text, e.g. ``platform fact P4; platform fact P5``.
+
+    Raises:
+        KeyError: An id has no source.
+    """
+    return "; ".join(source(name).title for name in ids)
+
+
+def cited(citation: str) -> tuple[Source, ...]:
+    """Return the sources that a text of `cite` names, in its order.
+
+    Raises:
+        KeyError: A part of the text names no source.
+    """
+    return tuple(source(part) for part in citation.split("; "))
+
+
+class _Sourced:
+    """What rests on sources: ``sources`` holds their ids, ``source`` is their citation."""
+
+    __slots__ = ()
+    sources: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """The sources as a text; see `cite`, and `cited` for their sentences."""
+        return cite(self.sources)
+
+
+# --- typed values ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(_Sourced):
     """One rule of the submit body. ``schema`` fails exactly for the bodies that break it."""
 
     id: str
@@ -34,11 +183,11 @@ class Rule:
     message: str
     schema: Mapping[str, Any]
     grade: Grade
-    source: str
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorEntry:
+class ErrorEntry(_Sourced):
     """One error of the catalogue: the HTTP status is also the envelope's ``code``."""
 
     id: str
@@ -47,11 +196,11 @@ class ErrorEntry:
     meaning: str
     advice: str
     grade: Grade
-    source: str
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(_Sourced):
     """One documented way for an accepted task to fail. ``scenario`` is the code as written in URLs."""
 
     code: str
@@ -60,7 +209,7 @@ class Failure:
     meaning: str
     advice: str
     grade: Grade
-    source: str
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +249,7 @@ class Polling:
     heavy_tiers: frozenset[str]
 
     def for_tier(self, resolution: str) -> Poll:
-        """Give the recommendation for a tier, e.g. ``8k``."""
+        """Return the recommendation for a tier, e.g. ``8k``."""
         return self.heavy if resolution in self.heavy_tiers else self.normal
 
 
@@ -137,7 +286,7 @@ class Contract:
     assumptions: Mapping[str, Assumption]
 
     def assumed(self, assumption_id: str) -> Any:
-        """Give the value of an assumption that is a setting.
+        """Return the value of an assumption that is a setting.
 
         Raises:
             KeyError: There is no such assumption.
@@ -154,7 +303,7 @@ def _rules() -> tuple[Rule, ...]:
             message=entry["errorMessage"],
             schema={key: value for key, value in entry.items() if key not in notes},
             grade=Grade(entry["x-grade"]),
-            source=entry["x-source"],
+            sources=tuple(entry["x-source"]),
         )
 
     return tuple(read(entry) for entry in document("submit-request.json")["allOf"])
@@ -170,7 +319,7 @@ def _errors() -> dict[str, ErrorEntry]:
             meaning=entry["meaning"],
             advice=entry["advice"],
             grade=Grade(entry["grade"]),
-            source=entry["source"],
+            sources=tuple(entry["source"]),
         )
         for name, entry in entries.items()
     }
@@ -185,7 +334,7 @@ def _failures() -> dict[str, Failure]:
             meaning=entry["meaning"],
             advice=entry["advice"],
             grade=Grade(entry["grade"]),
-            source=entry["source"],
+            sources=tuple(entry["source"]),
         )
         for entry in document("failures.json")["failures"]
     }
@@ -221,7 +370,7 @@ _changes: list[Callable[[Contract], Contract]] = []
 
 @cache
 def contract() -> Contract:
-    """Give the contract: as published, or as changed by the profile that is in force.
+    """Return the contract: as published, or as changed by the profile that is in force.
 
     One shared, immutable value, settled on the first call: see `use_profile`.
     """
