@@ -29,6 +29,7 @@ from apixo_schemas import load_profile, published_contract, use_profile
 
 DATA_FOLDER = Path(".apixo-emulator")
 _HIGHEST_PORT = 65535
+_LONGEST_TIMEOUT_S = 86_400
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
 _POSTGRES = ("postgresql://", "postgres://")
 _KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
@@ -49,6 +50,23 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important lines that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Cors(StrEnum):
+    """Which web pages may call the API from a browser."""
+
+    LOOPBACK = "loopback"
+    ANY = "any"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,11 +226,53 @@ class Settings:
     uds: Path | None = _option(
         None, "--uds", metavar="PATH", text="listen on this Unix socket instead of a port"
     )
+    tls_cert: Path | None = _option(
+        None,
+        "--tls-cert",
+        env=("APIXO_EMULATOR_TLS_CERT",),
+        metavar="FILE",
+        text="serve HTTPS with this certificate chain (PEM)",
+    )
+    tls_key: Path | None = _option(
+        None,
+        "--tls-key",
+        env=("APIXO_EMULATOR_TLS_KEY",),
+        metavar="FILE",
+        text="the private key of --tls-cert (PEM) [default: in the file of --tls-cert]",
+    )
+    cors: Cors = _option(
+        Cors.LOOPBACK,
+        "--cors",
+        env=("APIXO_EMULATOR_CORS",),
+        metavar="loopback|any|off",
+        text="which web pages may call the API: those on this machine, all, or none",
+    )
+    keep_alive: float = _option(
+        75.0,
+        "--keep-alive",
+        env=("APIXO_EMULATOR_KEEP_ALIVE",),
+        metavar="S",
+        text="seconds after which an idle connection is closed",
+    )
+    header_timeout: float = _option(
+        30.0,
+        "--header-timeout",
+        env=("APIXO_EMULATOR_HEADER_TIMEOUT",),
+        metavar="S",
+        text="seconds in which the headers of a request must arrive",
+    )
     ready_file: Path | None = _option(
         None, "--ready-file", metavar="PATH", text="write the API's base URL here once it answers"
     )
     log_format: LogFormat = _option(
         LogFormat.TEXT, "--log-format", metavar="text|json", text="how log lines on stderr look"
+    )
+    log_level: LogLevel = _option(
+        LogLevel.INFO,
+        "--log-level",
+        env=("APIXO_EMULATOR_LOG_LEVEL",),
+        metavar="debug|info|warning|error",
+        text="what is logged: debug adds each request, info each failed callback attempt",
     )
     quiet: bool = _option(False, "--quiet", text="print the ready lines only, no log")  # noqa: FBT003 - a default
     # From the configuration file only: keys would be seen on a command line.
@@ -220,6 +280,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_server()
+        self._check_timeouts()
         self._check_paths()
         if not all(_KEY.fullmatch(key) for key in self.api_key):
             raise ValueError(
@@ -255,6 +316,17 @@ class Settings:
         if self.public_url is not None and not _is_public_url(self.public_url):
             raise ValueError(f"--public-url: expected http(s)://…, found {shown(self.public_url)}")
 
+    def _check_timeouts(self) -> None:
+        for flag, seconds in (
+            ("--keep-alive", self.keep_alive),
+            ("--header-timeout", self.header_timeout),
+        ):
+            if not 0 < seconds <= _LONGEST_TIMEOUT_S:
+                raise ValueError(
+                    f"{flag}: expected more than 0 and at most {_LONGEST_TIMEOUT_S} seconds,"
+                    f" found {seconds:g}"
+                )
+
     def _check_paths(self) -> None:
         if self.images is not None and not self.images.is_dir():
             raise ValueError(f"--images: expected a folder, found {str(self.images)!r}")
@@ -268,6 +340,10 @@ class Settings:
             )
         if self.callback_ca is not None:
             self._checked("--callback-ca", self._callback_ca_loads)
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("--tls-key is the key of a certificate: give --tls-cert too")
+        if self.tls_cert is not None:
+            self._checked("--tls-cert", self._certificate_loads)
 
     @staticmethod
     def _checked(flag: str, read: Any) -> None:
@@ -281,6 +357,20 @@ class Settings:
             ssl.create_default_context(cafile=self.callback_ca)
         except (OSError, ssl.SSLError) as error:
             words = f"expected certificates in a PEM file, found {str(self.callback_ca)!r}: {error}"
+            raise ValueError(words) from None
+
+    def _certificate_loads(self) -> None:
+        if self.tls_cert is None:
+            return
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                self.tls_cert,
+                self.tls_key,
+                password=lambda: "",  # an encrypted key is refused
+            )
+        except (OSError, ssl.SSLError) as error:
+            files = " and ".join(repr(str(path)) for path in (self.tls_cert, self.tls_key) if path)
+            words = f"expected a PEM certificate with its private key, found {files}: {error}"
             raise ValueError(words) from None
 
     def _rate_fits(self) -> None:
