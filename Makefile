@@ -7,25 +7,38 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo check lint types unit browser test torture wheel bench bench-quick gauntlet clean
+.PHONY: help setup serve demo docs check lint types unit browser test torture wheel bench bench-quick gauntlet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
 
-$(STAMP): pyproject.toml constraints.txt
+# `make serve` installs the server only; everything else installs all that tests and linters need.
+SERVER := $(VENV)/.server
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+
+$(SERVER): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "apixo-emulator needs Python 3.11 or newer; set PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[all]'
+	@echo "Installing the emulator into $(VENV) (about 100 MB) ..."
+	@$(PYTHON) -m venv $(VENV)
+	$(PIP) --no-compile --editable '.[emulator]'
 	@touch $@
 
-setup: $(STAMP) ## make the virtual environment
+$(STAMP): $(SERVER)
+	@echo "Installing tests, linters and type checkers into $(VENV) (about 900 MB) ..."
+	$(PIP) --quiet --upgrade 'pip>=25.1'
+	$(PIP) --quiet --group dev --editable '.[all]'
+	@touch $@
 
-serve: $(STAMP) ## start the emulator; ARGS="--port 0" passes flags on
+setup: $(STAMP) ## install all that tests and linters need
+
+serve: $(SERVER) ## start the emulator; ARGS="--port 0" passes flags on
 	@$(BIN)/apixo-emulator serve $(ARGS)
 
-demo: $(STAMP) ## one picture upscaled, one request refused, one task failed
+demo: $(SERVER) ## one picture upscaled, one request rejected, one task failed
 	@$(BIN)/python examples/demo.py
+
+docs: $(STAMP) ## build the documentation site into build/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet .
@@ -68,9 +81,9 @@ wheel: $(STAMP) ## build the wheel and the source distribution into dist/
 clean: ## remove what was built
 	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: readme constraints
-readme: $(STAMP) ## write the README's tables anew
-	PYTHONPATH=tests $(BIN)/python -m support.readme
+.PHONY: tables constraints
+tables: $(STAMP) ## write the tables of the documentation again
+	PYTHONPATH=tests $(BIN)/python -m support.tables
 
 constraints: $(STAMP) ## pin the newest third-party versions
 	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable '.[all]'

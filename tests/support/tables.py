@@ -1,4 +1,4 @@
-"""The README's tables, made from what they describe. Run it to write them anew."""
+"""The tables of the documentation, generated from the code. Run this module to write them again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.domain.states import TRANSITIONS
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.settings import Settings
-from apixo_schemas import Grade, contract, sources
+from apixo_schemas import contract, sources
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -41,21 +42,24 @@ def behaviour() -> str:
         [f"{entry.status} `{entry.message}`", entry.grade, entry.source]
         for entry in terms.errors.values()
     ]
-    choices = [
-        [f"{entry.question} {entry.choice}.", "assumed", f"`{entry.id}`"]
-        for entry in terms.assumptions.values()
+    return _table(["behaviour", "grade", "source"], rows)
+
+
+def assumptions() -> str:
+    rows = [
+        [f"{entry.question} {entry.choice}.", f"`{entry.id}`"]
+        for entry in contract().assumptions.values()
     ]
-    details = _table(["question and choice", "grade", "id"], choices)
-    known = [entry for entry in sources().values() if entry.grade is not Grade.ASSUMED]
-    cited = _table(
-        ["source", "what it states", "publication"],
-        [[entry.title, entry.sentence, entry.publication] for entry in known],
-    )
-    return (
-        _table(["behaviour", "grade", "source"], rows)
-        + f"\n<details><summary>All {len(choices)} assumptions</summary>\n\n{details}\n</details>\n"
-        + f"\n<details><summary>All {len(known)} sources</summary>\n\n{cited}\n</details>\n"
-    )
+    return _table(["question and choice", "id"], rows)
+
+
+def known_sources() -> str:
+    rows = [
+        [entry.title, entry.sentence, f"{entry.publication}, {entry.date}"]
+        for entry in sources().values()
+        if entry.grade != "assumed"  # these stand in the table of assumptions
+    ]
+    return _table(["source", "what it says", "publication, day"], rows)
 
 
 def states() -> str:
@@ -104,12 +108,14 @@ def kit_options() -> str:
         default = f" [default: {option.default}]" if option.show_default else ""
         rows.append([f"`{option.opts[0]}`", f"{option.help}{default}"])
     table = _table(["option", "meaning"], rows)
-    return f"<details><summary>All options of `apixo-contract verify`</summary>\n\n{table}\n</details>\n"
+    return f"`apixo-contract verify`:\n\n{table}"
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "behaviour": behaviour,
+    "assumptions": assumptions,
+    "sources": known_sources,
     "states": states,
     "deliveries": deliveries,
     "options": options,
@@ -119,9 +125,10 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-    """The README with its tables as they should be."""
+    """Return the page with its tables as they should be."""
     return _SLOT.sub(lambda slot: slot[1] + TABLES[slot[2]]() + slot[3], text)
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8")), "utf-8")

@@ -1,0 +1,204 @@
+"""The README and the pages of docs/ are true: commands and snippets run, tables are the code's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.process import Running, command, environment, running
+from support.tables import PAGES, ROOT, filled
+
+from apixo_emulator.config import load_config
+from apixo_emulator.scenario_file import load_rules
+
+pytestmark = pytest.mark.slow
+
+README = ROOT / "README.md"
+ORIGIN = "http://127.0.0.1:8787"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ALL = [README, *PAGES]
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [
+        text for language, text in BLOCK.findall(page.read_text("utf-8")) if language in languages
+    ]
+
+
+def with_blocks(wanted: str) -> list[Path]:
+    return [page for page in ALL if blocks(page, wanted)]
+
+
+def name(page: Path) -> str:
+    return page.name
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with running("--ephemeral", "--latency", "0", cwd=tmp_path) as server:
+        yield server
+
+
+def user_environment(server: Running) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return environment(
+        APIXO_API_KEY="sk-pages-0123456789",
+        APIXO_BASE_URL=server.base_url,
+        APIXO_EMULATOR_URL=server.origin,
+        PATH=path,
+    )
+
+
+def run(*words: str, cwd: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        env=env or environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_tables_are_the_code_s(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert text == filled(text), "run `make tables`"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= 9_000
+
+
+@pytest.mark.parametrize("page", with_blocks("bash"), ids=name)
+def test_the_commands_run_in_their_order(page: Path, server: Running, tmp_path: Path) -> None:
+    (tmp_path / "body.json").write_text('{"request_type": "async"}', "utf-8")
+    script = "".join(blocks(page, "bash"))
+    script = "\n".join(line for line in script.splitlines() if not line.startswith("make "))
+    script = script.replace(ORIGIN, server.origin).replace("curl -X", "curl -s -X")
+    run("bash", "-euo", "pipefail", "-c", script, cwd=tmp_path, env=user_environment(server))
+
+
+def test_the_readme_s_curl_calls_answer_as_shown(server: Running, tmp_path: Path) -> None:
+    calls = [text for text in blocks(README, "bash") if "curl" in text]
+    polled, refused = (
+        run("bash", "-euo", "pipefail", "-c", text, cwd=tmp_path, env=user_environment(server))
+        for text in calls
+    )
+    assert json.loads(polled)["data"]["state"] == "success"
+    assert [refused.strip()] == [text.strip() for text in blocks(README, "json")]
+
+
+@pytest.mark.parametrize("page", with_blocks("python"), ids=name)
+def test_the_python_snippets_run(page: Path, server: Running, tmp_path: Path) -> None:
+    snippets = blocks(page, "python")
+    tests = [text for text in snippets if "def test_" in text and "unittest" not in text]
+    (tmp_path / "test_page.py").write_text("\n\n".join(tests), "utf-8")
+    if tests:
+        run(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "test_page.py",
+            cwd=tmp_path,
+        )
+    for text in snippets:
+        if text in tests:
+            continue
+        quick = text.replace("Apixo()", "Apixo(pace=Pace.every(0))").replace(
+            "import Apixo\n", "import Apixo, Pace\n"
+        )
+        (tmp_path / "snippet.py").write_text(quick, "utf-8")
+        how = ["-m", "unittest", "-q"] if "unittest" in text else []
+        module = "snippet" if how else "snippet.py"
+        run(sys.executable, "-W", "error", *how, module, cwd=tmp_path, env=user_environment(server))
+
+
+def test_the_files_are_read_as_they_stand(tmp_path: Path) -> None:
+    rules, config = blocks(ROOT / "docs" / "scenarios.md", "toml")
+    (tmp_path / "scenarios.toml").write_text(rules, "utf-8")
+    assert len(load_rules(tmp_path / "scenarios.toml")) == 2
+    (tmp_path / "apixo-emulator.toml").write_text(config, "utf-8")
+    found = load_config(None, tmp_path)
+    assert found.options == {"latency": "realistic"}
+    assert set(found.accounts) == {"sk-team-a", "sk-team-b"}
+
+
+@pytest.mark.parametrize("page", with_blocks("text"), ids=name)
+def test_the_commands_that_are_not_run_exist(page: Path) -> None:
+    for line in "".join(blocks(page, "text")).splitlines():
+        program, *words = shlex.split(line, comments=True) or [""]
+        if program not in {"apixo-client", "apixo-emulator", "apixo-contract"}:
+            continue
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        shown = run(program, words[0], "--help", cwd=ROOT, env=environment(PATH=path))
+        own = words[: words.index("--")] if "--" in words else words
+        for flag in (word for word in own if word.startswith("-")):
+            assert re.search(rf"(^|[\s,/]){flag}\b", shown), f"{line}: no {flag}"
+
+
+def test_the_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for page in ALL:
+        for target in re.findall(r"`?make ([a-z-]+)", "".join(blocks(page, "bash"))):
+            assert f"\n{target}:" in makefile, target
+
+
+def test_make_demo_ends_by_itself_with_0() -> None:
+    shown = run("make", "demo", cwd=ROOT)
+    for text in ("apixo-emulator ready", "saved", "must be either '2k'", "SensitiveContent"):
+        assert text in shown
+
+
+def test_make_serve_serves(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        ["make", "--silent", "serve", f"ARGS=--port 0 --data {tmp_path}"],  # noqa: S607 - the user's own make
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("apixo-emulator ready: http://127.0.0.1:")
+    finally:
+        os.killpg(process.pid, 15)
+        process.communicate(timeout=60)
+
+
+def test_help_names_every_option() -> None:
+    shown = run(*command("serve", "--help"), cwd=ROOT)
+    table = (
+        (ROOT / "docs" / "options.md").read_text("utf-8").partition("<!-- table: options -->")[2]
+    )
+    for flag in re.findall(r"`(--[a-z-]+)`", table.partition("<!-- end -->")[0]):
+        assert flag in shown
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    mkdocs = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(tmp_path),
+    ]
+    run(*mkdocs, cwd=ROOT, env=environment(NO_MKDOCS_2_WARNING="1"))
+    assert (tmp_path / "index.html").is_file()
