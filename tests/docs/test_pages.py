@@ -143,6 +143,8 @@ def test_the_commands_that_are_not_run_exist(page: Path) -> None:
         program, *words = shlex.split(line, comments=True) or [""]
         if program not in {"apixo-client", "apixo-emulator", "apixo-contract"}:
             continue
+        if words[0].endswith(":"):
+            continue  # what a command prints
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         shown = run(program, words[0], "--help", cwd=ROOT, env=environment(PATH=path))
         own = words[: words.index("--")] if "--" in words else words
