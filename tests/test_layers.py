@@ -10,13 +10,11 @@ ROOT = Path(__file__).parents[1]
 EMULATOR = ROOT / "emulator" / "apixo_emulator"
 # From the top down; a module may import its own layer and those below it.
 LAYERS = [
-    {"cli", "cli_control", "cli_scenarios", "cli_desk", "cli_values", "__main__", "pytest_plugin"},
+    {"cli", "control_client", "__main__", "pytest_plugin"},
     {"http", "testing"},
     {"worker"},
-    {"config"},
     {"settings", "doctor"},
-    {"scenario_file", "option_values"},
-    {"toml_file"},
+    {"option_types"},
     {"service"},
     {"pictures", "journal", "scenarios"},
     {"storage", "outbound"},
@@ -37,7 +35,7 @@ WORLD = {
     "tempfile",
 }
 WORLD |= {"threading", "time", "uuid", "datetime", "http", "io"}
-CLIENT_LIBRARIES = {"anyio", "h11", "httpx", "rich", "apixo_schemas", "apixo_client"}
+CLIENT_LIBRARIES = {"anyio", "httpx", "rich", "apixo_schemas", "apixo_client"}
 
 
 def imports(path: Path) -> set[str]:

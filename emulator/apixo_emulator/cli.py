@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import Field, fields
-from enum import Enum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn
 
 try:
     import click
@@ -16,123 +13,29 @@ except ImportError:  # the base install has only the client
         "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
     ) from None
 
-from apixo_emulator.settings import Settings
+from apixo_emulator.settings import (
+    CONFIG_FILE,
+    OPTIONS,
+    Option,
+    load_settings,
+)
 
-_USAGE = 2
-CONFIG_VARIABLE = "APIXO_EMULATOR_CONFIG"
-
-
-def _type_of(annotation: Any) -> Any:
-    if annotation in (Path, Path | None):
-        return click.Path(path_type=Path)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return click.Choice(annotation, case_sensitive=False)
-    if annotation in (float, float | None):
-        return float
-    return int if annotation in (int, int | None) else str
+_PROGRAM = "apixo-emulator"
+_USAGE, _INTERRUPTED = 2, 130
 
 
-def _option(entry: Field[Any], annotation: Any) -> click.Option:
-    notes = entry.metadata
-    is_flag = annotation is bool
-    return click.Option(
-        [*notes["flags"], entry.name],
-        default=None if entry.default == () else entry.default,
-        envvar=list(notes["env"]) or None,
-        help=notes["text"],
-        is_flag=is_flag,
-        metavar=notes["metavar"] or None,
-        multiple=annotation == tuple[str, ...],
-        show_default=entry.default not in (None, (), False),
-        show_envvar=bool(notes["env"]),
-        type=None if is_flag else _type_of(annotation),
-    )
+class Program(click.Group):
+    """The group of all commands; it loads those that control a running emulator when one is used."""
 
-
-def _serve(**values: Any) -> None:
-    # What only `serve` needs is loaded here, so that --help answers at once.
-    from apixo_emulator.http.run import serve
-    from apixo_emulator.http.supervisor import StartError
-    from apixo_emulator.storage import StoreError
-
-    try:
-        serve(Settings(**values, accounts=click.get_current_context().obj))
-    except (ValueError, StartError, StoreError) as error:
-        click.echo(f"apixo-emulator: {error}", err=True)
-        sys.exit(_USAGE)
-
-
-class _ServeCommand(click.Command):
-    """A command whose profile and configuration file are read before its other options."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the profile in force, then take the file's options as defaults.
-
-        They stand behind the environment and the flags. The profile comes first: it changes what
-        the contract says, which checking the options reads.
-        """
-        from apixo_emulator.config import load_config, profile_in
-        from apixo_emulator.settings import use_profile_file
-
-        path = _early(args, "--config", CONFIG_VARIABLE)
-        profile = _early(args, "--profile", "APIXO_EMULATOR_PROFILE")
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; wrong usage is one line on stderr, and exit code 2."""
         try:
-            use_profile_file(profile or profile_in(path, Path.cwd()))
-            config = load_config(path, Path.cwd())
-        except (OSError, ValueError) as error:
-            click.echo(f"apixo-emulator: {error}", err=True)
-            sys.exit(_USAGE)
-        options = dict(config.options)
-        # They contradict each other, and what is said here wins over the file.
-        if "--ephemeral" in args:
-            options.pop("data", None)
-        if _early(args, "--data", "APIXO_EMULATOR_DATA"):
-            options.pop("ephemeral", None)
-        ctx.default_map = options
-        ctx.obj = config.accounts
-        return super().parse_args(ctx, args)
-
-
-def _early(args: list[str], flag: str, variable: str) -> Path | None:
-    """Read an option before all others are read: the flag's last value, else the environment's."""
-    found = os.environ.get(variable) or None
-    for this, following in zip(args, [*args, None][1:], strict=True):
-        if this.startswith(f"{flag}="):
-            found = this.partition("=")[2]
-        elif this == flag and following is not None:
-            found = following
-    return None if found is None else Path(found)
-
-
-def _config_option() -> click.Option:
-    return click.Option(
-        ["--config"],
-        envvar=CONFIG_VARIABLE,
-        expose_value=False,
-        help="all of this in a file [default: apixo-emulator.toml, or [tool.apixo-emulator] in"
-        " pyproject.toml]",
-        metavar="FILE",
-        show_envvar=True,
-        type=click.Path(path_type=Path),
-    )
-
-
-def _serve_command() -> click.Command:
-    hints = get_type_hints(Settings)
-    options = [entry for entry in fields(Settings) if "flags" in entry.metadata]
-    return _ServeCommand(
-        "serve",
-        callback=_serve,
-        params=[_config_option(), *(_option(entry, hints[entry.name]) for entry in options)],
-        help=(
-            "Serve the API until SIGTERM or Ctrl-C. The first line on stdout is the ready line "
-            "with the API's base URL. Exit codes: 0 after a signal, 2 where it cannot start."
-        ),
-    )
-
-
-class _Commands(click.Group):
-    """Loads the commands that steer where one of them is asked for: `serve` does not wait for them."""
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.ClickException as error:
+            fail(one_line(error), error.exit_code)
+        except click.Abort:
+            sys.exit(_INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
@@ -141,24 +44,100 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names of all, for the help."""
+        """Return the names of all commands, for the help."""
         self._load()
         return super().list_commands(ctx)
 
     def _load(self) -> None:
-        from apixo_emulator.cli_control import COMMANDS
+        from apixo_emulator.control_client import COMMANDS
 
         for command in COMMANDS:
             self.add_command(command)
 
 
-@click.group(cls=_Commands)
-@click.version_option(package_name="apixo-emulator")
+def one_line(error: click.ClickException) -> str:
+    """Return what is wrong with a command line: where, what was expected, and what was found."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    see_help = f" See `{context.command_path} --help`." if context else ""
+    match error:
+        case click.NoSuchOption():
+            close = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
+            return f"expected an option that exists, found {error.option_name}.{close}{see_help}"
+        case click.MissingParameter(param=click.Parameter() as param) if context:
+            return f"expected {param.make_metavar(context)}, found nothing.{see_help}"
+        case click.BadParameter(param=click.Parameter() as param):
+            name = param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
+            return f"{name}: {error.message}"
+    message = error.format_message()
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'}{see_help}"
+
+
+def fail(words: str, code: int = _USAGE) -> NoReturn:
+    """End the program with words on stderr."""
+    for line in words.split("\n"):
+        click.echo(f"{_PROGRAM}: {line}", err=True)
+    sys.exit(code)
+
+
+@click.group(
+    _PROGRAM,
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Completion of commands, options and scenario names in bash:"
+    ' eval "$(_APIXO_EMULATOR_COMPLETE=bash_source apixo-emulator)"; also zsh_source, fish_source.',
+)
+@click.version_option(None, "-V", "--version", package_name="apixo-emulator")
 def main() -> None:
     """Emulate APIXO's Image Upscaler on this machine."""
 
 
-main.add_command(_serve_command())
+def _click_option(option: Option) -> click.Option:
+    """Return an option for click, which splits the command line; `load_settings` reads the values."""
+    plain: click.ParamType[Any] = click.Path() if option.type.is_path else click.STRING
+
+    def complete(*given: Any) -> list[Any]:
+        context, parameter, begun = given
+        if option.type.choices:
+            return [name for name in option.type.choices if name.startswith(begun)]
+        return plain.shell_complete(context, parameter, begun)
+
+    return click.Option(
+        [option.flag, *filter(None, [option.short]), option.name],
+        default=None,
+        help=option.help + (f" [default: {option.default}]" if option.default else ""),
+        is_flag=option.type.is_switch,
+        metavar=None if option.type.is_switch else option.type.metavar,
+        multiple=option.type.is_list,
+        shell_complete=complete,
+        type=None if option.type.is_switch else click.STRING,
+    )
+
+
+@main.command(params=[*map(_click_option, OPTIONS.values())])
+@click.option(
+    "--config",
+    help=f"all of this in a file [default: {CONFIG_FILE}, or [tool.apixo-emulator] in pyproject.toml]",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+)
+def serve(config: Path | None, **flags: Any) -> None:
+    """Serve the API until SIGTERM or Ctrl-C.
+
+    The first line on stdout is the ready line with the API's base URL. Exit codes: 0 after a signal,
+    2 where it cannot start. Each option is an environment variable, too: --log-format is
+    APIXO_EMULATOR_LOG_FORMAT. Flags win over the environment, and that over the file.
+    """
+    # What only `serve` needs is loaded here, so that --help answers at once.
+    from apixo_emulator.http.run import serve as run
+    from apixo_emulator.http.supervisor import StartError
+    from apixo_emulator.storage import StoreError
+
+    given = {name: value for name, value in flags.items() if value not in (None, (), False)}
+    try:
+        run(load_settings(given, config=config))
+    except (ValueError, StartError, StoreError) as error:
+        fail(str(error))
+
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 

@@ -71,7 +71,7 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         Sites(elsewhere)  # says which is no URL
         setup = Setup.of(**options)
     sites = Sites((*elsewhere, *_base_url_before()))
-    monkeypatch.setenv(_KEY_VARIABLE, setup.api_key[0] if setup.api_key else _KEY)
+    monkeypatch.setenv(_KEY_VARIABLE, setup.settings.api_key[0] if setup.settings.api_key else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
     emulator = _emulator(request.config, setup)
     opened = open_line(emulator, sites)

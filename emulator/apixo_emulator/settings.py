@@ -1,48 +1,57 @@
-"""Every option of ``serve``, declared once: flag, environment variable, default and meaning.
+"""Every option of ``serve``, declared once: name, type, default and meaning; and what reads them.
 
-The command line, the environment and the README's table are made from these fields.
+An option ``log_format`` is the flag ``--log-format``, the environment variable
+``APIXO_EMULATOR_LOG_FORMAT``, ``log_format`` or ``log-format`` in a config file, and ``log_format=``
+in Python. A flag wins over the environment, that over the file, that over the default.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from apixo_emulator import option_types as types
 from apixo_emulator.domain.callbacks import CallbackMode, CallbackOptions
-from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.clock import FASTEST
 from apixo_emulator.domain.latency import Latency, read_latency
 from apixo_emulator.domain.limits import AccountTerms
 from apixo_emulator.domain.money import micros
-from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.pictures import FetchMode
-from apixo_emulator.domain.rewriting import parse_rewrite
-from apixo_emulator.domain.seeds import checked_seed
+from apixo_emulator.domain.problems import DocumentError, Problem, found
+from apixo_emulator.domain.rewriting import RewriteRule, parse_rewrite
+from apixo_emulator.domain.seeds import LARGEST_SEED
+from apixo_emulator.journal.masking import Mask
+from apixo_emulator.option_types import SWITCH, OptionType
+from apixo_emulator.scenarios.file import load_rules, read_toml
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
 from apixo_schemas import load_profile, published_contract, use_profile
 
 DATA_FOLDER = Path(".apixo-emulator")
-_HIGHEST_PORT = 65535
-_LONGEST_TIMEOUT_S = 86_400
+CONFIG_FILE = "apixo-emulator.toml"
+CONFIG_VARIABLE = "APIXO_EMULATOR_CONFIG"
+PROJECT_FILE = "pyproject.toml"
+PROJECT_TABLE = ("tool", "apixo-emulator")
+
+_ACCOUNT = "account"
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
-_POSTGRES = ("postgresql://", "postgres://")
-_KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
-_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
+_API_KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
-_SECONDS = re.compile(r"\d{1,6}(\.\d{1,3})?", re.ASCII)
+_PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 
-def _option(
-    default: Any, *flags: str, env: tuple[str, ...] = (), text: str, metavar: str = ""
-) -> Any:
-    notes: Mapping[str, Any] = {"flags": flags, "env": env, "text": text, "metavar": metavar}
-    return field(default=default, metadata=notes)
+class SettingsError(ValueError):
+    """Options that cannot be used.
+
+    Each line of the message is about one option: where it stands, what was expected, what was found.
+    """
 
 
 class LogFormat(StrEnum):
@@ -69,349 +78,9 @@ class Cors(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The options of ``serve``, checked.
-
-    Raises:
-        ValueError: A value is out of range, or two options contradict each other.
-    """
-
-    host: str = _option(
-        "127.0.0.1", "--host", env=("APIXO_EMULATOR_HOST",), text="address to listen on"
-    )
-    port: int = _option(
-        8787,
-        "--port",
-        "-p",
-        env=("APIXO_EMULATOR_PORT", "PORT"),
-        text="port to listen on; 0 takes a free one",
-    )
-    data: Path | None = _option(
-        None,
-        "--data",
-        env=("APIXO_EMULATOR_DATA",),
-        metavar="DIR",
-        text=f"where tasks, balances and pictures are kept [default: {DATA_FOLDER}]",
-    )
-    ephemeral: bool = _option(False, "--ephemeral", text="keep nothing: state in memory")  # noqa: FBT003 - a default
-    store: str | None = _option(
-        None,
-        "--store",
-        env=("APIXO_EMULATOR_STORE",),
-        metavar="URL",
-        text="postgresql://… when several processes or machines share the state"
-        " [default: SQLite in --data]",
-    )
-    workers: int = _option(
-        1, "--workers", env=("APIXO_EMULATOR_WORKERS",), metavar="N", text="processes that serve"
-    )
-    api_key: tuple[str, ...] = _option(
-        (),
-        "--api-key",
-        env=("APIXO_EMULATOR_API_KEY",),
-        metavar="KEY",
-        text="accept only this key; repeat for more [default: any non-empty key]",
-    )
-    balance: str = _option(
-        "100",
-        "--balance",
-        env=("APIXO_EMULATOR_BALANCE",),
-        metavar="USD",
-        text="starting balance of a key that was not seen before",
-    )
-    latency: str = _option(
-        "fast",
-        "--latency",
-        env=("APIXO_EMULATOR_LATENCY",),
-        metavar="fast|realistic|MS",
-        text="how long a task takes: about 1.5 s, about 41 s as documented, or so many milliseconds",
-    )
-    seed: int | None = _option(
-        None,
-        "--seed",
-        env=("APIXO_EMULATOR_SEED",),
-        metavar="N",
-        text="makes ids and durations reproducible [default: random, kept with the data]",
-    )
-    rate: float | None = _option(
-        None,
-        "--rate",
-        env=("APIXO_EMULATOR_RATE",),
-        metavar="X",
-        text="how fast time runs: 100 for a hundred times, 0 for a frozen clock [default: 1]",
-    )
-    scenarios: Path | None = _option(
-        None,
-        "--scenarios",
-        env=("APIXO_EMULATOR_SCENARIOS",),
-        metavar="FILE",
-        text="rules for failures and delays on demand, TOML or JSON",
-    )
-    profile: Path | None = _option(
-        None,
-        "--profile",
-        env=("APIXO_EMULATOR_PROFILE",),
-        metavar="FILE",
-        text="behave as observed: what `apixo-contract learn` wrote about a server",
-    )
-    world_per_key: bool = _option(
-        False,  # noqa: FBT003 - a default
-        "--world-per-key",
-        env=("APIXO_EMULATOR_WORLD_PER_KEY",),
-        text="give each API key its own clock, seed, balance, scenarios and journal",
-    )
-    images: Path | None = _option(
-        None,
-        "--images",
-        env=("APIXO_EMULATOR_IMAGES",),
-        metavar="DIR",
-        text="source pictures by host and path: DIR/example.com/input.jpg",
-    )
-    fetch: FetchMode = _option(
-        FetchMode.LOOPBACK,
-        "--fetch",
-        env=("APIXO_EMULATOR_FETCH",),
-        metavar="loopback|public",
-        text="which hosts source pictures may be fetched from",
-    )
-    callbacks: CallbackMode = _option(
-        CallbackMode.LOCAL,
-        "--callbacks",
-        env=("APIXO_EMULATOR_CALLBACKS",),
-        metavar="local|strict",
-        text="which callback URLs are taken: local receivers too, or public HTTPS only as on live",
-    )
-    callback_rewrite: tuple[str, ...] = _option(
-        (),
-        "--callback-rewrite",
-        metavar="A=B",
-        text="call B where the callback URL begins with A, e.g."
-        " https://your-server.com=http://127.0.0.1:9000; repeat for more",
-    )
-    callback_retries: str | None = _option(
-        None,
-        "--callback-retries",
-        env=("APIXO_EMULATOR_CALLBACK_RETRIES",),
-        metavar="S,S,…",
-        text=f"seconds to wait before each retry of a callback [default: {_RETRIES}]",
-    )
-    callback_ca: Path | None = _option(
-        None,
-        "--callback-ca",
-        metavar="FILE",
-        text="also trust this certificate authority (PEM) of callback receivers",
-    )
-    durability: Durability = _option(
-        Durability.PROCESS,
-        "--durability",
-        env=("APIXO_EMULATOR_DURABILITY",),
-        metavar="process|power",
-        text="what an acknowledged submit survives: the process's death, or a loss of power too",
-    )
-    public_url: str | None = _option(
-        None,
-        "--public-url",
-        env=("APIXO_EMULATOR_PUBLIC_URL",),
-        metavar="URL",
-        text="origin of result links [default: the Host that the caller used]",
-    )
-    control_token: str | None = _option(
-        None,
-        "--control-token",
-        env=("APIXO_EMULATOR_CONTROL_TOKEN",),
-        metavar="TOKEN",
-        text="lets callers from other machines steer the emulator [default: they may not]",
-    )
-    uds: Path | None = _option(
-        None, "--uds", metavar="PATH", text="listen on this Unix socket instead of a port"
-    )
-    tls_cert: Path | None = _option(
-        None,
-        "--tls-cert",
-        env=("APIXO_EMULATOR_TLS_CERT",),
-        metavar="FILE",
-        text="serve HTTPS with this certificate chain (PEM)",
-    )
-    tls_key: Path | None = _option(
-        None,
-        "--tls-key",
-        env=("APIXO_EMULATOR_TLS_KEY",),
-        metavar="FILE",
-        text="the private key of --tls-cert (PEM) [default: in the file of --tls-cert]",
-    )
-    cors: Cors = _option(
-        Cors.LOOPBACK,
-        "--cors",
-        env=("APIXO_EMULATOR_CORS",),
-        metavar="loopback|any|off",
-        text="which web pages may call the API: those on this machine, all, or none",
-    )
-    keep_alive: float = _option(
-        75.0,
-        "--keep-alive",
-        env=("APIXO_EMULATOR_KEEP_ALIVE",),
-        metavar="S",
-        text="seconds after which an idle connection is closed",
-    )
-    header_timeout: float = _option(
-        30.0,
-        "--header-timeout",
-        env=("APIXO_EMULATOR_HEADER_TIMEOUT",),
-        metavar="S",
-        text="seconds in which the headers of a request must arrive",
-    )
-    ready_file: Path | None = _option(
-        None, "--ready-file", metavar="PATH", text="write the API's base URL here once it answers"
-    )
-    log_format: LogFormat = _option(
-        LogFormat.TEXT, "--log-format", metavar="text|json", text="how log lines on stderr look"
-    )
-    log_level: LogLevel = _option(
-        LogLevel.INFO,
-        "--log-level",
-        env=("APIXO_EMULATOR_LOG_LEVEL",),
-        metavar="debug|info|warning|error",
-        text="what is logged: debug adds each request, info each failed callback attempt",
-    )
-    quiet: bool = _option(False, "--quiet", text="print the ready lines only, no log")  # noqa: FBT003 - a default
-    # From the configuration file only: keys would be seen on a command line.
-    accounts: Mapping[str, AccountTerms] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._check_server()
-        self._check_timeouts()
-        self._check_paths()
-        if not all(_KEY.fullmatch(key) for key in self.api_key):
-            raise ValueError(
-                "--api-key: expected a key of printable ASCII without spaces around it"
-            )
-        self._checked("--callback-rewrite or --callback-retries", self.callback_options)
-        self._checked("--balance", self.balance_micros)
-        self._checked("--rate", self._rate_fits)
-        self._checked("--seed", self._seed_fits)
-        self._checked("--scenarios", self.rules)
-        self._checked("--latency", self.task_latency)
-
-    def _check_server(self) -> None:
-        if not self.host.strip():
-            raise ValueError("--host: expected an address such as 127.0.0.1, found an empty text")
-        if not self.host.isprintable():
-            raise ValueError(
-                f"--host: expected an address such as 127.0.0.1, found {shown(self.host)}"
-            )
-        if not 0 <= self.port <= _HIGHEST_PORT:
-            raise ValueError(f"--port: expected 0 to {_HIGHEST_PORT}, found {self.port}")
-        if self.ephemeral and self.data is not None:
-            raise ValueError("--ephemeral keeps nothing and --data says where: give one of them")
-        if self.workers < 1:
-            raise ValueError(f"--workers: expected at least 1, found {self.workers}")
-        if self.control_token is not None and not _TOKEN.fullmatch(self.control_token):
-            raise ValueError(
-                "--control-token: expected at least 8 letters, digits or any of -._~, so that it"
-                " fits into a header and a cookie"
-            )
-        if self.store is not None and not _is_postgres(self.store):
-            raise ValueError("--store: expected postgresql://user@host/database")
-        if self.public_url is not None and not _is_public_url(self.public_url):
-            raise ValueError(f"--public-url: expected http(s)://…, found {shown(self.public_url)}")
-
-    def _check_timeouts(self) -> None:
-        for flag, seconds in (
-            ("--keep-alive", self.keep_alive),
-            ("--header-timeout", self.header_timeout),
-        ):
-            if not 0 < seconds <= _LONGEST_TIMEOUT_S:
-                raise ValueError(
-                    f"{flag}: expected more than 0 and at most {_LONGEST_TIMEOUT_S} seconds,"
-                    f" found {seconds:g}"
-                )
-
-    def _check_paths(self) -> None:
-        if self.images is not None and not self.images.is_dir():
-            raise ValueError(f"--images: expected a folder, found {str(self.images)!r}")
-        if self.ready_file is not None and not self.ready_file.parent.is_dir():
-            raise ValueError(
-                f"--ready-file: expected a path in a folder that exists, found {str(self.ready_file)!r}"
-            )
-        if self.ready_file is not None and self.ready_file.is_dir():
-            raise ValueError(
-                f"--ready-file: expected a path for a file, found the folder {str(self.ready_file)!r}"
-            )
-        if self.callback_ca is not None:
-            self._checked("--callback-ca", self._callback_ca_loads)
-        if self.tls_key is not None and self.tls_cert is None:
-            raise ValueError("--tls-key is the key of a certificate: give --tls-cert too")
-        if self.tls_cert is not None:
-            self._checked("--tls-cert", self._certificate_loads)
-
-    @staticmethod
-    def _checked(flag: str, read: Any) -> None:
-        try:
-            read()
-        except ValueError as error:
-            raise ValueError(f"{flag}: {error}") from None
-
-    def _callback_ca_loads(self) -> None:
-        try:
-            ssl.create_default_context(cafile=self.callback_ca)
-        except (OSError, ssl.SSLError) as error:
-            words = f"expected certificates in a PEM file, found {str(self.callback_ca)!r}: {error}"
-            raise ValueError(words) from None
-
-    def _certificate_loads(self) -> None:
-        if self.tls_cert is None:
-            return
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-                self.tls_cert,
-                self.tls_key,
-                password=lambda: "",  # an encrypted key is refused
-            )
-        except (OSError, ssl.SSLError) as error:
-            files = " and ".join(repr(str(path)) for path in (self.tls_cert, self.tls_key) if path)
-            words = f"expected a PEM certificate with its private key, found {files}: {error}"
-            raise ValueError(words) from None
-
-    def _rate_fits(self) -> None:
-        if self.rate is not None:
-            ClockState().at_rate(self.rate, 0)
-
-    def _seed_fits(self) -> None:
-        if self.seed is not None:
-            checked_seed(self.seed)
-
-    def rules(self) -> tuple[Rule, ...]:
-        """Read the scenario file; none is no rules.
-
-        Raises:
-            ValueError: It cannot be read, or a rule is wrong; the message names the line.
-        """
-        if self.scenarios is None:
-            return ()
-        from apixo_emulator.scenario_file import load_rules
-
-        return load_rules(self.scenarios)
-
-    def balance_micros(self) -> int:
-        """Give the starting balance in millionths of a USD."""
-        return micros(self.balance)
-
-    def task_latency(self) -> Latency:
-        """Give how long tasks take."""
-        return read_latency(self.latency)
-
-    def callback_options(self) -> CallbackOptions:
-        """Give how callbacks are delivered."""
-        rewrites = tuple(parse_rewrite(text) for text in self.callback_rewrite)
-        if self.callback_retries is None:
-            return CallbackOptions(self.callbacks, rewrites)
-        return CallbackOptions(self.callbacks, rewrites, _delays_ms(self.callback_retries))
-
-
 def _is_postgres(url: str) -> bool:
-    # What is not printable may be no text at all, but bytes of a command line.
-    return url.startswith(_POSTGRES) and url.isprintable()
+    # A byte of a command line that is no UTF-8 is not printable.
+    return url.startswith(("postgresql://", "postgres://")) and url.isprintable()
 
 
 def _is_public_url(url: str) -> bool:
@@ -419,6 +88,378 @@ def _is_public_url(url: str) -> bool:
         return bool(_PUBLIC_URL.fullmatch(url)) and url.isprintable() and urlsplit(url).port != 0
     except ValueError:  # of the port, or of an IPv6 address
         return False
+
+
+def _is_rule_file(path: Path) -> bool:
+    load_rules(path)  # raises an error that says what is wrong in it
+    return True
+
+
+def _check_certificate(chain: Path, key: Path | None) -> None:
+    import ssl  # 30 ms, which a start without TLS does without
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain, key, password=lambda: "")  # an encrypted key is refused
+    except (OSError, ssl.SSLError) as error:
+        files = " and ".join(repr(str(path)) for path in (chain, key) if path)
+        expected = f"expected a PEM certificate with its private key, found {files}"
+        raise SettingsError(f"--tls-cert: {expected}: {error}") from None
+
+
+def _is_ready_file(path: Path) -> bool:
+    return path.parent.is_dir() and not path.is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option as people see it. ``default`` is how the default is written, or what it is in words."""
+
+    type: OptionType
+    help: str
+    default: str
+    short: str
+    second_variable: str
+    name: str = ""
+
+    @property
+    def flag(self) -> str:
+        """How it is written on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that set it; the first one wins."""
+        return (f"APIXO_EMULATOR_{self.name.upper()}", *filter(None, [self.second_variable]))
+
+
+def option(
+    type_: OptionType,
+    help_: str,
+    default: Any = None,
+    *,
+    shown_default: str = "",
+    short: str = "",
+    variable: str = "",
+) -> Any:
+    """Declare a field of a dataclass to be an option; the default is given as people write it."""
+    written = "" if default in (None, False) else str(default)
+    declared = Option(type_, help_, shown_default or written, short, variable)
+    absent = () if type_.is_list else None
+    return field(
+        default=absent if default is None else type_.read(default), metadata={"option": declared}
+    )
+
+
+def options_of(cls: type[Any]) -> Mapping[str, Option]:
+    """Return the options that a dataclass declares, by name, in their order."""
+    return {
+        entry.name: replace(entry.metadata["option"], name=entry.name)
+        for entry in fields(cls)
+        if "option" in entry.metadata
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of ``serve``, read: `load_settings` and `Settings.of` make them.
+
+    ``balance`` is in millionths of a USD, ``callback_retries`` in ms. ``accounts`` are the terms of
+    keys, from the config file only: on a command line every user of the machine would see the keys.
+
+    Raises:
+        SettingsError: Two options contradict each other.
+    """
+
+    host: str = option(
+        types.text(
+            "ADDRESS", "an address such as 127.0.0.1", lambda it: it.strip() and it.isprintable()
+        ),
+        "address to listen on",
+        "127.0.0.1",
+    )
+    port: int = option(
+        types.integer(0, 65535, "PORT"),
+        "port to listen on; 0 takes a free one",
+        8787,
+        short="-p",
+        variable="PORT",
+    )
+    data: Path | None = option(
+        types.path("DIR"),
+        "where tasks, balances and pictures are kept",
+        shown_default=str(DATA_FOLDER),
+    )
+    ephemeral: bool = option(SWITCH, "keep nothing: state in memory", default=False)
+    store: str | None = option(
+        types.text("URL", "postgresql://user@host/database", _is_postgres, secret=True),
+        "postgresql://… when several processes or machines share the state",
+        shown_default="SQLite in --data",
+    )
+    workers: int = option(types.integer(1, 256), "processes that serve", 1)
+    api_key: tuple[str, ...] = option(
+        types.several(
+            types.text(
+                "KEY",
+                "a key of printable ASCII without spaces around it",
+                _API_KEY.fullmatch,
+                secret=True,
+            )
+        ),
+        "accept only this key; repeat for more",
+        shown_default="any non-empty key",
+    )
+    balance: int = option(
+        types.parsed("USD", micros), "starting balance of a key that was not seen before", "100"
+    )
+    latency: Latency = option(
+        types.parsed("fast|realistic|MS", read_latency),
+        "how long a task takes: about 1.5 s, about 41 s as documented, or so many milliseconds",
+        "fast",
+    )
+    seed: int | None = option(
+        types.integer(0, LARGEST_SEED),
+        "makes ids and durations reproducible",
+        shown_default="random, kept with the data",
+    )
+    rate: float | None = option(
+        types.number(0, FASTEST),
+        "how fast time runs: 100 for a hundred times, 0 for a frozen clock",
+        shown_default="1",
+    )
+    scenarios: Path | None = option(
+        types.path("FILE", fits=_is_rule_file),
+        "rules for failures and delays on demand, TOML or JSON",
+    )
+    profile: Path | None = option(
+        types.path("FILE"),
+        "behave as observed: what `apixo-contract learn` wrote about a server",
+    )
+    world_per_key: bool = option(
+        SWITCH,
+        "give each API key its own clock, seed, balance, scenarios and journal",
+        default=False,
+    )
+    images: Path | None = option(
+        types.path("DIR", "a folder", Path.is_dir),
+        "source pictures by host and path: DIR/example.com/input.jpg",
+    )
+    fetch: FetchMode = option(
+        types.choice(FetchMode),
+        "which hosts source pictures may be fetched from",
+        FetchMode.LOOPBACK,
+    )
+    callbacks: CallbackMode = option(
+        types.choice(CallbackMode),
+        "which callback URLs are taken: local receivers too, or public HTTPS only as on live",
+        CallbackMode.LOCAL,
+    )
+    callback_rewrite: tuple[RewriteRule, ...] = option(
+        types.several(types.parsed("A=B", parse_rewrite)),
+        "call B where the callback URL begins with A, e.g."
+        " https://your-server.com=http://127.0.0.1:9000; repeat for more",
+    )
+    callback_retries: tuple[int, ...] | None = option(
+        types.seconds(_RETRIES),
+        "seconds to wait before each retry of a callback",
+        shown_default=_RETRIES,
+    )
+    callback_ca: Path | None = option(
+        types.certificates(),
+        "also trust this certificate authority (PEM) of callback receivers",
+    )
+    durability: Durability = option(
+        types.choice(Durability),
+        "what an acknowledged submit survives: the process's death, or a loss of power too",
+        Durability.PROCESS,
+    )
+    public_url: str | None = option(
+        types.text("URL", "http(s)://…", _is_public_url),
+        "origin of result links",
+        shown_default="the Host that the caller used",
+    )
+    control_token: str | None = option(
+        types.text(
+            "TOKEN",
+            "at least 8 letters, digits or any of -._~, so that it fits into a header and a cookie",
+            _TOKEN.fullmatch,
+            secret=True,
+        ),
+        "lets callers from other machines control the emulator",
+        shown_default="they may not",
+    )
+    uds: Path | None = option(types.path("PATH"), "listen on this Unix socket instead of a port")
+    tls_cert: Path | None = option(
+        types.path("FILE"), "serve HTTPS with this certificate chain (PEM)"
+    )
+    tls_key: Path | None = option(
+        types.path("FILE"),
+        "the private key of --tls-cert (PEM)",
+        shown_default="in the file of --tls-cert",
+    )
+    cors: Cors = option(
+        types.choice(Cors),
+        "which web pages may call the API: those on this machine, all, or none",
+        Cors.LOOPBACK,
+    )
+    keep_alive: float = option(
+        types.number(0.001, 86_400, "S"), "seconds after which an idle connection is closed", 75
+    )
+    header_timeout: float = option(
+        types.number(0.001, 86_400, "S"),
+        "seconds in which the headers of a request must arrive",
+        30,
+    )
+    ready_file: Path | None = option(
+        types.path("PATH", "a path for a file in a folder that exists", _is_ready_file),
+        "write the API's base URL here once it answers",
+    )
+    log_format: LogFormat = option(
+        types.choice(LogFormat), "how log lines on stderr look", LogFormat.TEXT
+    )
+    log_level: LogLevel = option(
+        types.choice(LogLevel),
+        "what is logged: debug adds each request, info each failed callback attempt",
+        LogLevel.INFO,
+    )
+    quiet: bool = option(SWITCH, "print the ready lines only, no log", default=False)
+    accounts: Mapping[str, AccountTerms] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.ephemeral and self.data is not None:
+            raise SettingsError("--ephemeral keeps nothing and --data says where: give one of them")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise SettingsError("--tls-key is the key of a certificate: give --tls-cert too")
+        if self.tls_cert is not None:
+            _check_certificate(self.tls_cert, self.tls_key)
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Return settings of options as people write them, e.g. ``latency="fast"``; None is the default.
+
+        Raises:
+            TypeError: There is no such option.
+            SettingsError: A value is none of its option's.
+        """
+        return cls(**read_options(OPTIONS, given))
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the rules of the scenario file; without one there are none.
+
+        Raises:
+            ScenarioFileError: It cannot be read, or a rule is wrong.
+        """
+        return () if self.scenarios is None else load_rules(self.scenarios)
+
+    def callback_options(self) -> CallbackOptions:
+        """Return how callbacks are delivered."""
+        if self.callback_retries is None:
+            return CallbackOptions(self.callbacks, self.callback_rewrite)
+        return CallbackOptions(self.callbacks, self.callback_rewrite, self.callback_retries)
+
+
+OPTIONS = options_of(Settings)
+
+
+def read_options(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read options that are given by name in Python; None is the default.
+
+    Raises:
+        TypeError: There is no such option.
+        SettingsError: A value is none of its option's.
+    """
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise TypeError(f"unknown option {name!r}; expected one of {', '.join(known)}.{hint}")
+    source = _Source({name: value for name, value in given.items() if value is not None}, str)
+    values, problems = source.read(known)
+    if problems:
+        raise _wrong(problems)
+    return values
+
+
+def _wrong(problems: Iterable[str]) -> SettingsError:
+    """Return the error of several options; a key that stands in a wrong place is not shown."""
+    return SettingsError(Mask().text("\n".join(problems)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Values that came from one place; ``label`` gives how an option is named there."""
+
+    values: Mapping[str, Any]
+    label: Callable[[str], str]
+
+    def read(self, known: Mapping[str, Option]) -> tuple[dict[str, Any], list[str]]:
+        """Return the values that can be read, and what is wrong with the others."""
+        values: dict[str, Any] = {}
+        problems = []
+        for name, value in self.values.items():
+            try:
+                values[name] = known[name].type.read(value)
+            except ValueError as error:
+                problems.append(f"{self.label(name)}: {error}")
+        return values, problems
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path = Path(),
+) -> Settings:
+    """Return the settings of flags, the environment and the config file.
+
+    The file is ``config``, else that of ``APIXO_EMULATOR_CONFIG``, else ``apixo-emulator.toml`` or
+    ``[tool.apixo-emulator]`` of a ``pyproject.toml`` in ``folder``. A profile is put in force.
+
+    Raises:
+        SettingsError: An option is wrong; the message is about all that are.
+    """
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE])
+    file, accounts = _file(config, folder)
+    sources = (file, _environment(environ), _Source(flags or {}, lambda name: OPTIONS[name].flag))
+    # The profile comes first: it changes the contract, which the other options are checked against.
+    _use_profile_of(sources)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for source in sources:
+        read, wrong = source.read(OPTIONS)
+        problems += wrong
+        if read.get("ephemeral"):  # contradicts the data folder of a source that counts less
+            values.pop("data", None)
+        if "data" in read:
+            values.pop("ephemeral", None)
+        values |= read
+    if problems:
+        raise _wrong(problems)
+    return Settings(**values, accounts=accounts)
+
+
+def _environment(environ: Mapping[str, str]) -> _Source:
+    """Return the options of the environment; empty variables are none, spaces separate a list."""
+    names = {
+        option.name: next((one for one in option.variables if environ.get(one)), "")
+        for option in OPTIONS.values()
+    }
+    given = {name: environ[variable] for name, variable in names.items() if variable}
+    values = {
+        name: text.split() if OPTIONS[name].type.is_list else text for name, text in given.items()
+    }
+    return _Source(values, lambda name: names[name])
+
+
+def _use_profile_of(sources: tuple[_Source, ...]) -> None:
+    named = [source for source in sources if "profile" in source.values]
+    if not named:
+        return
+    try:
+        use_profile_file(OPTIONS["profile"].type.read(named[-1].values["profile"]))
+    except ValueError as error:
+        raise SettingsError(f"{named[-1].label('profile')}: {error}") from None
 
 
 _in_force: list[Path] = []
@@ -435,14 +476,87 @@ def use_profile_file(path: Path | None) -> None:
     try:
         use_profile(load_profile(path))
     except OSError as error:
-        words = f"expected a profile that `apixo-contract learn` wrote, found {str(path)!r}"
-        raise ValueError(f"--profile: {words}: {error.strerror or error}") from None
+        raise ValueError(
+            f"expected a profile that `apixo-contract learn` wrote, found {str(path)!r}:"
+            f" {error.strerror or error}"
+        ) from None
     _in_force.append(path)
 
 
-def _delays_ms(text: str) -> tuple[int, ...]:
-    """Read seconds with commas between them; no text means no retries."""
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(_SECONDS.fullmatch(part) for part in parts):
-        raise ValueError(f"expected seconds such as {_RETRIES}, found {text!r}")
-    return tuple(round(float(part) * 1000) for part in parts)
+# The config file
+
+
+def _file(explicit: Path | None, folder: Path) -> tuple[_Source, Mapping[str, AccountTerms]]:
+    """Return the options and the accounts of the config file.
+
+    Raises:
+        SettingsError: The file cannot be read, or a name or an account in it is wrong.
+    """
+    path, table = _table(explicit, folder)
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if key == _ACCOUNT:
+            continue
+        if name not in OPTIONS:
+            hint = did_you_mean(name, [*OPTIONS, _ACCOUNT])
+            expected = f"expected an option or [[{_ACCOUNT}]], found {shown(key)}"
+            problems.append(Problem((key,), f"{expected}.{hint}"))
+        elif name in values:
+            problems.append(Problem((key,), "expected once, found it with - and with _"))
+        else:
+            is_path = OPTIONS[name].type.is_path and isinstance(value, str) and value
+            values[name] = path.parent / value if is_path else value
+    accounts, wrong = _accounts(table.get(_ACCOUNT, []))
+    if problems := [*problems, *wrong]:
+        raise _wrong(f"{path}: {problem}" for problem in problems)
+    return _Source(values, lambda name: f"{path}: {name}"), accounts
+
+
+def _table(explicit: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    """Return the config file and its table, an empty one where there is no file."""
+    own, project = folder / CONFIG_FILE, folder / PROJECT_FILE
+    path = explicit or (own if own.is_file() else project)
+    if explicit is None and path == project and not _has_our_table(project):
+        return path, {}
+    try:
+        document: Any = read_toml(path)
+    except ValueError as error:
+        raise _wrong([str(error)]) from None
+    for name in PROJECT_TABLE if path.name == PROJECT_FILE else ():
+        document = document.get(name) if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping):
+        expected = f"expected a table [{'.'.join(PROJECT_TABLE)}]"
+        raise SettingsError(f"{path}: {expected}, found {found(document)}")
+    return path, document
+
+
+def _has_our_table(project: Path) -> bool:
+    """Return whether a project configures the emulator; without reading TOML of other tools."""
+    try:
+        return f"{'.'.join(PROJECT_TABLE)}]".encode() in project.read_bytes()
+    except OSError:
+        return False
+
+
+def _accounts(given: Any) -> tuple[dict[str, AccountTerms], list[Problem]]:
+    """Return the terms of accounts by key, and what is wrong with them."""
+    from apixo_emulator.domain.terms import account_terms
+
+    accounts: dict[str, AccountTerms] = {}
+    if not isinstance(given, list):
+        expected = f"expected [[{_ACCOUNT}]], with two brackets, for each account"
+        return accounts, [Problem((_ACCOUNT,), f"{expected}, found {found(given)}")]
+    problems: list[Problem] = []
+    for index, document in enumerate(given):
+        try:
+            key, terms = account_terms(document)
+        except DocumentError as error:
+            problems += [problem.below(_ACCOUNT, index) for problem in error.problems]
+            continue
+        if key in accounts:
+            message = "expected a key that no other account has, found it twice"
+            problems.append(Problem((_ACCOUNT, index, "key"), message))
+        accounts[key] = terms
+    return accounts, problems

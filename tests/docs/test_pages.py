@@ -15,8 +15,8 @@ import pytest
 from support.process import Running, command, environment, running
 from support.tables import PAGES, ROOT, filled
 
-from apixo_emulator.config import load_config
-from apixo_emulator.scenario_file import load_rules
+from apixo_emulator.scenarios.file import load_rules
+from apixo_emulator.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -132,8 +132,8 @@ def test_the_files_are_read_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "scenarios.toml").write_text(rules, "utf-8")
     assert len(load_rules(tmp_path / "scenarios.toml")) == 2
     (tmp_path / "apixo-emulator.toml").write_text(config, "utf-8")
-    found = load_config(None, tmp_path)
-    assert found.options == {"latency": "realistic"}
+    found = load_settings(environ={}, folder=tmp_path)
+    assert found.latency.fixed_ms is None
     assert set(found.accounts) == {"sk-team-a", "sk-team-b"}
 
 

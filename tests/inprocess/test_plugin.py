@@ -131,7 +131,7 @@ def test_a_marker_that_asks_for_what_cannot_be_is_told_with_its_test(tmp_path: P
     assert "INTERNALERROR" not in told
     marker = "UsageError: test_suite.py::{}: @pytest.mark.apixo: {}"
     for name, words in {
-        "test_number": "scenario: expected a text, or a list of texts; found 5",
+        "test_number": "scenario: expected the name of a scenario, found 5",
         "test_contradiction": "scenario[0]: http-429+reset cannot happen",
         "test_misspelt": "scenario[1]: Unknown scenario 'Timeuot'. Did you mean Timeout?",
         "test_base_url": "base_url: expected a URL such as",

@@ -26,26 +26,26 @@ KEY = {"Authorization": "Bearer k"}
         ({"base_url": "http://[::1"}, ValueError, "expected an absolute URL"),
         ({"base_url": "http://a:99999"}, ValueError, "expected an absolute URL"),
         ({"latency": -1}, ValueError, "expected fast, realistic or milliseconds .* '-1'"),
-        ({"latency": 1.5}, TypeError, "latency: expected fast, realistic or milliseconds"),
+        ({"latency": 1.5}, ValueError, "latency: expected fast, realistic or milliseconds"),
         ({"latency": 10**5000}, ValueError, "an integer of very many digits"),
         ({"balance": "x"}, ValueError, "expected an amount in USD .* 'x'"),
         ({"balance": math.nan}, ValueError, "expected an amount in USD .* 'nan'"),
-        ({"balance": []}, TypeError, "balance: expected an amount in USD"),
-        ({"api_key": 5}, TypeError, "api_key: expected a text, or a list of texts; found 5"),
-        ({"api_key": ["a", 5]}, TypeError, "api_key: expected a text"),
+        ({"balance": []}, ValueError, "balance: expected an amount in USD"),
+        ({"api_key": 5}, ValueError, "api_key: expected a key of printable ASCII"),
+        ({"api_key": ["a", 5]}, ValueError, "api_key: expected a key of printable ASCII"),
         ({"api_key": ""}, ValueError, "expected a key of printable ASCII"),
-        ({"scenario": 5}, TypeError, "scenario: expected a text, or a list of texts; found 5"),
-        ({"scenario": b"stuck"}, TypeError, "scenario: expected a text"),
+        ({"scenario": 5}, ValueError, "scenario: expected the name of a scenario, found 5"),
+        ({"scenario": b"stuck"}, ValueError, "scenario: expected the name of a scenario"),
         ({"scenario": "stuk"}, ValueError, "Did you mean stuck?"),
         ({"scenario": ("http-429", "reset")}, ValueError, "http-429.reset cannot happen"),
-        ({"scenarios": 5}, TypeError, "scenarios: expected a path"),
-        ({"images": 5}, TypeError, "images: expected a path"),
-        ({"config": 5}, TypeError, "config: expected a path"),
-        ({"callbacks": "lokal"}, ValueError, "expected one of local, strict; .* mean local"),
-        ({"callbacks": 5}, TypeError, "callbacks: expected a text"),
-        ({"callback_retries": 5}, TypeError, "callback_retries: expected a text"),
-        ({"block_network": "no"}, TypeError, "block_network: expected True or False"),
-        ({"auto_advance": 1}, TypeError, "auto_advance: expected True or False"),
+        ({"scenarios": 5}, ValueError, "scenarios: expected a path, found 5"),
+        ({"images": 5}, ValueError, "images: expected a folder, found 5"),
+        ({"config": 5}, ValueError, "config: expected a path, found 5"),
+        ({"callbacks": "lokal"}, ValueError, "expected one of local, strict, .* mean local"),
+        ({"callbacks": 5}, ValueError, "callbacks: expected one of local, strict, found 5"),
+        ({"callback_retries": 5}, ValueError, "callback_retries: expected seconds such as"),
+        ({"block_network": "never"}, ValueError, "block_network: expected true or false"),
+        ({"auto_advance": 1}, ValueError, "auto_advance: expected true or false"),
     ],
 )
 def test_an_option_that_cannot_be_is_told(options: Any, error: type[Exception], words: str) -> None:
@@ -192,10 +192,8 @@ def test_a_poll_is_damaged_too() -> None:
         answer.json()
 
 
-def test_a_file_that_asks_for_a_contradiction_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_asks_for_a_contradiction_is_refused_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text('[[rule]]\nscenario = ["http-429", "reset"]\n', "utf-8")
-    with pytest.raises(
-        ValueError, match=r"rules\.toml:2: rule 1, scenario: http-429\+reset cannot"
-    ):
+    with pytest.raises(ValueError, match=r"rules\.toml: rule 1, scenario: http-429\+reset cannot"):
         apixo_emulator.intercept(scenarios=file)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from apixo_emulator.cli import main
-from apixo_emulator.settings import Settings
+from apixo_emulator.settings import OPTIONS, load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,9 @@ def test_every_service_that_is_waited_for_has_a_health_check(compose: dict[str, 
             assert "healthcheck" in awaited or ("build" in awaited and "HEALTHCHECK" in dockerfile)
 
 
-def test_the_emulators_start_with_options_that_exist(compose: dict[str, Any]) -> None:
+def test_the_emulators_start_with_options_that_exist(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
     for name in ("emulator-1", "emulator-2"):
         service = compose["services"][name]
         command, *arguments = service["command"]
@@ -47,11 +49,10 @@ def test_the_emulators_start_with_options_that_exist(compose: dict[str, Any]) ->
         with click.Context(serve) as context:
             context.auto_envvar_prefix = None
             serve.parse_args(context, list(arguments))
-        values = {key: value for key, value in context.params.items() if value is not None}
-        assert values["workers"] == 2
-        known = {env for option in serve.params for env in (option.envvar or ())}
+        values = {key: value for key, value in context.params.items() if value}
+        known = {variable for option in OPTIONS.values() for variable in option.variables}
         assert set(environment) <= known
-        Settings(**{**values, "store": environment["APIXO_EMULATOR_STORE"]})
+        assert load_settings(values, environ=environment, folder=tmp_path).workers == 2
 
 
 def test_named_volumes_and_mounted_files_exist(compose: dict[str, Any]) -> None:

@@ -109,7 +109,7 @@ def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--port", "70000"], "--port: expected 0 to 65535, found 70000"),
+        (["--port", "70000"], "--port: expected an integer from 0 to 65535, found '70000'"),
         (["--balance", "lots"], "--balance: expected an amount in USD"),
         (["--latency", "slow"], "--latency: expected fast, realistic or milliseconds"),
         (["--ephemeral", "--data", "x"], "give one of them"),
@@ -118,19 +118,22 @@ def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
         (["--host", ""], "--host: expected an address"),
         (["--balance", "1e999999"], "--balance: expected an amount in USD"),
         (["--balance", "snan"], "--balance: expected an amount in USD"),
-        (["--ready-file", "/nonexistent/x"], "--ready-file: expected a path in a folder"),
+        (
+            ["--ready-file", "/nonexistent/x"],
+            "--ready-file: expected a path for a file in a folder",
+        ),
         (["--callback-ca", "/etc/hostname"], "--callback-ca: expected certificates"),
         (["--callback-retries", "soon"], "expected seconds such as 30,120,600"),
         (["--callback-rewrite", "x"], "a rewrite rule has the form"),
         (["--store", "mysql://x"], "--store: expected postgresql://"),
-        (["--workers", "0"], "--workers: expected at least 1"),
+        (["--workers", "0"], "--workers: expected an integer from 1"),
         (["--api-key", "schlüssel"], "--api-key: expected a key"),
         (["--public-url", "http://"], "--public-url: expected"),
         (["--public-url", "example.com"], "--public-url: expected http(s)://"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
-        (["--fetch", "all"], "is not one of"),
+        (["--fetch", "all"], "--fetch: expected one of loopback, public, found 'all'"),
         (["--data", "/proc/nowhere"], "cannot write to the data folder"),
-        (["--no-such-flag"], "No such option"),
+        (["--no-such-flag"], "expected an option that exists, found --no-such-flag"),
     ],
 )
 def test_a_wrong_option_is_explained(

@@ -68,7 +68,7 @@ def test_a_rule_matches_on_all_that_a_file_can_say(server: Running) -> None:
     [
         (["Timeout", "--header", "X-Suite"], "expected 'NAME: VALUE', found 'X-Suite'"),
         (["Timeout", "--header", "a: 1", "--header", "A: 2"], "each header once"),
-        (["Timeout", "--probability", "2"], "a number above 0 and up to 1"),
+        (["Timeout", "--probability", "2"], "expected a number from 0 to 1, found '2'"),
         (["Timeout", "--call", "0"], "expected an integer from 1"),
         (["Timeout", "--resolution", "3k"], "one of 2k, 4k, 8k"),
         (["Timeout", "--times", "2", "--always"], "--times and --always"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from apixo_emulator.cli import main
 from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.domain.states import TRANSITIONS
 from apixo_emulator.scenarios.vocabulary import vocabulary
-from apixo_emulator.settings import Settings
+from apixo_emulator.settings import CONFIG_VARIABLE, OPTIONS
 from apixo_schemas import contract, sources
 
 ROOT = Path(__file__).parents[2]
@@ -80,18 +79,14 @@ def deliveries() -> str:
 
 def options() -> str:
     rows = []
-    for entry in fields(Settings):
-        notes = entry.metadata
-        if not notes:
-            continue  # from the config file only
-        flags = ", ".join(f"`{flag}`" for flag in notes["flags"])
-        env = ", ".join(f"`{name}`" for name in notes["env"])
-        default = "" if entry.default in (None, (), False) else f" [default: {entry.default}]"
-        meaning = (notes["text"] + default).replace("|", "\\|")
-        rows.append([flags, env, meaning])
+    for option in OPTIONS.values():
+        flags = ", ".join(f"`{flag}`" for flag in (option.flag, option.short) if flag)
+        env = ", ".join(f"`{name}`" for name in option.variables)
+        default = f" [default: {option.default}]" if option.default else ""
+        rows.append([flags, env, (option.help + default).replace("|", "\\|")])
     config = next(option for option in main.commands["serve"].params if option.name == "config")
     assert isinstance(config, click.Option)
-    rows.append([f"`{config.opts[0]}`", f"`{config.envvar}`", config.help or ""])
+    rows.append([f"`{config.opts[0]}`", f"`{CONFIG_VARIABLE}`", config.help or ""])
     return _table(["flag", "environment", "meaning"], rows)
 
 

@@ -219,8 +219,8 @@ def _stop_after(until: Callable[[], object], server: uvicorn.Server) -> None:
 
 def _options(settings: Settings) -> Options:
     return Options(
-        latency=settings.task_latency(),
-        balance_micros=settings.balance_micros(),
+        latency=settings.latency,
+        balance_micros=settings.balance,
         api_keys=frozenset(settings.api_key) or None,
         public_url=settings.public_url.rstrip("/") if settings.public_url else None,
         callbacks=settings.callback_options(),

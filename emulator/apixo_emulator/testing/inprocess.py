@@ -37,7 +37,7 @@ class InProcess(Steering):
     """
 
     def __init__(self, setup: Setup) -> None:
-        studio = Studio(setup.images, FetchMode.LOOPBACK)
+        studio = Studio(setup.settings.images, FetchMode.LOOPBACK)
         self._emulator = Emulator(
             SqliteStore(None), studio, setup.service_options(), lambda: START_MS
         )

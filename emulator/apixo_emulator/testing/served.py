@@ -85,9 +85,9 @@ class Served(Steering):
                     " The fixture apixo takes all options."
                 )
         setup = Setup.of(**{"latency": _FAST, **options})
-        settings = setup.settings()
-        self._emulator.retune(settings.task_latency(), settings.balance_micros())
-        self.operator.reset(setup.seed)
+        settings = setup.settings
+        self._emulator.retune(settings.latency, settings.balance)
+        self.operator.reset(settings.seed)
         if setup.scenario:
             self.scenario(*setup.scenario)
 
@@ -97,7 +97,7 @@ def serving() -> Iterator[Served]:
     """Serve on a free port of this machine until the block ends."""
     with tempfile.TemporaryDirectory(prefix="apixo-emulator-") as folder:
         gallery = Gallery(Path(folder) / "pictures")
-        latency = Settings(latency=_FAST).task_latency()
+        latency = Settings.of(latency=_FAST).latency
         options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
         clock = steady_clock(Path(folder) / "clock")
         emulator = Emulator(SqliteStore(None), gallery, options, clock)

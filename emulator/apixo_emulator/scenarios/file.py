@@ -1,0 +1,130 @@
+"""Scenario files: ordered rules in TOML or JSON."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema_rs import Validator, validator_for
+
+from apixo_emulator.domain.problems import DocumentError, Problem, violations, where
+from apixo_emulator.scenarios.rule_schema import scenario_file_schema
+from apixo_emulator.scenarios.rules import Rule, rule_of
+
+LARGEST_BYTES = 10_000_000
+_MOST_SHOWN = 20
+
+
+class ScenarioFileError(ValueError):
+    """A scenario file that cannot be used.
+
+    Each line of the message is about one mistake: the file, the rule and the value in it, what was
+    expected, what was found, and of misspelt names the nearest valid one.
+    """
+
+
+def load_rules(path: Path) -> tuple[Rule, ...]:
+    """Return the rules of a scenario file, in their order; their ids are ``file-1`` and so on.
+
+    Raises:
+        ScenarioFileError: It cannot be read, is no TOML or JSON, or a rule in it is wrong.
+    """
+    read = {".toml": read_toml, ".json": _read_json}.get(path.suffix.lower())
+    if read is None:
+        raise ScenarioFileError(f"{path}: expected a name that ends with .toml or .json.")
+    try:
+        rules, problems = _rules(read(path))
+    except ValueError as error:
+        raise ScenarioFileError(str(error)) from None
+    if problems:
+        listed = [f"{path}: {_said(problem)}" for problem in problems[:_MOST_SHOWN]]
+        left = len(problems) - _MOST_SHOWN
+        more = [f"{path}: and {left} more."] if left > 0 else []
+        raise ScenarioFileError("\n".join((*listed, *more)))
+    return rules
+
+
+@cache
+def _validator() -> Validator:
+    return validator_for(dict(scenario_file_schema()))
+
+
+def _rules(document: Any) -> tuple[tuple[Rule, ...], list[Problem]]:
+    """Return the rules that can be read, and what is wrong with the others."""
+    given = document.get("rule") if isinstance(document, Mapping) else None
+    outside = {**document, "rule": []} if isinstance(given, list) else document
+    problems = violations(_validator(), scenario_file_schema(), outside)
+    rules = []
+    for index, entry in enumerate(given if isinstance(given, list) else ()):
+        try:
+            rules.append(rule_of(entry, f"file-{index + 1}"))
+        except DocumentError as error:
+            problems += [problem.below("rule", index) for problem in error.problems]
+    return tuple(rules), problems
+
+
+def _said(problem: Problem) -> str:
+    match problem.path:
+        case ("rule", int(index), *rest):
+            inside = f", {where(tuple(rest))}" if rest else ""
+            return f"rule {index + 1}{inside}: {problem.message}"
+        case _:
+            return str(problem)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the document of a TOML file.
+
+    Raises:
+        ValueError: It cannot be read, or is no TOML; the message names the file.
+    """
+    text = _text(path)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"{path}: expected TOML; found lists in lists, too deep.") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: expected valid TOML; found: {error}.") from None
+
+
+def _read_json(path: Path) -> Any:
+    text = _text(path)
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError(f"{path}: expected JSON; found lists in lists, too deep.") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: expected valid JSON; found: {error}.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a repeated key, Python's parser would keep the last value only."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(it for it in names if names.count(it) > 1)!r} twice in an object")
+    return found
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file, with or without a byte order mark.
+
+    Raises:
+        ValueError: It cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    if len(raw) > LARGEST_BYTES:
+        raise ValueError(f"{path}: expected at most {LARGEST_BYTES} bytes; found more.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"the byte 0x{raw[error.start]:02x} at offset {error.start}"
+        raise ValueError(f"{path}: expected UTF-8; found {found}.") from None
