@@ -82,7 +82,8 @@ clean: ## remove what was built
 	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: tables constraints
-tables: $(STAMP) ## write the tables of the documentation again
+tables: $(STAMP) ## write generated tables, schemas and collections again
+	PYTHONPATH=tests $(BIN)/python -m support.documents
 	PYTHONPATH=tests $(BIN)/python -m support.tables
 
 constraints: $(STAMP) ## pin the newest third-party versions

@@ -62,7 +62,7 @@ _GENERAL = (
     ),
     _documented(
         "errors.validation-status",
-        "A refused body is a client error: no success, no 5xx, no status with another meaning",
+        "A body that breaks a rule is answered HTTP 400",
         "HTTP errors",
     ),
     _documented(
@@ -260,7 +260,6 @@ _OBSERVABLE = {
     "output_format.case": Cost.FREE,
     "values.whitespace": Cost.FREE,
     "image_url.not_a_url": Cost.TASK,
-    "validation.status": Cost.FREE,
     "error.wording": Cost.FREE,
     "error.data": Cost.FREE,
     "retry_after": Cost.FREE,

@@ -84,7 +84,7 @@ def _body_words(pair: Pair) -> str:
 
 def _body(pair: Pair) -> str:
     both_errors = min(_status(pair)) >= _HTTP_ERRORS
-    return assumption_check_id("validation.status") if both_errors else _body_words(pair)
+    return "errors.validation-status" if both_errors else _body_words(pair)
 
 
 def _probe_words(pair: Pair) -> str:
@@ -93,7 +93,7 @@ def _probe_words(pair: Pair) -> str:
 
 def _probe(pair: Pair) -> str:
     of_body = pair.left.body is not None and min(_status(pair)) >= _HTTP_ERRORS
-    return assumption_check_id("validation.status") if of_body else _probe_words(pair)
+    return "errors.validation-status" if of_body else _probe_words(pair)
 
 
 def _key(pair: Pair) -> str:

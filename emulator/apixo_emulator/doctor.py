@@ -93,7 +93,7 @@ def _probe(target: Target, addresses: list[str], ca_file: Path | None) -> list[F
 
     patience = contract().callbacks.timeout_ms / 1000
     sender = CallbackSender(ca_file=ca_file, resolver=same_addresses)
-    sample = json.dumps(document("status-success.json")["examples"][0]).encode()
+    sample = json.dumps(document("callback.json")["examples"][0]).encode()
     post = sender.post(
         target.url,
         sample,

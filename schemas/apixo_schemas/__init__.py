@@ -2,22 +2,10 @@
 
 Every message, limit, default, price and failure code of the project stands once, in the JSON
 files of ``v1/``, each with its grade and source. `contract` reads them as typed values;
-`document` and `registry` return the JSON Schemas themselves, `source` the sentence behind an id.
+`document` returns a JSON Schema, `source` the sentence behind an id, `openapi_document` the API for
+code generators.
 """
 
-from apixo_schemas._forms import error_body, shaped_task_id, status_and_code
-from apixo_schemas._profile import (
-    Profile,
-    ProfileError,
-    apply_profile,
-    load_profile,
-    profile_schema,
-    read_profile,
-    setting_fault,
-    use_profile,
-)
-from apixo_schemas._profile_settings import CONTENT_TYPE_ERROR, OTHER_KEY_ERROR
-from apixo_schemas._published import model_index, model_schema
 from apixo_schemas.contract import (
     MICROS_PER_USD,
     Assumption,
@@ -38,9 +26,23 @@ from apixo_schemas.contract import (
     document_names,
     document_text,
     published_contract,
-    registry,
     source,
     sources,
+)
+from apixo_schemas.openapi import derived_documents, model_index, model_schema, openapi_document
+from apixo_schemas.profiles import (
+    CONTENT_TYPE_ERROR,
+    OTHER_KEY_ERROR,
+    Profile,
+    ProfileError,
+    apply_profile,
+    error_body,
+    load_profile,
+    profile_schema,
+    read_profile,
+    setting_fault,
+    shaped_task_id,
+    use_profile,
 )
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "cite",
     "cited",
     "contract",
+    "derived_documents",
     "document",
     "document_names",
     "document_text",
@@ -71,14 +74,13 @@ __all__ = [
     "load_profile",
     "model_index",
     "model_schema",
+    "openapi_document",
     "profile_schema",
     "published_contract",
     "read_profile",
-    "registry",
     "setting_fault",
     "shaped_task_id",
     "source",
     "sources",
-    "status_and_code",
     "use_profile",
 ]

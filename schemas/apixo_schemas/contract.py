@@ -6,16 +6,13 @@ The files of ``v1/`` are read once, on first use, and never from the network.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from referencing import Registry
+from typing import Any
 
 MICROS_PER_USD = 1_000_000
 _FOLDER = files("apixo_schemas") / "v1"
@@ -49,19 +46,6 @@ def document(name: str) -> Any:
         KeyError: No document has this name.
     """
     return json.loads(document_text(name))
-
-
-@cache
-def registry() -> Registry[Any]:
-    """Return a registry that resolves every ``$ref`` between the schemas, offline.
-
-    Needs the package ``referencing``, which the extras ``emulator`` and ``contract`` bring.
-    """
-    from referencing import Registry, Resource
-
-    schemas = (document(name) for name in document_names())
-    resources = (Resource.from_contents(schema) for schema in schemas if "$schema" in schema)
-    return Registry().with_resources((str(found.id()), found) for found in resources)
 
 
 # --- sources ---------------------------------------------------------------------------------
@@ -197,6 +181,8 @@ class ErrorEntry(_Sourced):
     advice: str
     grade: Grade
     sources: tuple[str, ...]
+    # The operations of the OpenAPI document that may answer it.
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +266,8 @@ class Contract:
     polling: Polling
     callbacks: CallbackTerms
     success_message: str
+    # The HTTP status, and the envelope's code, of a submit whose body breaks a rule.
+    refused_status: int
     rules: tuple[Rule, ...]
     errors: Mapping[str, ErrorEntry]
     failures: Mapping[str, Failure]
@@ -320,6 +308,7 @@ def _errors() -> dict[str, ErrorEntry]:
             advice=entry["advice"],
             grade=Grade(entry["grade"]),
             sources=tuple(entry["source"]),
+            operations=tuple(entry.get("operations", ())),
         )
         for name, entry in entries.items()
     }
@@ -364,8 +353,7 @@ def _poll(entry: Mapping[str, Any]) -> Poll:
     return Poll((first[0], first[1]), (interval[0], interval[1]))
 
 
-# What a profile changes, once `use_profile` has put it in force.
-_changes: list[Callable[[Contract], Contract]] = []
+_in_force: list[Contract] = []
 
 
 @cache
@@ -374,10 +362,17 @@ def contract() -> Contract:
 
     One shared, immutable value, settled on the first call: see `use_profile`.
     """
-    found = published_contract()
-    for change in _changes:
-        found = change(found)
-    return found
+    return _in_force[0] if _in_force else published_contract()
+
+
+def put_in_force(changed: Contract) -> None:
+    """Let `contract` return another value in this process; it must not have been called yet."""
+    _in_force.append(changed)
+
+
+def is_changed() -> bool:
+    """Return whether another value than the published contract is in force."""
+    return bool(_in_force)
 
 
 @cache
@@ -412,6 +407,7 @@ def published_contract() -> Contract:
             retry_delays_ms=tuple(callbacks["retry_delays_ms"]),
         ),
         success_message=model["api"]["success_message"],
+        refused_status=model["api"]["refused_status"],
         rules=_rules(),
         errors=_errors(),
         failures=_failures(),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from apixo_client import ApixoError, CallbackError, Task, TaskState, parse_callback
 from apixo_schemas import document
 
-SUCCESS: dict[str, Any] = document("status-success.json")["examples"][0]
-FAILED: dict[str, Any] = document("status-failed.json")["examples"][0]
+SUCCESS: dict[str, Any] = document("callback.json")["examples"][0]
+FAILED: dict[str, Any] = document("callback.json")["examples"][1]
 URL = "https://file.apixo.ai/upscaled-image.jpg"
 LIMIT = 1024 * 1024
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUCCESS: dict[str, Any] = document("status-success.json")["examples"][0]
+SUCCESS: dict[str, Any] = document("callback.json")["examples"][0]
 FAILED: dict[str, Any] = {
     "data": {"taskId": "t2", "state": "failed", "failCode": "Timeout", "failMsg": "too late"}
 }

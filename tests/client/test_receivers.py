@@ -16,7 +16,7 @@ from apixo_schemas import document
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-SUCCESS: dict[str, Any] = document("status-success.json")["examples"][0]
+SUCCESS: dict[str, Any] = document("callback.json")["examples"][0]
 URL = "http://receiver.example/webhooks/apixo"
 
 

@@ -12,9 +12,9 @@ from support.harness import START_MS, Clock, body, make_harness
 from apixo_emulator.domain.pictures import Verdict
 from apixo_emulator.domain.states import TRANSITIONS, Event, TaskState, advance, is_final
 from apixo_emulator.domain.tasks import Task, settle
-from apixo_schemas import contract, document, registry
+from apixo_schemas import contract, document
 
-STATUS_ANSWER = Draft202012Validator(document("status-response.json"), registry=registry())
+STATUS_ANSWER = Draft202012Validator(document("status-response.json"))
 LATER_MS = START_MS + 10**9
 
 

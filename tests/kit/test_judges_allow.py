@@ -12,7 +12,6 @@ from kit.sightings import (
     alone,
     answers,
     anything,
-    breaking,
     callbacks,
     calls,
     evidence,
@@ -160,7 +159,6 @@ ALLOWED: dict[str, Bend] = {
         fields(in_state("failed"), failCode="CONTENT_VIOLATION", failMsg=""),
         _failed_callback("CONTENT_VIOLATION"),
     ),
-    "a refusal is 422": turned_away(of(Purpose.PROBE, probe="body.not_json"), 422),
     "errors in other words": answers(
         lambda call: errors(call) and call.purpose is not Purpose.BODY,
         lambda envelope: envelope.update(message="Нет."),
@@ -220,7 +218,6 @@ REFUTED: dict[str, Bend] = {
     "output_format.case": answers(of(Purpose.PROBE, probe="output_format.case"), wrong_words),
     "values.whitespace": answers(of(Purpose.PROBE, probe="values.whitespace"), wrong_words),
     "image_url.not_a_url": turned_away(of(Purpose.TASK, probe="not-a-url"), 400),
-    "validation.status": turned_away(breaking("mode"), 422),
     "error.data": answers(errors, lambda envelope: envelope.pop("data") and None),
     "failed.charged": refunds,
     "task_id.missing": turned_away(of(Purpose.PROBE, probe="task_id.missing"), 404),

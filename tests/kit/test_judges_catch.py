@@ -149,6 +149,7 @@ VIOLATIONS: list[tuple[str, Bend]] = [
     ("envelope.success", answers(POLLS, told("ok"))),
     ("envelope.success", answers(TASKS, lambda envelope: envelope.update(code=0))),
     ("errors.validation-status", turned_away(breaking("mode"), 500)),
+    ("errors.validation-status", turned_away(breaking("mode"), 422)),
     ("errors.validation-status", turned_away(breaking("mode"), 404)),
     ("errors.invalid-body", turned_away(of(Purpose.PROBE, probe="body.not_json"), 500)),
     ("errors.invalid-body", calls(of(Purpose.PROBE, probe="body.not_object"), accepted)),

@@ -91,7 +91,7 @@ class NoCost(Stub):
     ("stub", "check_ids"),
     [
         (Absent, {"assumption.error.data"}),
-        (Unprocessable, {"assumption.validation.status"}),
+        (Unprocessable, {"errors.validation-status"}),
         (OtherWords, {"submit.rule.mode.invalid"}),
         (Taking, {"assumption.output_format.case"}),
         (NoCost, {"assumption.cost_time", ""}),
@@ -126,8 +126,8 @@ def test_where_one_refuses_only_that_is_told(run: Run) -> None:
 
 def test_the_words_say_both_verdicts_and_how_to_see_it(run: Run) -> None:
     text = "\n".join(comparison_lines(compared(run, Unprocessable)))
-    assert "  left:  confirmed, " in text
-    assert "  right: refuted, HTTP 422" in text
+    assert "  left:  pass" in text
+    assert "  right: fail" in text
     assert "answers: HTTP 400 " in text
     assert "    curl -sS -X POST http://kit.invalid/api/v1/generateTask/image-upscaler" in text
 

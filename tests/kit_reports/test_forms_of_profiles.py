@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_contract._learn import id_form
-from apixo_schemas import error_body, shaped_task_id, status_and_code
+from apixo_schemas import error_body, shaped_task_id
 
 numbers = st.integers(0, 2**128 - 1)
 FORMS = {
@@ -71,8 +71,3 @@ def test_an_unknown_form_is_refused(form: str) -> None:
 )
 def test_the_data_of_an_error_has_the_asked_form(form: Any, wanted: dict[str, Any]) -> None:
     assert error_body(400, "No.", form) == {"code": 400, "message": "No.", **wanted}
-
-
-def test_status_and_code_may_differ() -> None:
-    assert status_and_code(422) == (422, 422)
-    assert status_and_code({"status": 200, "code": 400}) == (200, 400)

@@ -65,7 +65,6 @@ OBSERVED: dict[str, tuple[str, Any, str, Any]] = {
     "white space": ("values.whitespace", "trimmed", ANSWER, "trimmed"),
     "no URL refused": ("image_url.not_a_url", "rejected", ANSWER, WORDS),
     "no URL fails": ("image_url.not_a_url", "Unknown error", "", "Unknown error"),
-    "a status": ("validation.status", 422, ANSWER, 422),
     "a wording": (
         "error.wording",
         {"unauthorized": "Who are you?"},

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from apixo_emulator.doctor import Finding, diagnose
-from apixo_schemas import document, registry
+from apixo_schemas import document
 from outbound.receivers import Script, Serve
 
 
@@ -80,7 +80,7 @@ def test_the_probe_posts_a_callback_of_the_contract(
     [request] = receiver.requests
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /hook ")
-    schema = jsonschema.Draft202012Validator(document("callback.json"), registry=registry())
+    schema = jsonschema.Draft202012Validator(document("callback.json"))
     schema.validate(orjson.loads(body))
 
 

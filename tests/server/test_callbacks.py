@@ -11,11 +11,11 @@ from jsonschema import Draft202012Validator
 from support.process import Running, running
 from support.receivers import receiving
 
-from apixo_schemas import document, registry
+from apixo_schemas import document
 
 pytestmark = pytest.mark.slow
 
-PAYLOAD = Draft202012Validator(document("callback.json"), registry=registry())
+PAYLOAD = Draft202012Validator(document("callback.json"))
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 
 

@@ -18,7 +18,6 @@ name = "seen on a Monday"
 
 [assumptions]
 "error.data" = "absent"
-"validation.status" = { status = 200, code = 400 }
 "task_id.form" = "task_{digits:12}"
 "retry_after" = "absent"
 "cost_time" = { share = 0.5 }
@@ -58,7 +57,7 @@ def test_errors_are_worded_and_shaped_as_observed(server: Running) -> None:
     assert refused.json() == {"code": 401, "message": "No key, no picture."}
     broken = submit(server, mode="text-to-image")
     assert (broken.status_code, broken.json()) == (
-        200,
+        400,
         {"code": 400, "message": "Unsupported mode."},
     )
     other = submit(server, headers={"Content-Type": "text/plain"})

@@ -26,40 +26,11 @@ _TOO_MANY = 429
 
 def answers(view: View) -> Iterator[Outcome]:
     """Judge the assumptions about answers that are not documented word for word."""
-    yield _validation_status(view)
     yield _error_wording(view)
     yield _error_data(view)
     yield _retry_after(view)
     yield _task_id_missing(view)
     yield _other_key(view)
-
-
-def _refusals(view: View) -> list[Exchange]:
-    return [
-        found.exchange
-        for found in view.submits
-        if found.expected is not None
-        and found.expected.documented
-        and found.expected.broken
-        and not found.exchange.accepted
-    ]
-
-
-def _validation_status(view: View) -> Outcome:
-    check_id = assumption_check_id("validation.status")
-    wanted = contract().assumed("validation.status")
-    refusals = _refusals(view)
-    if not refusals:
-        return skipped(check_id, view.note("budget", "no body was refused"))
-    other = [call for call in refusals if call.status != wanted]
-    if not other:
-        return assumed(
-            check_id, f"{len(refusals)} refusals with {wanted}", holds=True, observed=wanted
-        )
-    sighting = Sighting(other[0], f"HTTP {wanted}", answer_of(other[0]))
-    return assumed(
-        check_id, f"HTTP {other[0].status}", sighting, holds=False, observed=other[0].status
-    )
 
 
 def _error_wording(view: View) -> Outcome:

@@ -16,7 +16,6 @@ from apixo_schemas import Grade, contract
 _BUDGET = "no such body was sent"
 _PAYMENT_REQUIRED = 402
 # These say something else than that the body is wrong (page, HTTP errors).
-_OTHER_MEANINGS = frozenset({401, 402, 403, 404, 429})
 
 
 def rules(view: View) -> Iterator[Outcome]:
@@ -176,25 +175,17 @@ def refusals(view: View) -> Iterator[Outcome]:
         if not solid or call.accepted or call.status is None:
             continue
         seen += 1
-        if not _is_client_error(found):
-            wrong.append(Sighting(call, "HTTP 400 and code 400", answer_of(call)))
+        if call.status != contract().refused_status:
+            wrong.append(Sighting(call, "HTTP 400", answer_of(call)))
     unseen = _unsent(view)
     yield ruled("errors.validation-status", seen, wrong, unseen=unseen, what="refusals")
     bodies = [f for f in view.submits if f.exchange.probe in {"body.not_json", "body.not_object"}]
     broken = [
         Sighting(found.exchange, "refused, HTTP 400", answer_of(found.exchange))
         for found in bodies
-        if not _is_client_error(found)
+        if found.exchange.status != contract().refused_status
     ]
     yield ruled("errors.invalid-body", len(bodies), broken, unseen=unseen, what="bodies")
-
-
-def _is_client_error(found: Submitted) -> bool:
-    """Whether status and code both say that the request was wrong, and nothing else."""
-    code = found.exchange.envelope.get("code")
-    numbers = [found.exchange.status or 0]
-    numbers += [code] if isinstance(code, int) and 100 <= code < 600 else []  # noqa: PLR2004 - HTTP's range
-    return all(400 <= n < 500 and n not in _OTHER_MEANINGS for n in numbers)  # noqa: PLR2004 - HTTP's client errors
 
 
 def callback_url(view: View) -> Outcome:

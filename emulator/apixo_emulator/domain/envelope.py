@@ -7,7 +7,7 @@ from functools import cache
 import orjson
 
 from apixo_emulator.domain.wire import JSON_HEADERS, HttpResponse
-from apixo_schemas import contract, error_body, status_and_code
+from apixo_schemas import contract, error_body
 
 
 def envelope(code: int, message: str, data: bytes) -> bytes:
@@ -33,19 +33,15 @@ def without_data() -> HttpResponse:
     return as_json({"code": 200, "message": contract().success_message})
 
 
-def failure(
-    status: int, message: str, *headers: tuple[bytes, bytes], code: int | None = None
-) -> HttpResponse:
-    """Answer an error; ``code`` repeats the status unless given, ``data``: assumption ``error.data``."""
-    said = status if code is None else code
-    body = orjson.dumps(error_body(said, message, contract().assumed("error.data")))
+def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Return an error; ``code`` repeats the status, ``data`` is as the assumption ``error.data``."""
+    body = orjson.dumps(error_body(status, message, contract().assumed("error.data")))
     return HttpResponse(status, body, JSON_HEADERS + headers)
 
 
 def rejection(message: str) -> HttpResponse:
-    """Refuse a body that breaks a rule: assumption ``validation.status``."""
-    status, code = status_and_code(contract().assumed("validation.status"))
-    return failure(status, message, code=code)
+    """Return the refusal of a body that breaks a rule."""
+    return failure(contract().refused_status, message)
 
 
 def refusal(error_id: str, *headers: tuple[bytes, bytes]) -> HttpResponse:

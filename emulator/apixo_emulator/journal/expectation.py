@@ -13,7 +13,6 @@ from apixo_emulator.domain.problems import DocumentError, Problem, fitting, foun
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.call_filter import CallFilter
 
-SCHEMA_ID = "https://apixo-emulator.invalid/schemas/expectation.json"
 _MOST = 1_000_000
 
 
@@ -142,7 +141,7 @@ def expectation_schema() -> Mapping[str, Any]:
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
+        "$id": "expectation.json",
         "title": f"an expectation, a table with some of {', '.join(properties)}",
         "description": "How many calls of which kind are expected in the journal.",
         "type": "object",

@@ -24,7 +24,6 @@ from apixo_emulator.scenarios.vocabulary import (
 )
 from apixo_schemas import contract
 
-SCHEMA_ID = "https://apixo-emulator.invalid/schemas/scenarios.json"
 MOST = 1_000_000
 MOST_COPIES = 100
 MOST_LISTED = 50
@@ -221,7 +220,7 @@ def scenario_file_schema() -> Mapping[str, Any]:
     rules = {"title": "a list of rules, in TOML [[rule]]", "type": "array", "items": _rule()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
+        "$id": "scenarios.json",
         "title": "a scenario file with a list of rules",
         "description": "Ordered rules; the first that matches a submit decides what happens.",
         "type": "object",
