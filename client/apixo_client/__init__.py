@@ -8,7 +8,6 @@ The key comes from `APIXO_API_KEY`, the address from `APIXO_BASE_URL` (by defaul
 """
 
 from apixo_client._async_client import AsyncApixo
-from apixo_client._callbacks import parse_callback
 from apixo_client._client import Apixo
 from apixo_client._errors import (
     ApiError,
@@ -41,9 +40,15 @@ from apixo_client._errors import (
     WaitTimeout,
 )
 from apixo_client._models import AsyncResult, Result, Task, TaskState
-from apixo_client._receiver import CallbackReceiver
 from apixo_client._retry import RetryPolicy
 from apixo_client._timing import Pace, Timing
+from apixo_client.webhooks import (
+    CallbackReceiver,
+    CallbackReply,
+    CallbackRequest,
+    CallbackServer,
+    parse_callback,
+)
 
 __all__ = [
     "ApiError",
@@ -55,6 +60,9 @@ __all__ = [
     "BadRequestError",
     "CallbackError",
     "CallbackReceiver",
+    "CallbackReply",
+    "CallbackRequest",
+    "CallbackServer",
     "ConfigurationError",
     "DownloadError",
     "ImageFileError",

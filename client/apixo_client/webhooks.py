@@ -1,0 +1,562 @@
+"""Callbacks: read their bodies, take them in an ASGI application, or listen for them on a port.
+
+A callback is the envelope of a status response, sent by POST (platform fact P4). The same callback
+can come more than once (platform fact P5).
+"""
+
+from __future__ import annotations
+
+import hmac
+import inspect
+import logging
+import socket
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from urllib.parse import parse_qsl
+
+from apixo_client._errors import CallbackError
+from apixo_client._models import Task
+from apixo_client._progress import one_line
+from apixo_client._requests import parse_json, read_task, text
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    import h11
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger("apixo_client")
+
+# Bytes. A callback has a few hundred.
+MAX_BYTES = 1024 * 1024
+# Callbacks that are remembered, to recognise a repeated one.
+_MOST_SEEN = 10_000
+# Tasks that are kept for `CallbackReceiver.tasks` and `CallbackReceiver.next`.
+_MOST_KEPT = 1000
+
+
+def parse_callback(body: bytes | str | Mapping[str, Any]) -> Task:
+    """Return the task of a callback, given as raw body or as the JSON object that a framework read.
+
+    Unknown fields, states and fail codes are accepted: a state that is not documented gives a task
+    that is not final. No signature is documented, so a body alone proves nothing: put a secret into
+    the callback URL, or poll the task before you rely on it.
+
+    Raises:
+        CallbackError: It is no callback, or longer than 1 MiB; the message says what was expected
+            and found.
+    """
+    envelope = _parsed(body) if isinstance(body, (bytes, str)) else body
+    if not isinstance(envelope, Mapping):
+        raise _unlike("a JSON object", envelope)
+    data = envelope.get("data")
+    if not isinstance(data, Mapping):
+        raise _unlike("an object under `data`", data)
+    task_id = text(data.get("taskId"))
+    if not task_id:
+        raise _unlike("a text under `data.taskId`", data.get("taskId"))
+    return read_task(dict(data), Task(task_id))
+
+
+def _parsed(body: bytes | str) -> Any:
+    if len(body) > MAX_BYTES:
+        raise CallbackError(f"expected a callback of at most {MAX_BYTES} bytes, found more")
+    return parse_json(body)
+
+
+def _unlike(expected: str, found: Any) -> CallbackError:
+    kind = "none" if found in (None, "") else f"a value of type {type(found).__name__}"
+    return CallbackError(f"expected {expected}, found {kind}: no callback of this API")
+
+
+class SeenTasks:
+    """The latest callbacks, to tell a repeated one from a new one.
+
+    A final task is new once. A task in an undocumented state, which still runs, is new once in each
+    state, and no more after its end. Memory does not depend on the length of ids, which come from
+    outside.
+    """
+
+    def __init__(self, most: int = _MOST_SEEN) -> None:
+        self._most = most
+        self._keys: OrderedDict[bytes, None] = OrderedDict()
+
+    def is_new(self, task: Task) -> bool:
+        """Record a callback; True if it was not recorded before."""
+        key = _key(task)
+        if key in self._keys or _key(task, ended=True) in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > self._most:
+            self._keys.popitem(last=False)
+        return True
+
+    def forget(self, task: Task) -> None:
+        """Remove a callback, so that the next one like it is new."""
+        self._keys.pop(_key(task), None)
+
+
+def _key(task: Task, *, ended: bool = False) -> bytes:
+    state = None if ended or task.is_final else str(task.state)
+    return blake2b(repr((task.id, state)).encode(), digest_size=16).digest()
+
+
+class CallbackReply(NamedTuple):
+    """What a callback is answered with."""
+
+    status: int
+    text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """The text in UTF-8."""
+        return self.text.encode()
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """All header fields, with type and length of the body."""
+        fields = (
+            ("content-type", "text/plain; charset=utf-8"),
+            ("content-length", str(len(self.body))),
+            *self.headers,
+        )
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+
+
+OK = CallbackReply(200, "ok")
+NOT_A_POST = CallbackReply(405, "expected a POST", (("allow", "POST"),))
+TOO_LARGE = CallbackReply(413, f"expected at most {MAX_BYTES} bytes, found more")
+
+
+class CallbackReceiver:
+    """An ASGI application that answers callbacks 200 at once and hands each task over once.
+
+    A refused call is told why: 400 if it is no callback, 403 without the secret, 404 for another
+    path, 405 if it is no POST, 413 above 1 MiB. The latest 10,000 callbacks are remembered, in this
+    process: after a restart, or beside another worker process, a task can come again.
+
+    Args:
+        handler: Gets each task, after the answer was sent; a function (run in a thread) or a
+            coroutine function. If it raises, that is logged, and the next callback of the task,
+            such as one that was asked for by *redeliver*, is handed over again. Without a handler
+            take the tasks from `next` or `tasks`.
+        path: If given, the only path that is served, such as ``/webhooks/apixo``; below the prefix
+            that the receiver is mounted under.
+        secret: If given, callbacks must bring it as the query parameter ``secret``; put it into the
+            callback URL. No signature of callbacks is documented.
+
+    Raises:
+        ValueError: `path` does not begin with a slash, or `secret` is empty.
+
+    Example: ``app = CallbackReceiver(print)``, then ``uvicorn module:app``.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Task], Awaitable[object] | object] | None = None,
+        *,
+        path: str | None = None,
+        secret: str | None = None,
+    ) -> None:
+        if path is not None and not path.startswith("/"):
+            raise ValueError(f"a path that begins with / was expected, got {path!r}")
+        if secret == "":
+            raise ValueError("a secret was expected, got an empty text; None asks for no secret")
+        self._handler = handler
+        self._path = path
+        self._secret = secret
+        self._seen = SeenTasks()
+        self._tasks: deque[Task] = deque(maxlen=_MOST_KEPT)
+        self._unread: deque[Task] = deque(maxlen=_MOST_KEPT)
+        self._arrivals: list[asyncio.Event] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Return the latest 1,000 tasks that came, without repeated ones, oldest first."""
+        return tuple(self._tasks)
+
+    async def next(self, *, timeout: float = 5.0) -> Task:  # noqa: ASYNC109 - as in `Apixo`
+        """Wait in the receiver's event loop for a task that `next` has not returned yet.
+
+        Raises:
+            TimeoutError: None came within `timeout` seconds.
+        """
+        import asyncio
+
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._arrived()
+        except TimeoutError:
+            came = f"{len(self._tasks)} came before"
+            raise TimeoutError(f"a callback within {timeout:g} s was expected; {came}") from None
+
+    async def _arrived(self) -> Task:
+        import asyncio
+
+        while not self._unread:
+            # One for each wait: an event belongs to the loop that it was waited for in.
+            arrival = asyncio.Event()
+            self._arrivals.append(arrival)
+            try:
+                await arrival.wait()
+            finally:
+                self._arrivals.remove(arrival)
+        return self._unread.popleft()
+
+    async def drain(self) -> None:
+        """Wait until every task that was handed over has been handled."""
+        import asyncio
+
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _reply(send, refusal)
+            return
+        body = await _read(receive)
+        if body is None:
+            return
+        try:
+            task = parse_callback(body)
+        except CallbackError as error:
+            too_large = len(body) > MAX_BYTES
+            await _reply(send, TOO_LARGE if too_large else CallbackReply(400, str(error)))
+            return
+        await _reply(send, OK)
+        if self._seen.is_new(task):
+            self._hand_over(task)
+
+    def _refusal(self, scope: Scope) -> CallbackReply | None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self._path not in {None, path}:
+            return CallbackReply(404, f"expected the path {self._path}, found another")
+        if scope["method"] != "POST":
+            return NOT_A_POST
+        if not self._trusts(scope):
+            return CallbackReply(
+                403, "expected the query parameter `secret`, found another or none"
+            )
+        return None
+
+    def _trusts(self, scope: Scope) -> bool:
+        if self._secret is None:
+            return True
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        return hmac.compare_digest(query.get("secret", "").encode(), self._secret.encode())
+
+    def _hand_over(self, task: Task) -> None:
+        import asyncio
+
+        self._tasks.append(task)
+        self._unread.append(task)
+        for arrival in self._arrivals:
+            arrival.set()
+        if self._handler is None:
+            return
+        running = asyncio.create_task(self._run(self._handler, task))
+        # The event loop holds tasks only weakly.
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, handler: Callable[[Task], object], task: Task) -> None:
+        import asyncio
+
+        try:
+            if inspect.iscoroutinefunction(handler):
+                await handler(task)
+                return
+            # Objects and lambdas may return an awaitable too.
+            outcome = await asyncio.to_thread(_call, handler, task)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception:  # noqa: BLE001 - the sender has been answered; this is the user's code
+            self._seen.forget(task)
+            _log.exception("the handler failed on the callback of task %s", one_line(task.id))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.drain()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _call(handler: Callable[[Task], object], task: Task) -> object:
+    try:
+        return handler(task)
+    except StopIteration as error:
+        # A future cannot carry it: the wait for the thread would never end.
+        raise RuntimeError("the handler raised StopIteration") from error
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, cut off after its limit; None if the sender hung up."""
+    body = bytearray()
+    while len(body) <= MAX_BYTES:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return bytes(body)
+
+
+async def _reply(send: Send, reply: CallbackReply) -> None:
+    start = {"type": "http.response.start", "status": reply.status, "headers": reply.raw_headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+class CallbackRequest(NamedTuple):
+    """One complete call that a `CallbackServer` received.
+
+    Attributes:
+        method: Such as ``POST``.
+        target: The path with its query, as it was sent.
+        headers: The header fields in the order and spelling of the sender.
+        body: At most 1 MiB.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+# Seconds from the first byte of a call to its last one.
+_CALL_S = 30.0
+# Bytes of request line and header fields.
+_MOST_HEAD_BYTES = 64 * 1024
+# Calls that are served at once; further ones are closed unanswered.
+_MOST_CALLS = 100
+# How long the rest of a refused call is read.
+_LINGER_S = 1.0
+# How long calls in progress may take when the server is closed.
+_LAST_CALLS_S = 1.0
+_PIECE_BYTES = 64 * 1024
+
+
+class CallbackServer:
+    """A small HTTP/1.1 server for callbacks on this machine or behind a tunnel.
+
+    Each call is answered on a thread of its own and ends its connection. Bodies with a length and
+    chunked ones are taken, and ``Expect: 100-continue`` is answered. Calls are bounded: 1 MiB of
+    body, 64 KiB of head, 30 seconds, 100 at once.
+
+    Args:
+        answer: Returns the reply to one complete call; runs on the thread of the call. If it
+            raises, that is logged and answered 500.
+        host: A name or an address, IPv4 or IPv6, of this machine.
+        port: From 0 to 65535; 0 takes a free one.
+
+    Raises:
+        OSError: The address cannot be listened on.
+        OverflowError: There is no such port.
+        UnicodeError: There can be no such host.
+
+    Example::
+
+        with CallbackServer(lambda call: CallbackReply(200)) as server:
+            print(server.url)
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[CallbackRequest], CallbackReply],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self._server = _Server(host, port, answer)
+        self._thread: threading.Thread | None = None
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        """Serve on a thread of its own until the context ends."""
+        self._thread = threading.Thread(target=self.serve, name="apixo callbacks", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self.close()
+
+    def serve(self) -> None:
+        """Serve until `stop` is called from another thread."""
+        self._server.serve_forever(poll_interval=0.05)
+
+    def stop(self) -> None:
+        """Let `serve` return."""
+        self._server.shutdown()
+
+    def close(self) -> None:
+        """Release the port, and give calls in progress one second to end."""
+        self._server.server_close()
+        self._server.wait_for_calls(_LAST_CALLS_S)
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    daemon_threads = True
+    # The end of the server does not wait for calls that stall.
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(
+        self, host: str, port: int, answer: Callable[[CallbackRequest], CallbackReply]
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.answer = answer
+        self.places = threading.BoundedSemaphore(_MOST_CALLS)
+        super().__init__((host, port), _Call)
+
+    def wait_for_calls(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        for _ in range(_MOST_CALLS):
+            if not self.places.acquire(timeout=max(0.0, end - time.monotonic())):
+                return
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self.places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's
+        _log.warning("a call broke off", exc_info=True)
+
+
+class _TooLarge(Exception):
+    """The body exceeds its limit."""
+
+
+class _Call(BaseRequestHandler):
+    """One connection, which carries one call."""
+
+    request: socket.socket
+
+    def handle(self) -> None:
+        import h11
+
+        self._deadline = time.monotonic() + _CALL_S
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
+        self._is_head = False
+        try:
+            call = self._receive()
+        except _TooLarge:
+            self._send(TOO_LARGE)
+        except h11.RemoteProtocolError as error:
+            _log.warning("a call was refused: %s", error)
+            self._send(CallbackReply(error.error_status_hint, f"expected HTTP/1.1, found: {error}"))
+        except TimeoutError:
+            self._send(CallbackReply(408, f"expected a complete call within {_CALL_S:g} s"))
+        except OSError as error:
+            _log.warning("a call broke off: %s", error)
+        else:
+            if call is not None:
+                self._send(self._answer(call))
+
+    def _answer(self, call: CallbackRequest) -> CallbackReply:
+        try:
+            return cast("_Server", self.server).answer(call)
+        except Exception:  # noqa: BLE001 - code of the caller; the sender must get an answer
+            _log.exception("a callback could not be answered")
+            return CallbackReply(500, "the receiver failed")
+
+    def _receive(self) -> CallbackRequest | None:
+        """Return the call; None if the connection was closed before one began."""
+        import h11
+
+        head = self._event()
+        if not isinstance(head, h11.Request):
+            return None
+        self._is_head = head.method == b"HEAD"
+        announced = dict(head.headers).get(b"content-length", b"0")
+        # h11 has refused a length that is no number.
+        if int(announced) > MAX_BYTES:
+            raise _TooLarge
+        body = bytearray()
+        while isinstance(event := self._event(), h11.Data):
+            body += event.data
+            if len(body) > MAX_BYTES:
+                raise _TooLarge
+        fields = head.headers.raw_items()
+        return CallbackRequest(
+            head.method.decode("ascii"),
+            head.target.decode("latin-1"),
+            tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields),
+            bytes(body),
+        )
+
+    def _event(self) -> object:
+        """Return the next event of the call, read from the socket where necessary."""
+        import h11
+
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            if self._http.they_are_waiting_for_100_continue:
+                go_on = h11.InformationalResponse(status_code=100, headers=[])
+                self.request.sendall(self._http.send(go_on) or b"")
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.request.settimeout(left)
+            self._http.receive_data(self.request.recv(_PIECE_BYTES))
+        return event
+
+    def _send(self, reply: CallbackReply) -> None:
+        import h11
+
+        fields = [*reply.raw_headers, (b"connection", b"close")]
+        events: list[h11.Event] = [h11.Response(status_code=reply.status, headers=fields)]
+        if not self._is_head:
+            events.append(h11.Data(data=reply.body))
+        events.append(h11.EndOfMessage())
+        # The sender may have hung up.
+        with suppress(OSError):
+            self.request.settimeout(_CALL_S)
+            self.request.sendall(b"".join(self._http.send(event) or b"" for event in events))
+            if self._http.their_state not in {h11.DONE, h11.MUST_CLOSE}:
+                self._linger()
+
+    def _linger(self) -> None:
+        """Read what the sender still sends: unread bytes would reset the connection at its close.
+
+        The sender of a refused body would then lose the answer.
+        """
+        self.request.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + _LINGER_S
+        while (left := end - time.monotonic()) > 0:
+            self.request.settimeout(left)
+            if not self.request.recv(_PIECE_BYTES):
+                break
