@@ -25,7 +25,8 @@ Post = Callable[[bytes], httpx.Response]
 
 
 def raw(name: str) -> bytes:
-    return json.dumps(document(f"status-{name}.json")["examples"][0]).encode()
+    bodies = document("callback.json")["examples"]
+    return json.dumps(next(body for body in bodies if body["data"]["state"] == name)).encode()
 
 
 def asgi(app: Any, query: str = "") -> Post:
