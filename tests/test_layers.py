@@ -12,7 +12,6 @@ EMULATOR = ROOT / "emulator" / "apixo_emulator"
 LAYERS = [
     {"cli", "control_client", "__main__", "pytest_plugin"},
     {"http", "testing"},
-    {"worker"},
     {"settings", "doctor"},
     {"option_types"},
     {"service"},

@@ -2,20 +2,27 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, STRICT, Target, judge, parse_target
-from apixo_emulator.domain.reach import AddressRefused
+from apixo_emulator.domain.addresses import (
+    ANY_BUT_FORBIDDEN,
+    STRICT,
+    AddressRefused,
+    Target,
+    judge,
+    parse_target,
+)
 from apixo_emulator.outbound import (
-    Answer,
-    CallbackSender,
+    OutboundClient,
     OutboundError,
     OutboundUntrusted,
-    Timeouts,
+    Resolver,
+    Response,
+    system_addresses,
+    unresolved,
 )
-from apixo_emulator.outbound.errors import unresolved
-from apixo_emulator.outbound.names import BlockingResolver, system_addresses
 from apixo_schemas import contract, document
 
 _ONLY_WHEN_ASKED = "not checked: it takes a call to the URL, which is made only when asked for"
@@ -24,11 +31,11 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
         check: `url`, `scheme`, `address`, `tls`, `redirect` or `answer`.
-        ok: whether the live API would be content; None when it could not or should not be checked.
+        ok: whether the live API would accept it; None when it could not or should not be checked.
         words: what was found and, if it is wrong, what to do.
     """
 
@@ -39,12 +46,12 @@ class Finding:
 
 def diagnose(
     url: str,
-    resolver: BlockingResolver = system_addresses,
+    resolver: Resolver = system_addresses,
     *,
     probe: bool = False,
     ca_file: Path | None = None,
 ) -> list[Finding]:
-    """Look at a callback URL as the live API would; nothing is sent unless `probe` is set.
+    """Return what the live API would find at a callback URL; nothing is sent unless `probe` is set.
 
     The probe runs an event loop of its own, so it is not for callers inside one.
 
@@ -79,7 +86,7 @@ def _scheme(target: Target) -> Finding:
     return Finding("scheme", ok=False, words=words)
 
 
-def _address(addresses: list[str]) -> Finding:
+def _address(addresses: Sequence[str]) -> Finding:
     try:
         pinned = judge(addresses, STRICT)
     except AddressRefused as refusal:
@@ -87,33 +94,25 @@ def _address(addresses: list[str]) -> Finding:
     return Finding("address", ok=True, words=f"public: {', '.join(pinned)}")
 
 
-def _probe(target: Target, addresses: list[str], ca_file: Path | None) -> list[Finding]:
-    async def same_addresses(_host: str, _port: int) -> list[str]:
-        return addresses
-
-    patience = contract().callbacks.timeout_ms / 1000
-    sender = CallbackSender(ca_file=ca_file, resolver=same_addresses)
+def _probe(target: Target, addresses: Sequence[str], ca_file: Path | None) -> list[Finding]:
+    client = OutboundClient(ca_file=ca_file, resolver=lambda _host, _port: addresses)
     sample = json.dumps(document("callback.json")["examples"][0]).encode()
-    post = sender.post(
-        target.url,
-        sample,
-        {"Content-Type": "application/json"},
-        policy=ANY_BUT_FORBIDDEN,
-        timeouts=Timeouts(read=patience, total=patience),
-    )
+    timeout_s = contract().callbacks.timeout_ms / 1000
+    post = client.post(target.url, sample, policy=ANY_BUT_FORBIDDEN, timeout_s=timeout_s)
     try:
         return _judged(target, asyncio.run(post))
     except OutboundError as error:
         untrusted = isinstance(error, OutboundUntrusted)
         tls = Finding("tls", False if untrusted else None, str(error))
-        unasked = Finding("redirect", None, "not checked: there was no answer")
+        unasked = Finding("redirect", None, "not checked: there was no response")
         return [tls, unasked, Finding("answer", ok=False, words=str(error))]
 
 
-def _judged(target: Target, answer: Answer) -> list[Finding]:
+def _judged(target: Target, response: Response) -> list[Finding]:
     wanted = contract().callbacks.success_status
-    redirected = answer.status in _REDIRECTS
-    where = answer.headers.get("location", "nowhere")
+    redirected = response.status in _REDIRECTS
+    where = response.headers.get("location", "nowhere")
+    spent = f"{response.duration_ms:.0f} ms"
     return [
         Finding("tls", ok=True, words="the certificate is trusted and names the host")
         if target.scheme == "https"
@@ -123,7 +122,7 @@ def _judged(target: Target, answer: Answer) -> list[Finding]:
         else Finding("redirect", ok=True, words="no redirect"),
         Finding(
             "answer",
-            ok=answer.status == wanted,
-            words=f"answered {answer.status} after {answer.duration_ms:.0f} ms; {wanted} is delivery",
+            ok=response.status == wanted,
+            words=f"answered {response.status} after {spent}; {wanted} is delivery",
         ),
     ]

@@ -17,7 +17,12 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from apixo_emulator import option_types as types
-from apixo_emulator.domain.callbacks import CallbackMode, CallbackOptions
+from apixo_emulator.domain.callbacks import (
+    CallbackMode,
+    CallbackOptions,
+    RewriteRule,
+    parse_rewrite,
+)
 from apixo_emulator.domain.clock import FASTEST
 from apixo_emulator.domain.latency import Latency, read_latency
 from apixo_emulator.domain.limits import AccountTerms
@@ -25,7 +30,6 @@ from apixo_emulator.domain.money import micros
 from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.pictures import FetchMode
 from apixo_emulator.domain.problems import DocumentError, Problem, found
-from apixo_emulator.domain.rewriting import RewriteRule, parse_rewrite
 from apixo_emulator.domain.seeds import LARGEST_SEED
 from apixo_emulator.journal.masking import Mask
 from apixo_emulator.option_types import SWITCH, OptionType

@@ -23,8 +23,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import apixo_emulator.http.run  # noqa: F401 - before root is given up; it may be nobody else's
 from apixo_emulator import cli
-from apixo_emulator.outbound import CallbackSender
-from apixo_emulator.service.sources import SourceDesk
+from apixo_emulator.outbound import OutboundClient
+from apixo_emulator.service.sources import SourceChecker
 from apixo_emulator.storage import Durability, SqliteStore
 from apixo_emulator.storage.sqlite_file import SqliteFile
 
@@ -51,9 +51,9 @@ def _crash(step: str) -> None:
     if method in _STORE_STEPS:
         _crash_store(method, when, doom)
     elif method == "post":
-        CallbackSender.post = _dying_post(CallbackSender.post, when, doom)  # type: ignore[method-assign]
-    elif method == "hand_in":
-        SourceDesk.hand_in = _dying(SourceDesk.hand_in, when, doom)  # type: ignore[method-assign]
+        OutboundClient.post = _dying_post(OutboundClient.post, when, doom)  # type: ignore[method-assign]
+    elif method == "enqueue":
+        SourceChecker.enqueue = _dying(SourceChecker.enqueue, when, doom)  # type: ignore[method-assign]
     else:
         raise ValueError(step)
 

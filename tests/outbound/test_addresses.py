@@ -7,23 +7,31 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.domain import reach
 from apixo_emulator.domain.addresses import (
     ANY_BUT_FORBIDDEN,
+    ANYWHERE,
+    FORBIDDEN_V4,
+    FORBIDDEN_V6,
     LOOPBACK_ONLY,
     STRICT,
     AddressPolicy,
+    AddressRefused,
+    Scope,
+    UrlMalformed,
+    check_call,
     is_loopback_name,
     judge,
     parse_target,
+    scope_of,
 )
-from apixo_emulator.domain.reach import AddressRefused, Reach, reach_of
 
-POLICIES = (LOOPBACK_ONLY, ANY_BUT_FORBIDDEN, STRICT)
+# Loopback addresses only, behind any name.
+NAMED_LOOPBACK = AddressPolicy("loopback-only", frozenset({Scope.LOOPBACK}))
+POLICIES = (NAMED_LOOPBACK, ANY_BUT_FORBIDDEN, STRICT)
 
-REACHES = {
-    Reach.LOOPBACK: ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "::1%lo"],
-    Reach.PRIVATE: [
+SCOPES = {
+    Scope.LOOPBACK: ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "::1%lo"],
+    Scope.PRIVATE: [
         "10.0.0.1",
         "172.16.0.1",
         "172.31.255.255",
@@ -40,7 +48,7 @@ REACHES = {
         "fd00::5efe:8.8.8.8",  # ISATAP: the worse of the network and what it carries
         "2001:4860::200:5efe:10.0.0.1",
     ],
-    Reach.PUBLIC: [
+    Scope.PUBLIC: [
         "8.8.8.8",
         "172.32.0.1",
         "100.128.0.1",
@@ -50,7 +58,7 @@ REACHES = {
         "2002:808:808::1",
         "2001:0:808:808::f7f7:f7f7",  # Teredo: server 8.8.8.8, client 8.8.8.8 inverted
     ],
-    Reach.FORBIDDEN: [
+    Scope.FORBIDDEN: [
         "0.0.0.0",  # noqa: S104 - nothing is bound
         "0.1.2.3",
         "169.254.169.254",
@@ -97,12 +105,12 @@ REACHES = {
 
 
 @pytest.mark.parametrize(
-    ("address", "reach"), [(a, r) for r, found in REACHES.items() for a in found]
+    ("address", "reach"), [(a, r) for r, found in SCOPES.items() for a in found]
 )
-def test_how_far_an_address_reaches(address: str, reach: Reach) -> None:
-    assert reach_of(address) is reach
-    assert reach_of(ipaddress.ip_address(address)) is reach
-    assert is_loopback_name(address) is (reach is Reach.LOOPBACK)
+def test_how_far_an_address_reaches(address: str, reach: Scope) -> None:
+    assert scope_of(address) is reach
+    assert scope_of(ipaddress.ip_address(address)) is reach
+    assert is_loopback_name(address) is (reach is Scope.LOOPBACK)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +132,7 @@ def test_how_far_an_address_reaches(address: str, reach: Reach) -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(AddressRefused, match="no IP address"):
-        reach_of(text)
+        scope_of(text)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,7 @@ def test_loopback_in_every_form_is_loopback(host: str) -> None:
     target = parse_target(f"http://{host}:8080/x?y=1#z", LOOPBACK_ONLY)
     assert (target.port, target.path) == (8080, "/x?y=1")
     assert is_loopback_name(target.host)
-    assert not target.is_literal or reach_of(target.host) is Reach.LOOPBACK
+    assert not target.is_literal or scope_of(target.host) is Scope.LOOPBACK
     if host.isascii():
         assert is_loopback_name(host.replace("%25", "%"))
     with pytest.raises(AddressRefused, match="loopback address is not allowed"):
@@ -247,8 +255,10 @@ REFUSED = {
     "http://0x/": "neither",
     "http://example.0x7f/": "neither",
     "http://example.1/": "neither",
-    "http://exa mple.com/": "white space",
-    "http://example.com/a b": "white space",
+    "http://exa mple.com/": "neither",
+    " http://example.com/": "white space",
+    "http://example.com/ ": "white space",
+    "http://example.com/\n": "white space",
     "http://example.com\\@evil.example/": "backslash",
     "http://example.com/\r\nHost: evil": "control",
     "http://example.com/\x00": "control",
@@ -301,6 +311,7 @@ def test_refused_for_every_policy(url: str, reason: str) -> None:
         ("http://010.8.8.8/", "http://8.8.8.8/"),
         ("http://[2001:4860:4860:0:0:0:0:8888]:81/", "http://[2001:4860:4860::8888]:81/"),
         ("http://[::ffff:808:808]/", "http://8.8.8.8/"),
+        ("http://example.com/a b?c d#e f", "http://example.com/a%20b?c%20d"),
         ("http://example.com/@scope/x:y", "http://example.com/@scope/x:y"),
     ],
 )
@@ -310,7 +321,7 @@ def test_a_url_is_called_in_one_form(url: str, canonical: str) -> None:
 
 def test_the_policies_differ_in_reach_and_scheme() -> None:
     table = {
-        "http://127.0.0.1/": [LOOPBACK_ONLY, ANY_BUT_FORBIDDEN],
+        "http://127.0.0.1/": [NAMED_LOOPBACK, ANY_BUT_FORBIDDEN],
         "https://10.0.0.1/": [ANY_BUT_FORBIDDEN],
         "http://8.8.8.8/": [ANY_BUT_FORBIDDEN],
         "https://8.8.8.8/": [ANY_BUT_FORBIDDEN, STRICT],
@@ -336,8 +347,73 @@ def test_a_refusal_says_what_the_policy_wants() -> None:
         "loopback, found '10.0.0.1'; give a URL whose host has only such addresses"
     )
     assert STRICT.words == "an address that is public over https"
-    nothing = AddressPolicy("nothing", frozenset(), https_only=False)
-    assert nothing.words == "an address that is never right"
+
+
+def test_a_text_that_nothing_can_call_is_told_from_one_outside_the_policy() -> None:
+    for url in ("nonsense", "ftp://example.com/", "http://example.com:0/", "http://a..b/"):
+        with pytest.raises(UrlMalformed):
+            parse_target(url, ANYWHERE)
+    for url in ("http://user@example.com/", "http://169.254.169.254/"):
+        with pytest.raises(AddressRefused) as refused:
+            parse_target(url, ANY_BUT_FORBIDDEN)
+        assert not isinstance(refused.value, UrlMalformed)
+
+
+def test_the_address_to_listen_on_is_told_from_the_one_to_call() -> None:
+    for host in ("0.0.0.0", "0", "[::]"):  # noqa: S104 - nothing is bound
+        with pytest.raises(AddressRefused, match=r"call the server at 127\.0\.0\.1"):
+            parse_target(f"http://{host}:9000/", ANY_BUT_FORBIDDEN)
+
+
+def test_names_of_other_machines_are_not_looked_up_for_loopback() -> None:
+    with pytest.raises(AddressRefused, match="not looked up"):
+        parse_target("http://example.com/", LOOPBACK_ONLY)
+    assert parse_target("http://api.localhost/", LOOPBACK_ONLY).host == "api.localhost"
+
+
+CONTROL_PATHS = [
+    "/_emulator",
+    "/_emulator/",
+    "/_emulator/ui/clock/reset",
+    "/_EMULATOR/reset",
+    "/prefix/_emulator/reset",
+    "/%5Femulator/reset",
+    "/_emulator%2Freset",
+    "/%255Femulator/reset",
+    "/a/../_emulator/reset",
+    "//_emulator//reset",
+    "/_emulator;x=y/reset",
+    "/_emulator%5Creset",
+    "/_emulator?x=1",
+    "/_emulator/inbox/clear",
+    "/_emulator/ui/..%2finbox",
+    "/_emulator/clock/_emulator/inbox",
+    "/%5Femulator/inbox",
+]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8787", "localhost", "mapped.example:9000", "8.8.8.8"])
+@pytest.mark.parametrize("path", CONTROL_PATHS)
+def test_control_paths_are_never_called(host: str, path: str) -> None:
+    target = parse_target(f"http://{host}{path}", ANYWHERE)
+    for method in ("GET", "POST"):
+        with pytest.raises(AddressRefused, match="control paths"):
+            check_call(method, target)
+
+
+def test_the_inbox_takes_callbacks_and_nothing_else() -> None:
+    for url in ("http://127.0.0.1:1/_emulator/inbox?status=500", "http://x/p/_emulator/inbox"):
+        target = parse_target(url, ANYWHERE)
+        check_call("POST", target)
+        with pytest.raises(AddressRefused):
+            check_call("GET", target)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/my_emulator/hook", "/_emulators/", "/x?next=/_emulator/", "/a%2Fb", "/%"]
+)
+def test_other_paths_are_called(path: str) -> None:
+    check_call("POST", parse_target(f"http://127.0.0.1{path}", ANYWHERE))
 
 
 def test_all_addresses_of_a_name_are_judged() -> None:
@@ -389,7 +465,7 @@ def test_arbitrary_text_is_read_or_refused(text: str) -> None:
             assert parse_target(target.url, policy) == target
             assert 0 < target.port < 65536
     try:
-        reach_of(text)
+        scope_of(text)
     except AddressRefused:
         pass
     else:
@@ -438,7 +514,7 @@ def carried_forms(address: IPv4Address) -> list[IPv6Address]:
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(st.data(), v4_in(reach._FORBIDDEN_V4))
+@given(st.data(), v4_in(FORBIDDEN_V4))
 def test_a_forbidden_v4_address_is_refused_in_any_form(
     data: st.DataObject, address: IPv4Address
 ) -> None:
@@ -453,7 +529,7 @@ def test_a_forbidden_v4_address_is_refused_in_any_form(
         judge(["127.0.0.1", text], ANY_BUT_FORBIDDEN)
 
 
-V6_FORBIDDEN = (*reach._FORBIDDEN_V6, IPv6Network("fe80::/10"), IPv6Network("ff00::/8"))
+V6_FORBIDDEN = (*FORBIDDEN_V6, IPv6Network("fe80::/10"), IPv6Network("ff00::/8"))
 
 
 @settings(deadline=None)  # a busy machine is no failure
@@ -468,7 +544,6 @@ def test_a_forbidden_v6_address_is_refused_in_any_form(address: IPv6Address, zon
 def test_every_form_of_a_v4_address_is_that_address(
     data: st.DataObject, address: IPv4Address
 ) -> None:
-    anywhere = AddressPolicy("anywhere", frozenset(Reach), https_only=False)
     form = data.draw(numeric_form(address))
-    assert parse_target(f"http://{form}/", anywhere).host == str(address)
-    assert is_loopback_name(form) is (reach_of(address) is Reach.LOOPBACK)
+    assert parse_target(f"http://{form}/", ANYWHERE).host == str(address)
+    assert is_loopback_name(form) is (scope_of(address) is Scope.LOOPBACK)

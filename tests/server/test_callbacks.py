@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from outbound.receivers import Receiver
 from support.process import Running, running
 from support.receivers import receiving
 
@@ -78,7 +79,10 @@ def test_what_is_not_answered_200_is_tried_again_with_the_same_bytes(server: Run
     assert len({call.body for call in received}) == 1
     assert found["state"] == "delivered"
     assert [attempt["status"] for attempt in found["attempts"]] == [500, 302, 204, 200]
-    assert found["attempts"][1]["error"] == "expected the answer 200, received 302"
+    assert found["attempts"][1]["error"] == (
+        f"expected the status 200, received 302 to {receiver.url}/elsewhere: redirects are not"
+        " followed, use that URL"
+    )
 
 
 def test_after_three_retries_it_is_exhausted_until_redelivered(server: Running) -> None:
@@ -129,6 +133,46 @@ def test_metadata_and_link_local_addresses_are_never_taken(server: Running, url:
     answer = httpx.post(f"{server.base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
     assert answer.status_code == 400
     assert "never called" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["ui/clock/reset", "reset", "%69nbox", "inbox/../reset"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "emulator.localhost"])
+def test_a_callback_never_reaches_the_control_api(server: Running, host: str, path: str) -> None:
+    with receiving() as receiver:
+        kept = submit(server, receiver.url)
+        receiver.next()
+    url = f"http://{host}:{httpx.URL(server.origin).port}/_emulator/{path}"
+    answer = strict(server, url)
+    assert answer.status_code == 400
+    assert "control paths of an emulator are never called" in answer.json()["message"]
+    assert status(server, kept).status_code == 200
+
+
+def test_the_built_in_inbox_takes_callbacks(server: Running) -> None:
+    found = settled(server, submit(server, f"{server.origin}/_emulator/inbox"))
+    assert (found["state"], found["attempts"][0]["status"]) == ("delivered", 200)
+
+
+def test_a_receiver_that_speaks_no_http_uses_up_the_retries(server: Running) -> None:
+    upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    receiver = Receiver(lambda connection, _request: connection.sendall(upgrade))
+    try:
+        found = settled(server, submit(server, receiver.url()))
+    finally:
+        receiver.close()
+    assert found["state"] == "exhausted"
+    assert [attempt["status"] for attempt in found["attempts"]] == [None] * 4
+    assert "answered 101" in found["attempts"][0]["error"]
+
+
+def test_each_failed_attempt_is_logged(tmp_path: Path) -> None:
+    options = ("--latency", "0", "--callback-retries", "0")
+    with running(*options, cwd=tmp_path) as server, receiving(500, 200) as receiver:
+        task_id = submit(server, receiver.url)
+        settled(server, task_id)
+        log = server.stop()[2]
+    (line,) = [line for line in log.splitlines() if "callback" in line]
+    assert f"callback of task {task_id}: attempt 1: expected the status 200, received 500" in line
 
 
 def test_a_hung_receiver_delays_nobody_else(server: Running) -> None:

@@ -1,25 +1,23 @@
-"""Which addresses an outbound call may reach: decided on text, before and after name resolution.
+"""Which URLs and addresses an outbound call may reach, decided on text.
 
-The emulator calls URLs that an application hands it. Every URL is first read by `parse_target`, the name's
-addresses are then judged by `judge`, and the caller connects to a judged address, never to the name.
+The emulator calls URLs that its callers name: callback receivers and source pictures. A URL is read by
+`parse_target`, the addresses of its name are judged by `judge`, and the connection goes to a judged
+address, never to the name again. `check_call` keeps every call away from the control API and the
+dashboard of any emulator.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from apixo_emulator.domain.reach import (
-    LOOPBACK_V4,
-    AddressRefused,
-    IPAddress,
-    Reach,
-    plain,
-    reach_of,
-)
+from apixo_emulator.domain.control_names import CONTROL_PREFIX, INBOX_PATH
+
+IPAddress = IPv4Address | IPv6Address
 
 MAX_HOST = 253
 """Characters of the longest host name that DNS can carry."""
@@ -27,34 +25,265 @@ MAX_URL = 8192
 """Characters of the longest URL that is read at all."""
 _MAX_PORT: Final = 65535
 _MAX_LABEL: Final = 63
+_MAX_SHOWN: Final = 120
+
+
+class AddressRefused(ValueError):
+    """A URL or an address that must not be called.
+
+    Attributes:
+        reason: what is wrong.
+        expected: what would have been accepted.
+        found: what was there, shortened; never user information.
+        advice: what to do about it.
+    """
+
+    def __init__(self, reason: str, *, expected: str, found: str, advice: str) -> None:
+        self.reason = reason
+        self.expected = expected
+        self.found = found if len(found) <= _MAX_SHOWN else found[: _MAX_SHOWN - 1] + "…"
+        self.advice = advice
+        super().__init__(f"{reason}: expected {expected}, found {self.found!r}; {advice}")
+
+
+class UrlMalformed(AddressRefused):
+    """A text that no program can call: it is not an absolute http or https URL."""
+
+
+# Addresses and their scopes
+
+
+class Scope(StrEnum):
+    """From where an address can be reached, seen from the machine that the emulator runs on."""
+
+    LOOPBACK = "loopback"
+    PRIVATE = "private"
+    PUBLIC = "public"
+    FORBIDDEN = "forbidden"
+
+
+FORBIDDEN_V4: Final = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",  # unspecified: many systems take it for the machine itself
+        "169.254.0.0/16",  # link-local, and the metadata service of most clouds
+        "100.100.100.200/32",  # metadata of Alibaba Cloud, inside the carrier range
+        "168.63.129.16/32",  # the host agent of Azure, inside the public range
+        "192.0.0.0/24",  # protocol assignments, and the metadata of Oracle Cloud
+        "192.0.2.0/24",  # documentation, as the next two
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "192.88.99.0/24",  # relays of 6to4
+        "198.18.0.0/15",  # benchmarking
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved and broadcast
+    )
+)
+_UNSPECIFIED: Final = frozenset({IPv4Address(0), IPv6Address(0)})
+_LOOPBACK_V4: Final = IPv4Network("127.0.0.0/8")
+_PRIVATE_V4: Final = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+FORBIDDEN_V6: Final = tuple(
+    IPv6Network(text)
+    for text in (
+        "64:ff9b:1::/48",  # local NAT64: which bits hold the IPv4 address is the operator's choice
+        "2001:2::/48",  # benchmarking
+        "2001:10::/28",  # ORCHID: names of keys, not places
+        "2001:20::/28",  # ORCHIDv2
+        "2001:db8::/32",  # documentation, as the next one
+        "3fff::/20",
+        "fd00:ec2::/32",  # metadata, credentials and time of Amazon
+        "fd20:ce::/64",  # metadata of Google Cloud
+    )
+)
+_PRIVATE_V6: Final = IPv6Network("fc00::/7")
+_PUBLIC_V6: Final = IPv6Network("2000::/3")  # IANA hands out nothing else
+_LOOPBACK_V6: Final = IPv6Address(1)
+_LOW_32_NETWORKS: Final = tuple(
+    IPv6Network(text)
+    for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")  # v4-compatible, SIIT, NAT64
+)
+_ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
+_ZONE: Final = re.compile(r"[A-Za-z0-9_.~\-]+")
+_SEVERITY: Final = (Scope.PUBLIC, Scope.PRIVATE, Scope.LOOPBACK, Scope.FORBIDDEN)
+
+
+@lru_cache(maxsize=256)
+def scope_of(ip: str | IPAddress) -> Scope:
+    """Return the scope of an address; an IPv6 form of an IPv4 address has the scope of the latter.
+
+    Args:
+        ip: an address object or its standard text; a zone (`%eth0`) is ignored.
+
+    Raises:
+        AddressRefused: the text is not an address.
+    """
+    address = _plain(ip)
+    return _scope_v4(address) if isinstance(address, IPv4Address) else _scope_v6(address)
+
+
+def _plain(ip: str | IPAddress) -> IPAddress:
+    """Read an address without its zone; a v4-mapped one becomes the IPv4 address that it is."""
+    text, percent, zone = str(ip).partition("%")
+    try:
+        if percent and not (":" in text and _ZONE.fullmatch(zone)):
+            raise ValueError  # noqa: TRY301 - the same refusal as for the rest
+        address: IPAddress = IPv6Address(text) if ":" in text else IPv4Address(text)
+    except ValueError:
+        raise UrlMalformed(
+            "this is no IP address",
+            expected="IPv4 or IPv6 text",
+            found=str(ip),
+            advice="check what the name resolves to",
+        ) from None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _scope_v4(address: IPv4Address) -> Scope:
+    if any(address in network for network in FORBIDDEN_V4):
+        return Scope.FORBIDDEN
+    if address in _LOOPBACK_V4:
+        return Scope.LOOPBACK
+    return Scope.PRIVATE if any(address in network for network in _PRIVATE_V4) else Scope.PUBLIC
+
+
+def _scope_v6(address: IPv6Address) -> Scope:
+    if address == _LOOPBACK_V6:
+        return Scope.LOOPBACK
+    if any(address in network for network in FORBIDDEN_V6):
+        return Scope.FORBIDDEN
+    found = [_through_a_gateway(_scope_v4(v4)) for v4 in _carried_v4(address)]
+    if address in _PUBLIC_V6:
+        found.append(Scope.PUBLIC)
+    elif address in _PRIVATE_V6:
+        found.append(Scope.PRIVATE)
+    # Nothing found: link-local, multicast, unspecified or unassigned.
+    return max(found, key=_SEVERITY.index, default=Scope.FORBIDDEN)
+
+
+def _through_a_gateway(scope: Scope) -> Scope:
+    """Return the scope of an address that a gateway unwraps: its loopback is the gateway's own."""
+    return Scope.FORBIDDEN if scope is Scope.LOOPBACK else scope
+
+
+def _carried_v4(address: IPv6Address) -> list[IPv4Address]:
+    number = int(address)
+    carried: list[int] = []
+    if any(address in network for network in _LOW_32_NETWORKS):
+        carried.append(number)
+    if number >> 112 == 0x2002:  # noqa: PLR2004 - the prefix of 6to4
+        carried.append(number >> 80)
+    if number >> 96 == 0x2001_0000:  # noqa: PLR2004 - Teredo: the server, and the client inverted
+        carried += [number >> 64, ~number]
+    if (number >> 32) & 0xFFFF_FFFF in _ISATAP:
+        carried.append(number)
+    return [IPv4Address(value & 0xFFFF_FFFF) for value in carried]
+
+
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+
+def is_loopback_name(host: str) -> bool:
+    """True if a host, given without its port, can only mean this machine. Never raises."""
+    if host in _LOOPBACK_NAMES:
+        return True
+    if not host or len(host) > MAX_HOST + 1:
+        return False
+    if ":" in host:
+        return _is_loopback_v6(host)
+    name = host.lower().removesuffix(".")
+    if name.endswith("localhost"):
+        return name == "localhost" or (name[-10:-9] == "." and bool(_NAME.fullmatch(name)))
+    if name[:1] not in "0123456789":
+        return False
+    address = _ipv4(name)
+    return address is not None and address in _LOOPBACK_V4
+
+
+def _is_loopback_v6(host: str) -> bool:
+    text = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
+    try:
+        return scope_of(text) is Scope.LOOPBACK
+    except AddressRefused:
+        return False
+
+
+# Policies
 
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """What an outbound call may reach: the allowed kinds of address, and whether only over TLS."""
+    """What an outbound call may reach.
+
+    Attributes:
+        name: as messages give it.
+        scopes: the allowed scopes of addresses.
+        https_only: whether http is refused.
+        resolves: whether names other than those of this machine may be looked up at all.
+    """
 
     name: str
-    reaches: frozenset[Reach]
-    https_only: bool
+    scopes: frozenset[Scope]
+    https_only: bool = False
+    resolves: bool = True
 
     @property
     def words(self) -> str:
-        """The allowed addresses as a sentence has them, such as `an address that is public over https`."""
-        kinds = [reach.value for reach in Reach if reach in self.reaches]
+        """The allowed addresses in words, such as `an address that is public over https`."""
+        kinds = [scope.value for scope in Scope if scope in self.scopes]
         over = " over https" if self.https_only else ""
-        return f"an address that is {' or '.join(kinds) or 'never right'}{over}"
+        return f"an address that is {' or '.join(kinds)}{over}"
 
 
-LOOPBACK_ONLY: Final = AddressPolicy("loopback-only", frozenset({Reach.LOOPBACK}), https_only=False)
+LOOPBACK_ONLY: Final = AddressPolicy("loopback-only", frozenset({Scope.LOOPBACK}), resolves=False)
 ANY_BUT_FORBIDDEN: Final = AddressPolicy(
-    "any-but-forbidden",
-    frozenset({Reach.LOOPBACK, Reach.PRIVATE, Reach.PUBLIC}),
-    https_only=False,
+    "any-but-forbidden", frozenset({Scope.LOOPBACK, Scope.PRIVATE, Scope.PUBLIC})
 )
-STRICT: Final = AddressPolicy("strict", frozenset({Reach.PUBLIC}), https_only=True)
+STRICT: Final = AddressPolicy("strict", frozenset({Scope.PUBLIC}), https_only=True)
 """What the live API demands of callbacks: a public address over https."""
-ANYWHERE: Final = AddressPolicy("anywhere", frozenset(Reach), https_only=False)
+ANYWHERE: Final = AddressPolicy("anywhere", frozenset(Scope))
 """For reading a URL only: whatever can be written, to be judged by another policy when it is called."""
+
+
+def judge(addresses: Sequence[str], policy: AddressPolicy) -> tuple[str, ...]:
+    """Judge all addresses that a name resolved to; one bad address refuses them all.
+
+    Returns:
+        The addresses to connect to, in canonical form and in the order of trying.
+
+    Raises:
+        AddressRefused: there is none, one is not an address, or one is outside the policy.
+    """
+    if not addresses:
+        raise AddressRefused(
+            "the name has no address",
+            expected=policy.words,
+            found="none",
+            advice="check the spelling of the host",
+        )
+    judged = list(dict.fromkeys(_plain(text) for text in addresses))
+    for address in judged:
+        _check_scope(str(address), scope_of(address), policy)
+    return tuple(str(address) for address in judged)
+
+
+def _check_scope(host: str, scope: Scope, policy: AddressPolicy) -> None:
+    if scope in policy.scopes:
+        return
+    never = "never called" if scope is Scope.FORBIDDEN else "not allowed here"
+    advice = "give a URL whose host has only such addresses"
+    if scope is Scope.FORBIDDEN and _plain(host) in _UNSPECIFIED:
+        advice = "it is an address to listen on: call the server at 127.0.0.1"
+    raise AddressRefused(
+        f"a {scope.value} address is {never} (policy {policy.name})",
+        expected=policy.words,
+        found=host,
+        advice=advice,
+    )
+
+
+# URLs
 
 
 @dataclass(frozen=True)
@@ -82,15 +311,21 @@ class Target:
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port as a URL has them."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
     def url(self) -> str:
         """The URL in canonical form, without a fragment."""
-        return f"{self.scheme}://{self.authority}{self.path}"
+        return f"{self.origin}{self.path}"
 
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)(?:#.*)?")
 _AUTHORITY: Final = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::([0-9]*))?")
-_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]|\s")
+# A space inside a path is encoded, as browsers do it; programs disagree about what is refused here.
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\\\ud800-\udfff]|[^\S ]|\A | \Z")
 _NAME: Final = re.compile(r"[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*")
 _NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _V4_PART: Final = re.compile(r"0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*)")
@@ -98,27 +333,36 @@ _DEVIATIONS: Final = frozenset("ßς\u200c\u200d")  # two editions of IDNA read 
 _PATH_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]|^`{}\"<>"
 
 
-# Callbacks go to few receivers again and again; reading a URL anew is a twentieth of what one costs.
+# Reading a URL is a twentieth of what a callback costs, and there are few receivers.
 @lru_cache(maxsize=256)
 def parse_target(url: str, policy: AddressPolicy) -> Target:
     """Read an outbound URL; what stands in it is judged here, what a name resolves to in `judge`.
 
     Raises:
-        AddressRefused: the URL cannot be called, is ambiguous, or is outside the policy.
+        UrlMalformed: nothing can call it, or programs would read it differently.
+        AddressRefused: it is outside the policy, or holds user information.
     """
     scheme, authority, rest = _split(url)
-    if scheme not in _DEFAULT_PORTS or (policy.https_only and scheme != "https"):
+    if policy.https_only and scheme != "https":
         raise AddressRefused(
             "the scheme is not allowed",
-            expected="https" if policy.https_only else "http or https",
+            expected="https",
             found=scheme,
             advice="change the scheme of the URL",
         )
     host_text, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
     address, host = _host(host_text)
-    reach = reach_of(address) if address else Reach.LOOPBACK if is_loopback_name(host) else None
-    if reach is not None and reach not in policy.reaches:
-        raise _out_of_reach(host, reach, policy)
+    if address is not None:
+        _check_scope(host, scope_of(address), policy)
+    elif is_loopback_name(host):
+        _check_scope(host, Scope.LOOPBACK, policy)
+    elif not policy.resolves:
+        raise AddressRefused(
+            f"names of other machines are not looked up (policy {policy.name})",
+            expected=policy.words,
+            found=host,
+            advice="use localhost or 127.0.0.1",
+        )
     path = quote(rest, safe=_PATH_SAFE)
     return Target(scheme, host, port, path if path[:1] == "/" else f"/{path}", address is not None)
 
@@ -128,21 +372,26 @@ def _split(url: str) -> tuple[str, str, str]:
     if len(url) > MAX_URL:
         expected = f"at most {MAX_URL} characters"
         found = f"{len(url)} characters"
-        raise AddressRefused("the URL is too long", expected=expected, found=found, advice=advice)
+        raise UrlMalformed("the URL is too long", expected=expected, found=found, advice=advice)
     unsafe = _UNSAFE.search(url)
     if unsafe:
-        raise AddressRefused(
+        raise UrlMalformed(
             "the URL holds a character that programs read differently",
-            expected="no white space, control character or backslash",
+            expected="no control character or backslash, no white space but spaces inside the path",
             found=unsafe.group(),
-            advice="percent-encode it",
+            advice="remove or percent-encode it",
         )
     parts = _URL.fullmatch(url)
     if not parts:
         expected = "scheme://host/path"
         found = url.partition("@")[2] or url  # what stands before an @ may be a password
-        raise AddressRefused("this is no URL", expected=expected, found=found, advice=advice)
-    return parts[1].lower(), parts[2], parts[3]
+        raise UrlMalformed("this is no URL", expected=expected, found=found, advice=advice)
+    scheme = parts[1].lower()
+    if scheme not in _DEFAULT_PORTS:
+        raise UrlMalformed(
+            "the scheme cannot be called", expected="http or https", found=scheme, advice=advice
+        )
+    return scheme, parts[2], parts[3]
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
@@ -158,7 +407,7 @@ def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
     zero_port = parts is not None and bool(parts[3]) and not port_text
     too_large = len(port_text) > len(str(_MAX_PORT)) or int(port_text or 0) > _MAX_PORT
     if not parts or zero_port or too_large:
-        raise AddressRefused(
+        raise UrlMalformed(
             "the host or its port is malformed",
             expected="a host and, if any, a port from 1 to 65535",
             found=authority if parts else authority.partition(":")[0],  # the rest may be a password
@@ -173,7 +422,7 @@ def _host(text: str) -> tuple[IPAddress | None, str]:
     if text[:1] == "[":
         if ":" not in text:
             raise _bad_host(text)
-        address = plain(text[1:-1])
+        address = _plain(text[1:-1])
         return address, str(address)
     name = _ascii_name(text)
     if not _NUMERIC.fullmatch(name.rpartition(".")[2]):
@@ -214,8 +463,8 @@ def _ipv4(text: str) -> IPv4Address | None:
     return IPv4Address(bytes(heads) + tail.to_bytes(room, "big"))
 
 
-def _bad_host(text: str) -> AddressRefused:
-    return AddressRefused(
+def _bad_host(text: str) -> UrlMalformed:
+    return UrlMalformed(
         "the host is neither a name nor an address",
         expected=f"labels of 1 to {_MAX_LABEL} letters, digits and hyphens, or an IP address",
         found=text,
@@ -223,64 +472,32 @@ def _bad_host(text: str) -> AddressRefused:
     )
 
 
-def _out_of_reach(host: str, reach: Reach, policy: AddressPolicy) -> AddressRefused:
-    never = "never called" if reach is Reach.FORBIDDEN else "not allowed here"
-    return AddressRefused(
-        f"a {reach.value} address is {never} (policy {policy.name})",
-        expected=policy.words,
-        found=host,
-        advice="give a URL whose host has only such addresses",
-    )
+# Control paths
+
+_CONTROL_SEGMENT: Final = re.compile(
+    rf"[/\\]{re.escape(CONTROL_PREFIX.strip('/'))}(?=[/\\;]|\Z)", re.IGNORECASE
+)
+_MAX_DECODINGS: Final = 5
 
 
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+def check_call(method: str, target: Target) -> None:
+    """Refuse a call to the control API or dashboard of any emulator; POST to the inbox is allowed.
 
-
-def is_loopback_name(host: str) -> bool:
-    """Whether a host, without its port, can only mean this machine. Never raises; fast for names."""
-    if host in _LOOPBACK_NAMES:
-        return True
-    if not host or len(host) > MAX_HOST + 1:
-        return False
-    if ":" in host:
-        return _is_loopback_v6(host)
-    name = host.lower().removesuffix(".")
-    if name.endswith("localhost"):
-        return name == "localhost" or (name[-10:-9] == "." and bool(_NAME.fullmatch(name)))
-    if name[:1] not in "0123456789":
-        return False
-    address = _ipv4(name)
-    return address is not None and address in LOOPBACK_V4
-
-
-def _is_loopback_v6(host: str) -> bool:
-    text = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
-    try:
-        return reach_of(text) is Reach.LOOPBACK
-    except AddressRefused:
-        return False
-
-
-def judge(addresses: Sequence[str], policy: AddressPolicy) -> tuple[str, ...]:
-    """Judge all addresses that a name resolved to; one bad address refuses them all.
-
-    Returns:
-        The addresses to connect to in canonical form: the first is the pinned one, the others stand in when
-        nothing listens there. Whoever connects to anything else has resolved twice.
+    A caller of the API must not be able to steer the emulator through it. Which host names, port
+    mappings and proxies lead to an emulator cannot be known, so the path alone decides, on every host.
 
     Raises:
-        AddressRefused: there is none, one is no address, or one is outside the policy.
+        AddressRefused: the path names a control path, in whatever encoding.
     """
-    if not addresses:
-        raise AddressRefused(
-            "the name has no address",
-            expected=policy.words,
-            found="none",
-            advice="check the spelling of the host",
-        )
-    judged = list(dict.fromkeys(plain(text) for text in addresses))
-    for address in judged:
-        reach = reach_of(address)
-        if reach not in policy.reaches:
-            raise _out_of_reach(str(address), reach, policy)
-    return tuple(str(address) for address in judged)
+    path = target.path.partition("?")[0]
+    if method == "POST":
+        path = path.removesuffix(INBOX_PATH)
+    for _ in range(_MAX_DECODINGS):
+        if _CONTROL_SEGMENT.search(path):
+            raise AddressRefused(
+                "the control paths of an emulator are never called",
+                expected=f"a path without {CONTROL_PREFIX}, or {INBOX_PATH} as a callback URL",
+                found=path,
+                advice="use another path for a receiver or a picture of your own",
+            )
+        path = unquote(path)

@@ -1,4 +1,4 @@
-"""Which callback addresses are taken, and what is sent to them."""
+"""Callbacks: which addresses are taken, where they are sent instead, and what is sent."""
 
 from __future__ import annotations
 
@@ -12,19 +12,86 @@ from apixo_emulator.domain.addresses import (
     ANYWHERE,
     STRICT,
     AddressPolicy,
+    AddressRefused,
+    Target,
+    UrlMalformed,
+    check_call,
     parse_target,
 )
 from apixo_emulator.domain.deliveries import Delivery, DeliveryState
 from apixo_emulator.domain.envelope import success
-from apixo_emulator.domain.reach import AddressRefused
-from apixo_emulator.domain.rewriting import RewriteRule, rewrite
 from apixo_emulator.domain.tasks import Task
 from apixo_schemas import contract
 
-# Tells an emulator how many callbacks already led to a submit, so that a loop ends.
+# Sent with every outbound call: how many callbacks led to it, so that a loop of callbacks ends. The
+# control API refuses requests that carry it.
 DEPTH_HEADER = b"x-apixo-emulator-depth"
 DEEPEST = 10
 _LONGEST_ORIGIN = 300
+
+
+# Rewriting: the application names its public URL, and its developer runs it locally.
+
+RewriteRule = tuple[str, str]
+"""A prefix, made of an origin and whole path segments, and what stands in its place."""
+
+
+def parse_rewrite(text: str) -> RewriteRule:
+    """Read a rule written `A=B`, both absolute URLs without query and fragment.
+
+    Raises:
+        ValueError: the rule is malformed; the message says where.
+    """
+    prefix, equals, replacement = text.partition("=")
+    if not equals:
+        raise ValueError(
+            "a rewrite rule has the form PREFIX=REPLACEMENT, "
+            f"such as https://your-server.com=http://127.0.0.1:9000, found {text!r}"
+        )
+    return _rewrite_side("prefix", prefix), _rewrite_side("replacement", replacement)
+
+
+def _rewrite_side(side: str, url: str) -> str:
+    try:
+        target = parse_target(url, ANYWHERE)
+    except AddressRefused as refusal:
+        raise ValueError(f"the {side} of a rewrite rule: {refusal}") from refusal
+    if "?" in url or "#" in url:
+        raise ValueError(f"the {side} of a rewrite rule has no query or fragment, found {url!r}")
+    return target.url.rstrip("/")
+
+
+def rewrite(url: str, rules: Sequence[RewriteRule]) -> str:
+    """Return a URL after the first rule whose prefix covers its origin and whole segments of its path.
+
+    Both sides are compared in canonical form, so that letter case, a default port or another spelling of
+    an address makes no difference, and neither user information nor a longer host name passes for a
+    prefix. A URL that no rule covers, or that cannot be read, is returned as given.
+    """
+    if not rules:
+        return url
+    try:
+        target = parse_target(url, ANYWHERE)
+    except AddressRefused:
+        return url
+    for prefix, replacement in rules:
+        rest = _below(target, parse_target(prefix, ANYWHERE))
+        if rest is not None:
+            return replacement.rstrip("/") + rest
+    return url
+
+
+def _below(target: Target, prefix: Target) -> str | None:
+    """Return what follows the prefix in the target's path, None when the prefix does not cover it."""
+    if target.origin != prefix.origin:
+        return None
+    segments = prefix.path.rstrip("/")
+    rest = target.path.removeprefix(segments)
+    covered = target.path.startswith(segments) and rest[:1] in {"", "/", "?"}
+    return rest if covered else None
+
+
+# Options
 
 
 class CallbackMode(StrEnum):
@@ -45,45 +112,48 @@ class CallbackOptions:
     delays_ms: tuple[int, ...] = field(default_factory=lambda: contract().callbacks.retry_delays_ms)
 
     def refusal(self, url: str) -> str | None:
-        """Say why a submit with this callback URL is refused; None where it is taken.
+        """Return why a submit with this callback URL is rejected; None where it is taken.
 
-        In local mode what is no URL at all is taken, as assumption ``callback_url.not_https`` has
-        it; its delivery then fails in words.
+        In local mode a text that nothing can call is taken, as assumption ``callback_url.not_https``
+        has it; the delivery then fails with a message.
         """
         target_url = rewrite(url, self.rewrites)
         rejected = contract().assumed("callback_url.not_https") == "rejected"
         if (rejected or self.mode is CallbackMode.STRICT) and target_url == url:
             refused = _refused(url, STRICT)
             return contract().errors["callback_url_not_public"].message if refused else None
-        if _refused(target_url, ANY_BUT_FORBIDDEN) and not _refused(target_url, ANYWHERE):
-            return _refused(target_url, ANY_BUT_FORBIDDEN)
-        return None
+        refused = _refused(target_url, ANY_BUT_FORBIDDEN)
+        if refused is None or isinstance(refused, UrlMalformed):
+            return None
+        return f"The parameter {{{{callback_url}}}} cannot be called: {refused}."
 
     def policy(self, delivery: Delivery) -> AddressPolicy:
-        """Give the policy for a delivery's address; where a rewrite sends it is the user's choice."""
+        """Return the policy for a delivery's address; where a rewrite sends it is the user's choice."""
         rewritten = rewrite(delivery.url, self.rewrites) != delivery.url
         strict = self.mode is CallbackMode.STRICT and not rewritten
         return STRICT if strict else ANY_BUT_FORBIDDEN
 
     def target_url(self, delivery: Delivery) -> str:
-        """Give the address that is called."""
+        """Return the address that is called."""
         return rewrite(delivery.url, self.rewrites)
 
 
-def _refused(url: str, policy: AddressPolicy) -> str | None:
+def _refused(url: str, policy: AddressPolicy) -> AddressRefused | None:
     try:
-        parse_target(url, policy)
+        check_call("POST", parse_target(url, policy))
     except AddressRefused as refused:
-        return str(refused)
+        return refused
     return None
 
 
 def _origin(url: str) -> str:
     try:
-        target = parse_target(url, ANYWHERE)
+        return parse_target(url, ANYWHERE).origin
     except AddressRefused:
         return url[:_LONGEST_ORIGIN]
-    return f"{target.scheme}://{target.authority}"
+
+
+# Deliveries and what they carry
 
 
 def plan_delivery(
@@ -91,7 +161,7 @@ def plan_delivery(
 ) -> Delivery | None:
     """Plan a task's callback: due when the task ends, which may not be known yet.
 
-    One that is to be lost is over before it began; a redeliver still sends it.
+    A callback that a scenario loses is exhausted from the start; a redeliver still sends it.
     """
     if task.callback_url is None:
         return None
@@ -112,19 +182,23 @@ def plan_delivery(
 
 
 def due_ms(task: Task) -> int | None:
-    """Give when a task's callback is due, in Unix ms; None where its end is not known or never."""
+    """Return when a task's callback is due, in Unix ms; None where its end is not known or never."""
     if not task.settled or task.ends_ms is None:
         return None
     return task.ends_ms + (task.effects.callback.late_ms if task.effects else 0)
 
 
 def copies(task: Task) -> int:
-    """Give how many times the callback is sent to a receiver that accepts it."""
+    """Return how many times the callback is sent to a receiver that accepts it."""
     return task.effects.callback.copies if task.effects else 1
 
 
 def payload(task: Task, base_url: str) -> bytes:
-    """Give the body of a task's callback: what a poll after the end answers (page; P4)."""
+    """Return the body of a task's callback: what a poll after the end answers (page; P4).
+
+    Raises:
+        ValueError: The task never ends.
+    """
     if task.ends_ms is None:
         raise ValueError(f"task {task.id} never ends, so there is nothing to send")
     body = success(render.status(task, task.ends_ms, base_url)).body
@@ -133,5 +207,7 @@ def payload(task: Task, base_url: str) -> bytes:
 
 
 def depth_of(header: bytes | None) -> int:
-    """Read how deep a submit is in a chain of callbacks; 0 for an ordinary one."""
-    return min(int(header), DEEPEST) if header and header.isdigit() and len(header) < 3 else 0  # noqa: PLR2004 - two digits are plenty
+    """Return how deep a submit is in a chain of callbacks; 0 for an ordinary one."""
+    if header is None or not header.isdigit():
+        return 0
+    return DEEPEST if len(header) > len(str(DEEPEST)) else min(int(header), DEEPEST)

@@ -5,8 +5,8 @@ Theory of operation
 A task in callback mode gets one delivery, kept in the same transaction as the task, due when the
 task ends. Unlike a task's state a delivery's is stored, since it depends on what receivers answer:
 
-1. Whoever *claims* a due delivery holds it under a lease and makes one attempt. A lease that ends
-   without a record means that its holder has died: the delivery may be claimed again. So a
+1. A worker *claims* a due delivery, holds it under a lease and makes one attempt. A lease that ends
+   without a record means that its worker has died: the delivery may be claimed again. So a
    delivery is made at least once, and never twice at the same time.
 2. An attempt is a success if the receiver answers 200 in time (platform fact P4); where duplicates
    are asked for, it is made *again* at once. Otherwise it is made again after the next of the
@@ -65,7 +65,7 @@ DELIVERY_TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryStat
 
 
 def advance_delivery(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
-    """Give the state after an event.
+    """Return the state after an event.
 
     Raises:
         ValueError: The event cannot happen in this state.
@@ -103,7 +103,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one attempt; ``status`` None means that there was no answer, and ``error`` why."""
+    """What came of one attempt; ``status`` None means that there is no response, and ``error`` why."""
 
     task_id: str
     number: int
@@ -153,7 +153,19 @@ def outcome_of(
     return Outcome(retry, due_ms, delivery.accepted)
 
 
-def failure_in_words(status: int) -> str | None:
-    """Say why an answer counts as failed; None for the one that counts as a success."""
+_REDIRECTS = range(300, 400)
+_LONGEST_LOCATION = 200
+
+
+def failure_of(status: int, location: str | None = None) -> str | None:
+    """Return why a response counts as failed; None for the one that counts as a success.
+
+    ``location`` is where a redirect points.
+    """
     wanted = contract().callbacks.success_status
-    return None if status == wanted else f"expected the answer {wanted}, received {status}"
+    if status == wanted:
+        return None
+    words = f"expected the status {wanted}, received {status}"
+    if status in _REDIRECTS and location is not None:
+        words += f" to {location[:_LONGEST_LOCATION]}: redirects are not followed, use that URL"
+    return words

@@ -29,8 +29,8 @@ from apixo_emulator.http.hosts import is_rebound, origin_of
 from apixo_emulator.http.wire import send_response
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.service import Emulator
+from apixo_emulator.service.callbacks import Bounds, CallbackWorker
 from apixo_emulator.storage import StoreUnavailable
-from apixo_emulator.worker import Bounds, Worker
 
 if TYPE_CHECKING:
     from apixo_emulator.http.control import Control
@@ -134,7 +134,7 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        worker = Worker(self._emulator, ca_file=self._callback_ca, bounds=self._bounds)
+        worker = CallbackWorker(self._emulator, ca_file=self._callback_ca, bounds=self._bounds)
         delivering = asyncio.create_task(worker.run())
         await send({"type": "lifespan.startup.complete"})
         await receive()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from apixo_emulator.domain.addresses import is_loopback_name
-from apixo_emulator.domain.reach import AddressRefused, reach_of
+from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
 
 # A name or address, and a port (RFC 3986, 3.2.2); the first group is the name, brackets included.
 HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -33,7 +32,7 @@ def _is_own(name: str) -> bool:
     if is_loopback_name(name):
         return True
     try:
-        reach_of(name)
+        scope_of(name)
     except AddressRefused:
         return False
     return True

@@ -25,10 +25,10 @@ from apixo_emulator.http.precedence import go_first
 from apixo_emulator.http.protocol import EnvelopeProtocol
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.service import Emulator, Options, WorldOptions
+from apixo_emulator.service.callbacks import Bounds
 from apixo_emulator.service.clock import Now, steady_clock
 from apixo_emulator.settings import Settings, use_profile_file
 from apixo_emulator.storage import SqliteStore, Store, StoreError
-from apixo_emulator.worker import Bounds
 
 # Time for answers under way; nothing in the API takes longer than drawing one picture.
 _GRACE_S = 10

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,8 +17,10 @@ from apixo_emulator.domain.pictures import (
     damage_matters,
     decode_data_url,
     quick_verdict,
+    sniff,
     web_location,
 )
+from apixo_emulator.outbound import OutboundBroken, OutboundClient, OutboundError, OutboundTooLarge
 from apixo_emulator.pictures.enlarging import is_whole, pixels_in
 from apixo_emulator.pictures.library import UnreadablePicture
 from apixo_emulator.pictures.limits import PictureLimits
@@ -41,6 +45,7 @@ class Sources:
         self._images = images
         self._mode = mode
         self._limits = limits
+        self._client = OutboundClient()
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
         """Judge by the URL alone, see `core.pictures.quick_verdict`."""
@@ -79,26 +84,25 @@ class Sources:
             return Finding(Verdict.ABSENT, f"the file cannot be read: {error.strerror}")
 
     def _fetched(self, image_url: str) -> Finding:
-        # Loaded by the first fetch: httpcore and what it needs take 150 ms.
-        from apixo_emulator.outbound.errors import OutboundError, OutboundTooLarge
-        from apixo_emulator.outbound.fetching import fetch
-
         limits = self._limits
         try:
-            answer = fetch(
+            response = self._client.fetch(
                 image_url,
                 policy=_POLICIES[self._mode],
                 max_bytes=limits.source_bytes,
                 timeout_s=limits.fetch_seconds,
                 max_redirects=limits.redirects,
             )
+            if response.status != _OK:
+                words = f"its server answered with status {response.status}"
+                return Finding(Verdict.ABSENT, words)
+            encoding = response.headers.get("content-encoding", "")
+            body = decoded(response.body, encoding, limits.source_bytes)
         except OutboundTooLarge as error:
             return Finding(Verdict.TOO_LARGE, str(error))
         except OutboundError as error:
             return Finding(Verdict.ABSENT, str(error))
-        if answer.status != _OK:
-            return Finding(Verdict.ABSENT, f"its server answered with status {answer.status}")
-        return self._judged(answer.body)
+        return self._judged(body)
 
     def _judged(self, body: bytes) -> Finding:
         if len(body) > self._limits.source_bytes:
@@ -138,3 +142,55 @@ def _in_folder(images: Path, location: WebLocation) -> Path | None:
 
 def _confined(parts: Iterable[str]) -> bool:
     return not any(part in {".", ".."} or "\\" in part or "\0" in part for part in parts)
+
+
+def decoded(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return a body without its content encodings, each undone as far as it is known.
+
+    A body that is a picture already is returned as it is: some servers keep an encoding of the upload
+    (``aws-chunked``, ``base64``, ``none``) as a header of the plain file.
+
+    Raises:
+        OutboundTooLarge: It has more than ``max_bytes`` when it is decompressed.
+        OutboundBroken: Its compressed form is cut short or damaged.
+    """
+    for coding in reversed([part.strip().lower() for part in encoding.split(",")]):
+        if sniff(body) is not None:
+            break
+        if coding in _COMPRESSED:
+            body = _decompressed(body, coding, max_bytes)
+    return body
+
+
+def _decompressed(body: bytes, coding: str, max_bytes: int) -> bytes:
+    for window in _COMPRESSED[coding]:
+        with suppress(zlib.error):
+            return _inflated(body, window, max_bytes)
+    raise OutboundBroken(f"the body is not compressed as {coding}, or is damaged")
+
+
+def _inflated(body: bytes, window: int, max_bytes: int) -> bytes:
+    """Decompress all members of a body; bytes after the last one are ignored, as gzip does."""
+    found = bytearray()
+    while body:
+        decoder = zlib.decompressobj(window)
+        try:
+            found += decoder.decompress(body, max_bytes + 1 - len(found))
+        except zlib.error:
+            if found:
+                break
+            raise
+        if len(found) > max_bytes:
+            raise OutboundTooLarge(f"the body is longer than the {max_bytes} bytes allowed")
+        if not decoder.eof:
+            raise OutboundBroken("the compressed body is cut short")
+        body = decoder.unused_data
+    return bytes(found)
+
+
+# How zlib reads each: gzip by its header; deflate with its header, or raw as some servers send it.
+_COMPRESSED: dict[str, tuple[int, ...]] = {
+    "gzip": (16 + zlib.MAX_WBITS,),
+    "x-gzip": (16 + zlib.MAX_WBITS,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}

@@ -26,7 +26,7 @@ from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.reading import Reader, Sources
 from apixo_emulator.service.recent import Recent
-from apixo_emulator.service.sources import SourceDesk
+from apixo_emulator.service.sources import SourceChecker
 from apixo_emulator.service.submitting import Pending, Submitting
 from apixo_emulator.service.worlds import Worlds
 from apixo_emulator.storage import Store, StoreUnavailable
@@ -56,10 +56,12 @@ class Emulator:
             for key, entry in options.accounts.items()
         }
         self.limiting = Limiting(store, terms, options.balance_micros)
-        self._desk = SourceDesk(lambda task: sources.check(task.id, task.image_url), self._found)
+        self._checker = SourceChecker(
+            lambda task: sources.check(task.id, task.image_url), self._found
+        )
         self.callbacks = Callbacks(store, options.callbacks, self.worlds)
         self._submitting = Submitting(
-            store, Reader(sources), options, self.limiting, self._desk, self.callbacks
+            store, Reader(sources), options, self.limiting, self._checker, self.callbacks
         )
         self._answers: dict[Endpoint, _Answer] = {
             Endpoint.SUBMIT: self._submitting.decide,
@@ -79,11 +81,11 @@ class Emulator:
         is looked at twice at worst, and settled once.
         """
         for task in self.store.unsettled_tasks():
-            self._desk.hand_in(task)
+            self._checker.enqueue(task)
 
     def close(self) -> None:
         """Stop the background work and release the store."""
-        self._desk.close()
+        self._checker.close()
         self.store.close()
 
     def retune(self, latency: Latency, starting_micros: int) -> None:

@@ -24,7 +24,7 @@ from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limiting import Limiting
 from apixo_emulator.service.options import Options
 from apixo_emulator.service.reading import Reader, Reading
-from apixo_emulator.service.sources import SourceDesk
+from apixo_emulator.service.sources import SourceChecker
 from apixo_emulator.storage import Charge, Entry, Order, Store
 from apixo_schemas import CONTENT_TYPE_ERROR, contract
 
@@ -45,7 +45,7 @@ class Submitting:
     reader: Reader
     options: Options
     limiting: Limiting
-    desk: SourceDesk
+    checker: SourceChecker
     callbacks: Callbacks
 
     def decide(self, call: Call, account: Account, model: str) -> HttpResponse | Pending:
@@ -161,7 +161,7 @@ class Submitting:
         call.task_id = entry.task.id
         call.decision = call.decision or "accepted"
         if not entry.task.settled:
-            self.desk.hand_in(entry.task)
+            self.checker.enqueue(entry.task)
         elif entry.delivery is not None:
             self.callbacks.changed()
         self.callbacks.changes += 1

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.domain.rewriting import parse_rewrite, rewrite
+from apixo_emulator.domain.callbacks import (
+    DEEPEST,
+    CallbackMode,
+    CallbackOptions,
+    depth_of,
+    parse_rewrite,
+    rewrite,
+)
 
 RULE = parse_rewrite("https://your-server.com=http://127.0.0.1:9000")
 HOOKS = parse_rewrite("https://your-server.com/hooks/=http://127.0.0.1:9001/base/")
@@ -93,3 +100,54 @@ def test_any_text_comes_out_unchanged_or_rewritten(text: str) -> None:
     once = rewrite(text, [RULE])
     assert once == text or once.startswith(RULE[1])
     assert rewrite(once, [RULE]) == once
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://user:secret@127.0.0.1:9000/hook", "user information"),
+        ("http://0.0.0.0:9000/hook", "call the server at 127.0.0.1"),
+        ("http://169.254.169.254/", "never called"),
+        ("http://127.0.0.1:8787/_emulator/ui/clock/reset", "control paths"),
+        ("https://hooks.example/_emulator/reset", "control paths"),
+    ],
+)
+def test_a_url_that_must_not_be_called_is_rejected_at_submit(url: str, words: str) -> None:
+    refused = CallbackOptions().refusal(url)
+    assert refused is not None
+    assert refused.startswith("The parameter {{callback_url}} cannot be called: ")
+    assert words in refused
+    assert "secret" not in refused
+    strict = CallbackOptions(CallbackMode.STRICT).refusal(url)
+    assert strict == "The parameter {{callback_url}} must be a public HTTPS URL."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9000/hook",
+        "http://127.0.0.1:8787/_emulator/inbox?status=500",
+        "https://hooks.example/a b",
+        "not a URL",
+        "ftp://hooks.example/",
+        "http://127.0.0.1:99999/",
+    ],
+)
+def test_other_urls_are_taken_in_local_mode(url: str) -> None:
+    assert CallbackOptions().refusal(url) is None
+
+
+def test_a_rewrite_does_not_lead_to_control_paths() -> None:
+    rule = parse_rewrite("https://a.example=http://127.0.0.1:8787/_emulator")
+    refused = CallbackOptions(rewrites=(rule,)).refusal("https://a.example/reset")
+    assert refused is not None
+    assert "control paths" in refused
+    assert CallbackOptions(rewrites=(rule,)).refusal("https://a.example/inbox") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "depth"),
+    [(None, 0), (b"", 0), (b"x", 0), (b"-1", 0), (b"3", 3), (b"10", DEEPEST), (b"999", DEEPEST)],
+)
+def test_the_depth_of_a_submit(header: bytes | None, depth: int) -> None:
+    assert depth_of(header) == depth
