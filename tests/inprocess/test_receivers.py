@@ -48,8 +48,8 @@ def test_a_refused_callback_is_made_again_on_the_emulator_s_clock(app: Any) -> N
         app.submitted(**CALLED_BACK)
         emulator.advance(hours=1)
         assert attempts(emulator) == [
-            (40, "expected the answer 200, received 500"),
-            (70, "expected the answer 200, received 404"),
+            (40, "expected the status 200, received 500"),
+            (70, "expected the status 200, received 404"),
             (190, "200"),
         ]
 

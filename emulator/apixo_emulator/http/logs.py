@@ -6,7 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
-from apixo_emulator.settings import LogFormat
+from apixo_emulator.settings import LogFormat, LogLevel
 
 
 class _Json(logging.Formatter):
@@ -25,11 +25,12 @@ class _Json(logging.Formatter):
         return json.dumps(line)
 
 
-def configure_logs(form: LogFormat, *, quiet: bool) -> None:
-    """Send this process's log to stderr in a format; a quiet one says nothing."""
+def configure_logs(form: LogFormat, level: LogLevel, *, quiet: bool) -> None:
+    """Send this process's log to stderr, from a level on; of libraries, warnings and errors only."""
     handler = logging.NullHandler() if quiet else logging.StreamHandler()
     text = logging.Formatter("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_Json() if form is LogFormat.JSON else text)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    logging.getLogger("apixo_emulator").setLevel(level.upper())

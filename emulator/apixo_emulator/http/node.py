@@ -166,7 +166,7 @@ def run_node(
     Raises:
         StoreError: The store cannot be used.
     """
-    configure_logs(settings.log_format, quiet=settings.quiet)
+    configure_logs(settings.log_format, settings.log_level, quiet=settings.quiet)
     use_profile_file(settings.profile)  # a spawned process has not read it yet
     gallery = Gallery(place.folder / "pictures", images=settings.images, fetch=settings.fetch)
     store = place.open_store(settings)
