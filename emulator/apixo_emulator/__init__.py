@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from apixo_emulator.app import create_app
     from apixo_emulator.testing import intercept
 
-__all__ = ["intercept"]
+__all__ = ["create_app", "intercept"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `intercept` when it is first asked for: a server does without it."""
+    """Import `create_app` and `intercept` when they are first asked for: neither needs the other."""
+    if name == "create_app":
+        from apixo_emulator.app import create_app
+
+        return create_app
     if name == "intercept":
         from apixo_emulator.testing import intercept
 

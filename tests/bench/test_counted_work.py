@@ -145,7 +145,7 @@ def test_a_start_loads_nothing_that_only_steering_or_pictures_need() -> None:
         *("apixo_emulator.cli_control", "apixo_emulator.http.control"),
     }
     program = (
-        "import sys, apixo_emulator.cli, apixo_emulator.http.run\n"
+        "import sys, apixo_emulator.cli, apixo_emulator.serve\n"
         f"print({heavy!r} & sys.modules.keys(), len(sys.modules))"
     )
     # Coverage measures what is started, too, and loads 60 modules for it.

@@ -13,13 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.routing import Router
 from support.harness import Harness, body, make_harness
 from support.process import running
 
-from apixo_emulator.http.app import App
+from apixo_emulator.app import application
 from apixo_emulator.http.dashboard import Dashboard
 from apixo_emulator.pictures import Gallery
+from apixo_emulator.runtime import Runtime
 
 HOSTILE = "\"'><script>alert(1)</script><b onclick=x>"
 PAGES = ["", "ui/requests", "ui/callbacks", "inbox", "ui/scenarios", "ui/clock", "ui/try"]
@@ -30,7 +32,7 @@ class Site:
     """The dashboard of an emulator in process, called as a browser on this machine calls it."""
 
     harness: Harness
-    app: App
+    app: Starlette
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         return asyncio.run(self._call(method, path, options))
@@ -56,7 +58,9 @@ def notice_of(answer: httpx.Response) -> str:
 def make_site(tmp_path: Path) -> Callable[..., Site]:
     def make(**options: Any) -> Site:
         harness = make_harness(**options)
-        return Site(harness, App(harness.emulator, Gallery(tmp_path / "pictures")))
+        return Site(
+            harness, application(Runtime.around(harness.emulator, Gallery(tmp_path / "pictures")))
+        )
 
     return make
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-import apixo_emulator.http.run  # noqa: F401 - before root is given up; it may be nobody else's
+import apixo_emulator.serve  # noqa: F401 - before root is given up; it may be nobody else's
 from apixo_emulator import cli
 from apixo_emulator.outbound import OutboundClient
 from apixo_emulator.service.sources import SourceChecker

@@ -7,7 +7,6 @@ call acts on the world of ``?world=``; where every key has its own, on that of t
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 
@@ -26,8 +25,7 @@ from apixo_emulator.http.events import events
 from apixo_emulator.http.guard import stranger
 from apixo_emulator.http.openapi import openapi
 from apixo_emulator.http.verbs import VERBS, Plain, Verb
-from apixo_emulator.pictures import Gallery
-from apixo_emulator.service import Emulator
+from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.operator import ConflictError, NotFoundError, Operator
 from apixo_emulator.storage import StoreUnavailable
 
@@ -41,18 +39,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Control:
     """The control API of one emulator, as an ASGI app."""
 
-    def __init__(
-        self,
-        emulator: Emulator,
-        gallery: Gallery,
-        token: str | None = None,
-        stopping: threading.Event | None = None,
-    ) -> None:
-        self._emulator = emulator
-        self._gallery = gallery
-        self._token = token
-        # Set when the server ends: streams, which never end by themselves, end then.
-        self._stopping = stopping or threading.Event()
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._token = runtime.settings.control_token
         self._pages: Router | None = None
         by_path: dict[str, dict[str, Endpoint]] = {"health": {"GET": _health}}
         for verb in VERBS:
@@ -69,7 +58,8 @@ class Control:
         if self._pages is None:
             from apixo_emulator.http.dashboard import Dashboard
 
-            dashboard = Dashboard(self._emulator, self._gallery, self._stopping)
+            runtime = self._runtime
+            dashboard = Dashboard(runtime.emulator, runtime.pictures, runtime.stopping)
             routes: list[BaseRoute] = [
                 Route(route.path, self._guarded(route.endpoint), methods=route.methods)
                 for route in dashboard.routes
@@ -126,11 +116,12 @@ class Control:
             NotFoundError: There is no such world.
             ConflictError: The call ``steers``, and does not say which of many worlds.
         """
-        worlds = self._emulator.worlds
+        emulator = self._runtime.emulator
+        worlds = emulator.worlds
         named = request.query_params.get("world")
         key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
         if named is None and key is not None and worlds.per_key:
-            return Operator(self._emulator, worlds.of(account_of(key, own_world=True)))
+            return Operator(emulator, worlds.of(account_of(key, own_world=True)))
         if named is None and worlds.per_key and steers:
             raise ConflictError(
                 "every key has a world of its own here: say which is meant, with the key in"
@@ -138,18 +129,18 @@ class Control:
                 f" {CONTROL_PREFIX}worlds"
             )
         if named in (None, ONE_WORLD):
-            return Operator(self._emulator, worlds.get(ONE_WORLD))
+            return Operator(emulator, worlds.get(ONE_WORLD))
         found = next((world for world in worlds.all() if world.id == named), None)
         if found is None:
             raise NotFoundError(f"no world {named!r}; see {CONTROL_PREFIX}worlds")
-        return Operator(self._emulator, found)
+        return Operator(emulator, found)
 
     async def _events(self, request: Request) -> Response:
         try:
             operator = await asyncio.to_thread(self._operator, request)
         except NotFoundError as error:
             return _error(_NOT_FOUND, str(error))
-        return events(operator, self._stopping)
+        return events(operator, self._runtime.stopping)
 
 
 def _welcome(token: str) -> Response:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from apixo_emulator.domain.addresses import is_loopback_name
 from apixo_emulator.domain.control_names import TOKEN_COOKIE, TOKEN_HEADER
-from apixo_emulator.http.hosts import HOST
+from apixo_emulator.http.api import HOST
 
 _SHOWN = 80
 

@@ -1,62 +1,242 @@
-"""HTTP on the wire: uvicorn's, but in the envelope, with bounded heads, and deaf to upgrades."""
+"""uvicorn's HTTP protocol with errors in the envelope, bounded heads, timeouts, and no upgrades.
+
+The bytes of a body are never changed, and what a request means never depends on how its bytes are
+split into packets. A request that cannot be parsed is answered after those that came before it.
+"""
 
 from __future__ import annotations
 
-import re
+import asyncio
+from enum import Enum, auto
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apixo_emulator.domain.envelope import refusal
-from apixo_emulator.http.wire import TRANSPORT
+from apixo_emulator.http.faults import TRANSPORT, head
 
-# Request line and headers together; common servers take 8 to 64 KiB.
+# Bytes of a request line and its headers.
 _LARGEST_HEAD = 65_536
-# An `Upgrade` header makes the parser take the body for another protocol's. Some clients send one
-# with every call (h2c), and a server may ignore it (RFC 9110, 7.8). So it is renamed before the
-# parser sees it. In a JSON body these bytes cannot stand: a token never follows a line break so.
-_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
+_MOST_HEADERS = 100
+# Bytes of an incomplete head. More than above, as the parser does not report the padding of a value.
+_LARGEST_INCOMPLETE_HEAD = 98_304
+# A colon, a space and a line end.
+_HEADER_OVERHEAD = 4
+# A connection is kept longer than announced, so that no client that relies on it is cut off.
+_IDLE_GRACE_S = 2.0
+# When the server stops, an incomplete request may still arrive within this time.
+_LAST_REQUEST_S = 2.0
+
+
+class _HeadTooLargeError(Exception):
+    """The head of a request exceeds the limits."""
+
+
+class _NotServedError(Exception):
+    """The request asks for a tunnel."""
+
+
+class Part(Enum):
+    """What the next bytes of a connection belong to."""
+
+    NOTHING = auto()
+    HEAD = auto()
+    BODY = auto()
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
-    """Answers what cannot be parsed as an error of the catalogue, then hangs up: it is lost."""
+    """Reads requests and has the application answer them; ``header_timeout`` is in seconds."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, header_timeout: float = 30.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_head = True
-        self._head_bytes = 0
+        self._header_timeout = header_timeout
+        self._part = Part.NOTHING
+        # Bytes of the packets that the current head is in, and of these in packets that it shares with
+        # the request before it.
+        self._head_bytes = self._shared_bytes = 0
+        self._is_shared = False
+        self._head_since = 0.0
+        self._idle_since = self.loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        # The error that answers the rest of the connection.
+        self._rejected: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the parent
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._arm(self.timeout_keep_alive + _IDLE_GRACE_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the requests under way."""
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # Reading
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; a head beyond the limit ends the connection."""
-        if b"pgrade" in data or b"PGRADE" in data:
-            data = _UPGRADE.sub(b"\r\nx-ignored-upgrade:", data)
-        if self._in_head:
+        """Parse what arrived."""
+        if self._rejected is not None or self.transport.is_closing():
+            return
+        before = self._part
+        if before is Part.HEAD:
             self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > _LARGEST_HEAD and not self.transport.is_closing():
-            self._refuse("head_too_large")
+        else:
+            self._head_bytes = len(data)
+        self._is_shared = before is Part.BODY
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            too_large = isinstance(error.__context__, _HeadTooLargeError)
+            self._reject("head_too_large" if too_large else "invalid_http")
+            return
+        if self._part is Part.HEAD:
+            incomplete = self._head_bytes - self._shared_bytes
+            if incomplete > _LARGEST_INCOMPLETE_HEAD or self._head_is_too_large():
+                self._reject("head_too_large")
+            elif before is not Part.HEAD:
+                self._head_since = self.loop.time()
+                self._arm(self._header_timeout)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # The parser takes the body for another protocol's. A server may ignore an Upgrade header
+            # (RFC 9110, 7.8), so the head is parsed again without it, and the body follows.
+            headers = [entry for entry in self.headers if entry[0] != b"upgrade"]
+            lines = b"".join(b"%b: %b\r\n" % entry for entry in headers)
+            request_line = (self.parser.get_method(), self.url, self.parser.get_http_version())
+            method, url, version = request_line
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the parent's
+            self.parser.feed_data(
+                b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), lines)
+            )
+            self._feed(data[upgrade.args[0] :])
+
+    def on_message_begin(self) -> None:
+        """Note that a head has begun."""
+        self._begin_head()
+        super().on_message_begin()
+
+    def _begin_head(self) -> None:
+        self._part = Part.HEAD
+        self._shared_bytes = self._head_bytes if self._is_shared else 0
 
     def on_headers_complete(self) -> None:
-        """The head is whole: what follows is the body, which has a limit of its own."""
-        self._in_head = False
+        """Start the application."""
+        if self._head_is_too_large():
+            raise _HeadTooLargeError
+        parser: Any = self.parser  # uvicorn declares it as if it could be None
+        if parser.should_upgrade():
+            if parser.get_method() == b"CONNECT":
+                raise _NotServedError
+            return
+        if self.transport.is_closing():  # the response before this request ends the connection
+            return
+        self._start()
+        self._part = Part.BODY
+
+    def _start(self) -> None:
         extensions: dict[str, Any] = {TRANSPORT: self.transport}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The next bytes are another call's head."""
+        """Note that the next bytes belong to another request."""
+        parser: Any = self.parser  # as above
+        if parser.should_upgrade():
+            return
         super().on_message_complete()
-        self._in_head = True
-        self._head_bytes = 0
+        self._end_message()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parent's signature
-        """Answer unparsable bytes; ``msg``, the parent's plain text, is not sent."""
-        self._refuse("invalid_http")
+    def _end_message(self) -> None:
+        self._part = Part.NOTHING
+        self._is_shared = True
 
-    def _refuse(self, error_id: str) -> None:
-        response = refusal(error_id)
-        head = b"HTTP/1.1 %d Refused\r\nconnection: close\r\n" % response.status
-        headers = (*response.headers, (b"content-length", b"%d" % len(response.body)))
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.transport.write(head + lines + b"\r\n" + response.body)
-        self.transport.close()
+    def _head_is_too_large(self) -> bool:
+        if len(self.headers) > _MOST_HEADERS:
+            return True
+        if self._head_bytes <= _LARGEST_HEAD:
+            return False
+        size = len(self.url) + sum(
+            len(name) + len(value) + _HEADER_OVERHEAD for name, value in self.headers
+        )
+        return size > _LARGEST_HEAD
+
+    # Errors
+
+    def _reject(self, error_id: str) -> None:
+        """Answer the rest of the connection with an error, after the requests before it."""
+        self._rejected = error_id
+        self.flow.pause_reading()
+        cycle = self.cycle
+        if self._part is not Part.BODY:
+            if not self._is_answering():
+                self._write_rejection()
+        elif cycle.response_started:  # the request has its one response
+            cycle.keep_alive = False
+            if cycle.response_complete:
+                self.transport.close()
+        else:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if self.pipeline:
+                self.pipeline.popleft()  # the latest
+            else:
+                self._write_rejection()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _write_rejection(self) -> None:
+        if self._rejected is not None and not self.transport.is_closing():
+            response = refusal(self._rejected)
+            self.transport.write(head(response, len(response.body)) + response.body)
+            self.transport.close()
+
+    # Between requests
+
+    def on_response_complete(self) -> None:
+        """Start the next request that was received, or wait for one."""
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if self._rejected is not None:
+            self._write_rejection()
+        elif not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._idle_since = self.loop.time()
+
+    def _arm(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._check_time)
+
+    def _check_time(self) -> None:
+        """Close a connection that is idle for too long or whose head does not arrive.
+
+        One timer checks the time now and then: one for each request would cost 1 us.
+        """
+        now = self.loop.time()
+        keep_alive = self.timeout_keep_alive + _IDLE_GRACE_S
+        left = keep_alive
+        if self._part is Part.HEAD:
+            left = self._head_since + self._header_timeout - now
+        elif self._part is Part.NOTHING and not self._is_answering():
+            left = self._idle_since + keep_alive - now
+        if left > 0:
+            self._arm(left)
+        elif self._part is Part.HEAD:
+            self._reject("request_timeout")
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """End after the response under way; an incomplete request may still arrive for a moment."""
+        super().shutdown()
+        if self._part is not Part.NOTHING:
+            self.loop.call_later(_LAST_REQUEST_S, self.transport.close)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from apixo_emulator.domain.money import micros
-from apixo_emulator.http.embedded import Embedded
 from apixo_emulator.pictures import Gallery
+from apixo_emulator.serve import Embedded
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.clock import steady_clock
 from apixo_emulator.service.operator import Operator

@@ -1,9 +1,11 @@
-"""Delivering a result picture: drawn in a thread, sent as a file with ranges and conditions."""
+"""Result files: rendered in a thread, sent with ranges and conditions."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.datastructures import Headers
@@ -13,46 +15,41 @@ from starlette.types import Message, Receive, Scope, Send
 from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.domain.wire import HttpResponse
-from apixo_emulator.http.precedence import stand_back
 from apixo_emulator.pictures import Gallery, RenderedPicture
 
-# Threads that may wait for a picture; how many are drawn at once the gallery bounds itself.
-_ASKED_AT_ONCE = 8
+# Threads that may wait for a picture; the store of pictures bounds how many are rendered at once.
+_THREADS = 8
+# API calls go before rendering where all cores are busy.
+_NICENESS = 10
 _UNSATISFIABLE = 416
 _BYTE_RANGE = re.compile(rb"(\d{0,18})-(\d{0,18})")
 
 
-class ResultDesk:
-    """Sends results. Drawing happens in threads of its own and never delays an API call."""
-
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
-        self._pool = ThreadPoolExecutor(
-            _ASKED_AT_ONCE, thread_name_prefix="render", initializer=stand_back
-        )
-
-    async def send(self, spec: PictureSpec, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the picture, or the part of it that a Range header asks for."""
-        try:
-            response = await self._response(spec, scope)
-        except FileNotFoundError:
-            # Evicted from the bounded cache since it was found there: it is drawn again.
-            response = await self._response(spec, scope)
-        await response(_understood(scope), receive, _with_envelope(send))
-
-    async def _response(self, spec: PictureSpec, scope: Scope) -> Response:
-        loop = asyncio.get_running_loop()
-        picture = await loop.run_in_executor(self._pool, self._gallery.render, spec)
-        return _response(picture, Headers(scope=scope))
-
-    def close(self) -> None:
-        """Stop; a drawing under way is finished first."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+def _lower_priority() -> None:
+    if sys.platform == "linux":  # elsewhere this would be the whole process
+        os.nice(_NICENESS)
 
 
-def _response(picture: RenderedPicture, asked: Headers) -> Response:
+_threads = ThreadPoolExecutor(_THREADS, "render", _lower_priority)
+
+
+async def send_file(
+    pictures: Gallery, spec: PictureSpec, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer with the result, or the part of it that a Range header asks for."""
+    try:
+        response = await _response(pictures, spec, scope)
+    except FileNotFoundError:
+        # Evicted from the bounded store since it was found there: it is rendered again.
+        response = await _response(pictures, spec, scope)
+    await response(_without_other_ranges(scope), receive, _with_envelope(send))
+
+
+async def _response(pictures: Gallery, spec: PictureSpec, scope: Scope) -> Response:
+    loop = asyncio.get_running_loop()
+    picture: RenderedPicture = await loop.run_in_executor(_threads, pictures.render, spec)
     headers = {"etag": picture.etag, "cache-control": "private, max-age=3600"}
-    if _known(picture.etag, asked.get("if-none-match")):
+    if _matches(picture.etag, Headers(scope=scope).get("if-none-match")):
         return Response(status_code=304, headers=headers)
     return FileResponse(
         picture.path,
@@ -62,7 +59,7 @@ def _response(picture: RenderedPicture, asked: Headers) -> Response:
     )
 
 
-def _understood(scope: Scope) -> Scope:
+def _without_other_ranges(scope: Scope) -> Scope:
     """Leave out a Range header that is no byte range: it is to be ignored (RFC 9110, 14.2)."""
     headers = [
         (name, value)
@@ -99,8 +96,8 @@ def _with_envelope(send: Send) -> Send:
     return sending
 
 
-def _known(etag: str, if_none_match: str | None) -> bool:
-    """Tell whether the caller has this version (RFC 9110, 13.1.2: weak comparison)."""
+def _matches(etag: str, if_none_match: str | None) -> bool:
+    """True if the client has this version (RFC 9110, 13.1.2: weak comparison)."""
     if if_none_match is None:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}

@@ -1,0 +1,146 @@
+"""The whole application: its routes, what becomes of errors, and what runs while it is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.envelope import failure, refusal
+from apixo_emulator.http.api import Api, base_url
+from apixo_emulator.runtime import Runtime
+from apixo_emulator.settings import Settings
+from apixo_emulator.service.callbacks import Bounds, CallbackWorker
+from apixo_schemas import contract, document
+
+
+def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
+    """Return the emulator as a Starlette application.
+
+    It can be served by any ASGI server, mounted under a prefix, and called by `httpx.ASGITransport`.
+    Its state is opened at the first request or at startup, and closed at shutdown. Callbacks are made
+    while its lifespan runs.
+
+    Args:
+        settings: All options as one value.
+        options: Instead of ``settings``, the options of ``serve`` by name, such as
+            ``ephemeral=True, seed=1, latency="fast"``.
+
+    Raises:
+        TypeError: There is no such option, or both are given.
+        SettingsError: A value is out of range.
+    """
+    if settings is not None and options:
+        raise TypeError(f"expected settings or options, found both: {', '.join(options)}")
+    return application(Runtime(settings or Settings.of(**options)))
+
+
+def application(runtime: Runtime, *, bounds: Bounds | None = None) -> Starlette:
+    """Return the application of one emulator."""
+    api = Api(runtime)
+    app = Starlette(
+        routes=_routes(runtime, api),
+        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        lifespan=_lifespan,
+    )
+    app.state.runtime = runtime
+    app.state.bounds = bounds
+    return app
+
+
+def _routes(runtime: Runtime, api: Api) -> list[Route]:
+    model = document("model.json")
+    paths = model["api"]
+    prefix = paths["prefix"]
+    return [
+        # The documented endpoints; `Emulator` answers 405 for another method.
+        Route(prefix + paths["status"]["path"], api, name="status"),
+        Route(prefix + paths["submit"]["path"], api, name="submit"),
+        Route(prefix + paths["balance"]["path"], api, name="balance"),
+        Route("/files/{name}", api, name="file"),
+        Route("/docs/models/schemas/index.json", api, name="model-index"),
+        Route(f"/docs/{model['schema_path']}", api, name="model-schema"),
+        # For people and their tools: control operations, events, OpenAPI, dashboard.
+        Route("/", _index),
+        Route(CONTROL_PREFIX.rstrip("/"), _to_dashboard),
+        Route(CONTROL_PREFIX + "{path:path}", _Deferred(runtime), name="control"),
+        # All else is 404 in the envelope.
+        Route("/{path:path}", api, name="unknown"),
+    ]
+
+
+class _Deferred:
+    """The control API and the dashboard, imported when first called: most servers need neither."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            from apixo_emulator.http.control import Control
+
+            self._app = Control(self._runtime)
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Make callbacks until shutdown, then close the store."""
+    runtime: Runtime = app.state.runtime
+    worker = CallbackWorker(runtime.emulator, ca_file=runtime.settings.callback_ca, bounds=app.state.bounds)
+    delivering = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        delivering.cancel()
+        with suppress(asyncio.CancelledError):
+            await delivering
+        runtime.close()
+
+
+async def _index(request: Request) -> Response:
+    """Say where the API and the dashboard are, as JSON or as HTML."""
+    headers = dict(request.scope["headers"])
+    root = base_url(request.url.scheme, headers, request.scope.get("server"))
+    root += request.scope.get("root_path", "")
+    found = {"api": root + contract().prefix, "dashboard": root + CONTROL_PREFIX}
+    if "text/html" in request.headers.get("accept", ""):
+        links = "".join(f'<p>{name}: <a href="{url}">{url}</a></p>' for name, url in found.items())
+        return Response(
+            f"<!doctype html><title>apixo-emulator</title>{links}", media_type="text/html"
+        )
+    return Response(orjson.dumps(found), media_type="application/json")
+
+
+async def _to_dashboard(request: Request) -> Response:
+    return RedirectResponse(request.scope.get("root_path", "") + CONTROL_PREFIX)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    known = {404: "path_not_found", 405: "method_not_allowed", 413: "payload_too_large"}
+    headers = dict(getattr(error, "headers", None) or {})
+    if status not in known:
+        return _envelope(failure(status, str(getattr(error, "detail", ""))), headers)
+    return _envelope(refusal(known[status]), headers)
+
+
+async def _server_error(_request: Request, _error: Exception) -> Response:
+    # Starlette raises the error again, and the server logs it.
+    return _envelope(refusal("server_error"), {})
+
+
+def _envelope(response: Any, headers: dict[str, str]) -> Response:
+    found = {name.decode(): value.decode() for name, value in response.headers}
+    return Response(response.body, response.status, {**found, **headers})

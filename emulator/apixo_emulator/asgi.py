@@ -1,0 +1,12 @@
+"""The application with options from the environment and the configuration file.
+
+For any ASGI server: ``uvicorn apixo_emulator.asgi:app``.
+"""
+
+from apixo_emulator.app import create_app
+from apixo_emulator.settings import SettingsError, load_settings
+
+try:
+    app = create_app(load_settings())
+except SettingsError as error:
+    raise SystemExit(f"apixo-emulator: {error}") from None

@@ -1,0 +1,242 @@
+"""The endpoint of the documented API and of result files, as a plain ASGI callable.
+
+It is no function of a `Request`: building requests and responses costs more than answering a poll. The
+emulator decides what a path and a method mean, because the in-process adapters need that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from http import HTTPStatus
+
+from starlette.types import Message, Receive, Scope, Send
+
+from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
+from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.http.faults import send_faulty
+from apixo_emulator.runtime import Runtime
+from apixo_emulator.settings import Cors
+from apixo_schemas import contract
+
+# A name or address, and a port (RFC 3986, 3.2.2); the first group is the name, brackets included.
+HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_log = logging.getLogger("apixo_emulator")
+# Bytes. A body that announces more is read only if key and model are accepted.
+_SMALL_BODY = 65_536
+# For a whole body: enough for a slow link, yet no client holds memory for ever.
+_BODY_TIMEOUT_S = 60.0
+_EXPOSED = b"content-range, etag, retry-after"
+_PREFLIGHT_MAX_AGE_S = b"600"
+
+
+class _BodyTooLarge(Exception):
+    """The body is larger than the contract's limit (assumption ``body.limit``)."""
+
+
+class _ClientDisconnected(Exception):
+    """The client disconnected before its body was complete."""
+
+
+class Api:
+    """Answers API calls from a socket, and calls of unknown paths: 404 in the envelope."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._cors = runtime.settings.cors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is not None and _may_call(origin, self._cors):
+            send = _with_cors(send, origin)
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                await send_response(_preflight(headers), scope, receive, send)
+                return
+        try:
+            response = await self._answer(scope, headers, receive)
+            if response.picture is not None:
+                from apixo_emulator.http.files import send_file  # late: a start does not need it
+
+                await send_file(self._runtime.pictures, response.picture, scope, receive, send)
+                return
+        except _ClientDisconnected:
+            return
+        except asyncio.CancelledError:  # the server stops, and this request took too long
+            response = refusal("unavailable")
+        except Exception:  # noqa: BLE001 - the client gets the envelope, the log the traceback
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            response = refusal("server_error")
+        await send_response(response, scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> HttpResponse:
+        runtime = self._runtime
+        body = b""
+        if scope["method"] == "POST":
+            emulator, unread = runtime.emulator, _request(scope, headers, b"")
+            if self._cors is not Cors.ANY and _is_rebound(headers):
+                response = refusal("foreign_page")
+                emulator.note(unread, response, "the request comes from a web page")
+                return response
+            announced = _announced(headers)
+            if announced is None or announced > _SMALL_BODY:
+                refused = emulator.refuses(unread)
+                if refused is not None:
+                    emulator.note(unread, refused, "refused unread")
+                    return refused
+            try:
+                body = await _read_body(announced, receive)
+            except _BodyTooLarge:
+                return emulator.too_large(unread)
+            except TimeoutError:
+                response = refusal("request_timeout")
+                emulator.note(unread, response, "the body did not arrive in time")
+                return response
+        return await runtime.batcher.handle(_request(scope, headers, body))
+
+
+async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a response whole, or broken as its fault says."""
+    if response.fault is not None:
+        await send_faulty(response, scope, receive, send)
+        return
+    body, headers = response.body, response.headers
+    if response.status != HTTPStatus.NO_CONTENT:
+        headers = (*headers, (b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> HttpRequest:
+    prefix = scope.get("root_path", "")
+    path: str = scope["path"]
+    return HttpRequest(
+        scope["method"],
+        path.removeprefix(prefix) if prefix else path,
+        scope["query_string"],
+        scope["headers"],
+        body,
+        base_url(scope["scheme"], headers, scope.get("server")) + prefix,
+    )
+
+
+def base_url(
+    scheme: str, headers: Mapping[bytes, bytes], server: tuple[str, int | None] | None
+) -> str:
+    """Return the origin that the client used, so that links work through port maps and proxies."""
+    if headers.get(b"x-forwarded-proto") == b"https":
+        scheme = "https"
+    return origin_of(scheme, headers.get(b"host"), server and (server[0], server[1]))
+
+
+@lru_cache(maxsize=256)
+def origin_of(scheme: str, host: bytes | None, server: tuple[str, int | None] | None) -> str:
+    """Return an origin by the Host header, without a usable one by the address of the server."""
+    if host is not None and HOST.fullmatch(host):
+        return f"{scheme}://{host.decode()}"
+    name, port = server or ("127.0.0.1", None)
+    return f"{scheme}://{name}:{port}" if port else f"{scheme}://{name}"
+
+
+# Bodies
+
+
+def _announced(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return the announced length of a body in bytes, None where it comes in chunks."""
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit():
+        return int(length)
+    return None if b"transfer-encoding" in headers else 0
+
+
+async def _read_body(announced: int | None, receive: Receive) -> bytes:
+    """Read a whole body; one that announces too much is refused before a byte of it is read."""
+    limit: int = contract().assumed("body.limit")
+    if (announced or 0) > limit:
+        raise _BodyTooLarge
+    pieces: list[bytes] = []
+    size = 0
+    async with asyncio.timeout(_BODY_TIMEOUT_S):
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise _ClientDisconnected
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > limit:
+                raise _BodyTooLarge
+            if not message.get("more_body"):
+                return b"".join((*pieces, piece)) if pieces else piece
+            pieces.append(piece)
+
+
+# Web pages
+
+
+def _may_call(origin: bytes, cors: Cors) -> bool:
+    """True if web pages of an origin may read answers of the API."""
+    if cors is Cors.LOOPBACK:
+        _, separator, host = origin.partition(b"://")
+        found = HOST.fullmatch(host)
+        return bool(separator and found and is_loopback_name(found[1].decode().strip("[]")))
+    return cors is Cors.ANY
+
+
+def _preflight(headers: Mapping[bytes, bytes]) -> HttpResponse:
+    """Allow what a browser asks for; the API checks the request itself."""
+    answer = [
+        (b"access-control-allow-methods", b"GET, HEAD, POST"),
+        (b"access-control-max-age", _PREFLIGHT_MAX_AGE_S),
+    ]
+    asked = headers.get(b"access-control-request-headers")
+    if asked is not None:
+        answer.append((b"access-control-allow-headers", asked))
+    if headers.get(b"access-control-request-private-network") == b"true":
+        answer.append((b"access-control-allow-private-network", b"true"))
+    return HttpResponse(204, b"", tuple(answer))
+
+
+def _with_cors(send: Send, origin: bytes) -> Send:
+    """Let the page that made a request read the response."""
+    added = (
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", _EXPOSED),
+        (b"vary", b"origin"),
+    )
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *added]}
+        await send(message)
+
+    return sending
+
+
+def _is_rebound(headers: Mapping[bytes, bytes]) -> bool:
+    """True if a web page calls whose host name was rebound to this machine (DNS rebinding).
+
+    Such a page is of one origin with the emulator, so the browser asks no preflight.
+    """
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+    if origin is None or origin.partition(b"://")[2] != host:
+        return False
+    name = HOST.fullmatch(host)
+    return name is not None and not _is_of_this_machine(name[1].decode().strip("[]"))
+
+
+def _is_of_this_machine(name: str) -> bool:
+    """True for a name of this machine and for an address: neither can be rebound."""
+    if is_loopback_name(name):
+        return True
+    try:
+        scope_of(name)
+    except AddressRefused:
+        return False
+    return True

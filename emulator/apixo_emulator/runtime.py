@@ -1,0 +1,208 @@
+"""The emulator behind one application: opened from its settings, closed at shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from apixo_emulator.pictures import Gallery
+from apixo_emulator.service import Emulator, Options, WorldOptions
+from apixo_emulator.service.batcher import Batcher
+from apixo_emulator.service.clock import Now, steady_clock
+from apixo_emulator.settings import DATA_FOLDER, Settings, use_profile_file
+from apixo_emulator.storage import SqliteStore, Store, StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class DataLocation:
+    """Where one emulator keeps its data; with ``memory`` the folder is for pictures only."""
+
+    folder: Path
+    memory: bool
+
+    def open_store(self, settings: Settings) -> Store:
+        """Open the store that the settings name.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        if settings.store is not None:
+            from apixo_emulator.storage.postgres import PostgresStore
+
+            return PostgresStore(settings.store)
+        path = None if self.memory else self.folder / "state.sqlite3"
+        return SqliteStore(path, settings.durability, shared=settings.workers > 1)
+
+    def clock(self) -> Now:
+        """Return a clock that starts no earlier than the latest instant seen in the folder.
+
+        Raises:
+            StoreError: The folder cannot be written to.
+        """
+        try:
+            return steady_clock(self.folder / "clock")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+
+class DataFolder:
+    """The data folder of one running emulator; without a path a temporary one.
+
+    It has a ``.gitignore`` of its own. ``exclusive`` locks it: two emulators must not share the store
+    inside. `release` unlocks it and deletes a temporary one.
+
+    Raises:
+        StoreError: The folder cannot be used, or another emulator uses it.
+    """
+
+    def __init__(self, path: Path | None, *, exclusive: bool) -> None:
+        self.temporary = path is None
+        self._lock: FileLock | None = None
+        if path is None:
+            self.path = Path(tempfile.mkdtemp(prefix="apixo-emulator-"))
+            self._delete = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        else:
+            self.path = path
+            self._prepare(exclusive=exclusive)
+
+    def release(self) -> None:
+        """Unlock the folder, and delete a temporary one."""
+        if self._lock is not None:
+            self._lock.release()
+        if self.temporary:
+            self._delete()
+
+    def _prepare(self, *, exclusive: bool) -> None:
+        try:
+            # Pictures and callback URLs are private to the user.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ignore = self.path / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", "utf-8")
+            if exclusive:
+                # Requests, and so threads, open and close an application.
+                self._lock = FileLock(self.path / "lock", thread_local=False)
+                self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"the data folder {self.path} is in use by another emulator. "
+                "Stop that one, or give this one its own with --data, or --ephemeral."
+            ) from None
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write to the data folder {folder}: {error.strerror}. "
+        "Choose another with --data, or --ephemeral to keep nothing."
+    )
+
+
+class Runtime:
+    """Opens and closes the emulator of one application; safe to use from several threads.
+
+    It opens itself when it is first asked for the emulator, so that an application can be called
+    without a lifespan. ``location`` is given where several processes share one.
+    """
+
+    def __init__(self, settings: Settings, location: DataLocation | None = None) -> None:
+        self.settings = settings
+        # Set when the server stops: event streams, which never end by themselves, end then.
+        self.stopping = threading.Event()
+        self._location = location
+        self._folder: DataFolder | None = None
+        self._opening = threading.RLock()
+        self._emulator: Emulator | None = None
+        self._pictures: Gallery | None = None
+        self._batcher: tuple[asyncio.AbstractEventLoop, Batcher] | None = None
+
+    @classmethod
+    def around(cls, emulator: Emulator, pictures: Gallery) -> Runtime:
+        """Return a runtime whose emulator is open already."""
+        runtime = cls(Settings())
+        runtime._emulator, runtime._pictures = emulator, pictures
+        return runtime
+
+    @property
+    def emulator(self) -> Emulator:
+        """The emulator.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        return self._emulator or self._open()[0]
+
+    @property
+    def pictures(self) -> Gallery:
+        """The store of pictures; raises as `emulator` does."""
+        return self._pictures or self._open()[1]
+
+    @property
+    def batcher(self) -> Batcher:
+        """The batcher of the running event loop; raises as `emulator` does."""
+        loop = asyncio.get_running_loop()
+        if self._batcher is None or self._batcher[0] is not loop:
+            self._batcher = (loop, Batcher(self.emulator))
+        return self._batcher[1]
+
+    def _open(self) -> tuple[Emulator, Gallery]:
+        with self._opening:
+            if self._emulator is not None and self._pictures is not None:
+                return self._emulator, self._pictures
+            settings = self.settings
+            use_profile_file(settings.profile)  # a spawned process has not read it yet
+            location = self._location or self._own_location()
+            pictures = Gallery(
+                location.folder / "pictures", images=settings.images, fetch=settings.fetch
+            )
+            store = location.open_store(settings)
+            if self._location is None and settings.store is None and settings.workers == 1:
+                store.release_leases()  # the folder's lock says that no other process holds one
+            emulator = Emulator(store, pictures, _options(settings), location.clock())
+            self._emulator, self._pictures = emulator, pictures
+            return emulator, pictures
+
+    def _own_location(self) -> DataLocation:
+        settings = self.settings
+        path = None if settings.ephemeral else settings.data or DATA_FOLDER
+        exclusive = settings.store is None and settings.workers == 1
+        self._folder = DataFolder(path, exclusive=exclusive)
+        return DataLocation(self._folder.path, memory=path is None and settings.store is None)
+
+    def close(self) -> None:
+        """Stop the background work and release the store; the next request opens it again."""
+        with self._opening:
+            if self._batcher is not None:
+                self._batcher[1].close()
+            if self._emulator is not None:
+                self._emulator.close()
+            if self._folder is not None:
+                self._folder.release()
+            self._batcher = self._emulator = self._pictures = self._folder = None
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        latency=settings.latency,
+        balance_micros=settings.balance,
+        api_keys=frozenset(settings.api_key) or None,
+        public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+        callbacks=settings.callback_options(),
+        worlds=WorldOptions(
+            seed=settings.seed,
+            rate=settings.rate,
+            per_key=settings.world_per_key,
+            alone=settings.workers == 1 and settings.store is None,
+            rules=settings.rules(),
+            known_keys=frozenset((*settings.api_key, *settings.accounts)),
+        ),
+        accounts=settings.accounts,
+    )

@@ -1,0 +1,130 @@
+"""Answer the requests of one event loop; submits that arrive together share a transaction.
+
+A commit costs as much for thirty submits as for one. No request waits for others to arrive: submits
+of one loop iteration, or those that arrive while a transaction is under way, form the next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.service.emulator import Emulator
+from apixo_emulator.service.submitting import Pending
+from apixo_emulator.storage import StoreUnavailable
+
+Respond = Callable[[HttpResponse], None]
+
+_log = logging.getLogger("apixo_emulator")
+# Requests that wait for a store across a network; more than its connections would only queue there.
+_THREADS = 32
+# Submits of one transaction: other machines wait for it where they charge the same account.
+_LARGEST_BATCH = 64
+# Bytes. Parsing a larger body takes long enough to delay other requests, so a thread does it.
+_LARGE_BODY = 1_048_576
+_LARGE_BODIES_AT_ONCE = 4
+
+
+class Batcher:
+    """Answers requests of the event loop in which it was made."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._loop = asyncio.get_running_loop()
+        # A store across a network must not be waited for in the event loop.
+        self._threads = ThreadPoolExecutor(_THREADS, "request") if emulator.blocking else None
+        self._large: ThreadPoolExecutor | None = None
+        self._waiting: list[tuple[Pending, Respond]] = []
+        self._committing = False
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer to one request; errors of the store are answers, too."""
+        if self._threads is None and len(request.body) <= _LARGE_BODY:
+            decided = self._decide(request)
+            if isinstance(decided, HttpResponse):
+                return decided
+            answer: asyncio.Future[HttpResponse] = self._loop.create_future()
+            self._add(decided, partial(_resolve, answer))
+            return await answer
+        answer = self._loop.create_future()
+        self.answer(request, partial(_resolve, answer))
+        return await answer
+
+    def answer(self, request: HttpRequest, respond: Respond) -> None:
+        """Answer one request by calling ``respond``, at once or in a later loop iteration."""
+        threads = self._threads
+        if len(request.body) > _LARGE_BODY:
+            if self._large is None:
+                self._large = ThreadPoolExecutor(_LARGE_BODIES_AT_ONCE, "large-body")
+            threads = self._large
+        if threads is None:
+            self._decided(self._decide(request), respond)
+            return
+        deciding = self._loop.run_in_executor(threads, self._decide, request)
+        deciding.add_done_callback(lambda done: self._decided(done.result(), respond))
+
+    def _decide(self, request: HttpRequest) -> HttpResponse | Pending:
+        try:
+            return self._emulator.decide(request)
+        except Exception as error:  # noqa: BLE001 - the client gets the envelope, the log the error
+            return _failed(error, f"{request.method} {request.path}")
+
+    def _decided(self, decided: HttpResponse | Pending, respond: Respond) -> None:
+        if isinstance(decided, HttpResponse):
+            respond(decided)
+        else:
+            self._add(decided, respond)
+
+    def _add(self, pending: Pending, respond: Respond) -> None:
+        self._waiting.append((pending, respond))
+        if not self._committing:
+            self._committing = True
+            self._loop.call_soon(self._commit)
+
+    def _commit(self) -> None:
+        """Commit the submits that wait, then answer each."""
+        batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
+        pending = [one for one, _ in batch]
+        if self._threads is None:
+            self._committed(batch, self._emulator.accept_each(pending))
+            return
+        accepting = self._loop.run_in_executor(self._threads, self._emulator.accept_each, pending)
+        accepting.add_done_callback(lambda done: self._committed(batch, done.result()))
+
+    def _committed(
+        self,
+        batch: Sequence[tuple[Pending, Respond]],
+        outcomes: Sequence[HttpResponse | Exception],
+    ) -> None:
+        self._committing = bool(self._waiting)
+        if self._committing:
+            self._loop.call_soon(self._commit)
+        for (_, respond), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                respond(_failed(outcome, "a submit"))
+            else:
+                respond(outcome)
+
+    def close(self) -> None:
+        """Stop the threads, when no request is under way any more."""
+        for threads in (self._threads, self._large):
+            if threads is not None:
+                threads.shutdown()
+
+
+def _failed(error: Exception, what: str) -> HttpResponse:
+    if isinstance(error, StoreUnavailable):
+        _log.error("%s failed: %s", what, error)
+    else:
+        _log.error("%s failed", what, exc_info=error)
+    return refusal("server_error")
+
+
+def _resolve(answer: asyncio.Future[HttpResponse], response: HttpResponse) -> None:
+    if not answer.done():  # else the client has disconnected
+        answer.set_result(response)
