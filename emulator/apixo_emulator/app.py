@@ -19,8 +19,8 @@ from apixo_emulator.domain.control_names import CONTROL_PREFIX
 from apixo_emulator.domain.envelope import failure, refusal
 from apixo_emulator.http.api import Api, base_url
 from apixo_emulator.runtime import Runtime
-from apixo_emulator.settings import Settings
 from apixo_emulator.service.callbacks import Bounds, CallbackWorker
+from apixo_emulator.settings import Settings
 from apixo_schemas import contract, document
 
 
@@ -98,7 +98,9 @@ class _Deferred:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     """Make callbacks until shutdown, then close the store."""
     runtime: Runtime = app.state.runtime
-    worker = CallbackWorker(runtime.emulator, ca_file=runtime.settings.callback_ca, bounds=app.state.bounds)
+    worker = CallbackWorker(
+        runtime.emulator, ca_file=runtime.settings.callback_ca, bounds=app.state.bounds
+    )
     delivering = asyncio.create_task(worker.run())
     try:
         yield

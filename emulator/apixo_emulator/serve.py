@@ -24,10 +24,10 @@ from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.runtime import DataFolder, DataLocation, Runtime
 from apixo_emulator.service import Emulator
+from apixo_emulator.service.callbacks import Bounds
 from apixo_emulator.settings import DATA_FOLDER, Settings
 from apixo_emulator.storage import StoreError
 from apixo_emulator.supervisor import StartError, supervise
-from apixo_emulator.service.callbacks import Bounds
 from apixo_schemas import contract
 
 _BACKLOG = 2048
