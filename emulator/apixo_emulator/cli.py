@@ -128,9 +128,9 @@ def serve(config: Path | None, **flags: Any) -> None:
     APIXO_EMULATOR_LOG_FORMAT. Flags win over the environment, and that over the file.
     """
     # What only `serve` needs is loaded here, so that --help answers at once.
+    from apixo_emulator.runtime import StartError
     from apixo_emulator.serve import serve as run
     from apixo_emulator.storage import StoreError
-    from apixo_emulator.supervisor import StartError
 
     given = {name: value for name, value in flags.items() if value not in (None, (), False)}
     try:

@@ -20,6 +20,10 @@ from apixo_emulator.settings import DATA_FOLDER, Settings, use_profile_file
 from apixo_emulator.storage import SqliteStore, Store, StoreError
 
 
+class StartError(Exception):
+    """A server cannot start; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataLocation:
     """Where one emulator keeps its data; with ``memory`` the folder is for pictures only."""

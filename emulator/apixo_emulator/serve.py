@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import socket
@@ -22,12 +21,11 @@ from apixo_emulator.domain.control_names import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import Gallery
-from apixo_emulator.runtime import DataFolder, DataLocation, Runtime
+from apixo_emulator.runtime import DataFolder, DataLocation, Runtime, StartError
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Bounds
 from apixo_emulator.settings import DATA_FOLDER, Settings
 from apixo_emulator.storage import StoreError
-from apixo_emulator.supervisor import StartError, supervise
 from apixo_schemas import contract
 
 _BACKLOG = 2048
@@ -54,6 +52,8 @@ def serve(settings: Settings) -> None:
         if settings.workers == 1:
             run_server(Runtime(settings), sock, ready)
             return
+        from apixo_emulator.supervisor import supervise
+
         path = None if settings.ephemeral else settings.data or DATA_FOLDER
         folder = DataFolder(path, exclusive=settings.store is None)
         try:
@@ -74,6 +74,8 @@ def _prepare(settings: Settings, location: DataLocation) -> None:
 def _work(settings: Settings, location: DataLocation, sock: socket.socket, tell: Any) -> None:
     """Serve in a worker process; see `supervisor.Work`."""
     configure_logs(settings.log_format, settings.log_level, quiet=settings.quiet)
+    import multiprocessing
+
     # A worker must not outlive its parent, which alone holds the data folder's lock.
     parent = multiprocessing.parent_process()
     try:

@@ -15,6 +15,8 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any
 
+from apixo_emulator.runtime import StartError
+
 _log = logging.getLogger("apixo_emulator")
 # A forked process would share the parent's locks and threads; a spawned one starts clean.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -27,10 +29,6 @@ _LONGEST_DELAY_S = 30.0
 
 # Serves in a worker process. It sends None into the pipe when it answers, or why it cannot start.
 Work = Callable[[Any], None]
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
 
 
 @dataclass(slots=True)

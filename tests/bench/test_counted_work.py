@@ -38,7 +38,7 @@ STATUS_CALLS = 32
 # Of a body that was sent before.
 SUBMIT_CALLS = 60
 # Of Python, of uvicorn and our own, when `serve` starts.
-START_MODULES = 440
+START_MODULES = 470
 
 
 def submitting() -> HttpRequest:

@@ -47,7 +47,10 @@ class Site:
         return self.call("GET", path, **options)
 
     def press(self, path: str, **form: str) -> httpx.Response:
-        return self.call("POST", path, data=form)
+        headers = {"Origin": "http://127.0.0.1:8787"}
+        if not form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return self.call("POST", path, data=form, headers=headers)
 
 
 def notice_of(answer: httpx.Response) -> str:
@@ -393,5 +396,6 @@ def test_several_processes_have_one_inbox(tmp_path: Path) -> None:
         for _ in range(8):  # a connection each: they are spread over the processes
             assert httpx.post(url, json={"data": {"taskId": "a", "state": "success"}}).is_success
         assert ["8 received" in httpx.get(url).text for _ in range(8)] == [True] * 8
-        httpx.post(f"{server.origin}/_emulator/ui/inbox/clear")
+        form = {"Origin": server.origin, "Content-Type": "application/x-www-form-urlencoded"}
+        httpx.post(f"{server.origin}/_emulator/ui/inbox/clear", headers=form).raise_for_status()
         assert ["Nothing was received" in httpx.get(url).text for _ in range(8)] == [True] * 8

@@ -252,7 +252,7 @@ def test_a_listener_does_not_hold_up_the_end(tmp_path: Path) -> None:
 def test_secrets_in_urls_are_masked_in_lists_too(server: Running, control: httpx.Client) -> None:
     body = {
         "request_type": "callback",
-        "callback_url": "http://user:hidden1@127.0.0.1:1/hook?secret=hidden2",
+        "callback_url": "http://127.0.0.1:1/hook?secret=hidden2",
         "input": {"image_urls": ["https://example.com/a.jpg?token=hidden3"]},
     }
     url = f"{server.base_url}/generateTask/image-upscaler"

@@ -13,7 +13,8 @@ from support.process import Running, running
 
 from apixo_emulator.domain.seeds import LARGEST_SEED
 from apixo_emulator.http.openapi import openapi
-from apixo_emulator.http.published import published
+from apixo_emulator.http.openapi import schema_document as published
+from apixo_emulator.http.operations import OPERATIONS
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 # As JSON writes them; Python has no name for some.
@@ -46,7 +47,7 @@ Path_ = tuple[str, ...]
 
 def bodies() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The schemas of all bodies, by the verb's path."""
-    for path, methods in openapi("")["paths"].items():
+    for path, methods in openapi(OPERATIONS, "")["paths"].items():
         if "requestBody" in methods.get("post", {}):
             yield path, methods["post"]["requestBody"]["content"]["application/json"]["schema"]
 

@@ -115,16 +115,21 @@ async def send_response(response: HttpResponse, scope: Scope, receive: Receive, 
 
 
 def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> HttpRequest:
-    prefix = scope.get("root_path", "")
-    path: str = scope["path"]
     return HttpRequest(
         scope["method"],
-        path.removeprefix(prefix) if prefix else path,
+        route_path(scope),
         scope["query_string"],
         scope["headers"],
         body,
-        base_url(scope["scheme"], headers, scope.get("server")) + prefix,
+        base_url(scope["scheme"], headers, scope.get("server")) + scope.get("root_path", ""),
     )
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path below the prefix under which the application is mounted."""
+    path: str = scope["path"]
+    prefix: str = scope.get("root_path", "")
+    return path.removeprefix(prefix) if prefix and path.startswith(f"{prefix}/") else path
 
 
 def base_url(

@@ -41,10 +41,11 @@ class Batcher:
         self._large: ThreadPoolExecutor | None = None
         self._waiting: list[tuple[Pending, Respond]] = []
         self._committing = False
+        self._logs = _log.isEnabledFor(logging.DEBUG)
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to one request; errors of the store are answers, too."""
-        if self._threads is None and len(request.body) <= _LARGE_BODY:
+        if self._threads is None and len(request.body) <= _LARGE_BODY and not self._logs:
             decided = self._decide(request)
             if isinstance(decided, HttpResponse):
                 return decided
@@ -57,6 +58,8 @@ class Batcher:
 
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request by calling ``respond``, at once or in a later loop iteration."""
+        if self._logs:
+            respond = partial(_respond_and_log, request, respond)
         threads = self._threads
         if len(request.body) > _LARGE_BODY:
             if self._large is None:
@@ -115,6 +118,11 @@ class Batcher:
         for threads in (self._threads, self._large):
             if threads is not None:
                 threads.shutdown()
+
+
+def _respond_and_log(request: HttpRequest, respond: Respond, response: HttpResponse) -> None:
+    _log.debug("%s %s: %d", request.method, request.path, response.status)
+    respond(response)
 
 
 def _failed(error: Exception, what: str) -> HttpResponse:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.http.control import EXPECTED, own_url, status_of
 from apixo_emulator.http.dashboard import callbacks, clock, requests, scenarios, tasks, trying
 from apixo_emulator.http.dashboard.assets import asset
 from apixo_emulator.http.dashboard.forms import TooLargeError, read_form
@@ -22,11 +23,11 @@ from apixo_emulator.http.dashboard.thumbnails import Thumbnails
 from apixo_emulator.http.dashboard.visit import Desk, Visit, operator_of, visit_of
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.operator import ConflictError, NotFoundError
-from apixo_emulator.storage import StoreUnavailable
+from apixo_emulator.service.operator import NotFoundError
 
 Handler = Callable[[Visit], Page | Done | Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
+_TOO_LARGE = 413
 
 _PAGES: dict[str, Handler] = {
     "": tasks.list_tasks,
@@ -55,14 +56,6 @@ _BUTTONS: dict[str, Handler] = {
     "ui/accounts/top-up": clock.top_up,
     "ui/try": trying.try_it,
 }
-_STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (TooLargeError, 413),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (StoreUnavailable, 503),
-    (ValueError, 400),
-)
-_EXPECTED = tuple(kind for kind, _ in _STATUS)
 
 
 class Dashboard:
@@ -108,7 +101,7 @@ class Dashboard:
         try:
             visit = visit_of(self._desk, request, form)
             found = handler(visit)
-        except _EXPECTED as error:
+        except EXPECTED as error:
             return self._problem(request, str(error), _status_of(error))
         if isinstance(found, Response):
             return found
@@ -121,7 +114,7 @@ class Dashboard:
         plain = Visit(
             self._desk,
             operator_of(self._desk.emulator, None),
-            f"{request.url.scheme}://{request.url.netloc}",
+            own_url(request),
             request.url.path,
         )
         return shown(Page("problem.html", {"words": words}, status), plain)
@@ -135,7 +128,7 @@ class Dashboard:
 
 
 def _status_of(error: Exception) -> int:
-    return next(status for kind, status in _STATUS if isinstance(error, kind))
+    return _TOO_LARGE if isinstance(error, TooLargeError) else status_of(error)
 
 
 def _get(path: str, endpoint: Endpoint) -> Route:

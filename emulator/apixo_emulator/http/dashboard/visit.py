@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.requests import Request
 
 from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.http.control import own_url
 from apixo_emulator.http.dashboard.inbox import Inbox
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
 from apixo_emulator.service import Emulator
@@ -34,7 +35,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One call of a page. ``origin`` is that of the caller's address, without a path."""
+    """One call of a page. ``origin`` is the URL under which the client reaches the application."""
 
     desk: Desk
     operator: Operator
@@ -43,6 +44,11 @@ class Visit:
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """The path under which the application is mounted, empty where it is not."""
+        return urlsplit(self.origin).path
 
     @property
     def api(self) -> str:
@@ -75,7 +81,9 @@ class Visit:
         asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
         if self.world != ONE_WORLD:
             asked["world"] = self.world
-        return CONTROL_PREFIX + quote(page) + (f"?{urlencode(asked)}" if asked else "")
+        return (
+            self.prefix + CONTROL_PREFIX + quote(page) + (f"?{urlencode(asked)}" if asked else "")
+        )
 
 
 def visit_of(desk: Desk, request: Request, form: Mapping[str, str]) -> Visit:
@@ -88,7 +96,7 @@ def visit_of(desk: Desk, request: Request, form: Mapping[str, str]) -> Visit:
     return Visit(
         desk=desk,
         operator=operator_of(desk.emulator, query.get("world")),
-        origin=f"{request.url.scheme}://{request.url.netloc}",
+        origin=own_url(request),
         here=request.url.path,
         path=request.path_params,
         query=query,

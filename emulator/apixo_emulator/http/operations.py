@@ -1,10 +1,14 @@
-"""The control API's verbs, each declared once: path, method, what it takes, what it does."""
+"""The operations of the control API, each declared once: path, method, what it takes, what it does.
+
+Its routes and its OpenAPI document are made from this table. What an operation does is a method of
+`Operator`, which Python programs call directly.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,8 +20,7 @@ from apixo_emulator.domain.clock import FASTEST, LATEST_MS
 from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.seeds import seed_schema
-from apixo_emulator.http.metrics import metrics
-from apixo_emulator.http.published import published, published_names
+from apixo_emulator.http.openapi import schema_document, schema_names
 from apixo_emulator.journal.expectation import filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.operator import MOST_LISTED, Operator
@@ -37,8 +40,8 @@ _NAME: Mapping[str, Any] = {"title": "a text that is not empty", "type": "string
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a call asks for: parts of its path, its query, and its body, all checked."""
+class Arguments:
+    """What a request gives: parts of its path, its query, and its body, all checked."""
 
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -46,36 +49,40 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """An answer that is no JSON."""
+class Text:
+    """A result that is no JSON."""
 
     text: str
     media_type: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
-    """One operation. ``query`` and ``body`` are JSON Schemas of the parameters by name."""
+class Operation:
+    """One operation. ``query`` and ``body`` are JSON Schemas of the parameters by name.
+
+    ``page`` is the dashboard's page that shows the same.
+    """
 
     method: str
     path: str
     summary: str
-    act: Callable[[Operator, Asked], Any]
+    run: Callable[[Operator, Arguments], Any]
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    page: str | None = None
 
-    def read(self, path: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Asked:
-        """Check what came.
+    def read(self, path: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Arguments:
+        """Return the arguments of a request.
 
         Raises:
-            ValueError: It is not what the verb takes; the message says what was expected.
+            ValueError: They are not what the operation takes; the message says what was expected.
         """
         found = {
             name: _query_value(name, self.query, text)
             for name, text in query.items()
             if name != "world"
         }
-        return Asked(path, found, self._read_body(body))
+        return Arguments(path, found, self._read_body(body))
 
     def _read_body(self, body: bytes) -> Mapping[str, Any]:
         if self.body is None or (not body.strip() and not self.body.get("required")):
@@ -123,168 +130,229 @@ _RATE = {
     "minimum": 0,
     "maximum": FASTEST,
 }
-# Their verbs hold them against schemas of their own, which are published, too.
+# Their operations check them against schemas of their own, which are published, too.
 _RULE = {"title": "an object, a rule of schemas/scenarios.json", "type": "object"}
 _EXPECTATION = {"title": "an object, an expectation of schemas/expectation.json", "type": "object"}
 
-VERBS: tuple[Verb, ...] = (
-    Verb("GET", "config", "How the emulator behaves", lambda desk, _: desk.config()),
-    Verb("GET", "worlds", "The worlds that were used", lambda desk, _: {"worlds": desk.worlds()}),
-    Verb(
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("GET", "config", "How the emulator behaves", lambda control, _: control.config()),
+    Operation(
+        "GET",
+        "worlds",
+        "The worlds (tenants) that were used",
+        lambda control, _: {"worlds": control.worlds()},
+    ),
+    Operation(
         "POST",
         "reset",
         "Begin anew: no tasks, accounts, scenarios or journal; clock and seed as at the start",
-        lambda desk, asked: desk.reset(asked.body.get("seed")),
+        lambda control, given: control.reset(given.body.get("seed")),
         body=_object(seed=seed_schema()),
     ),
-    Verb("GET", "clock", "The instant now, and how fast time runs", lambda desk, _: desk.clock()),
-    Verb(
+    Operation(
+        "GET",
+        "clock",
+        "The instant now, and how fast time runs",
+        lambda control, _: control.clock(),
+        page="ui/clock",
+    ),
+    Operation(
         "POST",
         "clock",
         "Set the instant (Unix ms) or the rate, freeze or resume",
-        lambda desk, asked: desk.set_clock(**asked.body),
+        lambda control, given: control.set_clock(**given.body),
         body=_object(
             now=_INSTANT, rate=_RATE, frozen={"title": "true or false", "type": "boolean"}
         ),
     ),
-    Verb(
+    Operation(
         "POST",
         "clock/advance",
         "Move the clock on by so many ms",
-        lambda desk, asked: desk.advance(asked.body["ms"]),
+        lambda control, given: control.advance(given.body["ms"]),
         body=_object(("ms",), ms=_integer("milliseconds to advance, ", 0, LATEST_MS)),
     ),
-    Verb(
+    Operation(
         "GET",
         "scenarios",
         "The active rules in their order, and the vocabulary",
-        lambda desk, _: {
-            "rules": desk.scenarios(),
+        lambda control, _: {
+            "rules": control.scenarios(),
             "vocabulary": [
                 {"name": entry.name, "effect": entry.effect, "group": entry.group}
                 for entry in vocabulary()
             ],
         },
+        page="ui/scenarios",
     ),
-    Verb(
+    Operation(
         "POST",
         "scenarios",
         "Add a rule: a scenario by name, for which calls, how many times",
-        lambda desk, asked: desk.add_scenario(asked.body),
+        lambda control, given: control.add_scenario(given.body),
         body=_RULE,
     ),
-    Verb(
+    Operation(
         "DELETE",
         "scenarios",
         "Remove all rules but the scenario file's",
-        lambda desk, _: {"removed": desk.clear_scenarios()},
+        lambda control, _: {"removed": control.clear_scenarios()},
     ),
-    Verb(
+    Operation(
         "DELETE",
         "scenarios/{rule_id}",
         "Remove a rule",
-        lambda desk, asked: {"removed": desk.remove_scenario(asked.path["rule_id"])},
+        lambda control, given: {"removed": control.remove_scenario(given.path["rule_id"])},
     ),
-    Verb(
+    Operation(
         "GET",
         "tasks",
         "Tasks, the newest first",
-        lambda desk, asked: {"tasks": desk.tasks(**asked.query)},
+        lambda control, given: {"tasks": control.tasks(**given.query)},
         query={**_PAGE, "before": _COUNT, "state": _TEXT, "account": _TEXT, "text": _TEXT},
+        page="",
     ),
-    Verb(
+    Operation(
         "GET",
         "tasks/{task_id}",
         "A task with its plan and its callback",
-        lambda desk, asked: desk.task(asked.path["task_id"]),
+        lambda control, given: control.task(given.path["task_id"]),
+        page="ui/tasks/{task_id}",
     ),
-    Verb(
+    Operation(
         "POST",
         "tasks/{task_id}/finish",
         "End a task now, with success or with a failure code",
-        lambda desk, asked: desk.finish(
-            asked.path["task_id"],
-            fail_code=asked.body.get("failCode"),
-            fail_msg=asked.body.get("failMsg"),
+        lambda control, given: control.finish(
+            given.path["task_id"],
+            fail_code=given.body.get("failCode"),
+            fail_msg=given.body.get("failMsg"),
         ),
         body=_object(failCode=_NAME, failMsg=_TEXT),
     ),
-    Verb(
+    Operation(
         "GET",
         "requests",
         "The journal: calls with what decided them, the oldest first",
-        lambda desk, asked: {
-            "requests": [entry.to_json() for entry in desk.requests(**asked.query)]
+        lambda control, given: {
+            "requests": [entry.to_json() for entry in control.requests(**given.query)]
         },
         query={**_PAGE, "after": _COUNT, **dict.fromkeys(filter_names(), _TEXT)},
+        page="ui/requests",
     ),
-    Verb(
+    Operation(
         "GET",
         "requests/{number}",
         "One call of the journal",
-        lambda desk, asked: desk.request(asked.path["number"]),
+        lambda control, given: control.request(given.path["number"]),
+        page="ui/requests/{number}",
     ),
-    Verb(
+    Operation(
         "POST",
         "requests/verify",
         "Hold the journal against an expectation",
-        lambda desk, asked: desk.verify(asked.body).to_json(),
+        lambda control, given: control.verify(given.body).to_json(),
         body=_EXPECTATION,
     ),
-    Verb(
+    Operation(
         "GET",
         "requests.har",
         "The journal as HAR 1.2",
-        lambda desk, _: desk.har(),
+        lambda control, _: control.har(),
     ),
-    Verb(
+    Operation(
         "GET",
         "deliveries",
         "Callbacks, the newest first",
-        lambda desk, asked: {"deliveries": desk.deliveries(**asked.query)},
+        lambda control, given: {"deliveries": control.deliveries(**given.query)},
         query={**_PAGE, "offset": _COUNT},
+        page="ui/callbacks",
     ),
-    Verb(
+    Operation(
         "GET",
         "deliveries/{task_id}",
         "A task's callback with every attempt",
-        lambda desk, asked: desk.delivery(asked.path["task_id"]),
+        lambda control, given: control.delivery(given.path["task_id"]),
+        page="ui/tasks/{task_id}",
     ),
-    Verb(
+    Operation(
         "POST",
         "deliveries/{task_id}/redeliver",
         "Send a callback again, now",
-        lambda desk, asked: desk.redeliver(asked.path["task_id"]),
+        lambda control, given: control.redeliver(given.path["task_id"]),
     ),
-    Verb(
+    Operation(
         "GET",
         "accounts",
         "Accounts with balance (USD) and limits",
-        lambda desk, _: {"accounts": desk.accounts()},
+        lambda control, _: {"accounts": control.accounts()},
+        page="ui/clock",
     ),
-    Verb(
+    Operation(
         "POST",
         "accounts/top-up",
         "Add USD to the balance of a key, or of an account by its id",
-        lambda desk, asked: desk.top_up(asked.body["key"], asked.body["amount"]),
+        lambda control, given: control.top_up(given.body["key"], given.body["amount"]),
         body=_object(("key", "amount"), key=_NAME, amount=_TEXT),
     ),
-    Verb(
+    Operation(
         "GET",
         "metrics",
         "Counters in Prometheus' text format",
-        lambda desk, _: Plain(metrics(desk), "text/plain; version=0.0.4"),
+        lambda control, _: Text(metrics(control), "text/plain; version=0.0.4"),
     ),
-    Verb(
+    Operation(
         "GET",
         "schemas",
         "The names of the published JSON Schemas",
-        lambda _desk, _asked: {"schemas": published_names()},
+        lambda _control, _asked: {"schemas": schema_names()},
     ),
-    Verb(
+    Operation(
         "GET",
         "schemas/{name}",
         "A published JSON Schema",
-        lambda _desk, asked: Plain(published(asked.path["name"]), "application/schema+json"),
+        lambda _control, given: Text(
+            schema_document(given.path["name"]), "application/schema+json"
+        ),
     ),
 )
+
+
+# Metrics
+
+
+def metrics(control: Operator) -> str:
+    """Return a world's counters in the text format of Prometheus."""
+    counts = control.counts()
+    requests = (
+        ({"endpoint": name, "status": str(status)}, count)
+        for (name, status), count in sorted(counts.requests.items())
+    )
+    tasks = (({"state": name}, count) for name, count in counts.tasks.items())
+    deliveries = (({"state": name}, count) for name, count in counts.deliveries.items())
+    lines = [
+        *_family(
+            "apixo_requests_total",
+            "counter",
+            "Requests answered by this process since its start",
+            requests,
+        ),
+        *_family("apixo_tasks", "gauge", "Tasks by state", tasks),
+        *_family("apixo_deliveries", "gauge", "Callbacks by state", deliveries),
+        *_family("apixo_clock_seconds", "gauge", "The instant now", [({}, control.now() / 1000)]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _family(
+    name: str, kind: str, words: str, samples: Iterable[tuple[Mapping[str, str], float]]
+) -> Iterable[str]:
+    yield f"# HELP {name} {words}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in samples:
+        inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"{name}{{{inside}}} {value}" if inside else f"{name} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
