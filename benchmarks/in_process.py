@@ -25,9 +25,9 @@ import respx
 
 import apixo_emulator
 from apixo_emulator.testing import InProcess
-from apixo_emulator.testing.block import close_line, open_line
+from apixo_emulator.testing.interception import close_session, open_session
+from apixo_emulator.testing.routing import BaseUrls
 from apixo_emulator.testing.setup import Setup
-from apixo_emulator.testing.sites import Sites
 
 API = "https://api.apixo.ai/api/v1"
 BALANCE = f"{API}/apikeys/current-balance"
@@ -101,11 +101,11 @@ def whole_cycle() -> tuple[float, float]:
 def fixture() -> float:
     """Give what the fixture does for a test before and after it."""
     emulator = InProcess(Setup.of(patch_sleep=True))
-    sites = Sites(())
+    base_urls = BaseUrls()
 
     def once() -> None:
         emulator.reset()
-        close_line(open_line(emulator, sites))
+        close_session(open_session(emulator, base_urls))
 
     (median,) = in_turns(once, rounds=FIXTURE_ROUNDS)
     emulator.close()

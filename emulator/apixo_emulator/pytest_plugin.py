@@ -60,34 +60,31 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     moves it. ``Apixo()`` works: key and base URL are set. The marker ``apixo`` takes the options of
     `apixo_emulator.intercept`.
     """
-    from apixo_emulator.testing.block import close_line, open_line
+    from apixo_emulator.testing.interception import close_session, open_session
+    from apixo_emulator.testing.routing import BaseUrls
     from apixo_emulator.testing.setup import Setup
-    from apixo_emulator.testing.sites import Sites, base_urls
     from apixo_schemas import contract
 
     with _judged(request):
-        options = {"patch_sleep": True, **_asked(request)}
-        elsewhere = base_urls(options.pop("base_url", ()))
-        Sites(elsewhere)  # says which is no URL
+        options = _asked(request)
+        base_urls = BaseUrls(options.pop("base_url", ()), also=_base_url_before())
         setup = Setup.of(**options)
-    sites = Sites((*elsewhere, *_base_url_before()))
-    monkeypatch.setenv(_KEY_VARIABLE, setup.settings.api_key[0] if setup.settings.api_key else _KEY)
+    keys = setup.settings.api_key
+    monkeypatch.setenv(_KEY_VARIABLE, keys[0] if keys else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
     emulator = _emulator(request.config, setup)
-    opened = open_line(emulator, sites)
+    session = open_session(emulator, base_urls)
     yield emulator
-    close_line(opened)
+    close_session(session)
 
 
-def _base_url_before() -> tuple[str, ...]:
-    """Give where else calls go, as code may have read the variable before the test began."""
-    from apixo_emulator.testing.sites import site_of
+def _base_url_before() -> str | None:
+    """Return where calls went before the test, as code may have read the variable already."""
+    from apixo_emulator.testing.routing import base_url_of
 
     before = os.environ.get(_BASE_VARIABLE)
-    if not before:
-        return ()
     try:
-        return (site_of(before).base_url,)
+        return base_url_of(before).url if before else None
     except ValueError as error:
         raise pytest.UsageError(f"environment variable {_BASE_VARIABLE}: {error}") from None
 

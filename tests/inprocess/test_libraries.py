@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import socket
+import ssl
 import subprocess
 import sys
+import time
 from typing import Any
 
 import aiohttp
@@ -19,7 +23,7 @@ import urllib3
 from support.elsewhere import elsewhere
 
 import apixo_emulator
-from apixo_emulator.testing import InterceptionError, NetworkBlockedError
+from apixo_emulator.testing import NetworkBlockedError
 from apixo_schemas import contract
 
 RESETS = (
@@ -199,28 +203,24 @@ def test_responses_goes_on_beside() -> None:
 
 
 def test_everything_is_as_before_afterwards() -> None:
-    seams = [
-        (http.client.HTTPSConnection, "connect"),
-        (urllib3.connection.HTTPSConnection, "connect"),
-        (aiohttp.TCPConnector, "_create_connection"),
+    patched = [
+        (httpx.HTTPTransport, "handle_request"),
+        (httpx.AsyncClient, "send"),
+        (urllib3.HTTPConnectionPool, "urlopen"),
+        (http.client.HTTPConnection, "request"),
+        (aiohttp.BaseConnector, "connect"),
         (responses.RequestsMock, "_on_request"),
+        (socket, "getaddrinfo"),
+        (socket.socket, "connect"),
+        (ssl.SSLContext, "wrap_bio"),
+        (time, "sleep"),
+        (asyncio, "sleep"),
     ]
-    before = [vars(owner)[name] for owner, name in seams]
-    with apixo_emulator.intercept(patch_sleep=True):
-        assert vars(http.client.HTTPSConnection)["connect"] is not before[0]
-    assert [vars(owner)[name] for owner, name in seams] == before
-
-
-def test_somebody_else_in_the_way_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(self: Any, request: httpx.Request, **_options: Any) -> httpx.Response:
-        del self
-        return httpx.Response(200, request=request)
-
-    monkeypatch.setattr(httpx.Client, "send", nowhere)
-    before = sys.meta_path[:]
-    with pytest.raises(InterceptionError, match="calls of httpx do not reach the emulator"):
-        apixo_emulator.intercept().__enter__()
-    assert sys.meta_path == before
+    before = [getattr(owner, name) for owner, name in patched]
+    with apixo_emulator.intercept():
+        during = [getattr(owner, name) for owner, name in patched]
+        assert [one is other for one, other in zip(before, during, strict=True)] == [False] * 11
+    assert [getattr(owner, name) for owner, name in patched] == before
 
 
 LATER = """

@@ -74,24 +74,24 @@ def poll_until_done(app: Any, task_id: str) -> str:
     return str(state)
 
 
-def test_sleeping_of_who_calls_is_the_emulator_s_time(app: Any) -> None:
-    with apixo_emulator.intercept(patch_sleep=True) as emulator:
+def test_sleeping_of_a_caller_is_the_emulator_s_time(app: Any) -> None:
+    with apixo_emulator.intercept() as emulator:
         start_ms, real = emulator.now_ms, time.monotonic()
         assert poll_until_done(app, app.submitted()) == "success"
         assert emulator.now_ms - start_ms == 40_000
         assert time.monotonic() - real < 30
 
 
-def test_sleeping_of_somebody_else_stays_sleep() -> None:
-    with apixo_emulator.intercept(patch_sleep=True) as emulator:
+def test_sleeping_of_other_code_is_real() -> None:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         time.sleep(0.001)
         asyncio.run(asyncio.sleep(0.001))
         assert emulator.now_ms == start_ms
 
 
-def test_a_result_expires_for_who_sleeps_long_enough(app: Any) -> None:
-    with apixo_emulator.intercept(patch_sleep=True):
+def test_a_result_expires_while_its_caller_sleeps(app: Any) -> None:
+    with apixo_emulator.intercept():
         task_id = app.submitted()
         assert poll_until_done(app, task_id) == "success"
         (url,) = json.loads(app.poll(task_id)["resultJson"])["resultUrls"]
@@ -101,9 +101,9 @@ def test_a_result_expires_for_who_sleeps_long_enough(app: Any) -> None:
         assert app.get(url).status == 404
 
 
-def test_who_sleeps_for_what_never_comes_is_told(app: Any) -> None:
+def test_sleeping_for_what_never_comes_is_an_error(app: Any) -> None:
     with (  # noqa: PT012 - it is the loop that ends
-        apixo_emulator.intercept(patch_sleep=True, scenario="stuck"),
+        apixo_emulator.intercept(scenario="stuck"),
         pytest.raises(WaitedInVainError, match=r"is processing \(stuck\)"),
     ):
         task_id = app.submitted()
@@ -116,7 +116,7 @@ def test_the_client_s_sleep_is_the_emulator_s_time(monkeypatch: pytest.MonkeyPat
         raise AssertionError(f"slept {seconds} s")
 
     monkeypatch.setattr(time, "sleep", really)
-    with apixo_emulator.intercept(patch_sleep=True), Apixo(api_key="k") as apixo:
+    with apixo_emulator.intercept(), Apixo(api_key="k") as apixo:
         assert apixo.upscale(IMAGE, resolution="2k").task.cost_time == 40_000
 
 

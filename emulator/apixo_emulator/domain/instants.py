@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 _MS_PER_DAY = 86_400_000
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -38,3 +40,16 @@ def _civil(days: int) -> tuple[int, int, int]:
     day = day_of_year - (153 * month_from_march + 2) // 5 + 1
     month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9  # noqa: PLR2004 - March is 0
     return year_of_era + era * 400 + (month <= 2), month, day  # noqa: PLR2004 - January and February
+
+
+def retry_after_ms(value: str, now_ms: int) -> int | None:
+    """Return how long a ``Retry-After`` asks to wait, in ms from 0; None where it asks for nothing.
+
+    It is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
+    """
+    if value.isdecimal():
+        return int(value) * 1000
+    try:
+        return max(0, round(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
+    except (ValueError, TypeError, OverflowError):
+        return None

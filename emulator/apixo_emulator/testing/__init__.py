@@ -1,14 +1,11 @@
-"""The emulator without a server: calls to the API are answered in the caller's own process."""
+"""The emulator in tests: calls to the API are answered in the caller's own process."""
 
-from apixo_emulator.testing.block import Interception, intercept
-from apixo_emulator.testing.errors import (
-    InterceptionError,
-    NetworkBlockedError,
-    NotVerifiedError,
-    WaitedInVainError,
-)
-from apixo_emulator.testing.inprocess import InProcess
+from apixo_emulator.testing.clock import WaitedInVainError
+from apixo_emulator.testing.controls import NotVerifiedError
+from apixo_emulator.testing.emulator import InProcess
+from apixo_emulator.testing.interception import Interception, intercept
 from apixo_emulator.testing.receivers import Callback, Receiver
+from apixo_emulator.testing.routing import InterceptionError, NetworkBlockedError
 
 __all__ = [
     "Callback",

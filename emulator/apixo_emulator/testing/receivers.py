@@ -34,7 +34,7 @@ class Callback:
     at_ms: int
 
     def json(self) -> Any:
-        """Give the body: the envelope of a status answer.
+        """Return the body, parsed: the envelope of a status response.
 
         Raises:
             ValueError: It is malformed, as a scenario can ask for.
@@ -75,9 +75,9 @@ App = Callable[..., Any]
 class Receiver:
     """Takes the callbacks to a URL and to all below it.
 
-    Without an ``app`` it answers 200. ``received`` keeps what came, whatever was answered. What an
-    app raises is logged and counts as the answer 500, as it would on a server; a function may raise
-    `TimeoutError` to play one that does not answer in time.
+    Without an ``app`` the answer is 200. ``received`` keeps every callback, whatever the answer was.
+    An exception of the app is logged and counts as the answer 500, as on a server. A function that
+    raises `TimeoutError` stands for a receiver that does not answer in time.
 
     Raises:
         ValueError: The URL is none, or the app is neither ASGI nor WSGI nor a function of one value.
@@ -93,7 +93,7 @@ class Receiver:
         self._kind = _kind(self.app) if self.app is not None else _Kind.FUNCTION
 
     def takes(self, url: str) -> bool:
-        """Tell whether a callback to this URL is the receiver's."""
+        """True if a callback to this URL is for this receiver."""
         mine, other = urlsplit(self.url), urlsplit(url)
         if (mine.scheme, mine.netloc.lower()) != (other.scheme.lower(), other.netloc.lower()):
             return False
@@ -101,7 +101,7 @@ class Receiver:
         return f"{other.path}/".startswith(f"{folder}/")
 
     def reply(self, call: Call) -> Reply:
-        """Hand a callback over and give the answer; an async app runs in an event loop of its own."""
+        """Pass a callback to the app and return its answer; an async app gets its own event loop."""
         try:
             answer = self._asked(call)
             if inspect.isawaitable(answer):
@@ -111,7 +111,7 @@ class Receiver:
         return _reply(answer)
 
     async def areply(self, call: Call) -> Reply:
-        """Hand a callback over and give the answer; an async app runs in the caller's event loop."""
+        """Do the same; an async app runs in the caller's event loop."""
         try:
             answer = self._asked(call)
             if inspect.isawaitable(answer):
@@ -137,23 +137,20 @@ class Receiver:
 
 
 def _kind(app: App) -> _Kind:
+    wrong = (
+        f"a receiver: expected an ASGI app, a WSGI app or a function of one callback, found {app!r}"
+    )
     try:
         given = inspect.signature(app).parameters.values()
     except TypeError:
-        raise ValueError(
-            "a receiver: expected an ASGI app, a WSGI app or a function of one callback, found"
-            f" {app!r}"
-        ) from None
+        raise ValueError(wrong) from None
     except ValueError:  # written in C, such as a list's append
         return _Kind.FUNCTION
     needed = [
         entry for entry in given if entry.kind in _POSITIONAL and entry.default is entry.empty
     ]
     if len(needed) not in _BY_PARAMETERS:
-        raise ValueError(
-            "a receiver: expected an ASGI app, a WSGI app or a function of one callback, found"
-            f" {app!r}, which takes {len(needed)} arguments"
-        )
+        raise ValueError(f"{wrong}, which takes {len(needed)} arguments")
     return _BY_PARAMETERS[len(needed)]
 
 
@@ -191,7 +188,7 @@ def _reply(answer: Any) -> Reply:
         return Reply(0, answer)
     if isinstance(answer, _Answer):
         return Reply(0, answer.status, answer.excerpt)
-    # A mock, or a handler that returns what nobody asked for: it has taken the callback.
+    # A mock, or a handler that returns something else: it has taken the callback.
     return Reply(0, contract().callbacks.success_status, repr(answer)[:_EXCERPT])
 
 
@@ -203,10 +200,10 @@ def _failed(call: Call, error: Exception) -> Reply:
     return Reply(0, _ERROR, error=f"the receiver raised {type(error).__name__}: {error}")
 
 
-def unreceived(call: Call) -> Reply:
-    """Say that nobody takes a callback; in process none goes to the network."""
+def not_received(call: Call) -> Reply:
+    """Return the outcome of a callback for which there is no receiver; none goes to the network."""
     return Reply(
         0,
-        error=f"nobody receives {call.url} in process: register it with"
+        error=f"no receiver for {call.url} in process: register one with"
         f" emulator.receiver({call.url!r}, app)",
     )

@@ -1,10 +1,11 @@
-"""An emulator on a real port, in a thread of this process, steered like the one without a port."""
+"""An emulator on a real port of this machine, in a thread of this process."""
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from apixo_emulator.domain.money import micros
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.serve import Embedded
 from apixo_emulator.service import Emulator, Options, WorldOptions
-from apixo_emulator.service.clock import steady_clock
 from apixo_emulator.service.operator import Operator
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
+from apixo_emulator.testing import routing
+from apixo_emulator.testing.clock import real_ns
+from apixo_emulator.testing.controls import Controls, span_ms
 from apixo_emulator.testing.setup import Setup
-from apixo_emulator.testing.steering import Steering, span_ms
 from apixo_schemas import contract
 
 # What a server that is shared by a session's tests can take anew for each of them.
@@ -27,7 +29,7 @@ _FAST = "fast"
 _PATIENCE_S = 30.0
 
 
-class Served(Steering):
+class Served(Controls):
     """A running emulator; ``base_url`` is the API's. Its clock runs, unless frozen or advanced."""
 
     def __init__(self, emulator: Emulator, base_url: str) -> None:
@@ -99,13 +101,20 @@ def serving() -> Iterator[Served]:
         gallery = Gallery(Path(folder) / "pictures")
         latency = Settings.of(latency=_FAST).latency
         options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
-        clock = steady_clock(Path(folder) / "clock")
-        emulator = Emulator(SqliteStore(None), gallery, options, clock)
+        emulator = Emulator(SqliteStore(None), gallery, options, _clock())
         server = Embedded(emulator, gallery)
         thread = threading.Thread(target=server.run, name="apixo-emulator", daemon=True)
         thread.start()
         try:
-            yield Served(emulator, server.ready(_PATIENCE_S) + contract().prefix)
+            base_url = routing.base_url_of(server.ready(_PATIENCE_S))
+            routing.served.add(base_url.origin)
+            yield Served(emulator, base_url.url + contract().prefix)
         finally:
             server.stop()
             thread.join(_PATIENCE_S)
+
+
+def _clock() -> Callable[[], int]:
+    """Return a clock in Unix ms that runs although a test has frozen the time."""
+    start_ms, start_ns = time.time_ns() // 1_000_000, real_ns()
+    return lambda: start_ms + (real_ns() - start_ns) // 1_000_000

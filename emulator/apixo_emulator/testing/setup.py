@@ -19,7 +19,7 @@ from apixo_emulator.settings import (
     read_options,
 )
 
-# Just below the documented 41 s, so that who waits for 41 s sees the end.
+# Just below the documented 41 s, so that code that waits for 41 s sees the end.
 LATENCY_MS = 40_000
 _SHARED = (
     *("seed", "latency", "balance", "api_key", "scenarios", "images"),
@@ -43,7 +43,9 @@ class Setup:
         SWITCH, "whether polling a task twice at one instant moves the clock", default=True
     )
     patch_sleep: bool = option(
-        SWITCH, "whether sleeping of those who call the API moves the clock", default=False
+        SWITCH,
+        "whether a sleep of threads and tasks that have called the API moves the clock",
+        default=True,
     )
     block_network: bool = option(
         SWITCH, "whether calls to other hosts than this machine are refused", default=False

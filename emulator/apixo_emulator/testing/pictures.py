@@ -1,13 +1,14 @@
-"""Pictures in process: sources and results as the server has them, and placeholders drawn once.
+"""Sources and results in process, as the server has them, but with shared placeholders.
 
-Nothing is imported and no folder made before a picture is asked for. A placeholder that a server
-draws says for which task; here all tasks of a tier and format share one, so that a thousand tests
-do not draw a thousand.
+Nothing is imported and no folder is made before a picture is needed. A placeholder of the server
+names its task. Here all tasks of a tier and format share one, so that a thousand tests do not draw
+a thousand.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.pictures import (
     FetchMode,
     PictureSpec,
@@ -26,6 +28,7 @@ from apixo_emulator.domain.pictures import (
     quick_verdict,
     web_location,
 )
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from apixo_emulator.pictures import Gallery
@@ -34,6 +37,7 @@ _PREFIX = "apixo-emulator-"
 # What a shared placeholder says: no task's id, and the address that stands for all others.
 _ANY_TASK = "any, in process"
 _ELSEWHERE = "https://example.com/"
+_RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
 _drawing = threading.Lock()
 
 
@@ -46,10 +50,10 @@ class Picture:
     etag: str
 
 
-class Studio:
+class Pictures:
     """The sources and results of one emulator."""
 
-    def __init__(self, images: Path | None, fetch: FetchMode) -> None:
+    def __init__(self, images: Path | None, fetch: FetchMode = FetchMode.LOOPBACK) -> None:
         self._images = images
         self._fetch = fetch
         self._lock = threading.Lock()
@@ -154,3 +158,46 @@ def _load_vips() -> None:
         pyvips.block_untrusted_set(True)  # noqa: FBT003 - as above
     pyvips.cache_set_max(kept)
     pyvips.concurrency_set(threads)
+
+
+def result_response(request: HttpRequest, picture: Picture) -> HttpResponse:
+    """Answer with a result; a Range that is no single byte range is ignored (RFC 9110, 14.2)."""
+    shared = (
+        (b"content-type", picture.media_type.encode()),
+        (b"etag", picture.etag.encode()),
+        (b"cache-control", b"private, max-age=3600"),
+        (b"accept-ranges", b"bytes"),
+    )
+    if _knows(request, picture.etag):
+        return HttpResponse(304, b"", shared[1:3])
+    size = len(picture.body)
+    part = _part(request, picture.etag, size)
+    if part is None:
+        return HttpResponse(200, picture.body, shared)
+    if not part:
+        return refusal("range_not_satisfiable", (b"content-range", b"bytes */%d" % size))
+    shown = b"bytes %d-%d/%d" % (part.start, part.stop - 1, size)
+    body = picture.body[part.start : part.stop]
+    return HttpResponse(206, body, (*shared, (b"content-range", shown)))
+
+
+def _knows(request: HttpRequest, etag: str) -> bool:
+    """Tell whether the caller has this version (RFC 9110, 13.1.2: weak comparison)."""
+    known = request.header(b"if-none-match")
+    if known is None:
+        return False
+    tags = {tag.strip().removeprefix(b"W/") for tag in known.split(b",")}
+    return b"*" in tags or etag.encode() in tags
+
+
+def _part(request: HttpRequest, etag: str, size: int) -> range | None:
+    """Give the bytes that are asked for, none where they lie beyond; None for all."""
+    given = _RANGE.fullmatch(request.header(b"range") or b"")
+    if given is None or request.header(b"if-range") not in (None, etag.encode()):
+        return None
+    first, last = given[1], given[2]
+    if not first:
+        return range(max(0, size - int(last)), size) if last else None
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)

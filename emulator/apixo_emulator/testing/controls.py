@@ -1,9 +1,9 @@
-"""The operator's verbs as a test wants them: times in seconds, and a wrong expectation raises."""
+"""What a test does with an emulator, in process or on a port, and what it looks at afterwards."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from numbers import Real
@@ -12,21 +12,27 @@ from typing import Any
 from apixo_emulator.domain.clock import LATEST_MS
 from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.problems import found
-from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.audit import Finding, audit
+from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.verification import Expectation, Verification
 from apixo_emulator.scenarios.rule_schema import rule_schema
 from apixo_emulator.service.operator import Operator
-from apixo_emulator.testing.errors import NotVerifiedError
-from apixo_emulator.testing.journal_text import journal_text
 
 _ALL = 10_000
 _COUNTS = ("exactly", "at_least", "at_most")
+# Of the journal as text: calls, and characters of a body.
+_MOST_CALLS = 50
+_LONGEST_BODY = 400
 
 
-class Steering:
-    """Steers an emulator and looks at what happened: failures, time, tasks, callbacks, calls.
+class NotVerifiedError(AssertionError):
+    """The calls are not those that were expected; the message says what differs."""
 
-    ``operator`` has every verb of the control API, with JSON values as it gives them.
+
+class Controls:
+    """Failures, time, tasks, callbacks, money and calls of an emulator.
+
+    ``operator`` has every operation of the control API, with JSON values as it returns them.
     """
 
     def __init__(self, operator: Operator) -> None:
@@ -41,12 +47,12 @@ class Steering:
         plan: Mapping[str, Any] | None = None,
         **match: Any,
     ) -> dict[str, Any]:
-        """Have something happen to the next submits, and give the rule as it was understood.
+        """Make something happen to the next submits, and return the rule as it was read.
 
         Args:
             names: Names of the vocabulary, such as ``SensitiveContent``, ``slow-12`` or
                 ``http-429``; several happen together.
-            times: To how many submits; without it, to all until it is removed.
+            times: To how many submits; without it, to all until the rule is removed.
             plan: What happens in detail, as in a scenario file.
             match: Which submits: ``image_url``, ``resolution``, ``output_format``, ``key``,
                 ``headers``, ``call`` and ``probability``, as in a scenario file.
@@ -72,7 +78,7 @@ class Steering:
         return self.operator.scenarios()
 
     def remove_scenario(self, rule: Mapping[str, Any] | str) -> None:
-        """Remove one rule, as `scenario` gave it or by its id.
+        """Remove one rule, as `scenario` returned it or by its id.
 
         Raises:
             LookupError: There is none.
@@ -102,7 +108,7 @@ class Steering:
         return self.operator.tasks(limit=1000)[::-1]
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """Give a task with its plan, and its callback with every attempt.
+        """Return a task with its plan, and its callback with every attempt.
 
         Raises:
             LookupError: There is none.
@@ -135,16 +141,16 @@ class Steering:
         return self.operator.requests(limit=_ALL)
 
     def verify(self, **expected: Any) -> Verification:
-        """Hold the calls against an expectation.
+        """Compare the calls with an expectation.
 
         Args:
             expected: How many, ``exactly``, ``at_least`` or ``at_most``, without them at least one;
                 and which: ``call`` ("submit", "status", "balance", "file"), ``resolution``,
-                ``image_url``, ``status`` and so on, see `core.call_filter.CallFilter`.
+                ``image_url``, ``status`` and so on, see `journal.call_filter.CallFilter`.
 
         Raises:
             NotVerifiedError: It is not met; the message has the nearest calls and what differs.
-            TypeError: There is nothing of a name to be expected.
+            TypeError: An expectation of this name does not exist.
             ValueError: A value cannot be, or the numbers contradict each other.
         """
         __tracebackhide__ = True  # pytest shows the test, not this
@@ -153,13 +159,64 @@ class Steering:
             raise NotVerifiedError(str(verified))
         return verified
 
+    def audit(self) -> list[Finding]:
+        """Return what would cost money or lose a result in production; see `journal.audit`."""
+        return audit(self.requests, self.tasks, self.deliveries)
+
     def journal(self) -> str:
-        """Give calls and callbacks as text, for people."""
-        return journal_text(self.requests, self.deliveries)
+        """Return the latest calls, each with the reason for its response, and all callbacks, as text.
+
+        Times count from the first call on the emulator's clock.
+        """
+        calls = self.requests
+        if not calls:
+            return "The emulator was not called."
+        start_ms = calls[0].at_ms
+        left_out = len(calls) - _MOST_CALLS
+        lines = [f"… {left_out} earlier calls"] if left_out > 0 else []
+        for call in calls[-_MOST_CALLS:]:
+            lines.extend(_call_lines(call, start_ms))
+        for delivery in self.deliveries:
+            lines.extend(_delivery_lines(delivery, start_ms))
+        return "\n".join(lines)
 
     def har(self) -> dict[str, Any]:
-        """Export the calls as HAR 1.2."""
+        """Return the calls as HAR 1.2."""
         return self.operator.har()
+
+
+def _call_lines(call: JournalEntry, start_ms: int) -> Iterator[str]:
+    query = f"?{call.query}" if call.query else ""
+    at = _seconds(call.at_ms - start_ms)
+    yield f"#{call.number} {at} {call.method} {call.path}{query} -> {call.status}"
+    if call.request_body:
+        yield f"    sent: {_short(call.request_body)}"
+    if call.response_body:
+        yield f"    got:  {_short(call.response_body)}"
+    if call.decision:
+        yield f"    why:  {call.decision}"
+    for rule, reason in call.why_not:
+        yield f"    not by rule {rule}: {reason}"
+
+
+def _delivery_lines(delivery: Mapping[str, Any], start_ms: int) -> Iterator[str]:
+    yield f"callback of {delivery['taskId']} to {delivery['url']}: {delivery['state']}"
+    for attempt in delivery["attempts"]:
+        came = attempt["error"] or f"answered {attempt['status']}"
+        yield f"    {_seconds(attempt['time'] - start_ms)} attempt {attempt['number']}: {came}"
+
+
+def _seconds(ms: int) -> str:
+    return f"+{ms / 1000:.3f}s"
+
+
+def _short(body: bytes) -> str:
+    text, encoding = as_text(body)
+    if encoding is not None:
+        return f"{len(body)} bytes"
+    if len(text) <= _LONGEST_BODY:
+        return text
+    return f"{text[:_LONGEST_BODY]}… ({len(text)} characters)"
 
 
 def _check_match(given: Mapping[str, Any]) -> None:
@@ -182,7 +239,7 @@ def _expectation(given: Mapping[str, Any]) -> Expectation:
 
 
 def span_ms(seconds: float, minutes: float, hours: float) -> int:
-    """Give how far the clock is to be moved on, in ms.
+    """Return how far the clock is to be moved on, in ms.
 
     Raises:
         TypeError: It is no number.

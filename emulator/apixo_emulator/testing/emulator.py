@@ -1,0 +1,381 @@
+"""An emulator without a server: its state is in memory and its clock stands until it is moved.
+
+What may have to wait (receivers of callbacks, pictures that are drawn, sources that are fetched) is
+asked for by generators, which `InProcess` drives for sync code and for async code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+import anyio.to_thread
+
+from apixo_emulator.domain.routes import Endpoint, Route, match
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.callbacks import Call, Reply
+from apixo_emulator.service.operator import Operator
+from apixo_emulator.storage import SqliteStore, TaskQuery
+from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError
+from apixo_emulator.testing.controls import Controls, span_ms
+from apixo_emulator.testing.pictures import Pictures, result_response
+from apixo_emulator.testing.receivers import App, Receiver, not_received
+from apixo_emulator.testing.setup import Setup
+from apixo_schemas import contract
+
+_T = TypeVar("_T")
+# Yields a `Call` that is to be made, and is sent its `Reply`; or a function that may block, and is
+# sent what it returns.
+_Steps = Generator[Call | Callable[[], Any], Any, _T]
+
+# The creation time in the documentation's example. The clock of every emulator starts here.
+START_MS = 1_767_965_610_929
+# Bytes.
+_LARGEST_BODY: int = contract().assumed("body.limit")
+# Polls of one task at one instant.
+_MOST_POLLS = 1000
+_LONGEST_FETCH_S = 60.0
+_MOST_TASKS = 1000
+
+
+class InProcess(Controls):
+    """An emulator that answers calls of this process.
+
+    Time moves by `advance`, by `settle`, by sleeping, and with ``auto_advance`` when a task is
+    polled twice at the same instant: then the clock jumps to the task's next event. Callbacks are
+    made when their time comes, in the thread or event loop that moves the clock, to the `receiver`
+    of their URL and never to the network. Safe to use from several threads.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._pictures = Pictures(setup.settings.images)
+        self._service = Emulator(
+            SqliteStore(None), self._pictures, setup.service_options(), lambda: START_MS
+        )
+        self._world = self._service.worlds.one
+        super().__init__(Operator(self._service))
+        self.setup = setup
+        self._receivers: list[Receiver] = []
+        # One thread or task delivers. A receiver that calls the API meanwhile does not wait for it.
+        self._delivering = threading.Lock()
+        self._may_be_due = False
+        self._changed = threading.Event()
+        # By task: the instant of its last poll, and how many there were then.
+        self._polled: dict[str, tuple[int, int]] = {}
+        self._service.callbacks.on_change = self._note_change
+        self.clock = VirtualClock(self, patches_sleep=setup.patch_sleep)
+        self._add_scenario()
+
+    def _add_scenario(self) -> None:
+        if self.setup.scenario:
+            self.scenario(*self.setup.scenario)
+
+    def _note_change(self) -> None:
+        self._may_be_due = True
+        self._changed.set()
+
+    # Time
+
+    def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Move the clock on; what falls due in between happens, each thing at its own time.
+
+        In async code whose receivers need its event loop, use `aadvance`.
+
+        Raises:
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
+        """
+        self.run_to(self.now_ms + span_ms(seconds, minutes, hours))
+
+    async def aadvance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Do as `advance` does; async receivers run in the caller's event loop.
+
+        Raises:
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
+        """
+        await self.arun_to(self.now_ms + span_ms(seconds, minutes, hours))
+
+    def run_to(self, target_ms: int) -> None:
+        """Move the clock to an instant, in Unix ms, unless it is beyond it."""
+        self._drive(self._run_to(target_ms))
+
+    async def arun_to(self, target_ms: int) -> None:
+        """Do as `run_to` does; async receivers run in the caller's event loop."""
+        await self._adrive(self._run_to(target_ms))
+
+    def settle(self) -> None:
+        """Move the clock until every task has ended and every callback was made or given up.
+
+        Tasks that are stuck stay so.
+        """
+        self._drive(self._settle())
+
+    async def asettle(self) -> None:
+        """Do as `settle` does; async receivers run in the caller's event loop."""
+        await self._adrive(self._settle())
+
+    def sleep(self, seconds: float) -> None:
+        """Stand in for `time.sleep`: ``Apixo(sleep=emulator.sleep)``."""
+        self.advance(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Stand in for `asyncio.sleep`: ``AsyncApixo(sleep=emulator.asleep)``."""
+        await self.aadvance(seconds)
+
+    def unfinished(self) -> str:
+        """Return the tasks that have not ended, as a sentence has them."""
+        return ", ".join(
+            f"task {task['taskId']} is {task['state']} ({task['scenario'] or 'no scenario'})"
+            for task in self.tasks
+            if task["state"] in ("pending", "processing")
+        )
+
+    # Tasks and callbacks
+
+    def finish(
+        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
+    ) -> dict[str, Any]:
+        """End a task now, with success or with a failure code, and make its callback.
+
+        Raises:
+            LookupError: There is no such task.
+            ConflictError: It has ended already.
+        """
+        self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
+        self._drive(self._deliver())
+        return self.task(task_id)
+
+    def redeliver(self, task_id: str) -> dict[str, Any]:
+        """Make a task's callback again.
+
+        Raises:
+            LookupError: There is no such task, or it has no callback.
+            ConflictError: The task has not ended.
+        """
+        self.operator.redeliver(task_id)
+        self._drive(self._deliver())
+        return self.operator.delivery(task_id)
+
+    def receiver(self, url: str, app: App | None = None) -> Receiver:
+        """Take the callbacks to a URL and to all below it.
+
+        Args:
+            url: What the application gives as ``callback_url``, or its beginning.
+            app: An ASGI app, a WSGI app, or a function of a `Callback` that returns None (the
+                answer 200) or a status. Without it everything is answered 200 and kept.
+
+        Raises:
+            ValueError: The URL is none, or the app is none of these.
+        """
+        taker = Receiver(url, app)
+        self._receivers.append(taker)
+        return taker
+
+    # Calls
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call; receivers of callbacks that are due are called before."""
+        self.note_caller()
+        return self._drive(self._answer(request))
+
+    async def aanswer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call of async code."""
+        self.note_caller()
+        return await self._adrive(self._answer(request))
+
+    def note_caller(self) -> None:
+        """Remember that the running thread and task call the API."""
+        self.clock.note_caller()
+
+    def _answer(self, request: HttpRequest) -> _Steps[HttpResponse]:
+        if self._may_be_due:
+            yield from self._deliver()
+        if request.method == "POST":
+            self.clock.begin_waiting()
+            if len(request.body) > _LARGEST_BODY:
+                return self._service.too_large(request._replace(body=b""))
+        elif task_id := _polled_task(request):
+            yield from self._poll(task_id)
+        response = self._service.handle(request)
+        if response.picture is None:
+            return response
+        picture = self._pictures.at_hand(response.picture) or (
+            yield partial(self._pictures.draw, response.picture)
+        )
+        return result_response(request, picture)
+
+    def _poll(self, task_id: str) -> _Steps[None]:
+        """Jump to the task's next event if it is polled again though no time has gone by.
+
+        Raises:
+            WaitedInVainError: It was polled very often at one instant.
+        """
+        now_ms = self.now_ms
+        at_ms, count = self._polled.get(task_id, (now_ms, 0))
+        if at_ms != now_ms:
+            count = 0
+        elif count and self.setup.auto_advance:
+            event_ms = _next_event(self._service.store.task(task_id, source=False), now_ms)
+            if event_ms is not None:
+                yield from self._run_to(event_ms)
+                now_ms, count = self.now_ms, 0
+        if count >= _MOST_POLLS:
+            raise WaitedInVainError(
+                f"task {task_id} was polled {count} times and the emulator's clock stood still."
+                " Move it with emulator.advance(…), or let sleeping move it: patch_sleep=True."
+            )
+        self._polled[task_id] = (now_ms, count + 1)
+
+    # What happens while time goes by
+
+    def _run_to(self, target_ms: int) -> _Steps[None]:
+        """Move the clock to an instant; callbacks are made on the way, each at its own time."""
+        yield from self._fetched()
+        while True:
+            yield from self._deliver()
+            due_ms = self._service.store.next_due_ms(self._world.id, self.now_ms)
+            if due_ms is None or due_ms > target_ms:
+                break
+            self._jump(due_ms)
+        self._jump(target_ms)
+        yield from self._deliver()
+
+    def _settle(self) -> _Steps[None]:
+        yield from self._fetched()
+        while True:
+            yield from self._deliver()
+            event_ms = self._next_event()
+            if event_ms is None:
+                return
+            self._jump(event_ms)
+
+    def _deliver(self) -> _Steps[None]:
+        """Make the callbacks that are due."""
+        callbacks = self._service.callbacks
+        if not self._may_be_due or not self._delivering.acquire(blocking=False):
+            return
+        try:
+            self._may_be_due = False
+            while calls := callbacks.claim(1):
+                for call in calls:
+                    refused = callbacks.refused(call)
+                    reply = Reply(0, error=refused, hopeless=True) if refused else (yield call)
+                    callbacks.record([(call, reply)])
+        finally:
+            self._delivering.release()
+
+    def _fetched(self) -> _Steps[None]:
+        """Wait until the sources that have to be fetched were."""
+        if self._pictures.fetches:
+            yield self._wait_for_sources
+
+    def _wait_for_sources(self) -> None:
+        while True:
+            self._changed.clear()
+            if not self._service.store.unsettled_tasks():
+                return
+            if not self._changed.wait(_LONGEST_FETCH_S):
+                raise WaitedInVainError("a source picture on this machine did not come in time")
+
+    def _jump(self, to_ms: int) -> None:
+        """Set the clock, never back: another thread may have moved it further."""
+        self._service.worlds.change_clock(
+            self._world,
+            lambda clock, real_ms: clock.jumped(max(to_ms, clock.now(real_ms)), real_ms),
+        )
+
+    def _next_event(self) -> int | None:
+        now_ms = self.now_ms
+        store, world = self._service.store, self._world.id
+        due_ms = store.next_due_ms(world, now_ms)
+        events = [] if due_ms is None else [due_ms]
+        # Ended ones too: polls of some see their end later.
+        listed = store.tasks(TaskQuery(world, now_ms, limit=_MOST_TASKS))
+        found = (_next_event(entry.task, now_ms) for entry in listed)
+        events.extend(event_ms for event_ms in found if event_ms is not None)
+        return min(events, default=None)
+
+    # Driving
+
+    def _drive(self, steps: _Steps[_T]) -> _T:
+        """Do what steps ask for, blocking, and return their outcome."""
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(self._reply(step) if isinstance(step, Call) else step())
+        except StopIteration as done:
+            outcome: _T = done.value
+            return outcome
+        finally:
+            steps.close()
+
+    async def _adrive(self, steps: _Steps[_T]) -> _T:
+        """Do the same in async code: receivers run in this event loop, other work in a thread."""
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(
+                    await self._areply(step)
+                    if isinstance(step, Call)
+                    else await anyio.to_thread.run_sync(step)
+                )
+        except StopIteration as done:
+            outcome: _T = done.value
+            return outcome
+        finally:
+            steps.close()
+
+    def _reply(self, call: Call) -> Reply:
+        receiver = self._receiver_of(call)
+        return receiver.reply(call) if receiver else not_received(call)
+
+    async def _areply(self, call: Call) -> Reply:
+        receiver = self._receiver_of(call)
+        return await receiver.areply(call) if receiver else not_received(call)
+
+    def _receiver_of(self, call: Call) -> Receiver | None:
+        """Return who takes a callback: of several, the receiver that was registered last."""
+        return next((taker for taker in reversed(self._receivers) if taker.takes(call.url)), None)
+
+    # Beginning and end
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin anew: no tasks, callbacks, receivers or calls, the balance and the clock as at first."""
+        self.operator.reset(seed)  # first: it refuses a seed that is none
+        self._receivers.clear()
+        self._polled.clear()
+        self.clock.is_open = False
+        self.clock = VirtualClock(self, patches_sleep=self.setup.patch_sleep)
+        self._add_scenario()
+
+    def close(self) -> None:
+        """Release what it holds."""
+        self.clock.is_open = False
+        self._service.close()
+
+
+def _polled_task(request: HttpRequest) -> str | None:
+    """Return the task that a call polls, None for any other call."""
+    if b"taskId=" not in request.query:
+        return None
+    route = match(request.method, request.path)
+    if not isinstance(route, Route) or route.endpoint is not Endpoint.STATUS:
+        return None
+    return parse_qs(request.query.decode("latin-1")).get("taskId", [None])[0]
+
+
+def _next_event(task: Task | None, now_ms: int) -> int | None:
+    """Return the next instant at which a poll of a task will say something else."""
+    if task is None:
+        return None
+    lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
+    instants = [at_ms for _, at_ms in task.timeline]
+    if lag_ms and task.ends_ms is not None:
+        instants.append(task.ends_ms + lag_ms)
+    return min((at_ms for at_ms in instants if at_ms > now_ms), default=None)

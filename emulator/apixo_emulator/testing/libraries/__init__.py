@@ -1,1 +1,0 @@
-"""The HTTP libraries whose calls are intercepted, one adapter each."""

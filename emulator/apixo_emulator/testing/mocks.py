@@ -1,0 +1,127 @@
+"""What is patched beside the transports: mocks above them, and the network below all libraries."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from apixo_emulator.testing import routing
+from apixo_emulator.testing.patches import Patches
+from apixo_emulator.testing.routing import InterceptionError
+from apixo_emulator.testing.transports import origin_of_url
+
+
+def patch_responses(responses: Any, patches: Patches) -> None:
+    """Let the API's calls through. The method is private: responses has no public place for it."""
+    mock = responses.RequestsMock
+    on_request = vars(mock).get("_on_request")
+    if on_request is None:  # a later version; its own error tells of calls that it refuses
+        return
+
+    def on_other_request(self: Any, adapter: Any, request: Any, **options: Any) -> Any:
+        if _is_the_apis(request.url):
+            return self._real_send(adapter, request, **options)
+        return on_request(self, adapter, request, **options)
+
+    patches.put(mock, "_on_request", on_other_request)
+
+
+def patch_respx(respx: Any, patches: Patches) -> None:
+    """Let the API's calls through where respx mocks httpx's clients: ``using="httpx"``.
+
+    Where it mocks httpcore, as it usually does, it stands below the patched transports.
+    """
+    mocks, models = import_module("respx.mocks"), import_module("respx.models")
+    handler, async_handler = mocks.HTTPXMocker.handler, mocks.HTTPXMocker.async_handler
+
+    def let_through(request: Any) -> None:
+        if routing.find(request.url.scheme, request.url.host, request.url.port) is not None:
+            raise models.PassThrough("not mocked", request=request, origin=respx.Route())
+
+    def handler_of_others(request: Any) -> Any:
+        let_through(request)
+        return handler(request)
+
+    async def async_handler_of_others(request: Any) -> Any:
+        let_through(request)
+        return await async_handler(request)
+
+    patches.put(mocks.HTTPXMocker, "handler", staticmethod(handler_of_others))
+    patches.put(mocks.HTTPXMocker, "async_handler", staticmethod(async_handler_of_others))
+
+
+def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:
+    """Let the API's calls through to the network's adapter."""
+    mock = requests_mock.Adapter
+    send = mock.send
+
+    def send_other(self: Any, request: Any, **options: Any) -> Any:
+        if _is_the_apis(request.url):
+            with import_module("requests.adapters").HTTPAdapter() as adapter:
+                return adapter.send(request, **options)
+        return send(self, request, **options)
+
+    patches.put(mock, "send", send_other)
+
+
+def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
+    """Say what to do when it takes a call to the API, which it cannot pass on from there."""
+    mock = aioresponses.aioresponses
+    match = mock.match
+
+    async def match_other(self: Any, method: str, url: Any, *args: Any, **options: Any) -> Any:
+        if routing.find(url.scheme, url.host or "", url.port) is not None:
+            raise InterceptionError(
+                f"aioresponses has taken a call to {url.origin()}, which the emulator answers. Let it"
+                f' pass: aioresponses(passthrough=["{url.origin()}"]), whatever is started first.'
+            )
+        return await match(self, method, url, *args, **options)
+
+    patches.put(mock, "match", match_other)
+
+
+def patch_network(_socket: Any, patches: Patches) -> None:
+    """Refuse connections to the API's hosts: looking up the name, connecting, and TLS to it.
+
+    TLS covers proxies, names that were looked up elsewhere, and event loops with look-ups of their
+    own.
+    """
+    look_up = socket.getaddrinfo
+    # pytest-socket refuses all look-ups, and does not undo it under a function of others.
+    if getattr(look_up, "__module__", "") != "pytest_socket":
+
+        def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+            routing.check_connection(host, port)
+            return look_up(host, port, *args, **options)
+
+        patches.put(socket, "getaddrinfo", getaddrinfo)
+    kind = next(base for base in socket.socket.__mro__ if base.__module__ == "socket")
+    for name in ("connect", "connect_ex"):
+        patches.put(kind, name, _checked_connect(getattr(kind, name)))
+    for name in ("wrap_socket", "wrap_bio"):
+        patches.put(ssl.SSLContext, name, _checked_tls(getattr(ssl.SSLContext, name)))
+
+
+def _is_the_apis(url: str) -> bool:
+    origin = origin_of_url(url)
+    return origin is not None and routing.find(*origin) is not None
+
+
+def _checked_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def connect_elsewhere(self: Any, address: Any) -> Any:
+        if isinstance(address, tuple):
+            routing.check_connection(*address[:2])
+        return connect(self, address)
+
+    return connect_elsewhere
+
+
+def _checked_tls(wrap: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_elsewhere(self: Any, *args: Any, **options: Any) -> Any:
+        routing.check_connection(options.get("server_hostname"))
+        return wrap(self, *args, **options)
+
+    return wrap_elsewhere
