@@ -11,6 +11,7 @@ EMULATOR = ROOT / "emulator" / "apixo_emulator"
 # From the top down; a module may import its own layer and those below it.
 LAYERS = [
     {"asgi", "cli", "control_client", "__main__", "pytest_plugin"},
+    {"certify"},
     {"testing"},
     {"serve"},
     {"app"},

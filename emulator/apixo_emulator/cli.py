@@ -49,9 +49,10 @@ class Program(click.Group):
         return super().list_commands(ctx)
 
     def _load(self) -> None:
+        from apixo_emulator.certify.cli import certify_client, certify_receiver
         from apixo_emulator.control_client import COMMANDS
 
-        for command in COMMANDS:
+        for command in (*COMMANDS, certify_client, certify_receiver):
             self.add_command(command)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
 from apixo_contract._exits import EXIT_CODES
 from apixo_contract.cli import main as kit
+from apixo_emulator.certify.client_cases import ClientCase, client_cases
+from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases
 from apixo_emulator.cli import main
 from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
 from apixo_emulator.domain.states import TRANSITIONS
@@ -106,6 +108,10 @@ def kit_options() -> str:
     return f"`apixo-contract verify`:\n\n{table}"
 
 
+def _certify_cases(cases: Sequence[ReceiverCase | ClientCase]) -> str:
+    return _table(["case", "what happens"], [[f"`{case.id}`", case.title] for case in cases])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "behaviour": behaviour,
@@ -116,6 +122,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "options": options,
     "kit_exit_codes": kit_exit_codes,
     "kit_options": kit_options,
+    "receiver_cases": lambda: _certify_cases(receiver_cases()),
+    "client_cases": lambda: _certify_cases(client_cases()),
 }
 
 

@@ -26,6 +26,7 @@ class Quirk(StrEnum):
     NO_COST_TIME = "no-cost-time"
     EXTRA_FIELDS = "extra-fields"
     DATA_MISSING = "data-missing"
+    RESULT_JSON_SPACED = "result-json-spaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,15 @@ class Fault(Value):
 
     With an ``error``, an id of the contract's errors, the call has no effect. A ``wire`` fault
     damages the answer on the way, an error's too; alone it lets the call take effect.
+    ``retry_after_form`` is ``date`` where the wait is written as a date, ``error_data`` says what
+    ``data`` of the error is: ``absent``, or an ``object`` (platform fact P2).
     """
 
     error: str | None = None
     wire: WireFault | None = None
     retry_after_s: int | None = None
+    retry_after_form: str | None = None
+    error_data: str | None = None
 
     @property
     def name(self) -> str:
@@ -83,6 +88,24 @@ class CallbackEffects(Value):
     late_ms: int = 0
     malformed: bool = False
     poll_lag_ms: int = 0
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**document)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultEffects(Value):
+    """How the result's address answers.
+
+    ``missing`` is 404 as after its expiry, ``html`` a page instead of a picture, ``delay_ms`` how
+    long a server waits before it sends the picture; in process there is no such wait.
+    """
+
+    missing: bool = False
+    html: bool = False
+    delay_ms: int = 0
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -126,6 +149,7 @@ class Effects(Value):
     status_fault: Fault | None = None
     status_fault_times: int | None = None
     callback: CallbackEffects = CallbackEffects()
+    result: ResultEffects = ResultEffects()
     quirks: frozenset[Quirk] = frozenset()
 
     @classmethod
@@ -141,6 +165,7 @@ _READERS: Mapping[str, Any] = {
     "submit_fault": Fault.from_json,
     "status_fault": Fault.from_json,
     "callback": CallbackEffects.from_json,
+    "result": ResultEffects.from_json,
     "quirks": lambda names: frozenset(map(Quirk, names)),
 }
 

@@ -69,6 +69,10 @@ def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -
         data.pop("costTime", None)
     if Quirk.EXTRA_FIELDS in quirks:
         data.update(_EXTRA_FIELDS)
+    if Quirk.RESULT_JSON_SPACED in quirks and "resultJson" in data:
+        result = {**orjson.loads(str(data["resultJson"])), "seed": 7}
+        text = orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()
+        data["resultJson"] = text.replace("/", "\\/")
 
 
 def has_data(task: Task, now_ms: int) -> bool:

@@ -53,7 +53,8 @@ class HttpResponse(NamedTuple):
     """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
 
     A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by whoever
-    sends the answer; the others have changed the bytes already.
+    sends the answer; the others have changed the bytes already. A server waits ``delay_ms`` before
+    it sends a picture.
     """
 
     status: int
@@ -61,3 +62,4 @@ class HttpResponse(NamedTuple):
     headers: Headers = JSON_HEADERS
     picture: PictureSpec | None = None
     fault: WireFault | None = None
+    delay_ms: int = 0

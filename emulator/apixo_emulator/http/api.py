@@ -61,6 +61,7 @@ class Api:
         try:
             response = await self._answer(scope, headers, receive)
             if response.picture is not None:
+                await asyncio.sleep(response.delay_ms / 1000)
                 from apixo_emulator.http.files import send_file  # late: a start does not need it
 
                 await send_file(self._runtime.pictures, response.picture, scope, receive, send)

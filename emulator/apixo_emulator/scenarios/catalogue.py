@@ -100,7 +100,7 @@ def _single(name: str) -> Effects:
 
 def _longest_ms(effects: Effects) -> int:
     taken = effects.duration.total_ms if effects.duration else None
-    return max(taken or 0, effects.callback.late_ms)
+    return max(taken or 0, effects.callback.late_ms, effects.result.delay_ms)
 
 
 def _found(folded: str) -> Effects | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk, Value
+from apixo_emulator.domain.effects import (
+    CallbackEffects,
+    Duration,
+    Effects,
+    Fault,
+    Quirk,
+    ResultEffects,
+    Value,
+)
 from apixo_emulator.domain.wire import WireFault
 
 _V = TypeVar("_V", bound=Value)
@@ -19,6 +27,9 @@ _IN_WORDS = {
     "error": "the answer",
     "wire": "how the answer is damaged",
     "retry_after_s": "the `Retry-After`",
+    "retry_after_form": "the form of `Retry-After`",
+    "error_data": "the `data` of the error",
+    "delay_ms": "how late the result is sent",
     "copies": "how many callbacks are sent",
     "late_ms": "how late the callback is",
     "poll_lag_ms": "how early the callback is",
@@ -73,6 +84,7 @@ def contradiction(effects: Effects) -> str | None:
         or _outcome(effects)
         or _time(effects)
         or _callback(effects.callback)
+        or _result(effects.result)
         or _answer(effects.submit_fault)
         or _answer(effects.status_fault)
         or _polls(effects)
@@ -116,6 +128,12 @@ def _callback(callback: CallbackEffects) -> str | None:
         return "a callback that is lost is not sent in any other way"
     if callback.late_ms and callback.poll_lag_ms:
         return "a callback comes either before or after polls see the end"
+    return None
+
+
+def _result(result: ResultEffects) -> str | None:
+    if result.missing and result.html:
+        return "a result's address answers either 404 or with a page"
     return None
 
 

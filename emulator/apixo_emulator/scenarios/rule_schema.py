@@ -158,7 +158,8 @@ def _duration() -> Schema:
 
 def _statuses() -> list[int]:
     errors = contract().errors
-    return [errors[fault.error].status for fault in submit_faults().values() if fault.error]
+    found = (errors[fault.error].status for fault in submit_faults().values() if fault.error)
+    return list(dict.fromkeys(found))
 
 
 def _retry_after() -> Schema:

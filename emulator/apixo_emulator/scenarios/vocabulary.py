@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from apixo_emulator.domain.effects import (
     Effects,
     Fault,
     Quirk,
+    ResultEffects,
 )
 from apixo_emulator.domain.wire import WireFault
 from apixo_schemas import contract
@@ -48,6 +49,7 @@ _QUIRKS = {
     Quirk.STATE_UNKNOWN: "polls show a state outside the documented four instead of `processing`",
     Quirk.NO_COST_TIME: "the final answer has no `costTime`",
     Quirk.EXTRA_FIELDS: "answers have fields that are not documented",
+    Quirk.RESULT_JSON_SPACED: "`resultJson` has line breaks, escaped characters and a further field",
     Quirk.DATA_MISSING: "answers to polls have no `data` until the task ends",
 }
 # How `status-<fault>` may end: the first so many polls instead of every one.
@@ -63,6 +65,7 @@ class Group(StrEnum):
     HTTP = "http"
     WIRE = "wire"
     CALLBACK = "callback"
+    RESULT = "result"
     ANSWER = "answer"
     STATUS = "status"
 
@@ -98,6 +101,11 @@ def _http(error: str) -> Fault:
 def submit_faults() -> Mapping[str, Fault]:
     """Give what can befall a submit's answer, by the scenario's name: ``http-429``, ``reset``."""
     http = {f"http-{contract().errors[name].status}": _http(name) for name in _HTTP_ERRORS}
+    http |= {
+        "http-429-date": replace(http["http-429"], retry_after_form="date"),
+        "http-400-data-absent": replace(http["http-400"], error_data="absent"),
+        "http-400-data-object": replace(http["http-400"], error_data="object"),
+    }
     return http | {str(wire): Fault(wire=wire) for wire in WireFault}
 
 
@@ -105,7 +113,7 @@ def submit_faults() -> Mapping[str, Fault]:
 def poll_faults() -> Mapping[str, Fault]:
     """Give what can befall a poll's answer, by the same names."""
     http = {
-        name: _http(_POLL_ERRORS.get(fault.error, fault.error))
+        name: replace(fault, error=_POLL_ERRORS.get(fault.error, fault.error))
         for name, fault in submit_faults().items()
         if fault.error
     }
@@ -137,9 +145,12 @@ def _befalls(fault: Fault) -> str:
         return _WIRE[fault.wire]
     message = contract().errors[str(fault.error)].message
     sentence = f"the submit is refused: {message.removesuffix('.')}"
+    if fault.error_data is not None:
+        return f"{sentence}; `data` is {'an object' if fault.error_data == 'object' else 'absent'}"
     if fault.retry_after_s is None:
         return sentence
-    return f"{sentence}; with `Retry-After: {fault.retry_after_s}`"
+    form = " as a date" if fault.retry_after_form == "date" else ""
+    return f"{sentence}; with `Retry-After: {fault.retry_after_s}`{form}"
 
 
 def _callback(**effects: Any) -> Effects:
@@ -170,6 +181,31 @@ def _callbacks() -> Iterator[_Row]:
         yield name, sentence, Group.CALLBACK, meaning
 
 
+def _results() -> Iterator[_Row]:
+    def result(**effects: Any) -> Effects:
+        return Effects("", result=ResultEffects(**effects))
+
+    slow = Timed(lambda ms: result(delay_ms=ms))
+    yield (
+        "result-404",
+        "the result's address answers 404, as after its expiry",
+        Group.RESULT,
+        result(missing=True),
+    )
+    yield (
+        "result-html",
+        "the result's address answers with an HTML page",
+        Group.RESULT,
+        result(html=True),
+    )
+    yield (
+        "result-slow-<seconds>",
+        "the result is sent so long after it is asked for",
+        Group.RESULT,
+        slow,
+    )
+
+
 def _answers() -> Iterator[_Row]:
     for quirk, sentence in _QUIRKS.items():
         yield str(quirk), sentence, Group.ANSWER, Effects("", quirks=frozenset({quirk}))
@@ -177,7 +213,7 @@ def _answers() -> Iterator[_Row]:
 
 @cache
 def _rows() -> tuple[_Row, ...]:
-    return (*_outcomes(), *_times(), *_faults(), *_callbacks(), *_answers())
+    return (*_outcomes(), *_times(), *_faults(), *_callbacks(), *_results(), *_answers())
 
 
 @cache

@@ -12,7 +12,9 @@ from apixo_emulator.domain import render
 from apixo_emulator.domain.accounts import Account, account_of, bearer_key
 from apixo_emulator.domain.answers import poll_fault, status_answer
 from apixo_emulator.domain.callbacks import due_ms
+from apixo_emulator.domain.effects import ResultEffects
 from apixo_emulator.domain.envelope import as_json, refusal, success
+from apixo_emulator.domain.faults import result_answer
 from apixo_emulator.domain.latency import Latency
 from apixo_emulator.domain.money import usd
 from apixo_emulator.domain.pictures import Verdict
@@ -269,10 +271,11 @@ class Emulator:
         if task is None or name != render.result_name(task):
             call.decision = "there is no such result"
             return refusal("result_not_found")
+        call.world = self.worlds.get(task.world)
         if not result_available(task, self.worlds.now(self.worlds.get(task.world))):
             call.decision = "the task has not succeeded, or its result has expired"
             return refusal("result_not_found")
-        return HttpResponse(200, b"", (), picture=task.picture)
+        return result_answer(task.picture, task.effects.result if task.effects else ResultEffects())
 
 
 def _key(request: HttpRequest) -> str | None:

@@ -1,0 +1,1 @@
+"""Judges of the two sides that a user writes: the receiver of callbacks, and the client."""

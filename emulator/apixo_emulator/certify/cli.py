@@ -1,0 +1,172 @@
+"""The commands `certify-receiver` and `certify-client`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from apixo_emulator.certify import report
+from apixo_emulator.certify.client import ClientCertifier, accounts_config
+from apixo_emulator.certify.client_cases import client_cases
+from apixo_emulator.certify.emulator import EmulatorError, OwnEmulator, own_emulator
+from apixo_emulator.certify.model import Certificate, NothingToJudgeError, Result
+from apixo_emulator.certify.receiver import ReceiverCertifier
+from apixo_emulator.certify.receiver_cases import receiver_cases
+
+FAILED = 1
+USAGE = 2
+NOTHING_TO_JUDGE = 3
+# The receiver polls with a key of its own, which must be shown the certifier's tasks.
+ANY_KEY = 'form = 1\nname = "certify"\n\n[assumptions]\n"task.other_key" = "shown"\n'
+_REPORTS: dict[str, Callable[[Certificate], str]] = {
+    "report": report.as_json,
+    "html": report.as_html,
+    "junit": report.as_junit,
+    "sarif": report.as_sarif,
+}
+_Case = TypeVar("_Case", bound=Any)
+_File = click.Path(dir_okay=False, path_type=Path)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both commands have."""
+    for option in (
+        click.option("--only", multiple=True, metavar="ID", help="Run this case, or all whose ids begin so; repeatable."),
+        click.option("--jobs", type=click.IntRange(1, 64), default=4, show_default=True, help="Cases at the same time."),
+        click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the emulator."),
+        click.option("--report", type=_File, metavar="FILE", help="Write the report as JSON."),
+        click.option("--html", type=_File, metavar="FILE", help="Write the report as one HTML page."),
+        click.option("--junit", type=_File, metavar="FILE", help="Write the report as JUnit XML."),
+        click.option("--sarif", type=_File, metavar="FILE", help="Write failures and warnings as SARIF."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise click.BadParameter(f"expected http://HOST[:PORT]/PATH, found {value!r}")
+    return value
+
+
+@click.command("certify-receiver")
+@click.argument("url", callback=_url)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the certifier's own emulator; 0 takes a free one.")  # fmt: skip
+@click.option("--effects", metavar="COMMAND", help="Command that prints how many results the application has taken in so far.")  # fmt: skip
+@_options
+def certify_receiver(
+    *,
+    url: str,
+    port: int,
+    effects: str | None,
+    only: Sequence[str],
+    jobs: int,
+    seed: int,
+    **files: Path | None,
+) -> None:
+    """Send rare and hostile callbacks to the receiver at URL, and judge what it does.
+
+    Start your application before, with APIXO_BASE_URL=http://127.0.0.1:PORT/api/v1 and any key, if it polls the API or
+    downloads results.
+    """
+    cases = _chosen(receiver_cases(), only)
+
+    async def judged(emulator: OwnEmulator) -> Certificate:
+        certifier = ReceiverCertifier(url, emulator, effects)
+        results = await certifier.run(cases, jobs, _progress)
+        return Certificate("certify-receiver", url, results, certifier.figures())
+
+    options = ["--seed", str(seed), "--latency", "0"]
+    _run(judged, files, port=port, options=options, profile=ANY_KEY)
+
+
+@click.command("certify-client", context_settings={"ignore_unknown_options": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds after which the command is killed.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0.1, 1000), default=1.0, show_default=True, help="How much faster the emulator's time runs.")  # fmt: skip
+@_options
+def certify_client(
+    *,
+    command: Sequence[str],
+    timeout: float,
+    rate: float,
+    only: Sequence[str],
+    jobs: int,
+    seed: int,
+    **files: Path | None,
+) -> None:
+    """Run COMMAND once per case against an API that misbehaves, and judge what it did.
+
+    COMMAND upscales one picture and ends with 0 if it got the result. It finds APIXO_BASE_URL, APIXO_API_KEY and
+    APIXO_CASE in its environment.
+    """
+    cases = _chosen(client_cases(), only)
+
+    async def judged(emulator: OwnEmulator) -> Certificate:
+        certifier = ClientCertifier(command, emulator, timeout, rate)
+        results = await certifier.run(cases, jobs, _progress)
+        return Certificate("certify-client", " ".join(command), results)
+
+    options = ["--world-per-key", "--seed", str(seed), "--rate", str(rate)]
+    _run(judged, files, port=0, options=options, config=accounts_config(cases))
+
+
+def _chosen(cases: list[_Case], only: Sequence[str]) -> list[_Case]:
+    for wanted in only:
+        if not any(case.id.startswith(wanted) for case in cases):
+            ids = ", ".join(case.id for case in cases)
+            raise click.BadParameter(
+                f"expected one of {ids}, found {wanted!r}", param_hint="--only"
+            )
+    return [case for case in cases if not only or case.id.startswith(tuple(only))]
+
+
+def _progress(result: Result) -> None:
+    click.echo(report.line(result))
+
+
+def _run(
+    judged: Callable[[OwnEmulator], Coroutine[Any, Any, Certificate]],
+    files: dict[str, Path | None],
+    *,
+    port: int,
+    options: Sequence[str],
+    config: str = "",
+    profile: str = "",
+) -> None:
+    """Run a certification, write its reports and end the process with its exit code."""
+    try:
+        with own_emulator(port, options, config=config, profile=profile) as emulator:
+            certificate = asyncio.run(judged(emulator))
+    except* NothingToJudgeError as group:
+        _fail(str(group.exceptions[0]), NOTHING_TO_JUDGE)
+    except* EmulatorError as group:
+        _fail(f"the certifier's own emulator: {group.exceptions[0]}", NOTHING_TO_JUDGE)
+    for text in report.explained(certificate):
+        click.echo(text)
+    for name, render in _REPORTS.items():
+        path = files[name]
+        if path is not None:
+            try:
+                report.write(path, render(certificate))
+            except OSError as error:
+                _fail(f"--{name}: {path} cannot be written: {error.strerror}", USAGE)
+    report.write_step_summary(certificate)
+    if certificate.failed:
+        sys.exit(FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,219 @@
+"""Judgement of a client by the emulator's records. Nothing that the command prints counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+from typing import Any
+
+from apixo_emulator.certify.client_cases import ClientCase, Outcome
+from apixo_emulator.certify.model import Finding, Verdict
+from apixo_emulator.domain.money import usd
+from apixo_schemas import contract
+
+_OK = 200
+# The statuses of a submit after which a second one may be paid twice. 429 and 503 say that nothing was done.
+_UNCERTAIN = {500, 502, 504}
+_PERMANENT = {400, 401, 402, 403, 404}
+_FINAL = ('"state":"success"', '"state":"failed"')
+# A client measures from when it read the response, the emulator from when it received the request.
+_TOLERANCE_S = 0.15
+_MOST_REPEATS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the client; ``at_s`` counts in real seconds from the first call."""
+
+    endpoint: str
+    at_s: float
+    status: int
+    fault: str | None
+    body: str
+    retry_after: str | None
+    is_page: bool
+    # The emulator's time when it answered, in Unix ms, to compare with the date in Retry-After.
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a command did.
+
+    Attributes:
+        exit_code: None if it was still running at the time limit.
+        tasks: The accepted tasks, as the control API shows them.
+        rate: How much faster the emulator's time runs than real time.
+    """
+
+    calls: Sequence[Call]
+    tasks: Sequence[Mapping[str, Any]]
+    exit_code: int | None
+    timeout_s: float
+    rate: float = 1.0
+
+    def of(self, endpoint: str) -> list[Call]:
+        """Return the calls of one endpoint."""
+        return [call for call in self.calls if call.endpoint == endpoint]
+
+    @property
+    def obtained(self) -> bool:
+        """True if a result was downloaded completely."""
+        files = self.of("file")
+        return any(call.status == _OK and not call.is_page and not call.fault for call in files)
+
+
+def calls_of(entries: Sequence[Mapping[str, Any]], rate: float) -> list[Call]:
+    """Return the calls of a journal as `Call`."""
+    start = entries[0]["time"] if entries else 0
+    return [
+        Call(
+            entry["endpoint"],
+            (entry["time"] - start) / 1000 / rate,
+            entry["response"]["status"],
+            entry["fault"],
+            entry["response"]["body"] or "",
+            _header(entry, "retry-after"),
+            (_header(entry, "content-type") or "").startswith("text/html"),
+            entry["time"],
+        )
+        for entry in entries
+    ]
+
+
+def _header(entry: Mapping[str, Any], wanted: str) -> str | None:
+    return next((value for name, value in entry["response"]["headers"] if name == wanted), None)
+
+
+def judge(case: ClientCase, record: Record) -> list[Finding]:
+    """Return everything that is to say about a client in one case."""
+    if not record.of("submit"):
+        seen = "no submit" if record.calls else "no call at all"
+        return [Finding(Verdict.FAIL, "a submit to APIXO_BASE_URL", seen), *_termination(record)]
+    return [
+        *_termination(record),
+        *_money(record),
+        *_truth(case, record),
+        *_pacing(case, record),
+        *_after_end(record),
+    ]
+
+
+def _termination(record: Record) -> Iterator[Finding]:
+    expected = f"an end within {record.timeout_s:g} s"
+    if record.exit_code is None:
+        yield Finding(Verdict.FAIL, expected, "the command was still running and was killed")
+    else:
+        yield Finding(Verdict.PASS, expected, f"exit code {record.exit_code}")
+
+
+def _money(record: Record) -> Iterator[Finding]:
+    price = usd(contract().price_micros)
+    accepted = len(record.tasks)
+    if accepted > 1:
+        paid = usd(contract().price_micros * accepted)
+        yield Finding(
+            Verdict.FAIL, f"one accepted submit ({price} USD)", f"{accepted} accepted submits ({paid} USD)"
+        )  # fmt: skip
+    submits = record.of("submit")
+    for number, call in enumerate(submits[:-1], start=1):
+        if _may_be_accepted(call):
+            how = call.fault or call.status
+            yield Finding(
+                Verdict.FAIL, "no second submit after one that may have been accepted",
+                f"submit {number} ended with {how} and was repeated: up to {price} USD paid twice",
+            )  # fmt: skip
+            return
+    repeats = sum(call.status in _PERMANENT for call in submits)
+    if repeats > _MOST_REPEATS:
+        yield Finding(
+            Verdict.WARN, "no repetition of a rejected submit", f"{repeats} rejected submits"
+        )
+    if accepted <= 1:
+        yield Finding(Verdict.PASS, "at most one accepted submit", f"{accepted}")
+
+
+def _may_be_accepted(call: Call) -> bool:
+    """True if the client cannot know that the submit was not accepted."""
+    return call.status in _UNCERTAIN or call.status == _OK
+
+
+def _truth(case: ClientCase, record: Record) -> Iterator[Finding]:
+    if record.exit_code is None:
+        return
+    claimed, obtained = record.exit_code == 0, record.obtained
+    if claimed != obtained:
+        observed = "exit code 0 without a downloaded result" if claimed else (
+            f"exit code {record.exit_code} although the result was downloaded"
+        )  # fmt: skip
+        yield Finding(Verdict.FAIL, "exit code 0 exactly if the result was downloaded", observed)
+    elif case.outcome is Outcome.RESULT and not obtained:
+        # A client that gives up before a task is accepted loses time, but no money.
+        verdict, observed = (
+            (Verdict.FAIL, "no result of a task that was paid")
+            if record.tasks
+            else (Verdict.WARN, "the client gave up before a task was accepted")
+        )
+        yield Finding(verdict, "the result", observed)
+    elif obtained:
+        yield Finding(Verdict.PASS, "the truth", "exit code 0, and the result was downloaded")
+    else:
+        yield Finding(
+            Verdict.PASS, "the truth", f"exit code {record.exit_code}, and there is no result"
+        )
+
+
+def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
+    yield from _retry_after(record)
+    if not case.paced:
+        return
+    polls = record.of("status")
+    if not polls or not record.tasks:
+        return
+    pace = contract().polling.for_tier(record.tasks[0]["resolution"])
+    first_s, every_s = pace.first_ms[0] / 1000, pace.interval_ms[0] / 1000
+    accepted = next((call for call in record.of("submit") if call.status == _OK), None)
+    if accepted is not None:
+        first = polls[0].at_s - accepted.at_s
+        verdict = Verdict.PASS if first >= first_s - _TOLERANCE_S else Verdict.WARN
+        yield Finding(verdict, f"the first poll {first_s:g} s after the submit", f"{first:.1f} s")
+    gaps = [after.at_s - before.at_s for before, after in pairwise(polls)]
+    if gaps:
+        verdict = Verdict.PASS if min(gaps) >= every_s - _TOLERANCE_S else Verdict.WARN
+        yield Finding(verdict, f"{every_s:g} s between two polls", f"{min(gaps):.1f} s")
+
+
+def _retry_after(record: Record) -> Iterator[Finding]:
+    for call, after in pairwise(record.calls):
+        asked = _asked_s(call)
+        if asked is None or call.endpoint != after.endpoint:
+            continue
+        waited = after.at_s - call.at_s
+        verdict = Verdict.PASS if waited >= asked - _TOLERANCE_S else Verdict.FAIL
+        yield Finding(
+            verdict, f"{asked:.1f} s until the next call, as Retry-After says", f"{waited:.1f} s"
+        )
+
+
+def _asked_s(call: Call) -> float | None:
+    """Return the real seconds that a response asks to wait for, None if it does not ask."""
+    text = call.retry_after
+    if text is None:
+        return None
+    if text.isdigit():
+        return float(text)
+    return max(parsedate_to_datetime(text).timestamp() - call.time_ms / 1000, 0.0)
+
+
+def _after_end(record: Record) -> Iterator[Finding]:
+    polls = record.of("status")
+    ends = [
+        n
+        for n, poll in enumerate(polls)
+        if not poll.fault and any(end in poll.body for end in _FINAL)
+    ]
+    if ends and len(polls) > ends[0] + 1:
+        more = len(polls) - ends[0] - 1
+        yield Finding(Verdict.FAIL, "no poll after the task's end was shown", f"{more} polls")

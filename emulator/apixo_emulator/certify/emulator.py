@@ -1,0 +1,141 @@
+"""The certifier's own emulator: a process that keeps nothing, and the calls that control it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from apixo_schemas import contract, document
+
+_START_S = 30.0
+_STOP_S = 10.0
+_CALL_S = 30.0
+_LOOK_S = 0.02
+# The control API returns at most this many calls at once.
+_PAGE = 1000
+
+
+class EmulatorError(Exception):
+    """The certifier's own emulator did not start, or rejected a control call."""
+
+
+class OwnEmulator:
+    """A running emulator. ``origin`` is its address without a path, ``base_url`` the API's.
+
+    Where every key is a world of its own, ``key`` selects the world of a call.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.base_url = origin + contract().prefix
+        # Loopback: a proxy of the environment must not see these calls.
+        self._client = httpx.Client(base_url=origin, timeout=_CALL_S, trust_env=False)
+
+    def control(self, method: str, path: str, key: str, body: Any = None) -> Any:
+        """Make a control call below ``/_emulator`` and return its JSON.
+
+        Raises:
+            EmulatorError: It is answered with an error.
+        """
+        headers = {"Authorization": f"Bearer {key}"}
+        response = self._client.request(method, f"/_emulator{path}", headers=headers, json=body)
+        if response.is_error:
+            raise EmulatorError(f"{method} {path}: {response.status_code} {response.text}")
+        return response.json()
+
+    def submit(self, key: str, **body: Any) -> str:
+        """Submit a task and return its id.
+
+        Raises:
+            EmulatorError: The submit is rejected.
+        """
+        response = self._api("submit", key, json=body)
+        if response.status_code != httpx.codes.OK:
+            raise EmulatorError(f"the submit is rejected: {response.text}")
+        return str(response.json()["data"]["taskId"])
+
+    def poll(self, key: str, task_id: str) -> httpx.Response:
+        """Return the status response of a task."""
+        return self._api("status", key, params={"taskId": task_id})
+
+    def calls(self, key: str, after: int = 0) -> list[dict[str, Any]]:
+        """Return the calls of a world with a greater number, the oldest first."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = found[-1]["number"] if found else after
+            path = f"/requests?limit={_PAGE}&after={after}"
+            page = self.control("GET", path, key)["requests"]
+            found.extend(page)
+            if len(page) < _PAGE:
+                return found
+
+    def _api(self, endpoint: str, key: str, **more: Any) -> httpx.Response:
+        api = document("model.json")["api"]
+        path = api["prefix"] + api[endpoint]["path"].format(model=contract().model)
+        headers = {"Authorization": f"Bearer {key}"}
+        return self._client.request(api[endpoint]["method"], path, headers=headers, **more)
+
+    def close(self) -> None:
+        """Close the connections to it."""
+        self._client.close()
+
+
+@contextmanager
+def own_emulator(
+    port: int, options: Sequence[str], *, config: str = "", profile: str = ""
+) -> Iterator[OwnEmulator]:
+    """Start an emulator on loopback, and end it with the block.
+
+    Args:
+        port: Its port; 0 takes a free one.
+        options: Further options of ``serve``.
+        config: Text of its configuration file.
+        profile: Text of the profile that it behaves by.
+
+    Raises:
+        EmulatorError: It does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="apixo-certify-") as folder:
+        ready, log = Path(folder) / "url", Path(folder) / "log"
+        command = [sys.executable, "-m", "apixo_emulator", "serve", "--ephemeral"]
+        command += ["--port", str(port), "--ready-file", str(ready), *options]
+        for option, text in (("--config", config), ("--profile", profile)):
+            if text:
+                path = Path(folder) / f"{option.strip('-')}.toml"
+                path.write_text(text, "utf-8")
+                command += [option, str(path)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)  # noqa: S603 - our own command
+        try:
+            emulator = OwnEmulator(_origin(process, ready, log))
+            try:
+                yield emulator
+            finally:
+                emulator.close()
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _origin(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        url = ready.read_text("utf-8").strip() if ready.exists() else ""
+        if url:
+            return url.removesuffix(contract().prefix)
+        if process.poll() is not None:
+            raise EmulatorError(log.read_text("utf-8", errors="replace").strip())
+        time.sleep(_LOOK_S)
+    raise EmulatorError(f"the emulator did not start within {_START_S:g} s")

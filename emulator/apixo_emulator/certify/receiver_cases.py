@@ -1,0 +1,327 @@
+"""The cases of `certify-receiver`, as data: what is delivered, and what a correct receiver does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from apixo_emulator.certify.delivery import Transmission
+from apixo_schemas import contract
+
+# Stands for the emulator's address in an edited body.
+ORIGIN = "http://certifier.invalid"
+# The name of the result, and the id of the task, that only forged deliveries mention.
+FORGED = "forged"
+FORGED_TASK = "f" * 32
+_DAY_S = 24 * 3600
+_HOUR_S = 3600
+_LARGE_BYTES = 20 * 1024 * 1024
+_NESTING = 10_000
+_MANY = 50
+
+Edit = Callable[[bytes], bytes]
+
+
+class Expect(Enum):
+    """Which responses are correct."""
+
+    # 200: the live API repeats a callback after any other status.
+    ACCEPTED = auto()
+    # 4xx: the body is no callback. A closed connection is as clear an answer.
+    REJECTED = auto()
+    # Any status below 500: the callback is legal but unusual, or the rules leave it open.
+    TOLERATED = auto()
+    # No response is needed, as the request is incomplete.
+    NOTHING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Deliveries of one task's callback.
+
+    Attributes:
+        task: Which of the case's tasks.
+        edit: Changes the body; without it the body is the one that the API sends.
+        times: How many deliveries.
+        together: Send them at the same time.
+        advance_s: Move the emulator's clock by so many seconds before.
+        by_emulator: The emulator makes the callback when the task ends.
+    """
+
+    task: str = "a"
+    expect: Expect = Expect.ACCEPTED
+    edit: Edit | None = None
+    method: str = "POST"
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    transmission: Transmission = Transmission.PLAIN
+    times: int = 1
+    together: bool = False
+    advance_s: int = 0
+    by_emulator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverCase:
+    """One case.
+
+    Attributes:
+        tasks: The scenario of each task, by its name in the steps; "" for an ordinary success.
+        results: How many results the application takes in, None if it is not judged.
+        all_tasks: Deliver the step to every task of the case at the same time.
+        forged: The deliveries say what the API does not say.
+    """
+
+    id: str
+    title: str
+    matters: str
+    advice: str
+    steps: tuple[Step, ...]
+    tasks: Mapping[str, str] = field(default_factory=lambda: {"a": ""})
+    results: int | None = 1
+    all_tasks: bool = False
+    forged: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """True if the case would disturb others.
+
+        It moves the shared clock, loads the receiver, or counts what is seen of forged results.
+        """
+        return self.all_tasks or self.forged or any(step.advance_s for step in self.steps)
+
+
+_TWO = {"a": "", "b": ""}
+_ONCE = (
+    "Keep the ids of the tasks that were taken in, with a unique constraint, and take in a task in the"
+    " same transaction that inserts its id."
+)
+_QUICK = "Respond with 200 as soon as the body is stored, and do the work afterwards."
+_PARSE = (
+    "Parse the body within a handler for errors, and respond with 400 to what is no callback;"
+    " `apixo_client.parse_callback` raises one exception for all of it."
+)
+_ASK = (
+    "The live API signs nothing. Ask the status endpoint about the task before its outcome takes"
+    " effect, or put a secret into the callback URL and compare it."
+)
+_OPEN = "Read the fields that you need and ignore the others; treat unknown values as such."
+
+
+def _envelope(change: Callable[[dict[str, Any]], None]) -> Edit:
+    def edit(body: bytes) -> bytes:
+        document = json.loads(body)
+        change(document)
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    return edit
+
+
+def _data(**fields: Any) -> Edit:
+    return _envelope(lambda document: document["data"].update(fields))
+
+
+def _without(*names: str) -> Edit:
+    def change(document: dict[str, Any]) -> None:
+        for name in names:
+            document["data"].pop(name, None)
+
+    return _envelope(change)
+
+
+def _nothing(document: dict[str, Any]) -> None:
+    document["data"] = None
+
+
+def _more(document: dict[str, Any]) -> None:
+    document.update(requestId="r-1", version=2)
+    document["data"].update(progress=100, model={"id": contract().model}, tags=["a", None])
+
+
+def _escaped(body: bytes) -> bytes:
+    """Return the same JSON with spaces, line breaks and escaped characters."""
+    text = json.dumps(json.loads(body), indent=2)
+    return text.replace("taskId", "task\\u0049d").replace("success", "succes\\u0073").encode()
+
+
+def _success_of_stranger(body: bytes) -> bytes:
+    """Return a success with a result that the API never made; its link leads to the certifier."""
+    urls = json.dumps({"resultUrls": [f"{ORIGIN}/files/{FORGED}.jpg"]})
+    document = json.loads(body)
+    data = document["data"]
+    data.pop("failCode", None)
+    data.pop("failMsg", None)
+    data.update(state="success", resultJson=urls, costTime=1000)
+    return json.dumps(document).encode()
+
+
+def _unknown_task(body: bytes) -> bytes:
+    return _data(taskId=FORGED_TASK)(_success_of_stranger(body))
+
+
+def _nested(_: bytes) -> bytes:
+    return b'{"code":200,"data":' + b"[" * _NESTING + b"]" * _NESTING + b"}"
+
+
+def _large(body: bytes) -> bytes:
+    return body[:-1] + b',"padding":"' + b"x" * (_LARGE_BYTES - len(body)) + b'"'
+
+
+def _simple() -> Iterable[ReceiverCase]:
+    yield ReceiverCase(
+        "success", "A successful task is taken in",
+        "It is what the receiver is for.", _QUICK, (Step(by_emulator=True),), {"a": ""},
+    )  # fmt: skip
+    for failure in contract().failures.values():
+        yield ReceiverCase(
+            f"failed.{failure.scenario}", f"A task that failed with `{failure.code}` is acknowledged",
+            "A failure that is not acknowledged is sent three more times.", _QUICK,
+            (Step(),), {"a": failure.scenario}, results=0,
+        )  # fmt: skip
+
+
+def _repeated() -> Iterable[ReceiverCase]:
+    matters = (
+        "The API delivers at least once. What is taken in twice is shipped, stored or billed twice."
+    )
+
+    def case(name: str, title: str, *steps: Step) -> ReceiverCase:
+        return ReceiverCase(f"duplicate.{name}", title, matters, _ONCE, steps)
+
+    yield case("twice", "The same callback twice", Step(times=2))
+    yield case("together", "The same callback twice at the same time", Step(times=2, together=True))
+    yield case("ten", "The same callback ten times", Step(times=10))
+    yield case("day", "The same callback again after a day", Step(), Step(advance_s=_DAY_S))
+    yield case(
+        "expired", "The same callback again after its result link has expired",
+        Step(), Step(advance_s=_DAY_S + 2 * _HOUR_S),
+    )  # fmt: skip
+    yield ReceiverCase(
+        "retry.error", "A retry after a delivery that the receiver could not read",
+        "A retry is the only chance to get the result after an error of the receiver.", _PARSE,
+        (Step(expect=Expect.TOLERATED, edit=lambda body: body[:-9]), Step()),
+    )  # fmt: skip
+    yield ReceiverCase(
+        "retry.timeout", "A retry after a delivery whose response the API did not wait for",
+        "The receiver may have taken in the first delivery although the API counts it as failed.", _ONCE,
+        (Step(expect=Expect.NOTHING, transmission=Transmission.ABANDONED), Step()),
+    )  # fmt: skip
+
+
+def _orders() -> Iterable[ReceiverCase]:
+    yield ReceiverCase(
+        "interleaved", "Two tasks whose deliveries are interleaved and repeated",
+        "Tasks that run at the same time end in any order.", _ONCE,
+        (Step("a"), Step("b"), Step("a"), Step("b")), _TWO, results=2,
+    )  # fmt: skip
+    yield ReceiverCase(
+        "fifty", f"{_MANY} deliveries at the same time",
+        "A batch ends together. A receiver that works within the response runs out of time.", _QUICK,
+        (Step(),), {str(number): "" for number in range(_MANY)}, results=_MANY, all_tasks=True,
+    )  # fmt: skip
+    yield ReceiverCase(
+        "early.submit", "A delivery that arrives as soon as the task is accepted",
+        "A quick task ends before the application has stored the id that the submit returned.",
+        "Store a callback whose task is not known yet, or respond with an error so that it is repeated.",
+        (Step(by_emulator=True),), {"a": "slow-0"},
+    )  # fmt: skip
+    yield ReceiverCase(
+        "early.processing", "A delivery while polls still say `processing`",
+        "The API's parts do not change at the same instant.",
+        "If you ask the status endpoint and it still says `processing`, ask again later: do not drop the"
+        " callback.",
+        (Step(by_emulator=True),), {"a": "callback-before-done"},
+    )  # fmt: skip
+    yield ReceiverCase(
+        "late.hour", "A delivery one hour late",
+        "A queue of the vendor may stand still for a while.",
+        "Keep tasks open until their callback arrives or a poll shows their end.",
+        (Step(advance_s=_HOUR_S),),
+    )  # fmt: skip
+
+
+def _forged() -> Iterable[ReceiverCase]:
+    matters = "Callbacks are not signed: everyone who knows the URL can send one."
+    yield ReceiverCase(
+        "forged.unknown", "A success of a task that was never submitted has no effect",
+        matters, _ASK, (Step(expect=Expect.TOLERATED, edit=_unknown_task),), results=0, forged=True,
+    )  # fmt: skip
+    yield ReceiverCase(
+        "forged.outcome", "A success of a task that has failed has no effect",
+        matters, _ASK, (Step(expect=Expect.TOLERATED, edit=_success_of_stranger),),
+        {"a": "SensitiveContent"}, results=0, forged=True,
+    )  # fmt: skip
+
+
+def _contents() -> Iterable[ReceiverCase]:
+    matters = "Live responses have had states, codes and fields that the page does not list."
+
+    def case(name: str, title: str, edit: Edit, expect: Expect = Expect.TOLERATED) -> ReceiverCase:
+        # The unusual delivery first, then the ordinary one, which must still be taken in.
+        return ReceiverCase(
+            f"content.{name}", title, matters, _OPEN, (Step(expect=expect, edit=edit), Step())
+        )
+
+    yield case("unknown-state", "A state that is not documented", _data(state="processing_r2"))
+    yield ReceiverCase(
+        "content.unknown-code", "A failure code that is not documented", matters, _OPEN,
+        (Step(edit=_data(failCode="NSFW", failMsg="Not allowed.")),), {"a": "Timeout"}, results=0,
+    )  # fmt: skip
+    yield case("more-fields", "Fields that are not documented", _envelope(_more), Expect.ACCEPTED)
+    yield case(
+        "no-cost-time", "A success without `costTime`", _without("costTime"), Expect.ACCEPTED
+    )
+    yield case("escaped", "The same JSON with spaces and escapes", _escaped, Expect.ACCEPTED)
+    yield case("no-data", "`data` is null", _envelope(_nothing))
+    yield case("no-state", "`state` is missing", _without("state"))
+    yield case("no-urls", "`resultUrls` is empty", _data(resultJson='{"resultUrls":[]}'))
+    yield case("bad-result", "`resultJson` is no JSON", _data(resultJson='{"resultUrls":['))
+    yield case("result-object", "`resultJson` is an object", _data(resultJson={"resultUrls": []}))
+
+
+def _malformed() -> Iterable[ReceiverCase]:
+    matters = "A receiver on the internet gets broken and hostile requests, and must outlive them."
+
+    def case(name: str, title: str, expect: Expect = Expect.REJECTED, **how: Any) -> ReceiverCase:
+        # The valid delivery right after it is of another task, so that it cannot be a duplicate.
+        steps = (Step("a", expect=expect, **how), Step("b"))
+        return ReceiverCase(f"malformed.{name}", title, matters, _PARSE, steps, _TWO, results=None)
+
+    yield case("half", "Half of the JSON", edit=lambda body: body[: len(body) // 2])
+    yield case("cut", "A body that ends before its length", Expect.NOTHING, transmission=Transmission.TRUNCATED)  # fmt: skip
+    yield case("text", "A body that is no JSON", edit=lambda _: b"state=success&taskId=1")
+    yield case("empty", "An empty body", edit=lambda _: b"")
+    yield case("array", "A JSON array", edit=lambda _: b"[]")
+    yield case("large", "A body of 20 MiB", edit=_large)
+    yield case("nested", "JSON of 10,000 levels", edit=_nested)
+    yield case(
+        "utf8", "Invalid UTF-8", edit=lambda body: body.replace(b"success", b"succ\xff\xfess")
+    )
+    yield case("type", "A wrong content type", Expect.TOLERATED, content_type="text/plain")
+    yield case("twice-headers", "Headers that are sent twice", Expect.TOLERATED, headers=(("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2")))  # fmt: skip
+    yield case("get", "GET instead of POST", method="GET", edit=lambda _: b"")
+    yield case("head", "HEAD instead of POST", method="HEAD", edit=lambda _: b"")
+    yield case("put", "PUT instead of POST", method="PUT")
+
+
+def _transports() -> Iterable[ReceiverCase]:
+    matters = "The vendor's servers and proxies may send in any way that HTTP allows."
+    advice = "Use an HTTP server that implements RFC 9112, and read the body to its end."
+    for transmission, title in {
+        Transmission.CHUNKED: "A chunked body",
+        Transmission.BYTE_BY_BYTE: "A body that arrives one byte at a time",
+        Transmission.EXPECT_CONTINUE: "A request with `Expect: 100-continue`",
+        Transmission.HTTP_1_0: "A request by HTTP/1.0",
+    }.items():
+        name = transmission.name.lower().replace("_", "-")
+        steps = (Step(transmission=transmission),)
+        yield ReceiverCase(f"transport.{name}", title, matters, advice, steps)
+
+
+def receiver_cases() -> list[ReceiverCase]:
+    """Return all cases; those that run alone come last."""
+    groups = (_simple, _repeated, _orders, _forged, _contents, _malformed, _transports)
+    return sorted((case for group in groups for case in group()), key=lambda case: case.alone)

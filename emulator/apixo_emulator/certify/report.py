@@ -1,0 +1,188 @@
+"""Reports of a certification: terminal, JSON, HTML, JUnit, step summary and SARIF."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from apixo_emulator.certify.model import Certificate, Result, Verdict
+
+_WIDTH = 80
+_DOCS = "https://github.com/apixo-emulator/apixo-emulator/blob/main/docs/certify.md"
+# What XML 1.0 cannot hold: control characters but tab, line feed and carriage return, and half pairs.
+_NOT_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535), "�")
+_NOT_XML |= dict.fromkeys(range(55296, 57344), "�")
+_LEVELS = {
+    Verdict.FAIL: "error",
+    Verdict.WARN: "warning",
+    Verdict.SKIPPED: "note",
+    Verdict.PASS: "none",
+}
+
+
+def line(result: Result) -> str:
+    """Return one case as a line of the terminal's table, within 80 columns."""
+    return shorten(f"{result.verdict.value:<8}{result.id:<27} {result.title}", _WIDTH)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return a text of at most ``width`` characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def explained(certificate: Certificate) -> Iterator[str]:
+    """Yield the lines below the table: failures and warnings in full, then the summary."""
+    shown = [each for each in certificate.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
+    for result in shown:
+        yield ""
+        yield f"{result.verdict.value.upper()} {result.id}: {result.title}"
+        for label, text in (
+            ("Why", result.why),
+            ("Matters", result.matters),
+            ("Do", result.advice),
+        ):
+            yield from wrap(text, _WIDTH, initial_indent=f"  {label}: ", subsequent_indent="    ")
+        for text in result.evidence:
+            yield from (shorten(f"  | {part}", _WIDTH) for part in text.splitlines())
+    skipped = [each for each in certificate.results if each.verdict is Verdict.SKIPPED]
+    if skipped:
+        yield ""
+        yield f"SKIPPED {len(skipped)} cases: {skipped[0].why}"
+    yield ""
+    yield summary(certificate)
+
+
+def summary(certificate: Certificate) -> str:
+    """Return the counts and figures of the run as one line."""
+    counts = ", ".join(f"{certificate.counts[verdict]} {verdict.value}" for verdict in Verdict)
+    figures = "".join(f"; {name} {value}" for name, value in certificate.figures.items())
+    return f"{len(certificate.results)} cases: {counts}{figures}"
+
+
+def as_json(certificate: Certificate) -> str:
+    """Return the JSON report."""
+    return json.dumps(certificate.to_json(), indent=2) + "\n"
+
+
+def as_html(certificate: Certificate) -> str:
+    """Return the report as one self-contained HTML page."""
+    environment = Environment(
+        loader=PackageLoader("apixo_emulator.certify"), autoescape=True, undefined=StrictUndefined
+    )
+    page = environment.get_template("certificate.html")
+    return page.render(certificate=certificate, summary=summary(certificate), Verdict=Verdict)
+
+
+def as_junit(certificate: Certificate) -> str:
+    """Return the report as JUnit XML; a warning is a passed test with output."""
+    counts = certificate.counts
+    suite = ET.Element(
+        "testsuite",
+        name=f"apixo-emulator {certificate.kind}",
+        tests=str(len(certificate.results)),
+        failures=str(counts[Verdict.FAIL]),
+        skipped=str(counts[Verdict.SKIPPED]),
+        errors="0",
+    )
+    for result in certificate.results:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=certificate.kind,
+            name=result.id,
+            time=f"{result.duration_s:.3f}",
+        )
+        text = _xml("\n".join([result.title, result.why, result.advice, *result.evidence]))
+        if result.verdict is Verdict.FAIL:
+            ET.SubElement(case, "failure", message=_xml(result.why)).text = text
+        elif result.verdict is Verdict.SKIPPED:
+            ET.SubElement(case, "skipped", message=_xml(result.why))
+        elif result.verdict is Verdict.WARN:
+            ET.SubElement(case, "system-out").text = text
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _xml(text: str) -> str:
+    return text.translate(_NOT_XML)
+
+
+def as_markdown(certificate: Certificate) -> str:
+    """Return the report for GitHub's step summary."""
+    rows = [
+        f"| {result.verdict.value} | `{result.id}` | {_cell(result.title)} | {_cell(result.why)} |\n"
+        for result in certificate.results
+        if result.verdict is not Verdict.PASS
+    ]
+    head = f"### apixo-emulator {certificate.kind}\n\n{summary(certificate)}\n"
+    table = "\n| verdict | case | title | why |\n| --- | --- | --- | --- |\n" + "".join(rows)
+    return head + (table if rows else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def as_sarif(certificate: Certificate) -> str:
+    """Return the failures and warnings as SARIF 2.1.0, for code scanning."""
+    shown = [each for each in certificate.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
+    rules = [
+        {
+            "id": result.id,
+            "shortDescription": {"text": result.title},
+            "fullDescription": {"text": result.matters},
+            "help": {"text": result.advice},
+            "helpUri": _DOCS,
+        }
+        for result in shown
+    ]
+    results: list[dict[str, Any]] = [
+        {
+            "ruleId": result.id,
+            "level": _LEVELS[result.verdict],
+            "message": {"text": f"{result.title}: {result.why}"},
+            # A certificate judges a running program; the place in its code is not known.
+            "locations": [{"logicalLocations": [{"fullyQualifiedName": certificate.target}]}],
+        }
+        for result in shown
+    ]
+    driver = {
+        "name": f"apixo-emulator {certificate.kind}",
+        "version": version("apixo-emulator"),
+        "informationUri": _DOCS,
+        "rules": rules,
+    }
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report; the file is complete or unchanged.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
+def write_step_summary(certificate: Certificate) -> None:
+    """Append the report to GitHub's step summary, if there is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(as_markdown(certificate) + "\n")

@@ -1,0 +1,416 @@
+"""A correct receiver, and receivers that have one realistic defect each."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from apixo_client import CallbackError, parse_callback
+
+_MOST_BYTES = 1024 * 1024
+
+
+class Receiver:
+    """Stores the task's id, responds, and lets a thread ask the API and download the result once."""
+
+    # The case that names the defect, and the verdict that it gets.
+    case: ClassVar[str] = ""
+    verdict: ClassVar[str] = "fail"
+    methods: ClassVar[list[str]] = ["POST"]
+
+    def __init__(self, base_url: str) -> None:
+        self.api = httpx.Client(
+            base_url=base_url, headers={"Authorization": "Bearer application"}, trust_env=False
+        )
+        self.inbox: queue.Queue[str | None] = queue.Queue()
+        self.taken: set[str] = set()
+        self.app = Starlette(routes=[Route("/hook", self.hook, methods=self.methods)])
+        self.worker = threading.Thread(target=self.work, daemon=True)
+        self.worker.start()
+
+    def close(self) -> None:
+        self.inbox.put(None)
+        self.worker.join()
+        self.api.close()
+
+    # In the request
+
+    async def hook(self, request: Request) -> Response:
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                return PlainTextResponse("too large", 413, headers={"Connection": "close"})
+        return self.respond(request, body)
+
+    def respond(self, _request: Request, body: bytes) -> Response:
+        try:
+            self.receive(body)
+        except CallbackError as error:
+            return PlainTextResponse(str(error), 400)
+        return PlainTextResponse("ok")
+
+    def receive(self, body: bytes) -> None:
+        self.inbox.put(parse_callback(body).id)
+
+    # In the thread
+
+    def work(self) -> None:
+        while (task_id := self.inbox.get()) is not None:
+            self.take(task_id)
+
+    def take(self, task_id: str) -> None:
+        data = self.ask(task_id)
+        if data is None:
+            return
+        if data["state"] not in {"success", "failed"}:
+            threading.Timer(0.2, self.inbox.put, [task_id]).start()
+        elif data["state"] == "success" and task_id not in self.taken:
+            self.taken.add(task_id)
+            self.download(data)
+
+    def ask(self, task_id: str) -> dict[str, Any] | None:
+        response = self.api.get("/statusTask/image-upscaler", params={"taskId": task_id})
+        found = response.json()["data"]
+        return found if response.status_code == 200 else None
+
+    def download(self, data: dict[str, Any]) -> None:
+        for url in json.loads(data["resultJson"])["resultUrls"]:
+            self.api.get(url)
+
+
+class _Careless(Receiver):
+    """Reads the body itself, in a way that a subclass gets wrong."""
+
+    def receive(self, body: bytes) -> None:
+        data = self.read(body)
+        if data is not None:
+            self.inbox.put(data["taskId"])
+
+    def read(self, body: bytes) -> dict[str, Any] | None:
+        return _as_callback(body)
+
+
+class TakesInEveryDelivery(Receiver):
+    case = "duplicate.twice"
+
+    def take(self, task_id: str) -> None:
+        self.taken.clear()
+        super().take(task_id)
+
+
+class RemembersTheLastTaskOnly(Receiver):
+    case = "interleaved"
+
+    def take(self, task_id: str) -> None:
+        if task_id not in self.taken:
+            self.taken.clear()
+        super().take(task_id)
+
+
+class ChecksBeforeItStores(Receiver):
+    case = "duplicate.together"
+
+    def receive(self, body: bytes) -> None:
+        task_id = parse_callback(body).id
+        threading.Thread(target=self.check_and_store, args=[task_id]).start()
+
+    def check_and_store(self, task_id: str) -> None:
+        data = self.ask(task_id)
+        if data is not None and data["state"] == "success" and task_id not in self.taken:
+            time.sleep(0.1)  # another request checks meanwhile: the race is the defect
+            self.download(data)
+            self.taken.add(task_id)
+
+
+class DownloadsForEveryUse(Receiver):
+    case = "success"
+
+    def download(self, data: dict[str, Any]) -> None:
+        super().download(data)
+        super().download(data)
+
+
+class TrustsEveryBody(Receiver):
+    case = "forged.unknown"
+
+    def receive(self, body: bytes) -> None:
+        task = parse_callback(body)
+        if task.state == "success" and task.id not in self.taken:
+            self.taken.add(task.id)
+            self.download(json.loads(body)["data"])
+
+
+class TrustsAnyOutcomeOfAKnownTask(TrustsEveryBody):
+    case = "forged.outcome"
+
+    def receive(self, body: bytes) -> None:
+        if self.ask(parse_callback(body).id) is not None:
+            super().receive(body)
+
+
+class DropsCallbacksThatComeEarly(Receiver):
+    case = "early.processing"
+
+    def take(self, task_id: str) -> None:
+        data = self.ask(task_id)
+        if data is not None and data["state"] == "success":
+            super().take(task_id)
+
+
+class MarksATaskBeforeItIsRead(Receiver):
+    case = "content.unknown-state"
+
+    def receive(self, body: bytes) -> None:
+        data = json.loads(body)["data"] if parse_callback(body) else {}
+        if data["taskId"] in self.taken:
+            return
+        if data["state"] == "success":
+            self.inbox.put(data["taskId"])
+        else:
+            self.taken.add(data["taskId"])
+
+
+class RefusesLateCallbacks(Receiver):
+    case = "late.hour"
+
+    def receive(self, body: bytes) -> None:
+        data = json.loads(body)["data"] if parse_callback(body) else {}
+        now = self.api.get("/statusTask/image-upscaler?taskId=x", headers={}).headers["date"]
+        assert now
+        clock = self.api.get(str(self.api.base_url).replace("/api/v1/", "/_emulator/clock")).json()
+        if clock["now"] - data["completeTime"] > 30 * 60 * 1000:
+            raise CallbackError("the callback is too old")
+        super().receive(body)
+
+
+class RespondsWithNoContent(Receiver):
+    case = "success"
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        response = super().respond(request, body)
+        return Response(status_code=204) if response.status_code == 200 else response
+
+
+class RedirectsToASlash(Receiver):
+    case = "success"
+
+    def respond(self, request: Request, _body: bytes) -> Response:
+        return RedirectResponse(f"{request.url.path}/", 307)
+
+
+class InsistsOnACharset(Receiver):
+    case = "success"
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        if request.headers["content-type"] != "application/json; charset=utf-8":
+            return PlainTextResponse("unsupported", 415)
+        return super().respond(request, body)
+
+
+class WorksInsideTheRequest(Receiver):
+    case = "success"
+    verdict = "warn"
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        time.sleep(5.2)  # the slow response is the defect
+        return super().respond(request, body)
+
+
+class ServesTenAtOnce(Receiver):
+    case = "fifty"
+
+    async def hook(self, request: Request) -> Response:
+        if self.inbox.qsize() > 3:
+            return PlainTextResponse("busy", 503)
+        return await super().hook(request)
+
+    def take(self, task_id: str) -> None:
+        time.sleep(0.02)
+        super().take(task_id)
+
+
+class AnswersGet(Receiver):
+    case = "malformed.get"
+    verdict = "warn"
+    methods: ClassVar[list[str]] = ["GET", "POST"]
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        return (
+            PlainTextResponse("alive")
+            if request.method == "GET"
+            else super().respond(request, body)
+        )
+
+
+class ReadsContentLengthOnly(Receiver):
+    case = "transport.chunked"
+
+    async def hook(self, request: Request) -> Response:
+        if "content-length" not in request.headers:
+            return PlainTextResponse("length required", 411)
+        return await super().hook(request)
+
+
+class SpeaksHttp11Only(Receiver):
+    case = "transport.http-1-0"
+
+    async def hook(self, request: Request) -> Response:
+        if request.scope["http_version"] == "1.0":
+            return PlainTextResponse("HTTP/1.1 only", 505)
+        return await super().hook(request)
+
+
+class RefusesExpect(Receiver):
+    case = "transport.expect-continue"
+
+    async def hook(self, request: Request) -> Response:
+        if "expect" in request.headers:
+            return PlainTextResponse("no expectations", 417)
+        return await super().hook(request)
+
+
+class StaysBrokenAfterAnError(Receiver):
+    case = "malformed.text"
+    broken = False
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        response = super().respond(request, body)
+        self.broken = self.broken or response.status_code == 400
+        return PlainTextResponse("broken", 400) if self.broken else response
+
+
+def careless(
+    name: str, case: str, read: Callable[[bytes], dict[str, Any] | None]
+) -> type[Receiver]:
+    """A receiver that reads the body so; what it does not expect becomes a 500."""
+    return type(name, (_Careless,), {"case": case, "read": staticmethod(read)})
+
+
+def _plain(body: bytes) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(body)["data"]
+    return data
+
+
+def _as_callback(body: bytes) -> dict[str, Any]:
+    parse_callback(body)
+    return _plain(body)
+
+
+def _with_result(body: bytes) -> dict[str, Any]:
+    return {**_as_callback(body), "url": json.loads(_plain(body)["resultJson"])["resultUrls"][0]}
+
+
+def _success_with_result(body: bytes) -> dict[str, Any] | None:
+    data = _lenient(body)
+    if data.get("state") == "success":
+        json.loads(data["resultJson"])["resultUrls"][0]
+    return data
+
+
+def _lenient(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise CallbackError("no JSON") from None
+    if not isinstance(found, dict) or not isinstance(found.get("data"), dict):
+        raise CallbackError("no callback")
+    data: dict[str, Any] = found["data"]
+    return data
+
+
+def _known_code(body: bytes) -> dict[str, Any]:
+    data = _lenient(body)
+    if data.get("state") == "failed":
+        {"ImageFormatIncorrect": 1, "SensitiveContent": 2, "RateLimited": 3, "Timeout": 4, "Unknown error": 5}[data["failCode"]]  # fmt: skip
+    return data
+
+
+def _known_fields(body: bytes) -> dict[str, Any]:
+    data = _lenient(body)
+    known = {
+        "taskId",
+        "state",
+        "resultJson",
+        "failCode",
+        "failMsg",
+        "createTime",
+        "completeTime",
+        "costTime",
+    }
+    assert set(data) <= known
+    return data
+
+
+def _known_state(body: bytes) -> dict[str, Any]:
+    data = _lenient(body)
+    assert data.get("state", "failed") in {"pending", "processing", "success", "failed"}
+    return data
+
+
+def _with_cost(body: bytes) -> dict[str, Any]:
+    data = _lenient(body)
+    assert data.get("state") != "success" or data["costTime"] > 0
+    return data
+
+
+def _by_text(body: bytes) -> dict[str, Any]:
+    data = _lenient(body)
+    assert b'"taskId":"' in body
+    return data
+
+
+def _any_json(body: bytes) -> dict[str, Any]:
+    """Read JSON however deeply it is nested, and what is no JSON as nothing."""
+    try:
+        return {**json.loads(body)["data"]}
+    except ValueError:
+        raise CallbackError("no JSON") from None
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    text = body.decode()
+    data: dict[str, Any] = _lenient(text.encode())
+    return data
+
+
+CARELESS = [
+    careless("FailsOnHalfAJson", "malformed.half", _plain),
+    careless("FailsOnText", "malformed.text", _plain),
+    careless("FailsOnNothing", "malformed.empty", _plain),
+    careless("FailsOnAnArray", "malformed.array", _any_json),
+    careless("FailsOnNesting", "malformed.nested", _any_json),
+    careless("FailsOnInvalidText", "malformed.utf8", _decoded),
+    careless("FailsOnNoData", "content.no-data", _any_json),
+    careless("NeedsAResultOfEveryTask", "failed.SensitiveContent", _with_result),
+    careless(
+        "NeedsAState",
+        "content.no-state",
+        lambda body: {**_lenient(body), "is": _lenient(body)["state"]},
+    ),
+    careless("TakesTheFirstUrl", "content.no-urls", _success_with_result),
+    careless("ReadsBrokenResults", "content.bad-result", _success_with_result),
+    careless("ReadsResultsAsText", "content.result-object", _success_with_result),
+    careless("KnowsFiveCodes", "content.unknown-code", _known_code),
+    careless("KnowsItsFields", "content.more-fields", _known_fields),
+    careless("KnowsFourStates", "content.unknown-state", _known_state),
+    careless("NeedsACostTime", "content.no-cost-time", _with_cost),
+    careless("LooksForText", "content.escaped", _by_text),
+]
+DEFECTIVE: list[type[Receiver]] = [
+    TakesInEveryDelivery, RemembersTheLastTaskOnly, ChecksBeforeItStores, DownloadsForEveryUse,
+    TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask, DropsCallbacksThatComeEarly, MarksATaskBeforeItIsRead,
+    RefusesLateCallbacks, RespondsWithNoContent, RedirectsToASlash, InsistsOnACharset,
+    WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, ReadsContentLengthOnly, SpeaksHttp11Only,
+    RefusesExpect, StaysBrokenAfterAnError, *CARELESS,
+]  # fmt: skip
