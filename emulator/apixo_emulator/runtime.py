@@ -207,6 +207,7 @@ def _options(settings: Settings) -> Options:
             alone=settings.workers == 1 and settings.store is None,
             rules=settings.rules(),
             known_keys=frozenset((*settings.api_key, *settings.accounts)),
+            journal_bytes=settings.journal_mib * 2**20 // settings.workers,
         ),
         accounts=settings.accounts,
     )

@@ -31,7 +31,7 @@ from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.pictures import FetchMode
 from apixo_emulator.domain.problems import DocumentError, Problem, found
 from apixo_emulator.domain.seeds import LARGEST_SEED
-from apixo_emulator.journal.masking import Mask
+from apixo_emulator.journal.secrets import Mask
 from apixo_emulator.option_types import SWITCH, OptionType
 from apixo_emulator.scenarios.file import load_rules, read_toml
 from apixo_emulator.scenarios.rules import Rule
@@ -291,6 +291,11 @@ class Settings:
         ),
         "lets callers from other machines control the emulator",
         shown_default="they may not",
+    )
+    journal_mib: int = option(
+        types.integer(1, 65_536, "MIB"),
+        "memory of the journal of calls, for all worlds and processes together",
+        64,
     )
     uds: Path | None = option(types.path("PATH"), "listen on this Unix socket instead of a port")
     tls_cert: Path | None = option(

@@ -183,7 +183,12 @@ def test_what_is_no_latency_is_refused_in_words(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "shown"),
-    [("sk-0123456789abcd", "sk-…abcd"), ("short", "…"), ("0123456789abcdef", "…cdef")],
+    [
+        ("sk-0123456789abcd", "sk-…abcd"),
+        ("short", "…rt"),
+        ("four", "…"),
+        ("0123456789abcdef", "…cdef"),
+    ],
 )
 def test_a_key_is_shown_masked(key: str, shown: str) -> None:
     assert mask(key) == shown

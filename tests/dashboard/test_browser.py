@@ -225,7 +225,7 @@ def test_a_call_is_copied_as_curl(desk: Desk, contexts: Callable[..., BrowserCon
     task_id = desk.submit("https://example.com/copied.jpg")
     page = contexts(permissions=["clipboard-read", "clipboard-write"]).new_page()
     page.goto(desk.page(f"ui/tasks/{task_id}"))
-    page.get_by_role("button", name="curl", exact=True).click()
+    page.get_by_role("button", name="Copy as curl").click()
     expect(page.get_by_role("status")).to_contain_text("Copied.")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("curl ")

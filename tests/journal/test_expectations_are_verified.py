@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import BALANCE, KEY, Harness, body, make_harness
 
-from apixo_emulator.journal.expectation import Expectation, expectation_schema, filter_of
-from apixo_emulator.journal.verification import Verification, verify
+from apixo_emulator.journal.verify import (
+    Expectation,
+    Verification,
+    expectation_schema,
+    filter_of,
+    verify,
+)
 
 OTHER_KEY = "sk-other-987654321zzzz"
 

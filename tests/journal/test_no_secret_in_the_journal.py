@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.harness import KEY, STATUS, SUBMIT, body, make_harness
 
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.har import har
+from apixo_emulator.journal.export import har
 
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 PRINTABLE = st.characters(min_codepoint=33, max_codepoint=126)
@@ -241,6 +241,31 @@ def test_a_key_too_short_to_be_a_secret_leaves_the_body_readable(send: Send, key
     entry = send(key=key, raw=raw)
     assert entry.request_body == raw
     assert dict(entry.request_headers)["authorization"] == "Bearer …"
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"), [("my-key", "…key"), ("secret-key", "…key"), ("dev-1", "…-1"), ("four", "…")]
+)
+def test_of_a_short_key_the_end_is_shown_at_most_its_half(send: Send, key: str, shown: str) -> None:
+    assert send(key=key).key == shown
+
+
+@pytest.mark.parametrize("key", ["Zq7-no-known-form", "Zq7/with+signs==", "Zq7 with spaces"])
+@pytest.mark.parametrize("place", ["https://x.example/{}/a.jpg", "https://x.example/a.jpg?k={}"])
+def test_the_callers_key_is_in_no_task_and_no_delivery(key: str, place: str) -> None:
+    harness = make_harness()
+    for written in (key, quote(key, safe=""), quote_plus(key)):
+        if written == key and "/" in key and "?" not in place:
+            continue  # no URL has it in one segment
+        url = place.format(written)
+        asked = {**body(image_urls=[url]), "request_type": "callback", "callback_url": url}
+        answer = harness.submit(asked, key=key)
+        task_id = json.loads(answer.body)["data"]["taskId"]
+        desk = harness.operator
+        shown = [desk.task(task_id), desk.tasks(), desk.delivery(task_id), desk.deliveries()]
+        for text in texts_of(shown):
+            assert not any(key in reading for reading in readings(text)), text
+        assert desk.task(task_id)["callbackUrl"].startswith("https://x.example/")
 
 
 def test_bytes_that_are_no_text_are_masked_too(send: Send) -> None:

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.harness import KEY, Harness, body, make_harness
 
-from apixo_emulator.journal.expectation import Expectation
-from apixo_emulator.journal.verification import Verification
+from apixo_emulator.journal.verify import Expectation, Verification
 
 OTHER_KEY = "sk-other-987654321zzzz"
 SIGNED = "https://cdn.example/a.png?X-Amz-Signature=0123456789abcdef&v=1"
@@ -74,7 +73,7 @@ def test_words_show_a_wanted_key_as_rules_and_the_journal_do(harness: Harness) -
     assert missed.words.startswith(
         "expected at least 1 call with header Authorization Bearer sk-…abce,"
     )
-    assert "header Authorization is Bearer …, wants Bearer sk-…abce" in told(missed)
+    assert "header Authorization is Bearer …key, wants Bearer sk-…abce" in told(missed)
     words = verified(harness, headers={"Authorization": f"Bearer {KEY}"}, exactly=1).words
     assert words == (
         "as expected, exactly 1 call with header Authorization Bearer sk-…abcd: found 1 of 4 calls:"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support.harness import BALANCE, KEY, STATUS, SUBMIT, body, make_harness
 
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.journal.call_filter import CallFilter
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.journal import BODY_LIMIT, Journal
+from apixo_emulator.journal.filters import CallFilter
+from apixo_emulator.journal.journal import BODY_LIMIT, Journal, JournalBudget
 
 WORLD = SimpleNamespace(id="default")
 DONE = HttpResponse(200, b"{}")
@@ -53,7 +53,7 @@ def call(raw: bytes = b"", **facts: Any) -> Any:
 def test_it_holds_the_newest_calls_within_its_bounds(
     capacity: int, max_bytes: int, sizes: list[int], after: int, limit: int | None
 ) -> None:
-    journal = Journal(capacity, max_bytes)
+    journal = Journal(capacity, JournalBudget(max_bytes))
     for number, size in enumerate(sizes, start=1):
         assert journal.append(call(b"x" * size), DONE, number) == number
     entries = journal.entries()
@@ -87,6 +87,30 @@ def test_cleared_it_begins_at_one_again() -> None:
     assert (journal.entries(), journal.last, journal.bytes, len(journal)) == ([], 0, 0, 0)
     assert journal.append(call(b"second"), DONE, 1) == 1
     assert journal.entries()[0].request_body == b"second"
+
+
+@given(
+    max_bytes=st.integers(2000, 60_000),
+    calls=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9000)), max_size=60),
+    cleared=st.integers(0, 60),
+)
+def test_worlds_share_one_budget_and_the_oldest_calls_of_all_go_first(
+    max_bytes: int, calls: list[tuple[int, int]], cleared: int
+) -> None:
+    budget = JournalBudget(max_bytes)
+    journals = [Journal(budget=budget) for _ in range(3)]
+    for number, (world, size) in enumerate(calls):
+        if number == cleared:
+            journals[0].clear()
+        journals[world].append(call(b"x" * size), DONE, number)
+    kept = sorted(entry.duration_us for journal in journals for entry in journal.entries())
+    left = [
+        n for n, (world, _) in enumerate(calls) if world or n >= cleared or cleared >= len(calls)
+    ]
+    assert kept == left[len(left) - len(kept) :]
+    used = sum(journal.bytes for journal in journals)
+    assert used <= max_bytes or len(kept) == 1
+    assert bool(kept) == bool(left)
 
 
 def test_many_threads_write_and_read_at_once() -> None:

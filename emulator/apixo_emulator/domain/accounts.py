@@ -9,6 +9,7 @@ from hashlib import blake2b
 # The world that all accounts share unless each has its own.
 ONE_WORLD = "default"
 _SHOWN = 4
+_SHOWN_OF_SHORT = 3
 _LEAST_TO_SHOW = 12
 
 
@@ -22,20 +23,26 @@ class Account:
 
 
 def mask(key: str) -> str:
-    """Give a key as it may be shown: ``sk-…abcd``, or only ``…`` where the key is short."""
+    """Return a key as it may be shown: ``sk-…abcd``; of a short one, ``…key``, at most its half."""
     if len(key) < _LEAST_TO_SHOW:
-        return "…"
+        return f"…{key[-min(_SHOWN_OF_SHORT, len(key) // 2) :]}" if len(key) > _SHOWN else "…"
     return f"{key[: key.find('-') + 1][:_SHOWN]}…{key[-_SHOWN:]}"
+
+
+def account_id(key: str, *, own_world: bool = False) -> str:
+    """Return the id of a key's account; in a world of its own it is another one.
+
+    The ids differ, so that a folder used both ways keeps them apart.
+    """
+    person = b"world" if own_world else b""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=person).hexdigest()
 
 
 @lru_cache(maxsize=4096)
 def account_of(key: str, *, own_world: bool = False) -> Account:
-    """Give the account of an API key, in the one world or in a world of its own.
-
-    The ids differ, so that a folder used both ways keeps them apart.
-    """
-    digest = blake2b(key.encode(), digest_size=16, person=b"world" if own_world else b"")
-    return Account(digest.hexdigest(), mask(key), digest.hexdigest() if own_world else ONE_WORLD)
+    """Return the account of an API key, in the one world or in a world of its own."""
+    found = account_id(key, own_world=own_world)
+    return Account(found, mask(key), found if own_world else ONE_WORLD)
 
 
 def bearer_key(authorization: bytes | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
-from apixo_emulator.journal.expectation import expectation_schema
+from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.rule_schema import scenario_file_schema
 from apixo_emulator.service.operator import NotFoundError
 from apixo_schemas import document_names, document_text

@@ -21,7 +21,7 @@ from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.seeds import seed_schema
 from apixo_emulator.http.openapi import schema_document, schema_names
-from apixo_emulator.journal.expectation import filter_names
+from apixo_emulator.journal.verify import filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.operator import MOST_LISTED, Operator
 

@@ -1,19 +1,19 @@
 """One answered call as it may be shown: what was asked, what was answered, and why.
 
-The gate keeps calls as they are; an entry is made of one when somebody reads it. Secrets are masked
-in that moment, and never leave.
+The journal keeps calls as they are. An entry is made of a call when it is read, and its secrets are
+masked then.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 from apixo_emulator.domain.accounts import mask
-from apixo_emulator.journal.kept_body import KeptBody
-from apixo_emulator.journal.masking import mask_of
+from apixo_emulator.journal.secrets import HIDDEN, Mask, mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,9 +22,68 @@ if TYPE_CHECKING:
 
 Shown = tuple[tuple[str, str], ...]
 
-# What stands for itself in a URL (RFC 3986, 3.3 and 3.4); a query is encoded as it is.
+# Characters that stand for themselves in a URL (RFC 3986, 3.3 and 3.4); a query is encoded already.
 _IN_PATH = "/!$&'()*+,;=:@"
 _IN_QUERY = f"{_IN_PATH}?%"
+# UTF-8: the bytes of a character after its first, and the least first byte of several.
+_CONTINUED = bytes(range(0x80, 0xC0))
+_LEAD = b"\xc0"
+_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedBody:
+    """A body, or the two ends of a long one, cut so that JSON with one long text stays JSON.
+
+    Each end is ``margin`` bytes longer than what is shown of it, so that a secret that is cut is
+    complete when it is masked.
+    """
+
+    head: bytes
+    tail: bytes
+    size: int
+    margin: int
+
+    @classmethod
+    def of(cls, body: bytes, limit: int | None = None, margin: int = 0) -> Self:
+        """Keep a body, or both ends of one that is longer than ``limit`` bytes.
+
+        Nearly always the long part is one text, an inlined picture.
+        """
+        if limit is None or len(body) <= limit + 2 * margin:
+            return cls(body, b"", len(body), 0)
+        head = limit * 3 // 4
+        start = len(body) - (limit - head) - margin
+        if body[start - 1 : start] == b"\\" and not _begins_escape(body[:start]):
+            start += 1
+        return cls(body[: head + margin], body[start:], len(body), margin)
+
+    def shown(self, mask: Mask) -> bytes:
+        """Return what may be shown of it."""
+        if not self.tail:
+            return mask.data(self.head)
+        head, tail = mask.data(self.head), mask.data(self.tail)
+        start = _without_cut_start(tail[: self.margin], tail[self.margin :])
+        return _without_cut_end(head[: -self.margin]) + HIDDEN.encode() + start
+
+
+def _without_cut_end(piece: bytes) -> bytes:
+    """Remove half a character or half a JSON escape from the end."""
+    whole = piece.rstrip(_CONTINUED)
+    if whole != piece or piece[-1:] >= _LEAD:
+        piece = whole[:-1]
+    cut = _CUT_ESCAPE.search(piece)
+    return piece[: cut.start()] if cut and _begins_escape(piece[: cut.start()]) else piece
+
+
+def _without_cut_start(before: bytes, piece: bytes) -> bytes:
+    """Remove half a character or half a JSON escape from the start; ``before`` is what precedes it."""
+    return piece.lstrip(_CONTINUED) if _begins_escape(before) else piece[1:]
+
+
+def _begins_escape(before: bytes) -> bool:
+    """Return whether a backslash after this begins an escape, and does not end one."""
+    return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +136,7 @@ class JournalEntry:
         return f"{self.base_url}{quote(self.path, safe=_IN_PATH)}{'?' if query else ''}{query}"
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values; bytes that are no text in base64, as their ``encoding`` says."""
+        """Return it as JSON values; a body that is no text is in base64, as its ``encoding`` says."""
         return {
             "number": self.number,
             "time": self.at_ms,
@@ -118,7 +177,7 @@ class JournalEntry:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], number: int | None = None) -> Self:
-        """Read what `to_json` gave; ``number`` replaces the entry's."""
+        """Return the entry of what `to_json` returned; ``number`` replaces its number."""
         asked, answered = document["request"], document["response"]
         return cls(
             number=document["number"] if number is None else number,
@@ -166,7 +225,7 @@ def _bytes(message: Mapping[str, Any]) -> bytes:
 
 
 def as_text(body: bytes) -> tuple[str, str | None]:
-    """Give a body as text, and how it is encoded in it: ``base64``, or None where it is UTF-8."""
+    """Return a body as text, and its encoding: ``base64``, or None where it is UTF-8."""
     try:
         return body.decode(), None
     except UnicodeDecodeError:
@@ -174,7 +233,7 @@ def as_text(body: bytes) -> tuple[str, str | None]:
 
 
 class Named(Protocol):
-    """What has an id."""
+    """A thing with an id."""
 
     @property
     def id(self) -> str:
@@ -183,7 +242,7 @@ class Named(Protocol):
 
 
 class Answered(Protocol):
-    """What the gate knows of a call when it is answered; secrets are not masked."""
+    """An answered call, with what decided about it; secrets are not masked."""
 
     request: HttpRequest
     at_ms: int
@@ -209,19 +268,19 @@ def entry_of(
     response: HttpResponse,
     duration_us: int,
     *,
-    asked: KeptBody | None = None,
-    answered: KeptBody | None = None,
+    asked: TruncatedBody | None = None,
+    answered: TruncatedBody | None = None,
     known: Iterable[str] = (),
 ) -> JournalEntry:
-    """Make the entry of a call.
+    """Return the entry of a call.
 
     ``asked`` and ``answered`` stand for bodies that were cut; ``known`` are keys to mask beside the
     call's own.
     """
     request = call.request
     masked = mask_of(request.headers, known)
-    asked = asked or KeptBody.whole(request.body)
-    answered = answered or KeptBody.whole(response.body)
+    asked = asked or TruncatedBody.of(request.body)
+    answered = answered or TruncatedBody.of(response.body)
     text = masked.text
     return JournalEntry(
         number=number,

@@ -1,51 +1,77 @@
-"""The journal of a world: its last calls, bounded in number and in bytes."""
+"""The journals of all worlds: the last calls of each, and a bound on the memory of all."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
 from apixo_emulator.domain.wire import HttpResponse
-from apixo_emulator.journal.entry import Answered, JournalEntry, entry_of
-from apixo_emulator.journal.kept_body import KeptBody, kept_body
-from apixo_emulator.journal.masking import LONGEST_FORM
+from apixo_emulator.journal.entry import Answered, JournalEntry, TruncatedBody, entry_of
+from apixo_emulator.journal.secrets import LONGEST_FORM
 
+# Calls of a world.
 CAPACITY = 2000
-MAX_BYTES = 16 * 2**20
-# Of a body, in bytes.
+# Bytes of the journals of all worlds in a process.
+MAX_BYTES = 64 * 2**20
+# Bytes of a body.
 BODY_LIMIT = 65_536
 # What an entry and each of its headers take beside their texts, roughly.
 _ENTRY_BYTES = 1024
 _HEADER_BYTES = 160
 
-# A call, its answer, the microseconds it took, its bytes, and bodies that were cut. A plain tuple
+# A call, its response, the microseconds it took, its bytes, and bodies that were cut. A plain tuple
 # and not a value class: every call makes one.
-_Kept = tuple[Answered, HttpResponse, int, int, KeptBody | None, KeptBody | None]
+_Kept = tuple[Answered, HttpResponse, int, int, TruncatedBody | None, TruncatedBody | None]
+
+
+class JournalBudget:
+    """The bytes that the journals of all worlds may take together; the oldest calls go first."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.lock = threading.Lock()
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        # The kept calls of all journals, the oldest first: the journal and the serial number there.
+        self._order: OrderedDict[tuple[Journal, int], None] = OrderedDict()
+
+    def add(self, journal: Journal, serial: int, size: int) -> None:
+        """Count a call, and drop the oldest ones, of any world, where there is no room for it."""
+        self._order[journal, serial] = None
+        self._bytes += size
+        while self._bytes > self._max_bytes and len(self._order) > 1:
+            oldest, _ = next(iter(self._order))
+            oldest.drop_oldest()
+
+    def remove(self, journal: Journal, serial: int, size: int) -> None:
+        """Stop to count a call."""
+        del self._order[journal, serial]
+        self._bytes -= size
 
 
 class Journal:
-    """Keeps calls as they are, and makes entries of them when somebody reads.
+    """The journal of one world. It keeps calls as they are, and makes entries of them when read.
 
-    Safe to use from several threads. ``known_keys`` are masked wherever they stand in any call,
+    Safe to use from several threads. ``known_keys`` are masked wherever they are in any call,
     beside the key of the call itself.
     """
 
     def __init__(
         self,
         capacity: int = CAPACITY,
-        max_bytes: int = MAX_BYTES,
+        budget: JournalBudget | None = None,
         known_keys: Iterable[str] = (),
     ) -> None:
         self._capacity = capacity
-        self._max_bytes = max_bytes
+        self._budget = budget or JournalBudget()
         self._known = tuple(known_keys)
         self._longest = max(map(len, self._known), default=0)
         self._kept: deque[_Kept] = deque()
-        self._bytes = 0
+        # The serial number of the newest call; unlike the calls' numbers it never starts again.
+        self._serial = 0
         self._last = 0
-        self._lock = threading.Lock()
+        self._lock = self._budget.lock
 
     @property
     def last(self) -> int:
@@ -55,47 +81,49 @@ class Journal:
     @property
     def bytes(self) -> int:
         """What the kept calls take, roughly."""
-        return self._bytes
+        return sum(kept[3] for kept in self._kept)
 
     def append(self, call: Answered, response: HttpResponse, duration_us: int) -> int:
-        """Keep a call; the oldest ones make room. Gives its number.
+        """Keep a call and return its number; the oldest ones make room.
 
-        The journal has the call from now on, and may put a shorter body into it.
+        The journal owns the call from now on, and may put a shorter body into it.
         """
         request = call.request
         head = len(request.query) + len(request.path)
         for name, value in request.headers:
             head += len(name) + len(value) + _HEADER_BYTES
         body, answer = len(request.body), len(response.body)
-        size = head + body + answer + _ENTRY_BYTES
         if body > BODY_LIMIT or answer > BODY_LIMIT:
-            kept = self._cut(call, response, duration_us, head)
+            kept = self._truncated(call, response, duration_us, head)
         else:
+            size = head + body + answer + _ENTRY_BYTES
             kept = (call, response, duration_us, size, None, None)
         with self._lock:
             self._kept.append(kept)
-            self._bytes += kept[3]
             self._last += 1
-            if len(self._kept) > self._capacity or self._bytes > self._max_bytes:
-                self._make_room()
+            self._serial += 1
+            self._budget.add(self, self._serial, kept[3])
+            if len(self._kept) > self._capacity:
+                self.drop_oldest()
             return self._last
 
-    def _cut(self, call: Answered, response: HttpResponse, duration_us: int, head: int) -> _Kept:
-        """Keep the two ends of long bodies only."""
-        # Whatever secrets the head holds, in any form.
+    def _truncated(
+        self, call: Answered, response: HttpResponse, duration_us: int, head: int
+    ) -> _Kept:
+        """Keep only the two ends of long bodies."""
+        # The secrets are in the head, and may take their longest form in a body.
         margin = LONGEST_FORM * max(head, self._longest)
-        asked = kept_body(call.request.body, BODY_LIMIT, margin)
-        answered = kept_body(response.body, BODY_LIMIT, margin)
+        asked = TruncatedBody.of(call.request.body, BODY_LIMIT, margin)
+        answered = TruncatedBody.of(response.body, BODY_LIMIT, margin)
         ends = sum(len(body.head) + len(body.tail) for body in (asked, answered))
         call.request = call.request._replace(body=b"")
         response = response._replace(body=b"")
         return call, response, duration_us, head + ends + _ENTRY_BYTES, asked, answered
 
-    def _make_room(self) -> None:
-        while len(self._kept) > self._capacity or (
-            self._bytes > self._max_bytes and len(self._kept) > 1
-        ):
-            self._bytes -= self._kept.popleft()[3]
+    def drop_oldest(self) -> None:
+        """Drop the oldest call; the lock of the budget is held."""
+        serial = self._serial - len(self._kept) + 1
+        self._budget.remove(self, serial, self._kept.popleft()[3])
 
     def entries(
         self,
@@ -103,7 +131,7 @@ class Journal:
         limit: int | None = None,
         where: Callable[[JournalEntry], bool] | None = None,
     ) -> list[JournalEntry]:
-        """Give entries with numbers above ``after``, the oldest first, ``limit`` at most.
+        """Return entries with numbers above ``after``, the oldest first, ``limit`` at most.
 
         ``where`` picks some of them, e.g. `CallFilter.matches`.
         """
@@ -121,7 +149,7 @@ class Journal:
         return found
 
     def entry(self, number: int) -> JournalEntry | None:
-        """Give one entry, None where it never was or has made room."""
+        """Return one entry, None where it never was or has made room."""
         with self._lock:
             at = number - (self._last - len(self._kept) + 1)
             kept = self._kept[at] if 0 <= at < len(self._kept) else None
@@ -130,8 +158,9 @@ class Journal:
     def clear(self) -> None:
         """Forget everything; the next call is number 1 again."""
         with self._lock:
-            self._kept.clear()
-            self._bytes = self._last = 0
+            while self._kept:
+                self.drop_oldest()
+            self._last = 0
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -14,7 +14,7 @@ import orjson
 
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import Answered, JournalEntry
-from apixo_emulator.journal.journal import CAPACITY, Journal
+from apixo_emulator.journal.journal import CAPACITY, Journal, JournalBudget
 from apixo_emulator.storage import Store
 
 # So often every process looks whether one was asked.
@@ -33,10 +33,16 @@ class SharedJournal:
     Whoever reads asks the other processes to share, see `Worlds.share`.
     """
 
-    def __init__(self, store: Store, world_id: str, known_keys: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        world_id: str,
+        budget: JournalBudget | None = None,
+        known_keys: Iterable[str] = (),
+    ) -> None:
         self._store = store
         self._world_id = world_id
-        self._own = Journal(known_keys=known_keys)
+        self._own = Journal(budget=budget, known_keys=known_keys)
         self._shared = 0
         self._lock = threading.Lock()
 

@@ -15,7 +15,7 @@ from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.chance import unit
 from apixo_emulator.domain.globs import fits
 from apixo_emulator.domain.nearest import shown
-from apixo_emulator.journal.masking import mask_of
+from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.rules import Rule, shown_header, shown_match
 
 PREEMPTED = "an earlier rule decided"

@@ -9,7 +9,7 @@ from typing import Any
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.effects import Effects
 from apixo_emulator.domain.problems import DocumentError, Problem, violations
-from apixo_emulator.journal.masking import mask_of
+from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.catalogue import UnknownScenarioError, joined, scenario
 from apixo_emulator.scenarios.plans import plan_of, plan_to_json
 from apixo_emulator.scenarios.rule_schema import rule_schema, rule_validator

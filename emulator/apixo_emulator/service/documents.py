@@ -7,7 +7,7 @@ from typing import Any
 from apixo_emulator.domain.deliveries import Attempt, Delivery
 from apixo_emulator.domain.money import usd
 from apixo_emulator.domain.tasks import Task
-from apixo_emulator.journal.masking import Mask
+from apixo_emulator.journal.secrets import Mask, masked_for_account
 from apixo_emulator.scenarios.rules import Rule, rule_to_json
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.worlds import World
@@ -27,8 +27,10 @@ def task(task: Task, now_ms: int) -> dict[str, Any]:
         "resolution": task.resolution,
         "outputFormat": task.output_format,
         "requestType": task.request_type,
-        "imageUrl": _shown(task.image_url),
-        "callbackUrl": None if task.callback_url is None else _shown(task.callback_url),
+        "imageUrl": _shown(task.image_url, task.account_id),
+        "callbackUrl": (
+            None if task.callback_url is None else _shown(task.callback_url, task.account_id)
+        ),
         "scenario": task.scenario,
         "createTime": task.created_ms,
         "startTime": task.starts_ms,
@@ -39,17 +41,18 @@ def task(task: Task, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _shown(url: str) -> str:
-    """Give a URL as it may be shown: cut, and without the secrets that some carry."""
-    cut = url if len(url) <= _LONGEST_URL else f"{url[:_LONGEST_URL]}…"
-    return Mask().text(cut)
+def _shown(url: str, account_id: str) -> str:
+    """Return a URL as it may be shown: cut, and without the account's key and other secrets."""
+    # Masked before it is cut: half a key would not be found.
+    masked = masked_for_account(url[: 2 * _LONGEST_URL], account_id)
+    return masked if len(masked) <= _LONGEST_URL else f"{masked[:_LONGEST_URL]}…"
 
 
-def delivery(delivery: Delivery) -> dict[str, Any]:
+def delivery(delivery: Delivery, account_id: str) -> dict[str, Any]:
     """Give a callback's state."""
     return {
         "taskId": delivery.task_id,
-        "url": _shown(delivery.url),
+        "url": _shown(delivery.url, account_id),
         "state": str(delivery.state),
         "dueTime": delivery.due_ms,
         "attempted": delivery.attempts,
@@ -63,8 +66,8 @@ def attempt(attempt: Attempt) -> dict[str, Any]:
         "time": attempt.at_ms,
         "durationMs": attempt.duration_ms,
         "status": attempt.status,
-        "answer": attempt.excerpt,
-        "error": attempt.error,
+        "answer": None if attempt.excerpt is None else Mask().text(attempt.excerpt),
+        "error": None if attempt.error is None else Mask().text(attempt.error),
     }
 
 

@@ -14,6 +14,7 @@ from apixo_emulator.domain.accounts import account_of, mask
 from apixo_emulator.domain.answers import status_answer
 from apixo_emulator.domain.callbacks import due_ms, payload
 from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.deliveries import Delivery
 from apixo_emulator.domain.money import micros, usd
 from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.pictures import PictureSpec
@@ -21,8 +22,7 @@ from apixo_emulator.domain.seeds import checked_seed
 from apixo_emulator.domain.tasks import Task, finish
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.expectation import Expectation, filter_of
-from apixo_emulator.journal.verification import Verification, verify
+from apixo_emulator.journal.verify import Expectation, Verification, filter_of, verify
 from apixo_emulator.service import documents
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.worlds import World
@@ -295,14 +295,18 @@ class Operator:
     def deliveries(self, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
         """List callbacks, the newest first."""
         found = self._store.deliveries(self.world.id, limit, offset)
-        return [documents.delivery(delivery) for delivery in found]
+        return [self._shown(delivery) for delivery in found]
+
+    def _shown(self, delivery: Delivery) -> dict[str, Any]:
+        task = self._store.task(delivery.task_id, source=False)
+        return documents.delivery(delivery, task.account_id if task else "")
 
     def _delivery(self, task_id: str) -> dict[str, Any] | None:
         delivery = self._store.delivery(task_id)
         if delivery is None or delivery.world != self.world.id:
             return None
         attempts = [documents.attempt(entry) for entry in self._store.attempts(task_id)]
-        return {**documents.delivery(delivery), "attempts": attempts}
+        return {**self._shown(delivery), "attempts": attempts}
 
     def delivery(self, task_id: str) -> dict[str, Any]:
         """Give a task's callback with every attempt.
@@ -423,7 +427,7 @@ class Operator:
 
     def har(self) -> dict[str, Any]:
         """Export the journal as HAR 1.2."""
-        from apixo_emulator.journal.har import har
+        from apixo_emulator.journal.export import har
 
         return har(self.world.journal.entries())
 

@@ -17,7 +17,7 @@ import orjson
 
 from apixo_emulator.domain.accounts import ONE_WORLD, Account
 from apixo_emulator.domain.clock import ClockState
-from apixo_emulator.journal.journal import Journal
+from apixo_emulator.journal.journal import MAX_BYTES, Journal, JournalBudget
 from apixo_emulator.journal.shared_journal import SharedJournal
 from apixo_emulator.scenarios.rules import Rule, rule_of, rule_to_json
 from apixo_emulator.service.clock import Now
@@ -43,6 +43,8 @@ class WorldOptions:
     rules: Sequence[Rule] = ()
     # Masked in every call's texts, whoever made it.
     known_keys: frozenset[str] = frozenset()
+    # Of the journals of all worlds in this process.
+    journal_bytes: int = MAX_BYTES
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Worlds:
         self._real_now = real_now
         self._options = options
         self._seed = store.seed(options.seed)
+        self._journal_budget = JournalBudget(options.journal_bytes)
         self._lock = threading.RLock()
         self._known: dict[str, World] = {}
         self._revision = -1
@@ -132,10 +135,10 @@ class Worlds:
         return world
 
     def _journal(self, world_id: str) -> Journal | SharedJournal:
-        keys = self._options.known_keys
+        keys, budget = self._options.known_keys, self._journal_budget
         if self._options.alone:
-            return Journal(known_keys=keys)
-        return SharedJournal(self._store, world_id, keys)
+            return Journal(budget=budget, known_keys=keys)
+        return SharedJournal(self._store, world_id, budget, keys)
 
     def _put_file_rules(self, world_id: str) -> None:
         """Bring the scenario file's rules into the store, where their uses are counted."""

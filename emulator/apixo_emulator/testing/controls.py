@@ -14,7 +14,7 @@ from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.problems import found
 from apixo_emulator.journal.audit import Finding, audit
 from apixo_emulator.journal.entry import JournalEntry, as_text
-from apixo_emulator.journal.verification import Expectation, Verification
+from apixo_emulator.journal.verify import Expectation, Verification
 from apixo_emulator.scenarios.rule_schema import rule_schema
 from apixo_emulator.service.operator import Operator
 
@@ -146,7 +146,7 @@ class Controls:
         Args:
             expected: How many, ``exactly``, ``at_least`` or ``at_most``, without them at least one;
                 and which: ``call`` ("submit", "status", "balance", "file"), ``resolution``,
-                ``image_url``, ``status`` and so on, see `journal.call_filter.CallFilter`.
+                ``image_url``, ``status`` and so on, see `journal.filters.CallFilter`.
 
         Raises:
             NotVerifiedError: It is not met; the message has the nearest calls and what differs.

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from apixo_emulator.http.dashboard.forms import TooLargeError, read_bounded
 from apixo_emulator.http.dashboard.inbox import Inbox, received
-from apixo_emulator.journal.masking import mask_of
+from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.service import Emulator
 from apixo_emulator.storage import StoreUnavailable
 from apixo_schemas import contract

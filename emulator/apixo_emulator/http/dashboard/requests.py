@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from apixo_emulator.http.dashboard.page import Page
 from apixo_emulator.http.dashboard.visit import Visit
 from apixo_emulator.journal.entry import JournalEntry, as_text
-from apixo_emulator.journal.snippets import snippets
+from apixo_emulator.journal.export import curl
 from apixo_emulator.service.operator import NotFoundError
 from apixo_schemas import contract
 
@@ -106,7 +106,7 @@ def show_request(visit: Visit) -> Page:
                 "request": as_text(entry.request_body),
                 "response": as_text(entry.response_body),
             },
-            "snippets": snippets(entry),
+            "curl": curl(entry),
             "earlier": max(
                 (other.number for other in around if other.number < number), default=None
             ),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from apixo_emulator.http.dashboard.page import HEADERS, Done, Page
 from apixo_emulator.http.dashboard.plans import bar, moments
 from apixo_emulator.http.dashboard.visit import Visit
-from apixo_emulator.journal.snippets import snippets
+from apixo_emulator.journal.export import curl
 from apixo_schemas import contract
 
 _PAGE = 50
@@ -73,7 +73,7 @@ def show_task(visit: Visit) -> Page:
             "answers": desk.answers(task_id, visit.origin),
             "calls": calls,
             "submit": submit,
-            "snippets": snippets(submit) if submit else [],
+            "curl": curl(submit) if submit else "",
             "failures": list(contract().failures.values()),
         },
     )

@@ -1,4 +1,4 @@
-"""Which calls of the journal are meant, and in words what differs in the others."""
+"""Which calls of the journal match, and in words what differs in the others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from apixo_emulator.domain.globs import fits
 from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.masking import AUTHORIZATION, HIDDEN, Mask, mask_of
+from apixo_emulator.journal.secrets import AUTHORIZATION, HIDDEN, Mask, mask_of
 from apixo_schemas import contract
 
-_LEAST_KEY_END = 4
+_LEAST_KEY_END = 3
 _BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a call was about, read from its journal entry; None is what it does not have."""
+    """What a filter looks at in a call; None is what the call does not have."""
 
     entry: JournalEntry
 
@@ -50,17 +50,17 @@ class Facts:
         return _text(self._asked.get("callback_url"))
 
     def parameter(self, name: str) -> str | None:
-        """Give a submit's parameter as it was meant: aliases resolved, without the default."""
+        """Return a parameter of a submit with aliases resolved, without the default."""
         return _meant(name, _text(self._asked.get(name)))
 
     def default(self, name: str) -> str | None:
-        """Give what the contract takes where a submit leaves a parameter out."""
+        """Return the contract's default of a parameter that a submit leaves out."""
         if not self._asked or self._asked.get(name) is not None:
             return None
         return contract().defaults.get(name)
 
     def header(self, name: str) -> str | None:
-        """Give a request header's first value, as the journal may show it."""
+        """Return the first value of a request header, as the journal shows it."""
         wanted = name.lower()
         return next((value for key, value in self.entry.request_headers if key == wanted), None)
 
@@ -87,13 +87,13 @@ def _meant(name: str, value: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFilter:
-    """Picks calls. What is None or empty is not looked at.
+    """Picks calls. What is None or empty is not compared.
 
     In ``image_url``, ``callback_url``, ``message``, ``path`` and the values of ``headers`` a ``*``
     stands for anything. ``call`` is an endpoint: ``submit``, ``status``, ``balance``, ``file``.
-    ``key`` is a key, its mask as the journal shows it, or its last four characters or more; keys
-    that are too short to show any of them are not told apart. The same holds for the key of an
-    ``Authorization`` header. Secrets elsewhere, in URLs say, count as the journal shows them. A
+    ``key`` is a key, its mask as the journal shows it, or its last three characters or more. Short
+    keys with the same mask are not told apart. The same holds for the key of an ``Authorization``
+    header. Secrets elsewhere, in URLs for example, are compared as the journal shows them. A
     parameter that a submit leaves out counts with its default.
     """
 
@@ -115,11 +115,11 @@ class CallFilter:
     fault: str | None = None
 
     def matches(self, entry: JournalEntry) -> bool:
-        """Tell whether a call is meant."""
+        """Return whether a call matches."""
         return not self.differences(entry)
 
     def differences(self, entry: JournalEntry) -> tuple[str, ...]:
-        """Say what differs in a call, a part of a sentence for each; none if it is meant."""
+        """Return what differs in a call, a part of a sentence for each; none if it matches."""
         facts, hides = Facts(entry), self._mask()
         given = ((name, getattr(self, name)) for name in _NAMES)
         found = (
@@ -129,7 +129,7 @@ class CallFilter:
         return (*filter(None, found), *filter(None, headers))
 
     def _mask(self) -> Mask:
-        """Give what hides the secrets that are asked for, as a call's are hidden."""
+        """Return the mask of the secrets that the filter asks for."""
         headers = [
             (name.encode(), value.encode())
             for name, value in self.headers.items()
@@ -138,7 +138,7 @@ class CallFilter:
         return mask_of(headers, [self.key] if self.key and _is_whole(self.key) else [])
 
     def words(self, number: int = 1) -> str:
-        """Say which calls are meant, e.g. ``submit with resolution 8k``; ``number`` of them."""
+        """Return in words which calls match, e.g. ``submit with resolution 8k``; ``number`` of them."""
         hides = self._mask()
         given = ((name, getattr(self, name)) for name in _NAMES if name != "call")
         parts = [
@@ -154,7 +154,7 @@ class CallFilter:
 
 
 def noun(call: str | None, number: int) -> str:
-    """Name calls of an endpoint, None for any: ``submits``, ``status calls``, ``call``."""
+    """Return what calls of an endpoint are called, None for any: ``submits``, ``status calls``, ``call``."""
     name = {None: "call", "submit": "submit"}.get(call, f"{call} call")
     return name if number == 1 else f"{name}s"
 
@@ -163,7 +163,7 @@ _Compare = Callable[[Facts, str, Any], str | None]
 
 
 def _difference(facts: Facts, name: str, wanted: Any, hides: Mask) -> str | None:
-    """Say what differs. The journal holds no secrets, so a wanted one is hidden as they are."""
+    """Return what differs. An entry shows no secrets, so a wanted one is compared by its mask, too."""
     words = _COMPARED[name](facts, name, wanted)
     if words is None or name == "key":  # a key hides itself
         return words
@@ -171,14 +171,14 @@ def _difference(facts: Facts, name: str, wanted: Any, hides: Mask) -> str | None
 
 
 def _hidden(name: str, wanted: Any, hides: Mask) -> Any:
-    """Give what is wanted as it may be shown."""
+    """Return a wanted value as it may be shown."""
     if name == "key":
         return mask(wanted) if _is_whole(wanted) else wanted
     return hides.text(wanted) if isinstance(wanted, str) else wanted
 
 
 def _is_whole(key: str) -> bool:
-    """Tell whether it is a key, and not its mask or its end, which may be shown."""
+    """Return whether it is a key, and not its mask or its end, which may be shown."""
     return HIDDEN not in key and len(key) > _LEAST_KEY_END
 
 
@@ -244,7 +244,7 @@ def _is_authorization(name: str) -> bool:
 
 
 def _hidden_header(name: str, wanted: str, hides: Mask) -> str:
-    """Give a wanted header as it may be shown, a key as the journal shows it."""
+    """Return a wanted header as it may be shown, with the key masked as in the journal."""
     scheme, _, key = wanted.strip().partition(" ")
     is_key = _is_authorization(name) and scheme.lower() == "bearer" and key.strip()
     if not is_key or HIDDEN in wanted or "*" in wanted:

@@ -1,8 +1,8 @@
-"""What is expected of the journal: how many calls, and which."""
+"""What calls are expected, whether they were made, and which other calls come nearest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Self
@@ -11,8 +11,11 @@ from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.domain.problems import DocumentError, Problem, fitting, found
 from apixo_emulator.domain.routes import Endpoint
-from apixo_emulator.journal.call_filter import CallFilter
+from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.filters import CallFilter, noun
 
+_MOST_NEAREST = 3
+_MOST_NUMBERS = 10
 _MOST = 1_000_000
 
 
@@ -57,12 +60,12 @@ class Expectation(CallFilter):
         return self.at_least or 0, self.at_most
 
     def allows(self, count: int) -> bool:
-        """Tell whether so many calls meet it."""
+        """Return whether so many calls meet it."""
         least, most = self.bounds
         return least <= count and (most is None or count <= most)
 
     def expected(self) -> str:
-        """Say what is expected, e.g. ``exactly 1 submit with resolution 8k``."""
+        """Return what is expected in words, e.g. ``exactly 1 submit with resolution 8k``."""
         least, most = self.bounds
         return f"{self._count()} {self.words((least if most is None else most) or 1)}"
 
@@ -81,7 +84,7 @@ class Expectation(CallFilter):
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
-        """Read ``{"count": {"exactly": 1}, "call": "submit", "resolution": "8k"}``.
+        """Return the expectation of ``{"count": {"exactly": 1}, "call": "submit", "resolution": "8k"}``.
 
         Raises:
             DocumentError: It is no expectation; the message says what was expected and found.
@@ -130,7 +133,7 @@ def _count_schema() -> dict[str, Any]:
 
 @cache
 def expectation_schema() -> Mapping[str, Any]:
-    """Give the published JSON Schema of an expectation. It is shared: treat it as read-only."""
+    """Return the published JSON Schema of an expectation. It is shared: treat it as read-only."""
     endpoints: list[str | None] = [*map(str, Endpoint), None]
     properties: dict[str, Any] = {"count": _count_schema()}
     for name in (entry.name for entry in fields(CallFilter)):
@@ -166,7 +169,7 @@ _PROPERTIES: Mapping[str, Any] = {
         },
     },
     **dict.fromkeys(("image_url", "callback_url", "message", "path"), _PATTERN),
-    "key": _text("a key, its mask, or its last four characters or more", minLength=1),
+    "key": _text("a key, its mask, or its last three characters or more", minLength=1),
 }
 
 
@@ -176,12 +179,12 @@ def _validator() -> Validator:
 
 
 def filter_names() -> tuple[str, ...]:
-    """Give what `filter_of` takes."""
+    """Return the names that `filter_of` takes."""
     return tuple(entry.name for entry in fields(CallFilter) if entry.name != "headers")
 
 
 def filter_of(query: Mapping[str, str]) -> CallFilter:
-    """Read which calls are meant from a URL's query, e.g. ``call=submit&status=400``.
+    """Return the filter of a URL's query, e.g. ``call=submit&status=400``.
 
     Raises:
         DocumentError: It names something that calls do not have, or a value that cannot be.
@@ -190,3 +193,102 @@ def filter_of(query: Mapping[str, str]) -> CallFilter:
     if values.get("status", "").isdecimal():
         values["status"] = int(values["status"])
     return Expectation.from_json(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A call that does not match, and in words what differs."""
+
+    entry: JournalEntry
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether an expectation is met, which is its truth value; ``words`` says it in a sentence.
+
+    ``nearest`` are the calls that differ the least, where too few match.
+    """
+
+    met: bool
+    words: str
+    matching: tuple[JournalEntry, ...] = ()
+    nearest: tuple[Near, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.met
+
+    def __str__(self) -> str:
+        return self.words
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values; calls are given by their numbers."""
+        return {
+            "met": self.met,
+            "words": self.words,
+            "matching": [entry.number for entry in self.matching],
+            "nearest": [
+                {"number": near.entry.number, "differences": list(near.differences)}
+                for near in self.nearest
+            ],
+        }
+
+
+def verify(
+    entries: Sequence[JournalEntry], expectation: Expectation | Mapping[str, Any]
+) -> Verification:
+    """Compare calls with an expectation.
+
+    Raises:
+        ValueError: It is no expectation; the message says what was expected and found.
+    """
+    if not isinstance(expectation, Expectation):
+        expectation = Expectation.from_json(expectation)
+    judged = [Near(entry, expectation.differences(entry)) for entry in entries]
+    matching = tuple(near.entry for near in judged if not near.differences)
+    met = expectation.allows(len(matching))
+    too_few = len(matching) < expectation.bounds[0]
+    nearest = _nearest(judged, expectation) if too_few else ()
+    words = _words(expectation, entries, matching, met=met) + _hints(nearest, entries)
+    return Verification(met, words, matching, nearest)
+
+
+def _nearest(judged: Sequence[Near], expectation: Expectation) -> tuple[Near, ...]:
+    """Return the calls with the fewest differences; another endpoint outweighs all others."""
+
+    def distance(near: Near) -> tuple[bool, int, int]:
+        elsewhere = expectation.call is not None and near.entry.endpoint != expectation.call
+        return elsewhere, len(near.differences), -near.entry.number
+
+    others = [near for near in judged if near.differences]
+    return tuple(sorted(others, key=distance)[:_MOST_NEAREST])
+
+
+def _words(
+    expectation: Expectation,
+    entries: Sequence[JournalEntry],
+    matching: Sequence[JournalEntry],
+    *,
+    met: bool,
+) -> str:
+    kind = expectation.call
+    of = [entry for entry in entries if kind is None or entry.endpoint == kind]
+    counted = f"found {len(matching)} of {len(of)} {noun(kind, len(of))}"
+    numbers = f": {_numbers(matching)}" if matching else ""
+    start = "as expected, " if met else "expected "
+    return f"{start}{expectation.expected()}{': ' if met else ', '}{counted}{numbers}"
+
+
+def _numbers(entries: Sequence[JournalEntry]) -> str:
+    listed = ", ".join(f"#{entry.number}" for entry in entries[:_MOST_NUMBERS])
+    return f"{listed}, …" if len(entries) > _MOST_NUMBERS else listed
+
+
+def _hints(nearest: Sequence[Near], entries: Sequence[JournalEntry]) -> str:
+    words = "; nearest: " if nearest else ""
+    if nearest:
+        words += f"#{nearest[0].entry.number} {', '.join(nearest[0].differences)}"
+    gone = entries[0].number - 1 if entries else 0
+    if gone:
+        words += f"; the journal no longer holds {gone} {noun(None, gone)} before #{gone + 1}"
+    return words
