@@ -17,11 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
 from apixo_emulator.domain.envelope import failure, refusal
-from apixo_emulator.http.api import Api, base_url
+from apixo_emulator.http.api import Api, root_url
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callbacks import Bounds, CallbackWorker
 from apixo_emulator.settings import Settings
-from apixo_schemas import contract, document
+from apixo_schemas import contract, document, openapi_document
 
 
 def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
@@ -70,8 +70,9 @@ def _routes(runtime: Runtime, api: Api) -> list[Route]:
         Route("/files/{name}", api, name="file"),
         Route("/docs/models/schemas/index.json", api, name="model-index"),
         Route(f"/docs/{model['schema_path']}", api, name="model-schema"),
-        # For people and their tools: control operations, events, OpenAPI, dashboard.
+        # For people and their tools: OpenAPI, control operations, events, dashboard.
         Route("/", _index),
+        Route("/openapi.json", _openapi),
         Route(CONTROL_PREFIX.rstrip("/"), _to_dashboard),
         Route(CONTROL_PREFIX + "{path:path}", _Deferred(runtime), name="control"),
         # All else is 404 in the envelope.
@@ -113,16 +114,24 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def _index(request: Request) -> Response:
     """Say where the API and the dashboard are, as JSON or as HTML."""
-    headers = dict(request.scope["headers"])
-    root = base_url(request.url.scheme, headers, request.scope.get("server"))
-    root += request.scope.get("root_path", "")
-    found = {"api": root + contract().prefix, "dashboard": root + CONTROL_PREFIX}
+    root = root_url(request)
+    found = {
+        "api": root + contract().prefix,
+        "dashboard": root + CONTROL_PREFIX,
+        "openapi": f"{root}/openapi.json",
+    }
     if "text/html" in request.headers.get("accept", ""):
         links = "".join(f'<p>{name}: <a href="{url}">{url}</a></p>' for name, url in found.items())
         return Response(
             f"<!doctype html><title>apixo-emulator</title>{links}", media_type="text/html"
         )
     return Response(orjson.dumps(found), media_type="application/json")
+
+
+async def _openapi(request: Request) -> Response:
+    """Return the API as an OpenAPI document; this emulator is the first of its servers."""
+    document = openapi_document(root_url(request))
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 async def _to_dashboard(request: Request) -> Response:

@@ -140,6 +140,28 @@ def serve(config: Path | None, **flags: Any) -> None:
         fail(str(error))
 
 
+@main.command()
+@click.argument("name", required=False)
+def schema(name: str | None) -> None:
+    """Print a JSON Schema or OpenAPI document by NAME, such as openapi, request, status or scenarios.
+
+    Without NAME the names of all. They are those that a running emulator serves under
+    /_emulator/schemas/.
+    """
+    import json
+
+    from apixo_emulator.http.openapi import schema_document, schema_names
+
+    if name is None:
+        click.echo("\n".join(found.removesuffix(".json") for found in schema_names()))
+        return
+    try:
+        found = schema_document(name)
+    except KeyError as error:
+        raise click.UsageError(str(error.args[0])) from None
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
 _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 
 

@@ -12,9 +12,7 @@ import pytest
 from support.process import Running, running
 
 from apixo_emulator.domain.seeds import LARGEST_SEED
-from apixo_emulator.http.openapi import openapi
-from apixo_emulator.http.openapi import schema_document as published
-from apixo_emulator.http.operations import OPERATIONS
+from apixo_emulator.http.openapi import control_document, schema_document
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 # As JSON writes them; Python has no name for some.
@@ -47,7 +45,7 @@ Path_ = tuple[str, ...]
 
 def bodies() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The schemas of all bodies, by the verb's path."""
-    for path, methods in openapi(OPERATIONS, "")["paths"].items():
+    for path, methods in control_document("")["paths"].items():
         if "requestBody" in methods.get("post", {}):
             yield path, methods["post"]["requestBody"]["content"]["application/json"]["schema"]
 
@@ -77,10 +75,10 @@ def document(schema: Mapping[str, Any], path: Path_) -> Any:
 
 
 def templates() -> Iterator[tuple[str, str]]:
-    rule = json.loads(published("scenarios.json"))["properties"]["rule"]["items"]
+    rule = schema_document("scenarios.json")["properties"]["rule"]["items"]
     known = {
         "/_emulator/scenarios": rule,
-        "/_emulator/requests/verify": json.loads(published("expectation.json")),
+        "/_emulator/requests/verify": schema_document("expectation.json"),
     }
     for path, schema in bodies():
         for place in places(known.get(path, schema)):

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
@@ -140,6 +141,18 @@ def base_url(
     if headers.get(b"x-forwarded-proto") == b"https":
         scheme = "https"
     return origin_of(scheme, headers.get(b"host"), server and (server[0], server[1]))
+
+
+def own_origin(request: Request) -> str:
+    """Return the origin under which the client reaches the application."""
+    headers = dict(request.scope["headers"])
+    return base_url(request.url.scheme, headers, request.scope.get("server"))
+
+
+def root_url(request: Request) -> str:
+    """Return the URL under which the client reaches the application, without a slash at the end."""
+    prefix: str = request.scope.get("root_path", "")
+    return own_origin(request) + prefix
 
 
 @lru_cache(maxsize=256)

@@ -23,8 +23,8 @@ from apixo_emulator.domain.callbacks import DEPTH_HEADER
 from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER
 from apixo_emulator.domain.envelope import failure, refusal
 from apixo_emulator.domain.wire import HttpResponse
-from apixo_emulator.http.api import HOST, base_url, route_path
-from apixo_emulator.http.openapi import openapi
+from apixo_emulator.http.api import HOST, own_origin, root_url, route_path
+from apixo_emulator.http.openapi import control_document, schema_document, schema_names
 from apixo_emulator.http.operations import OPERATIONS, Operation, Text
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service import Emulator
@@ -62,7 +62,10 @@ class Control:
             answer = self._guarded(self._operation(operation))
             by_path.setdefault(operation.path, {})[operation.method] = answer
         by_path["events"] = {"GET": self._guarded(self._events)}
-        by_path["openapi.json"] = {"GET": self._guarded(_openapi)}
+        # What is the same for every caller and holds no state is open to all.
+        by_path["openapi.json"] = {"GET": _openapi}
+        by_path["schemas"] = {"GET": _schemas}
+        by_path["schemas/{name}"] = {"GET": _schema}
         # What is named in full comes before what is named by a pattern.
         paths = sorted(by_path.items(), key=lambda entry: "{" in entry[0])
         routes: list[BaseRoute] = [_route(path, methods) for path, methods in paths]
@@ -176,7 +179,7 @@ def reject_reason(request: Request, token: str | None) -> str | None:
     hosts = headers.getlist("host")
     host = hosts[0] if len(hosts) == 1 else ""
     origin = headers.get("origin")
-    if origin is not None and origin != _own_origin(request):
+    if origin is not None and origin != own_origin(request):
         return f"requests from another site are not taken, found the origin {origin[:_SHOWN]!r}"
     if _is_button(request) and not _is_pressed_on_a_page(request):
         return (
@@ -208,17 +211,6 @@ def _other_machine(request: Request, host: str) -> str | None:
     if proxy is not None:
         return f"control requests through a proxy {needed}, found the header {proxy} without it"
     return None
-
-
-def _own_origin(request: Request) -> str:
-    headers = dict(request.scope["headers"])
-    return base_url(request.url.scheme, headers, request.scope.get("server"))
-
-
-def own_url(request: Request) -> str:
-    """Return the URL under which the client reaches the application, without a slash at the end."""
-    prefix: str = request.scope.get("root_path", "")
-    return _own_origin(request) + prefix
 
 
 def _is_button(request: Request) -> bool:
@@ -359,9 +351,22 @@ async def _health(_request: Request) -> Response:
 
 
 async def _openapi(request: Request) -> Response:
-    return Response(
-        orjson.dumps(openapi(OPERATIONS, own_url(request))), media_type="application/json"
-    )
+    document = control_document(root_url(request))
+    return Response(orjson.dumps(document), media_type="application/json")
+
+
+async def _schemas(_request: Request) -> Response:
+    return Response(orjson.dumps({"schemas": schema_names()}), media_type="application/json")
+
+
+async def _schema(request: Request) -> Response:
+    name = request.path_params["name"]
+    try:
+        found = schema_document(name, root_url(request))
+    except KeyError as error:
+        return _error(404, str(error.args[0]))
+    kind = "schema+json" if "$schema" in found else "json"
+    return Response(orjson.dumps(found), media_type=f"application/{kind}")
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:

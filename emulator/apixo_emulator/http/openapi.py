@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
+from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.rule_schema import scenario_file_schema
-from apixo_emulator.service.operator import NotFoundError
-from apixo_schemas import document_names, document_text
+from apixo_schemas import document, document_names, openapi_document
 
-if TYPE_CHECKING:
-    from apixo_emulator.http.operations import Operation
-
-_OWN = {"scenarios.json": scenario_file_schema, "expectation.json": expectation_schema}
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ERROR: dict[str, Any] = {
     "type": "object",
@@ -33,28 +26,52 @@ _ERRORS = {
 }
 
 
-@cache
-def schema_names() -> tuple[str, ...]:
-    """Return the names of all published schemas: the API's, and those of the emulator's own files."""
-    return tuple(sorted((*document_names(), *_OWN)))
+# Schemas of the emulator's own files and bodies, beside those of the contract.
+_OWN: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    "expectation.json": expectation_schema,
+    "scenarios.json": scenario_file_schema,
+}
+_DEFAULT_ORIGIN = "http://127.0.0.1:8787"
+# Shorter names for the schemas that people ask for most.
+_ALIASES = {
+    "request": "submit-request",
+    "submit": "submit-response",
+    "status": "status-response",
+    "result": "result-json",
+}
 
 
-@cache
-def schema_document(name: str) -> str:
-    """Return a published schema as text.
+def schema_names() -> list[str]:
+    """Return the file names of all published documents, sorted."""
+    return sorted([*document_names(), *_OWN, "control.json"])
+
+
+def schema_document(name: str, origin: str | None = None) -> Mapping[str, Any]:
+    """Return a published document by its file name, with or without ``.json``, or a short name.
+
+    Args:
+        name: E.g. ``status-response.json``, ``status-response`` or ``status``.
+        origin: The emulator that serves the document; None for the document as it is shipped.
 
     Raises:
-        NotFoundError: There is none of this name.
+        KeyError: There is none of this name.
     """
+    short = name.removesuffix(".json")
+    name = f"{_ALIASES.get(short, short)}.json"
+    if name == "control.json":
+        return control_document(origin or _DEFAULT_ORIGIN)
+    if name == "openapi.json" and origin is not None:
+        return openapi_document(origin)
     if name in _OWN:
-        return orjson.dumps(_OWN[name]()).decode()
+        return _OWN[name]()
     if name not in document_names():
-        raise NotFoundError(f"no schema {name!r}; there are: {', '.join(schema_names())}")
-    return document_text(name)
+        raise KeyError(f"no schema {short!r}; there are: {', '.join(schema_names())}")
+    found: Mapping[str, Any] = document(name)
+    return found
 
 
-def openapi(operations: Iterable[Operation], server: str) -> dict[str, Any]:
-    """Return the description of the control API of the emulator at the base URL ``server``."""
+def control_document(server: str) -> dict[str, Any]:
+    """Return the control API of the emulator at ``server`` as an OpenAPI 3.1 document."""
     paths: dict[str, dict[str, Any]] = {
         CONTROL_PREFIX + "health": {
             "get": {
@@ -75,7 +92,7 @@ def openapi(operations: Iterable[Operation], server: str) -> dict[str, Any]:
             }
         },
     }
-    for operation in operations:
+    for operation in OPERATIONS:
         path = paths.setdefault(CONTROL_PREFIX + operation.path, {})
         path[operation.method.lower()] = _operation(operation)
     return {

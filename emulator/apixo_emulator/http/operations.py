@@ -20,7 +20,6 @@ from apixo_emulator.domain.clock import FASTEST, LATEST_MS
 from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.seeds import seed_schema
-from apixo_emulator.http.openapi import schema_document, schema_names
 from apixo_emulator.journal.verify import filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.operator import MOST_LISTED, Operator
@@ -300,20 +299,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "metrics",
         "Counters in Prometheus' text format",
         lambda control, _: Text(metrics(control), "text/plain; version=0.0.4"),
-    ),
-    Operation(
-        "GET",
-        "schemas",
-        "The names of the published JSON Schemas",
-        lambda _control, _asked: {"schemas": schema_names()},
-    ),
-    Operation(
-        "GET",
-        "schemas/{name}",
-        "A published JSON Schema",
-        lambda _control, given: Text(
-            schema_document(given.path["name"]), "application/schema+json"
-        ),
     ),
 )
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
-from apixo_emulator.http.control import EXPECTED, own_url, status_of
+from apixo_emulator.http.api import root_url
+from apixo_emulator.http.control import EXPECTED, status_of
 from apixo_emulator.http.dashboard import callbacks, clock, requests, scenarios, tasks, trying
 from apixo_emulator.http.dashboard.assets import asset
 from apixo_emulator.http.dashboard.forms import TooLargeError, read_form
@@ -114,7 +115,7 @@ class Dashboard:
         plain = Visit(
             self._desk,
             operator_of(self._desk.emulator, None),
-            own_url(request),
+            root_url(request),
             request.url.path,
         )
         return shown(Page("problem.html", {"words": words}, status), plain)

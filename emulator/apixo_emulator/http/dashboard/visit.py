@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
-from apixo_emulator.http.control import own_url
+from apixo_emulator.http.api import root_url
 from apixo_emulator.http.dashboard.inbox import Inbox
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
 from apixo_emulator.service import Emulator
@@ -96,7 +96,7 @@ def visit_of(desk: Desk, request: Request, form: Mapping[str, str]) -> Visit:
     return Visit(
         desk=desk,
         operator=operator_of(desk.emulator, query.get("world")),
-        origin=own_url(request),
+        origin=root_url(request),
         here=request.url.path,
         path=request.path_params,
         query=query,
