@@ -28,7 +28,7 @@ from apixo_schemas import contract
 HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _log = logging.getLogger("apixo_emulator")
 # Bytes. A body that announces more is read only if key and model are accepted.
-_SMALL_BODY = 65_536
+SMALL_BODY = 65_536
 # For a whole body: enough for a slow link, yet no client holds memory for ever.
 _BODY_TIMEOUT_S = 60.0
 _EXPOSED = b"content-range, etag, retry-after"
@@ -88,7 +88,7 @@ class Api:
                 emulator.note(unread, response, "the request comes from a web page")
                 return response
             announced = _announced(headers)
-            if announced is None or announced > _SMALL_BODY:
+            if announced is None or announced > SMALL_BODY:
                 refused = emulator.refuses(unread)
                 if refused is not None:
                     emulator.note(unread, refused, "refused unread")

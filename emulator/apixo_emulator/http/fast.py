@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from apixo_emulator.domain.routes import ordinary_calls
 from apixo_emulator.domain.wire import Headers, HttpRequest, HttpResponse, WireFault
-from apixo_emulator.http.api import origin_of
+from apixo_emulator.http.api import SMALL_BODY, origin_of
 from apixo_emulator.http.faults import break_off, send_slowly
 from apixo_emulator.http.protocol import EnvelopeProtocol
 from apixo_emulator.service.batcher import Batcher
@@ -31,8 +31,6 @@ _UNUSUAL = frozenset(
         b"x-forwarded-proto",
     }
 )
-# Digits of a content-length. A longer body is read only if key and model are accepted.
-_LONGEST_LENGTH = 5
 # Most clients send a body in a packet of its own, right behind the head. A body that does not arrive
 # within this time is left to the application, which knows how long to wait.
 _BODY_SOON_S = 1.0
@@ -71,6 +69,7 @@ class FastProtocol(EnvelopeProtocol):
         # The call that is being read is answered here.
         self._reading = False
         self._usual = True
+        self._has_body = False
         self._method = self._path = ""
         self._query = self._body = b""
         self._overdue: asyncio.TimerHandle | None = None
@@ -92,11 +91,16 @@ class FastProtocol(EnvelopeProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._usual = True
+        self._has_body = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
         name = name.lower()
-        if name in _UNUSUAL or (name == b"content-length" and len(value) > _LONGEST_LENGTH):
+        if name == b"content-length":
+            self._has_body = True
+            if int(value) > SMALL_BODY:  # read only if key and model are accepted
+                self._usual = False
+        elif name in _UNUSUAL:
             self._usual = False
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
@@ -113,6 +117,7 @@ class FastProtocol(EnvelopeProtocol):
             or parser.get_method() != known[0]
             or parser.get_http_version() != "1.1"
             or b"#" in query
+            or self._has_body == (known[0] == b"GET")  # the application does not wait for it
             or self.flow.write_paused
             or self._is_answering()
         ):

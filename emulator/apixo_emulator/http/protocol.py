@@ -29,12 +29,8 @@ _IDLE_GRACE_S = 2.0
 _LAST_REQUEST_S = 2.0
 
 
-class _HeadTooLargeError(Exception):
-    """The head of a request exceeds the limits."""
-
-
 class _NotServedError(Exception):
-    """The request asks for a tunnel."""
+    """The request is too large, or asks for a tunnel; it makes the parser stop."""
 
 
 class Part(Enum):
@@ -87,8 +83,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._is_shared = before is Part.BODY
         try:
             self._feed(data)
-        except httptools.HttpParserError as error:
-            too_large = isinstance(error.__context__, _HeadTooLargeError)
+        except httptools.HttpParserError:
+            # The parser raises this for an exception in a callback, too.
+            too_large = self._part is Part.HEAD and self._head_is_too_large()
             self._reject("head_too_large" if too_large else "invalid_http")
             return
         if self._part is Part.HEAD:
@@ -128,7 +125,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the application."""
         if self._head_is_too_large():
-            raise _HeadTooLargeError
+            raise _NotServedError
         parser: Any = self.parser  # uvicorn declares it as if it could be None
         if parser.should_upgrade():
             if parser.get_method() == b"CONNECT":
