@@ -1,5 +1,5 @@
 """The page under ``/_emulator/``: every task live, and what steers them, rendered on the server."""
 
-from apixo_emulator.http.dashboard.app import Dashboard
+from apixo_emulator.http.dashboard.routes import Dashboard
 
 __all__ = ["Dashboard"]

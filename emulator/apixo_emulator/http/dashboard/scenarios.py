@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from apixo_emulator.http.dashboard.page import Done, Page
-from apixo_emulator.http.dashboard.visit import Visit
+from apixo_emulator.http.dashboard.context import PageContext
+from apixo_emulator.http.dashboard.rendering import Done, Page
 from apixo_emulator.scenarios.catalogue import scenario_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_schemas import contract
@@ -26,7 +26,7 @@ _TITLES = {
 }
 
 
-def show_scenarios(visit: Visit) -> Page:
+def show_scenarios(context: PageContext) -> Page:
     """Show the vocabulary, the rules, and the four ways."""
     groups = [
         (_TITLES.get(group, str(group)), list(entries))
@@ -36,7 +36,7 @@ def show_scenarios(visit: Visit) -> Page:
         "scenarios.html",
         {
             "groups": groups,
-            "rules": [_shown(rule) for rule in visit.operator.scenarios()],
+            "rules": [_shown(rule) for rule in context.operator.scenarios()],
             "names": [name for name in scenario_names() if "<" not in name],
             "resolutions": list(contract().long_edge_px),
             "formats": list(contract().formats),
@@ -64,14 +64,14 @@ def _shown(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def add_rule(visit: Visit) -> Done:
+def add_rule(context: PageContext) -> Done:
     """Add a rule, from the form's fields or from its JSON.
 
     Raises:
         ValueError: It is no rule; the message says what was expected.
     """
-    text = visit.form.get("rule", "").strip()
-    rule = visit.operator.add_scenario(_written(text) if text else _filled(visit.form))
+    text = context.form.get("rule", "").strip()
+    rule = context.operator.add_scenario(_written(text) if text else _filled(context.form))
     times = rule.get("times")
     whom = (
         "every task"
@@ -104,13 +104,13 @@ def _filled(form: Mapping[str, str]) -> dict[str, Any]:
     return {**rule, "match": match} if match else rule
 
 
-def remove_rule(visit: Visit) -> Done:
+def remove_rule(context: PageContext) -> Done:
     """Remove one rule."""
-    visit.operator.remove_scenario(visit.path["rule_id"])
+    context.operator.remove_scenario(context.path["rule_id"])
     return Done("The rule is removed.")
 
 
-def clear_rules(visit: Visit) -> Done:
+def clear_rules(context: PageContext) -> Done:
     """Remove all rules but the scenario file's."""
-    removed = visit.operator.clear_scenarios()
+    removed = context.operator.clear_scenarios()
     return Done(f"{removed} rules are removed." if removed != 1 else "The rule is removed.")

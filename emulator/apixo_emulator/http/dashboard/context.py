@@ -23,7 +23,7 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Shared:
     """What all pages share."""
 
     emulator: Emulator
@@ -34,10 +34,10 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PageContext:
     """One call of a page. ``origin`` is the URL under which the client reaches the application."""
 
-    desk: Desk
+    shared: Shared
     operator: Operator
     origin: str
     here: str
@@ -58,7 +58,7 @@ class Visit:
     @property
     def base_url(self) -> str:
         """The origin of links to results."""
-        return self.desk.emulator.options.public_url or self.origin
+        return self.shared.emulator.options.public_url or self.origin
 
     @property
     def world(self) -> str:
@@ -86,16 +86,16 @@ class Visit:
         )
 
 
-def visit_of(desk: Desk, request: Request, form: Mapping[str, str]) -> Visit:
+def context_of(shared: Shared, request: Request, form: Mapping[str, str]) -> PageContext:
     """Read a call.
 
     Raises:
         NotFoundError: There is no such world.
     """
     query = dict(request.query_params)
-    return Visit(
-        desk=desk,
-        operator=operator_of(desk.emulator, query.get("world")),
+    return PageContext(
+        shared=shared,
+        operator=operator_of(shared.emulator, query.get("world")),
         origin=root_url(request),
         here=request.url.path,
         path=request.path_params,

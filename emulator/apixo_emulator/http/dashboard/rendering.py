@@ -1,4 +1,4 @@
-"""Rendering pages: templates that escape all they are given, and headers that keep pages in bounds."""
+"""Pages rendered from templates that escape everything, and the files that pages load."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import Response
 
-from apixo_emulator.http.dashboard import words
-from apixo_emulator.http.dashboard.assets import address_of
-from apixo_emulator.http.dashboard.visit import Visit
+from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.http.dashboard import formatting
+from apixo_emulator.http.dashboard.context import PageContext
 
 # Nothing inline, nothing from elsewhere: what a task carries cannot run, whatever it holds.
 POLICY = (
@@ -70,31 +73,42 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "instant": words.instant,
-        "time_of_day": words.time_of_day,
-        "span": words.span,
-        "size": words.size,
-        "short": words.short,
-        "body": words.body,
-        "source": words.source,
-        "ticks": words.ticks,
+        "instant": formatting.instant,
+        "time_of_day": formatting.time_of_day,
+        "span": formatting.span,
+        "size": formatting.size,
+        "short": formatting.short,
+        "body": formatting.body,
+        "is_cut": formatting.is_cut,
+        "source": formatting.source,
+        "ticks": formatting.ticks,
     }
     environment.globals |= {"asset": address_of, "navigation": NAVIGATION}
     return environment
 
 
-def shown(page: Page, visit: Visit) -> Response:
+def shown(page: Page, context: PageContext) -> Response:
     """Render a page."""
-    clock = visit.operator.clock()
+    clock = context.operator.clock()
     common = {
-        "visit": visit,
-        "link": visit.link,
+        "context": context,
+        "link": context.link,
         "clock": clock,
         "now": clock["now"],
-        "worlds": visit.operator.worlds() if visit.desk.emulator.worlds.per_key else [],
+        "worlds": context.operator.worlds() if context.shared.emulator.worlds.per_key else [],
     }
     text = _environment().get_template(page.template).render({**common, **page.context})
     return Response(text, page.status, {**HEADERS}, "text/html")
+
+
+def download(content: str | bytes, name: str) -> Response:
+    """Return content as a file to be saved: a browser neither shows nor runs it."""
+    headers = {
+        **HEADERS,
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
+    return Response(content, 200, headers, "application/octet-stream")
 
 
 def done(what: Done) -> Response:
@@ -105,3 +119,36 @@ def done(what: Done) -> Response:
     if good:
         return Response(None, 204, headers)
     return Response(what.notice, what.status, headers, "text/plain")
+
+
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "txt": "text/plain"}
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+@cache
+def _contents() -> dict[str, bytes]:
+    folder = files("apixo_emulator.http.dashboard") / "static"
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+
+
+@cache
+def _edition() -> str:
+    digest = blake2b(digest_size=6)
+    for name, content in sorted(_contents().items()):
+        digest.update(name.encode() + content)
+    return digest.hexdigest()
+
+
+def address_of(name: str) -> str:
+    """Give the address of a file; all of them change together, as scripts import each other."""
+    return f"{CONTROL_PREFIX}static/{_edition()}/{name}"
+
+
+async def asset(request: Request) -> Response:
+    """Send a file."""
+    content = _contents().get(request.path_params["name"])
+    if content is None:
+        return Response("There is no such file.\n", 404, media_type="text/plain")
+    kind = _TYPES[request.path_params["name"].rpartition(".")[2]]
+    headers = {"cache-control": _FOREVER, "x-content-type-options": "nosniff"}
+    return Response(content, headers=headers, media_type=kind)

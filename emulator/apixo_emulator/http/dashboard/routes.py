@@ -13,20 +13,24 @@ from starlette.routing import Route
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
 from apixo_emulator.http.control import EXPECTED, status_of
-from apixo_emulator.http.dashboard import callbacks, clock, requests, scenarios, tasks, trying
-from apixo_emulator.http.dashboard.assets import asset
-from apixo_emulator.http.dashboard.forms import TooLargeError, read_form
-from apixo_emulator.http.dashboard.inbox import INBOX, OwnInbox, SharedInbox
+from apixo_emulator.http.dashboard import controls, journal, scenarios, submit, tasks
+from apixo_emulator.http.dashboard.context import PageContext, Shared, context_of, operator_of
+from apixo_emulator.http.dashboard.inbox import (
+    INBOX,
+    OwnInbox,
+    Receiver,
+    SharedInbox,
+    TooLargeError,
+    read_form,
+)
 from apixo_emulator.http.dashboard.live import live
-from apixo_emulator.http.dashboard.page import Done, Page, done, shown
-from apixo_emulator.http.dashboard.receiver import Receiver
+from apixo_emulator.http.dashboard.rendering import Done, Page, asset, done, shown
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
-from apixo_emulator.http.dashboard.visit import Desk, Visit, operator_of, visit_of
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.operator import NotFoundError
 
-Handler = Callable[[Visit], Page | Done | Response]
+Handler = Callable[[PageContext], Page | Done | Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 _TOO_LARGE = 413
 
@@ -36,26 +40,28 @@ _PAGES: dict[str, Handler] = {
     "ui/tasks/{task_id}/line": tasks.show_line,
     "ui/tasks/{task_id}/pictures": tasks.show_pictures,
     "ui/tasks/{task_id}/{which}": tasks.send_picture,
-    "ui/requests": requests.list_requests,
-    "ui/requests/{number}": requests.show_request,
-    "ui/callbacks": callbacks.list_callbacks,
-    INBOX: callbacks.show_inbox,
+    "ui/requests": journal.list_requests,
+    "ui/requests/{number}": journal.show_request,
+    "ui/requests/{number}/{which}": journal.send_body,
+    "ui/inbox/{number}": controls.send_received,
+    "ui/callbacks": controls.list_callbacks,
+    INBOX: controls.show_inbox,
     "ui/scenarios": scenarios.show_scenarios,
-    "ui/clock": clock.show_clock,
-    "ui/try": trying.show_form,
+    "ui/clock": controls.show_clock,
+    "ui/try": submit.show_form,
 }
 _BUTTONS: dict[str, Handler] = {
     "ui/tasks/{task_id}/finish": tasks.finish_task,
     "ui/tasks/{task_id}/redeliver": tasks.redeliver,
-    "ui/inbox/clear": callbacks.clear_inbox,
+    "ui/inbox/clear": controls.clear_inbox,
     "ui/scenarios/add": scenarios.add_rule,
     "ui/scenarios/clear": scenarios.clear_rules,
     "ui/scenarios/{rule_id}/remove": scenarios.remove_rule,
-    "ui/clock/advance": clock.advance,
-    "ui/clock/rate": clock.set_rate,
-    "ui/clock/reset": clock.reset,
-    "ui/accounts/top-up": clock.top_up,
-    "ui/try": trying.try_it,
+    "ui/clock/advance": controls.advance,
+    "ui/clock/rate": controls.set_rate,
+    "ui/clock/reset": controls.reset,
+    "ui/accounts/top-up": controls.top_up,
+    "ui/try": submit.try_it,
 }
 
 
@@ -70,7 +76,7 @@ class Dashboard:
         self, emulator: Emulator, gallery: Gallery, stopping: threading.Event | None = None
     ) -> None:
         inbox = SharedInbox(emulator.store) if emulator.worlds.shared else OwnInbox()
-        self._desk = Desk(emulator, Thumbnails(gallery), inbox, stopping or threading.Event())
+        self._shared = Shared(emulator, Thumbnails(gallery), inbox, stopping or threading.Event())
         receiver = Receiver(emulator, inbox)
         self.routes = [
             _get("static/{edition}/{name}", asset),
@@ -100,21 +106,21 @@ class Dashboard:
     def _shown(self, handler: Handler, request: Request, form: dict[str, str]) -> Response:
         """Let a handler answer, in the caller's thread."""
         try:
-            visit = visit_of(self._desk, request, form)
-            found = handler(visit)
+            context = context_of(self._shared, request, form)
+            found = handler(context)
         except EXPECTED as error:
             return self._problem(request, str(error), _status_of(error))
         if isinstance(found, Response):
             return found
-        return done(found) if isinstance(found, Done) else shown(found, visit)
+        return done(found) if isinstance(found, Done) else shown(found, context)
 
     def _problem(self, request: Request, words: str, status: int) -> Response:
         """Say what is wrong: below the button that was pressed, or as a page."""
         if request.method == "POST":
             return done(Done(words, status))
-        plain = Visit(
-            self._desk,
-            operator_of(self._desk.emulator, None),
+        plain = PageContext(
+            self._shared,
+            operator_of(self._shared.emulator, None),
             root_url(request),
             request.url.path,
         )
@@ -122,10 +128,10 @@ class Dashboard:
 
     async def _live(self, request: Request) -> Response:
         try:
-            visit = await asyncio.to_thread(visit_of, self._desk, request, {})
+            context = await asyncio.to_thread(context_of, self._shared, request, {})
         except NotFoundError as error:
             return Response(f"{error}\n", 404, media_type="text/plain")
-        return live(visit)
+        return live(context)
 
 
 def _status_of(error: Exception) -> int:

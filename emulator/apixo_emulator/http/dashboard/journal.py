@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from apixo_emulator.http.dashboard.page import Page
-from apixo_emulator.http.dashboard.visit import Visit
+from starlette.responses import Response
+
+from apixo_emulator.http.dashboard.context import PageContext
+from apixo_emulator.http.dashboard.rendering import Page, download
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.export import curl
 from apixo_emulator.service.operator import NotFoundError
@@ -26,17 +28,17 @@ KINDS: Mapping[str, tuple[str, Callable[[JournalEntry], bool]]] = {
 }
 
 
-def list_requests(visit: Visit) -> Page:
+def list_requests(context: PageContext) -> Page:
     """Show a page of calls, the newest first.
 
     Raises:
         ValueError: The filter asks for what there is not.
     """
-    kind, text = visit.query.get("kind") or None, visit.query.get("text", "")
+    kind, text = context.query.get("kind") or None, context.query.get("text", "")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, found {kind!r}")
-    before = visit.number("before")
-    found = _found(visit, kind, text.strip().lower(), before)
+    before = context.number("before")
+    found = _found(context, kind, text.strip().lower(), before)
     rows = found[:_PAGE]
     return Page(
         "requests.html",
@@ -45,20 +47,22 @@ def list_requests(visit: Visit) -> Page:
             "older": rows[-1].number if len(found) > _PAGE else None,
             "filter": {"kind": kind, "text": text, "before": before},
             "kinds": [(name, label) for name, (label, _) in KINDS.items()],
-            "last": visit.operator.last_number(),
+            "last": context.operator.last_number(),
         },
     )
 
 
-def _found(visit: Visit, kind: str | None, text: str, before: int | None) -> list[JournalEntry]:
+def _found(
+    context: PageContext, kind: str | None, text: str, before: int | None
+) -> list[JournalEntry]:
     """Give one entry more than fit on a page, the newest first."""
-    until = visit.operator.last_number() if before is None else before - 1
+    until = context.operator.last_number() if before is None else before - 1
     fits = KINDS[kind][1] if kind else lambda _entry: True
     found: list[JournalEntry] = []
     # To make all entries of a full journal takes a moment; nearly always the latest are enough.
     for reach in (_PAGE + 1, _NEAR, until):
         after = max(0, until - reach)
-        entries = visit.operator.requests(after=after, limit=until - after)
+        entries = context.operator.requests(after=after, limit=until - after)
         found += [
             entry
             for entry in reversed(entries)
@@ -84,19 +88,14 @@ def rule_of(entry: JournalEntry) -> str | None:
     return next(found, entry.broken_rule)
 
 
-def show_request(visit: Visit) -> Page:
+def show_request(context: PageContext) -> Page:
     """Show one call.
 
     Raises:
         NotFoundError: There is none of this number, or it has left the journal.
     """
-    asked = visit.path["number"]
-    number = int(asked) if _NUMBER.fullmatch(asked) else 0
-    # Where several worlds share a store their numbers are not in a row.
-    around = visit.operator.requests(after=max(0, number - _PAGE), limit=2 * _PAGE)
-    entry = next((entry for entry in around if entry.number == number), None)
-    if entry is None:
-        raise NotFoundError(f"no call {asked!r} in the journal, which keeps the latest only")
+    entry, around = _call(context)
+    numbers = [other.number for other in around]
     return Page(
         "request.html",
         {
@@ -107,9 +106,33 @@ def show_request(visit: Visit) -> Page:
                 "response": as_text(entry.response_body),
             },
             "curl": curl(entry),
-            "earlier": max(
-                (other.number for other in around if other.number < number), default=None
-            ),
-            "later": min((other.number for other in around if other.number > number), default=None),
+            "earlier": max((number for number in numbers if number < entry.number), default=None),
+            "later": min((number for number in numbers if number > entry.number), default=None),
         },
     )
+
+
+def send_body(context: PageContext) -> Response:
+    """Send all that the journal has of a body, as a file.
+
+    Raises:
+        NotFoundError: There is no such call or body.
+    """
+    entry, _ = _call(context)
+    bodies = {"request": entry.request_body, "response": entry.response_body}
+    which = context.path["which"]
+    if which not in bodies:
+        raise NotFoundError(f"expected request or response, found {which!r}")
+    return download(as_text(bodies[which])[0], f"call-{entry.number}-{which}.txt")
+
+
+def _call(context: PageContext) -> tuple[JournalEntry, Sequence[JournalEntry]]:
+    """Return the call whose number the path has, and those around it."""
+    asked = context.path["number"]
+    number = int(asked) if _NUMBER.fullmatch(asked) else 0
+    # Where several worlds share a store their numbers are not in a row.
+    around = context.operator.requests(after=max(0, number - _PAGE), limit=2 * _PAGE)
+    entry = next((entry for entry in around if entry.number == number), None)
+    if entry is None:
+        raise NotFoundError(f"no call {asked!r} in the journal, which keeps the latest only")
+    return entry, around

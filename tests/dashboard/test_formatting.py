@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.http.dashboard import words
+from apixo_emulator.http.dashboard import formatting
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -26,7 +26,7 @@ def text_of(markup: str) -> str:
 @given(JSON, st.booleans())
 def test_a_body_is_shown_with_every_character_that_it_has(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - hypothesis
     written = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
-    shown = text_of(words.body(written))
+    shown = text_of(formatting.body(written))
     assert json.loads(shown) == json.loads(written)
     assert re.sub(r"\s", "", shown) == re.sub(r"\s", "", written)
 
@@ -34,22 +34,22 @@ def test_a_body_is_shown_with_every_character_that_it_has(value: object, ascii_o
 @settings(deadline=None)
 @given(st.text())
 def test_no_text_becomes_markup(text: str) -> None:
-    for shown in (words.body(text), words.body(json.dumps(text)), words.ticks(text)):
+    for shown in (formatting.body(text), formatting.body(json.dumps(text)), formatting.ticks(text)):
         assert "<" not in re.sub(r'</?(?:code|span)(?: class="[a-z -]+")?>', "", shown)
 
 
 def test_numbers_stay_as_they_are_written() -> None:
-    assert '"data": 74.8700' in text_of(words.body(b'{"data":74.8700}'))
+    assert '"data": 74.8700' in text_of(formatting.body(b'{"data":74.8700}'))
 
 
 def test_json_stands_on_lines_of_its_own() -> None:
-    shown = text_of(words.body('{"a":[1,{}],"b":[]}'))
+    shown = text_of(formatting.body('{"a":[1,{}],"b":[]}'))
     assert shown == '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'
 
 
 def test_what_is_no_json_is_shown_as_it_is() -> None:
-    assert words.body(b'{"code":200,"mess') == "{&#34;code&#34;:200,&#34;mess"
-    assert words.body(b"\xff<") == "\ufffd&lt;"
+    assert formatting.body(b'{"code":200,"mess') == "{&#34;code&#34;:200,&#34;mess"
+    assert formatting.body(b"\xff<") == "\ufffd&lt;"
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_what_is_no_json_is_shown_as_it_is() -> None:
     ],
 )
 def test_durations_have_two_units_at_most(ms: int, written: str) -> None:
-    assert words.span(ms) == written
+    assert formatting.span(ms) == written
 
 
 @pytest.mark.parametrize(
     ("count", "written"), [(999, "999 B"), (12_340, "12.3 kB"), (1_500_000, "1.5 MB")]
 )
 def test_sizes_are_decimal(count: int, written: str) -> None:
-    assert words.size(count) == written
+    assert formatting.size(count) == written
 
 
 def test_instants_are_in_utc() -> None:
-    assert words.instant(1_767_965_610_929) == "2026-01-09 13:33:30.929"
-    assert words.time_of_day(1_767_965_610_929) == "13:33:30.929"
+    assert formatting.instant(1_767_965_610_929) == "2026-01-09 13:33:30.929"
+    assert formatting.time_of_day(1_767_965_610_929) == "13:33:30.929"
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,19 @@ def test_instants_are_in_utc() -> None:
     ],
 )
 def test_a_source_is_told_by_its_host_and_its_end(url: str, written: str) -> None:
-    assert words.source(url) == written
+    assert formatting.source(url) == written
+
+
+@pytest.mark.parametrize(
+    "sent", ["[" * 30_000 + "]" * 30_000, "[" + "1," * 300_000 + "1]", "x" * 9_000_000]
+)
+def test_what_is_shown_of_a_body_is_bounded(sent: str) -> None:
+    shown = formatting.body(sent)
+    assert len(shown) < 20_000
+    assert shown.endswith(f"… {len(sent) - formatting.MOST_SHOWN} more")
+    assert formatting.is_cut(sent)
+
+
+def test_many_levels_are_shown_as_they_were_sent() -> None:
+    sent = "[" * 400 + "]" * 400
+    assert formatting.body(sent) == sent

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.http.dashboard.callbacks import inbox_url
-from apixo_emulator.http.dashboard.page import Page
-from apixo_emulator.http.dashboard.plans import bar
-from apixo_emulator.http.dashboard.visit import API_PATH, Visit
+from apixo_emulator.http.dashboard.context import API_PATH, PageContext
+from apixo_emulator.http.dashboard.controls import inbox_url
+from apixo_emulator.http.dashboard.rendering import Page
+from apixo_emulator.http.dashboard.tasks import bar
 from apixo_emulator.service.operator import NotFoundError
 from apixo_schemas import contract
 
@@ -31,7 +31,7 @@ class Tried:
     task_id: str | None
 
 
-def show_form(visit: Visit) -> Page:
+def show_form(context: PageContext) -> Page:
     """Show the form."""
     terms = contract()
     example = {
@@ -49,8 +49,8 @@ def show_form(visit: Visit) -> Page:
             "example": json.dumps(example, indent=2),
             "resolutions": list(terms.long_edge_px),
             "formats": [*terms.formats, "jpeg"],
-            "default_key": _mask(_key(visit)),
-            "inbox_url": inbox_url(visit),
+            "default_key": _mask(_key(context)),
+            "inbox_url": inbox_url(context),
             "file_mark": FILE_MARK,
             "path": _path(),
         },
@@ -65,33 +65,33 @@ def _mask(key: str) -> str:
     return key if key == _DEFAULT_KEY else mask(key)
 
 
-def _key(visit: Visit) -> str:
+def _key(context: PageContext) -> str:
     """Give the key that was typed, else one that is accepted."""
-    options = visit.desk.emulator.options
-    typed = visit.form.get("key", "").strip()
+    options = context.shared.emulator.options
+    typed = context.form.get("key", "").strip()
     if typed or options.api_keys is None:
         return typed or _DEFAULT_KEY
     return min(options.api_keys)
 
 
-def try_it(visit: Visit) -> Page:
+def try_it(context: PageContext) -> Page:
     """Submit what the form holds, through the same gate as every call."""
-    key = _key(visit)
-    text, file = visit.form.get("body", ""), visit.form.get("file", "")
+    key = _key(context)
+    text, file = context.form.get("body", ""), context.form.get("file", "")
     sent = text.replace(json.dumps(FILE_MARK), json.dumps(file)) if file else text
     request = HttpRequest(
         method="POST",
         path=_path(),
         query=b"",
         headers=[
-            (b"host", visit.origin.partition("://")[2].encode()),
+            (b"host", context.origin.partition("://")[2].encode()),
             (b"authorization", b"Bearer " + key.encode()),
             (b"content-type", b"application/json"),
         ],
         body=sent.encode(),
-        base_url=visit.origin,
+        base_url=context.origin,
     )
-    response = visit.desk.emulator.handle(request)
+    response = context.shared.emulator.handle(request)
     shown = (
         text.replace(json.dumps(FILE_MARK), json.dumps(_cut(file), ensure_ascii=False))
         if file
@@ -99,7 +99,7 @@ def try_it(visit: Visit) -> Page:
     )
     headers = (("Authorization", f"Bearer {_mask(key)}"), ("Content-Type", "application/json"))
     tried = Tried(request.path, headers, shown, response, _task_id(response))
-    return Page("tried.html", {"tried": tried, "task": _task(visit, tried.task_id)})
+    return Page("tried.html", {"tried": tried, "task": _task(context, tried.task_id)})
 
 
 def _cut(file: str) -> str:
@@ -114,12 +114,12 @@ def _task_id(response: HttpResponse) -> str | None:
     return str(found)
 
 
-def _task(visit: Visit, task_id: str | None) -> dict[str, object] | None:
+def _task(context: PageContext, task_id: str | None) -> dict[str, object] | None:
     """Give the task that was accepted, None where none was or it is in another world."""
     if task_id is None:
         return None
     try:
-        task = visit.operator.task(task_id)
+        task = context.operator.task(task_id)
     except NotFoundError:
         return None
-    return {**task, "bar": bar(task, visit.operator.now())}
+    return {**task, "bar": bar(task, context.operator.now())}

@@ -14,6 +14,9 @@ _SHORT = 8
 _BRIEF = 27
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|([{}\[\],])|([^\s{}\[\],":]+)|\s+', re.DOTALL)
 _INDENT = "  "
+# Characters of a body that a page shows; the rest is offered as a download.
+MOST_SHOWN = 16_384
+_MOST_LEVELS = 40
 # A longer text, an inlined picture, is shown on one line, and copied whole.
 _LONG = 600
 
@@ -79,17 +82,30 @@ def ticks(text: str) -> Markup:
     )
 
 
-def body(content: str | bytes) -> Markup:
-    """Show a body: JSON on lines of its own and coloured, with every number as it was written."""
-    text = content if isinstance(content, str) else content.decode("utf-8", "replace")
+def is_cut(content: str | bytes, most: int = MOST_SHOWN) -> bool:
+    """True if `body` shows a part of the content only."""
+    return len(content) > most
+
+
+def body(content: str | bytes, most: int = MOST_SHOWN) -> Markup:
+    """Return a body as HTML: JSON on lines of its own and coloured, with every number as it was written.
+
+    Bounded before it is rendered: of a longer body the first ``most`` characters are shown, and JSON of many levels
+    as it was sent. HTML is up to thirty times as large as what it shows.
+    """
+    text = content if isinstance(content, str) else content[:most].decode("utf-8", "replace")
+    if is_cut(content, most):
+        return escape(f"{text[:most]}\n… {len(content) - most} more")
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return escape(text)
-    return Markup("").join(_pieces(text))
+    pieces = _pieces(text)
+    return escape(text) if pieces is None else Markup("").join(pieces)
 
 
-def _pieces(text: str) -> list[Markup]:
+def _pieces(text: str) -> list[Markup] | None:
+    """Return the coloured parts of a JSON text, None if it has too many levels."""
     pieces: list[Markup] = []
     depth = 0
     opened = False
@@ -102,6 +118,8 @@ def _pieces(text: str) -> list[Markup]:
             pieces.append(escape("\n" + _INDENT * depth))
         opened = mark in {"{", "["} if mark else False
         depth += opened
+        if depth > _MOST_LEVELS:
+            return None
         pieces.append(_coloured(name, colon, mark, word))
         if mark == ",":
             pieces.append(escape("\n" + _INDENT * depth))
