@@ -12,14 +12,14 @@ from jsonschema_rs import validator_for
 
 from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
 from apixo_emulator.domain.wire import WireFault
-from apixo_emulator.scenarios.catalogue import (
+from apixo_emulator.scenarios.schema import rule_schema, scenario_file_schema
+from apixo_emulator.scenarios.vocabulary import (
+    Scenario,
     UnknownScenarioError,
     requested_scenario,
     scenario,
-    scenario_names,
+    vocabulary,
 )
-from apixo_emulator.scenarios.rule_schema import rule_schema, scenario_file_schema
-from apixo_emulator.scenarios.vocabulary import Scenario, vocabulary
 from apixo_schemas import contract
 from scenarios.documents import SCENARIOS, written
 
@@ -234,4 +234,4 @@ def test_a_name_without_end_is_refused_shortly() -> None:
 def test_the_published_schema_is_a_schema_and_is_plain_json() -> None:
     schema = json.loads(json.dumps(scenario_file_schema()))
     Draft202012Validator.check_schema(schema)
-    assert len(scenario_names()) == len(set(scenario_names())) == len(vocabulary())
+    assert len({entry.name for entry in vocabulary()}) == len(vocabulary())

@@ -9,7 +9,7 @@ from typing import Any
 from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
-from apixo_emulator.scenarios.rule_schema import scenario_file_schema
+from apixo_emulator.scenarios.schema import scenario_file_schema
 from apixo_schemas import document, document_names, openapi_document
 
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -1,1 +1,1 @@
-"""Failures and delays on demand: the vocabulary, rules, and what they change."""
+"""Failures and delays on demand: names, rules, and what they change."""

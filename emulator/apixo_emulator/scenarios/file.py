@@ -12,8 +12,8 @@ from typing import Any
 from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.domain.problems import DocumentError, Problem, violations, where
-from apixo_emulator.scenarios.rule_schema import scenario_file_schema
 from apixo_emulator.scenarios.rules import Rule, rule_of
+from apixo_emulator.scenarios.schema import scenario_file_schema
 
 LARGEST_BYTES = 10_000_000
 _MOST_SHOWN = 20

@@ -1,12 +1,19 @@
-"""The names of all scenarios, and what each stands for."""
+"""Failures, delays and damage on demand, by name; and the magic image URL that asks for one.
+
+A name stands for `Effects`, in any case of letters; several are joined with ``+``, such as
+``slow-3+callback-lost``. An image URL with a path segment ``emulate`` asks for the names in the stem
+of its next segment: ``https://example.com/emulate/SensitiveContent.jpg``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from apixo_emulator.domain.effects import (
     BEFORE_DONE_MS,
@@ -18,8 +25,13 @@ from apixo_emulator.domain.effects import (
     Quirk,
     ResultEffects,
 )
+from apixo_emulator.domain.latency import LONGEST_MS
+from apixo_emulator.domain.nearest import nearest, shown
 from apixo_emulator.domain.wire import WireFault
+from apixo_emulator.scenarios.effects import ContradictionError, contradiction, merged
 from apixo_schemas import contract
+
+LONGEST_NAME = 500
 
 # The errors that `http-<status>` answers to a submit.
 _HTTP_ERRORS = (
@@ -36,8 +48,6 @@ _HTTP_ERRORS = (
 )
 # What the same status means to a poll.
 _POLL_ERRORS = {"invalid_json": "task_id_missing", "model_not_found": "task_not_found"}
-
-
 _WIRE = {
     WireFault.RESET: "the connection is reset instead of an answer; the submit has taken effect",
     WireFault.TRUNCATED: "the answer ends before the length that it announces",
@@ -54,7 +64,21 @@ _QUIRKS = {
 }
 # How `status-<fault>` may end: the first so many polls instead of every one.
 POLL_COUNTS: Mapping[str, int] = {"once": 1, "twice": 2, "thrice": 3}
-POLL_COUNT_FORMS = (*POLL_COUNTS, "<n>-times")
+
+_ADVICE = "Leave one of them out."
+_LIST = "`apixo-emulator scenario names` lists all."
+_SEGMENT = "/emulate/"
+_STATUS = "status-"
+_SECONDS = "<seconds>"
+_EXTENSION = re.compile(r"\.[A-Za-z]{2,5}$", re.ASCII)
+_NUMBER = re.compile(r"(?<=-)\d{1,6}(?:\.\d{1,3})?$", re.ASCII)
+_ANY_NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
+_PLACEHOLDER = re.compile("<(?:seconds|n)>")
+_COUNTED = re.compile(r"(.+)-(?:(once|twice|thrice)|([1-9]\d{0,5})-times)", re.ASCII)
+
+
+class UnknownScenarioError(ValueError):
+    """What is asked for is no scenario; the message says the nearest name, or what contradicts."""
 
 
 class Group(StrEnum):
@@ -82,25 +106,16 @@ class Scenario:
     group: Group
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """What a scenario with ``<seconds>`` in its name stands for, by the time in ms."""
-
-    effects: Callable[[int], Effects]
-
-
-Meaning = Effects | Timed
+# Of a name with ``<seconds>`` in it, what it stands for depends on the time, in ms.
+Meaning = Effects | Callable[[int], Effects]
 _Row = tuple[str, str, Group, Meaning]
-
-
-def _http(error: str) -> Fault:
-    return Fault(error, retry_after_s=RETRY_AFTER_S if error == "rate_limited" else None)
 
 
 @cache
 def submit_faults() -> Mapping[str, Fault]:
-    """Give what can befall a submit's answer, by the scenario's name: ``http-429``, ``reset``."""
-    http = {f"http-{contract().errors[name].status}": _http(name) for name in _HTTP_ERRORS}
+    """Return what can happen to the answer of a submit, by name: ``http-429``, ``reset``."""
+    http = {f"http-{contract().errors[name].status}": Fault(name) for name in _HTTP_ERRORS}
+    http["http-429"] = replace(http["http-429"], retry_after_s=RETRY_AFTER_S)
     http |= {
         "http-429-date": replace(http["http-429"], retry_after_form="date"),
         "http-400-data-absent": replace(http["http-400"], error_data="absent"),
@@ -111,36 +126,16 @@ def submit_faults() -> Mapping[str, Fault]:
 
 @cache
 def poll_faults() -> Mapping[str, Fault]:
-    """Give what can befall a poll's answer, by the same names."""
-    http = {
+    """Return what can happen to the answer of a poll, by the same names."""
+    return {
         name: replace(fault, error=_POLL_ERRORS.get(fault.error, fault.error))
-        for name, fault in submit_faults().items()
         if fault.error
+        else fault
+        for name, fault in submit_faults().items()
     }
-    return {**submit_faults(), **http}
 
 
-def _outcomes() -> Iterator[_Row]:
-    for entry in contract().failures.values():
-        effects = Effects("", failure=(entry.code, entry.message))
-        sentence = f"the task fails with `{entry.code}`: {entry.meaning}"
-        yield entry.scenario, sentence, Group.OUTCOME, effects
-
-
-def _times() -> Iterator[_Row]:
-    slow = Timed(lambda ms: Effects("", duration=Duration(total_ms=ms)))
-    yield "slow-<seconds>", "the task takes so long, e.g. `slow-12.5`", Group.TIME, slow
-    stuck = Effects("", stuck=True)
-    yield "stuck", "the task stays `processing` for ever", Group.TIME, stuck
-
-
-def _faults() -> Iterator[_Row]:
-    for name, fault in submit_faults().items():
-        group = Group.HTTP if fault.wire is None else Group.WIRE
-        yield name, _befalls(fault), group, Effects("", submit_fault=fault)
-
-
-def _befalls(fault: Fault) -> str:
+def _fault_words(fault: Fault) -> str:
     if fault.wire is not None:
         return _WIRE[fault.wire]
     message = contract().errors[str(fault.error)].message
@@ -157,85 +152,195 @@ def _callback(**effects: Any) -> Effects:
     return Effects("", callback=CallbackEffects(**effects))
 
 
-def _callbacks() -> Iterator[_Row]:
-    rows: list[tuple[str, str, Meaning]] = [
-        ("callback-lost", "the callback is never sent", _callback(lost=True)),
-        ("callback-duplicate", "the callback is sent twice", _callback(copies=2)),
-        (
-            "callback-late-<seconds>",
+def _result(**effects: Any) -> Effects:
+    return Effects("", result=ResultEffects(**effects))
+
+
+def _task_rows() -> Iterator[_Row]:
+    for entry in contract().failures.values():
+        sentence = f"the task fails with `{entry.code}`: {entry.meaning}"
+        failure = Effects("", failure=(entry.code, entry.message))
+        yield entry.scenario, sentence, Group.OUTCOME, failure
+    yield (
+        "slow-<seconds>",
+        "the task takes so long, e.g. `slow-12.5`",
+        Group.TIME,
+        lambda ms: Effects("", duration=Duration(total_ms=ms)),
+    )
+    stuck = Effects("", stuck=True)
+    yield "stuck", "the task stays `processing` for ever", Group.TIME, stuck
+    for name, fault in submit_faults().items():
+        group = Group.HTTP if fault.wire is None else Group.WIRE
+        yield name, _fault_words(fault), group, Effects("", submit_fault=fault)
+
+
+def _other_rows() -> Iterator[_Row]:
+    early = f"the callback comes {BEFORE_DONE_MS // 1000} s before polls see the end"
+    callbacks: Mapping[str, tuple[str, Meaning]] = {
+        "lost": ("the callback is never sent", _callback(lost=True)),
+        "duplicate": ("the callback is sent twice", _callback(copies=2)),
+        "late-<seconds>": (
             "the callback is sent so long after the end",
-            Timed(lambda ms: _callback(late_ms=ms)),
+            lambda ms: _callback(late_ms=ms),
         ),
-        (
-            "callback-before-done",
-            f"the callback comes {BEFORE_DONE_MS // 1000} s before polls see the end",
-            _callback(poll_lag_ms=BEFORE_DONE_MS),
+        "before-done": (early, _callback(poll_lag_ms=BEFORE_DONE_MS)),
+        "malformed": ("the callback's JSON breaks off in the middle", _callback(malformed=True)),
+    }
+    for name, (sentence, meaning) in callbacks.items():
+        yield f"callback-{name}", sentence, Group.CALLBACK, meaning
+    results: Mapping[str, tuple[str, Meaning]] = {
+        "404": ("the result's address answers 404, as after its expiry", _result(missing=True)),
+        "html": ("the result's address answers with an HTML page", _result(html=True)),
+        "slow-<seconds>": (
+            "the result is sent so long after it is asked for",
+            lambda ms: _result(delay_ms=ms),
         ),
-        (
-            "callback-malformed",
-            "the callback's JSON breaks off in the middle",
-            _callback(malformed=True),
-        ),
-    ]
-    for name, sentence, meaning in rows:
-        yield name, sentence, Group.CALLBACK, meaning
-
-
-def _results() -> Iterator[_Row]:
-    def result(**effects: Any) -> Effects:
-        return Effects("", result=ResultEffects(**effects))
-
-    slow = Timed(lambda ms: result(delay_ms=ms))
-    yield (
-        "result-404",
-        "the result's address answers 404, as after its expiry",
-        Group.RESULT,
-        result(missing=True),
-    )
-    yield (
-        "result-html",
-        "the result's address answers with an HTML page",
-        Group.RESULT,
-        result(html=True),
-    )
-    yield (
-        "result-slow-<seconds>",
-        "the result is sent so long after it is asked for",
-        Group.RESULT,
-        slow,
-    )
-
-
-def _answers() -> Iterator[_Row]:
+    }
+    for name, (sentence, meaning) in results.items():
+        yield f"result-{name}", sentence, Group.RESULT, meaning
     for quirk, sentence in _QUIRKS.items():
         yield str(quirk), sentence, Group.ANSWER, Effects("", quirks=frozenset({quirk}))
 
 
 @cache
 def _rows() -> tuple[_Row, ...]:
-    return (*_outcomes(), *_times(), *_faults(), *_callbacks(), *_results(), *_answers())
+    return (*_task_rows(), *_other_rows())
 
 
 @cache
 def meanings() -> Mapping[str, Meaning]:
-    """Give what each name stands for, apart from those that begin with ``status-``."""
+    """Return what each name stands for, apart from those that begin with ``status-``."""
     return {name: meaning for name, _, _, meaning in _rows()}
 
 
 @cache
 def vocabulary() -> tuple[Scenario, ...]:
-    """Give all names, in the order in which they are shown."""
-    status = (
-        Scenario(
-            "status-<fault>",
-            "every poll gets what `http-…` or a fault on the wire does to a submit, e.g."
-            " `status-http-500`",
-            Group.STATUS,
-        ),
-        Scenario(
-            "status-<fault>-twice",
-            "the first two polls only; also `-once`, `-thrice`, `-5-times`",
-            Group.STATUS,
-        ),
+    """Return all names, in the order in which they are shown."""
+    every = (
+        "every poll gets what `http-…` or a fault on the wire does to a submit, e.g."
+        " `status-http-500`"
     )
-    return (*(Scenario(name, effect, group) for name, effect, group, _ in _rows()), *status)
+    first = "the first two polls only; also `-once`, `-thrice`, `-5-times`"
+    return (
+        *(Scenario(name, effect, group) for name, effect, group, _ in _rows()),
+        Scenario("status-<fault>", every, Group.STATUS),
+        Scenario("status-<fault>-twice", first, Group.STATUS),
+    )
+
+
+# From names to effects
+
+
+def scenario(name: str) -> Effects:
+    """Return what a name stands for, or several joined with ``+``.
+
+    Raises:
+        UnknownScenarioError: One of them does not exist, or they contradict each other.
+    """
+    if len(name) > LONGEST_NAME:
+        raise UnknownScenarioError(_advice(name))
+    return joined(*map(_single, name.split("+")))
+
+
+def joined(*parts: Effects) -> Effects:
+    """Return effects that are asked for together, at least one; their names are joined with ``+``.
+
+    Raises:
+        UnknownScenarioError: They contradict each other.
+    """
+    whole = parts[0]
+    for part in parts[1:]:
+        try:
+            whole = merged(whole, part)
+        except ContradictionError as error:
+            both = f"{whole.name} and {part.name}"
+            raise UnknownScenarioError(
+                f"{both} contradict each other: {error}. {_ADVICE}"
+            ) from None
+    if why := contradiction(whole):
+        advice = f" {_ADVICE}" if len(parts) > 1 else ""
+        raise UnknownScenarioError(f"{whole.name} cannot happen: {why}.{advice}")
+    return whole
+
+
+def requested_scenario(image_url: str) -> Effects | None:
+    """Return the effects that a magic image URL asks for, None where it is an ordinary URL.
+
+    Raises:
+        UnknownScenarioError: The URL asks for what does not exist.
+    """
+    # A data: URL is long, and its payload may hold anything.
+    if _SEGMENT not in image_url or image_url[:5].lower() == "data:":
+        return None
+    path = image_url.partition("?")[0].partition("#")[0]
+    _, found, rest = path.partition(_SEGMENT)
+    name = _EXTENSION.sub("", unquote(rest.partition("/")[0]))
+    return scenario(name) if found and name else None
+
+
+def _single(name: str) -> Effects:
+    found = _find(name.lower())
+    if found is None:
+        raise UnknownScenarioError(_advice(name))
+    total_ms = found.duration.total_ms if found.duration else None
+    if max(total_ms or 0, found.callback.late_ms, found.result.delay_ms) > LONGEST_MS:
+        raise UnknownScenarioError(
+            f"Scenario {name!r} is too slow: expected at most {LONGEST_MS // 1000} seconds."
+        )
+    return found
+
+
+@cache
+def _by_folded_name() -> Mapping[str, str]:
+    names = {name.lower(): name for name in meanings()}
+    # The failure codes themselves too: `Unknown error` is no `UnknownError`.
+    return {entry.code.lower(): entry.scenario for entry in contract().failures.values()} | names
+
+
+def _find(folded: str) -> Effects | None:
+    """Return the effects of a name in lower case, None where there is none."""
+    if folded.startswith(_STATUS):
+        return _status(folded)
+    known = _by_folded_name().get(folded, "")
+    meaning = meanings().get(known)
+    if isinstance(meaning, Effects):
+        return replace(meaning, name=known)
+    number = _NUMBER.search(folded)
+    timed = meanings().get(folded[: number.start()] + _SECONDS) if number else None
+    if number is None or timed is None or isinstance(timed, Effects):
+        return None
+    return replace(timed(round(float(number[0]) * 1000)), name=folded)
+
+
+def _status(folded: str) -> Effects | None:
+    name, times = folded.removeprefix(_STATUS), None
+    if counted := _COUNTED.fullmatch(name):
+        name = counted[1]
+        times = POLL_COUNTS[counted[2]] if counted[2] else int(counted[3])
+    fault = poll_faults().get(name)
+    if fault is None:
+        return None
+    return Effects(folded, status_fault=fault, status_fault_times=times)
+
+
+def _forms() -> Iterator[str]:
+    yield from meanings()
+    for fault in poll_faults():
+        yield f"{_STATUS}{fault}"
+        yield from (f"{_STATUS}{fault}-{form}" for form in (*POLL_COUNTS, "<n>-times"))
+
+
+def _nearest(name: str) -> str | None:
+    """Return the name closest to a misspelt one, with its number if it has one."""
+    numbers = _ANY_NUMBER.findall(name)
+    number = numbers[-1] if numbers else ""
+    forms = {_PLACEHOLDER.sub(number, form): form for form in _forms()}
+    found = nearest(name, forms)
+    if found is None:
+        return None
+    return found if _find(found.lower()) else forms[found]
+
+
+def _advice(name: str) -> str:
+    hint = f" Did you mean {found}?" if (found := _nearest(name)) else ""
+    return f"Unknown scenario {shown(name)}.{hint} {_LIST}"

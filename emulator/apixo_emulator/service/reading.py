@@ -10,7 +10,7 @@ from apixo_emulator.domain.chance import content_token
 from apixo_emulator.domain.effects import Effects
 from apixo_emulator.domain.pictures import Verdict
 from apixo_emulator.domain.submission import Rejection, Submission, read_submission
-from apixo_emulator.scenarios.catalogue import UnknownScenarioError, requested_scenario
+from apixo_emulator.scenarios.vocabulary import UnknownScenarioError, requested_scenario
 
 # An application sends the same few bodies again and again, a load test one: reading one anew takes
 # 9 of the 56 us of a submit. 4 MiB at most.

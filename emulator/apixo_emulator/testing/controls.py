@@ -15,7 +15,7 @@ from apixo_emulator.domain.problems import found
 from apixo_emulator.journal.audit import Finding, audit
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.verify import Expectation, Verification
-from apixo_emulator.scenarios.rule_schema import rule_schema
+from apixo_emulator.scenarios.schema import rule_schema
 from apixo_emulator.service.operator import Operator
 
 _ALL = 10_000

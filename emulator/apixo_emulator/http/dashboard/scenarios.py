@@ -9,7 +9,6 @@ from typing import Any
 
 from apixo_emulator.http.dashboard.context import PageContext
 from apixo_emulator.http.dashboard.rendering import Done, Page
-from apixo_emulator.scenarios.catalogue import scenario_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_schemas import contract
 
@@ -37,7 +36,7 @@ def show_scenarios(context: PageContext) -> Page:
         {
             "groups": groups,
             "rules": [_shown(rule) for rule in context.operator.scenarios()],
-            "names": [name for name in scenario_names() if "<" not in name],
+            "names": [entry.name for entry in vocabulary() if "<" not in entry.name],
             "resolutions": list(contract().long_edge_px),
             "formats": list(contract().formats),
             "example": _EXAMPLE,

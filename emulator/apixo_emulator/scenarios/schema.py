@@ -14,8 +14,8 @@ from jsonschema_rs import Validator, validator_for
 from apixo_emulator.domain.effects import Quirk
 from apixo_emulator.domain.latency import LONGEST_MS
 from apixo_emulator.domain.wire import WireFault
-from apixo_emulator.scenarios.catalogue import LONGEST_NAME
 from apixo_emulator.scenarios.vocabulary import (
+    LONGEST_NAME,
     POLL_COUNTS,
     meanings,
     poll_faults,
@@ -71,7 +71,7 @@ def _list(one: Schema, title: str) -> Schema:
 
 
 def _one_or_more(one: Schema, title: str) -> Schema:
-    """Take a value or a list of such values. Keywords concern only the type that they are for."""
+    """Accept a value or a list of such values. Keywords concern only the type that they are for."""
     return {**one, **_list(one, title), "type": [one["type"], "array"]}
 
 
@@ -91,7 +91,7 @@ def _any_case(name: str) -> str:
 
 
 def _names() -> str:
-    """Give the pattern of all names: JSON Schema has no other way to say "in any case"."""
+    """Return the pattern of all names: JSON Schema has no other way to say "in any case"."""
     seconds = r"[0-9]{1,6}(\.[0-9]{1,3})?"
     codes = [entry.code for entry in contract().failures.values()]
     plain = sorted({name.lower() for name in (*meanings(), *codes)})
@@ -217,7 +217,7 @@ def _rule() -> Schema:
 
 @cache
 def scenario_file_schema() -> Mapping[str, Any]:
-    """Give the published JSON Schema of a scenario file. It is shared: treat it as read-only."""
+    """Return the published JSON Schema of a scenario file. It is shared: treat it as read-only."""
     rules = {"title": "a list of rules, in TOML [[rule]]", "type": "array", "items": _rule()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -235,12 +235,12 @@ def scenario_file_schema() -> Mapping[str, Any]:
 
 @cache
 def rule_schema() -> Mapping[str, Any]:
-    """Give the part of it that describes one rule."""
+    """Return the part of it that describes one rule."""
     rule: Mapping[str, Any] = scenario_file_schema()["properties"]["rule"]["items"]
     return rule
 
 
 @cache
 def rule_validator() -> Validator:
-    """Give the validator of one rule."""
+    """Return the validator of one rule."""
     return validator_for(dict(rule_schema()))
