@@ -7,9 +7,9 @@
 The key comes from `APIXO_API_KEY`, the address from `APIXO_BASE_URL` (by default the live API).
 """
 
-from apixo_client._async_client import AsyncApixo
-from apixo_client._client import Apixo
-from apixo_client._errors import (
+from apixo_client._core import set_default_timing
+from apixo_client.client import Apixo, AsyncApixo
+from apixo_client.errors import (
     ApiError,
     ApixoError,
     AuthenticationError,
@@ -39,9 +39,8 @@ from apixo_client._errors import (
     UpstreamTimeoutError,
     WaitTimeout,
 )
-from apixo_client._models import AsyncResult, Result, Task, TaskState
-from apixo_client._retry import RetryPolicy
-from apixo_client._timing import Pace, Timing
+from apixo_client.models import AsyncResult, Pace, Result, RetryPolicy, Task, TaskState, Timing
+from apixo_client.settings import Settings, resolve_settings
 from apixo_client.webhooks import (
     CallbackReceiver,
     CallbackReply,
@@ -79,6 +78,7 @@ __all__ = [
     "RetryPolicy",
     "SensitiveContentError",
     "ServerError",
+    "Settings",
     "Task",
     "TaskFailed",
     "TaskRateLimitedError",
@@ -93,13 +93,10 @@ __all__ = [
     "UpstreamTimeoutError",
     "WaitTimeout",
     "parse_callback",
+    "resolve_settings",
+    "set_default_timing",
 ]
 
-
-# Reprs and tracebacks show the path that users import from.
-def _adopt() -> None:
-    for name in __all__:
-        globals()[name].__module__ = __name__
-
-
-_adopt()
+# Representations and tracebacks show the path that users import from.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -2,6 +2,6 @@
 
 import sys
 
-from apixo_client._cli import main
+from apixo_client.cli import main
 
 sys.exit(main())

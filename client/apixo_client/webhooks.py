@@ -20,10 +20,8 @@ from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 from urllib.parse import parse_qsl
 
-from apixo_client._errors import CallbackError
-from apixo_client._models import Task
-from apixo_client._progress import one_line
-from apixo_client._requests import parse_json, read_task, text
+from apixo_client.errors import CallbackError
+from apixo_client.models import Task, one_line, parse_json, read_task, text
 
 if TYPE_CHECKING:
     import asyncio
@@ -66,7 +64,7 @@ def parse_callback(body: bytes | str | Mapping[str, Any]) -> Task:
     task_id = text(data.get("taskId"))
     if not task_id:
         raise _unlike("a text under `data.taskId`", data.get("taskId"))
-    return read_task(dict(data), Task(task_id))
+    return read_task(data, Task(task_id))
 
 
 def _parsed(body: bytes | str) -> Any:

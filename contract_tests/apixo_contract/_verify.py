@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 
-from apixo_client import ConfigurationError
-from apixo_client._config import resolve
+from apixo_client import ConfigurationError, resolve_settings
 from apixo_contract._catalogue import catalogue
 from apixo_contract._drive import drive
 from apixo_contract._judges import Outcome, Sighting, judge_run
@@ -56,7 +55,7 @@ def settle(
         UsageError: Something is missing or cannot be used.
     """
     try:
-        found = resolve(api_key, base_url)
+        found = resolve_settings(api_key, base_url)
     except ConfigurationError as error:
         raise UsageError(_as_options(str(error))) from None
     settings = Settings(

@@ -1,26 +1,26 @@
-"""A scripted service: answers are queued, time is virtual, and both clients are driven alike."""
+"""A scripted service behind respx: responses are queued, time is virtual, both clients alike."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
+import respx
 
-from apixo_client import Apixo, AsyncApixo, Timing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from apixo_client import Apixo, AsyncApixo, Timing, set_default_timing
 
 KEY = "sk-live-0123456789"
 BASE = "https://api.test"
 
 
 class Service:
-    """Plays the service, the clock and the network for one kind of client."""
+    """Plays the service and the clock for one kind of client."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -28,7 +28,6 @@ class Service:
         self.requests: list[httpx.Request] = []
         self.slept: list[float] = []
         self.now = 1000.0
-        self.rng = Random(7)  # noqa: S311 - jitter
 
     def answer(self, *answers: httpx.Response | BaseException) -> None:
         self.answers.extend(answers)
@@ -36,7 +35,7 @@ class Service:
     def accept(self, task_id: str = "task_1") -> None:
         self.data({"taskId": task_id})
 
-    def state(self, state: str, **fields: Any) -> None:
+    def state(self, state: Any, **fields: Any) -> None:
         self.data({"taskId": "task_1", "state": state, "createTime": 1767965610929, **fields})
 
     def succeed(self, url: str = "https://files.test/out.webp") -> None:
@@ -73,38 +72,52 @@ class Service:
     def calls(self) -> list[str]:
         return [request.url.path.split("/")[3] for request in self.requests]
 
-    def timing(self) -> Timing:
-        return Timing(monotonic=lambda: self.now, wall=lambda: self.now, rng=self.rng)
-
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
-    async def asleep(self, seconds: float) -> None:
+    # Looked up at each call: a test puts another `sleep` into a service.
+    def _sleep(self, seconds: float) -> None:
         self.sleep(seconds)
 
+    async def _asleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """Answer every request of httpx, and let clients wait in virtual time."""
+        timing = Timing(
+            monotonic=lambda: self.now,
+            wall=lambda: self.now,
+            rng=Random(7),  # noqa: S311 - jitter
+            sleep=self._sleep,
+            asleep=self._asleep,
+        )
+        with ExitStack() as stack:
+            stack.callback(set_default_timing, set_default_timing(timing))
+            router = stack.enter_context(respx.mock(assert_all_called=False))
+            router.route().mock(side_effect=self.handle)
+            yield
+
     def call(self, method: str, *args: Any, client: dict[str, Any] | None = None, **kw: Any) -> Any:
-        """Call a method of a fresh client and give its outcome."""
-        options: dict[str, Any] = {
-            "api_key": KEY,
-            "base_url": BASE,
-            "timing": self.timing(),
-            "transport": httpx.MockTransport(self.handle),
-        } | (client or {})
+        """Call a method of a new client and return its result."""
+        options: dict[str, Any] = {"api_key": KEY, "base_url": BASE} | (client or {})
         if self.kind == "sync":
-            with Apixo(sleep=self.sleep, **options) as sync_client:
+            with Apixo(**options) as sync_client:
                 return getattr(sync_client, method)(*args, **kw)
 
         async def run() -> Any:
-            async with AsyncApixo(sleep=self.asleep, **options) as async_client:
+            async with AsyncApixo(**options) as async_client:
                 return await getattr(async_client, method)(*args, **kw)
 
         return asyncio.run(run())
 
 
 @pytest.fixture(params=["sync", "async"])
-def service(request: pytest.FixtureRequest) -> Service:
-    return Service(request.param)
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    played = Service(request.param)
+    with played.playing():
+        yield played
 
 
 @pytest.fixture(scope="session")

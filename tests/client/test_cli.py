@@ -5,38 +5,35 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from apixo_client import Apixo, Task, _cli
-from apixo_client._cli import Exit, main
-from apixo_client._progress import showing
+from apixo_client import Task
+from apixo_client.cli import Exit, main, showing
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 IMAGE = "https://example.com/in.jpg"
 
 
 @pytest.fixture
-def service(new_service: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+def service(new_service: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A service that the command talks to."""
     played = new_service("sync")
-
-    def client(**options: Any) -> Apixo:
-        transport = httpx.MockTransport(played.handle)
-        return Apixo(transport=transport, timing=played.timing(), sleep=played.sleep, **options)
-
-    monkeypatch.setattr(_cli, "Apixo", client)
     monkeypatch.setenv("APIXO_API_KEY", "secret-key")
     monkeypatch.setenv("APIXO_BASE_URL", "https://api.test")
-    return played
+    with played.playing():
+        yield played
 
 
 def test_upscale_to_a_file(
@@ -180,7 +177,6 @@ def test_an_interruption_tells_the_task(
         service.sleep = interrupt
     else:
         service.answer(KeyboardInterrupt())
-        service.handle = lambda _request: interrupt(0)
     assert main(["upscale", IMAGE]) == Exit.INTERRUPTED
     assert ("apixo-client wait task_1" in capsys.readouterr().err) is answered
 
@@ -188,12 +184,95 @@ def test_an_interruption_tells_the_task(
 def test_a_result_that_cannot_be_saved_is_not_lost(
     service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for answer, out in [(500, tmp_path / "out"), (200, tmp_path / "no" / "out")]:
-        service.accept()
-        service.succeed()
-        service.answer(httpx.Response(answer, content=b"x"))
-        assert main(["upscale", IMAGE, "-o", str(out)]) == Exit.NOT_SAVED
-        assert "The result is at https://files.test/out.webp" in capsys.readouterr().err
+    service.accept()
+    service.succeed()
+    service.answer(httpx.Response(500, content=b"x"))
+    assert main(["upscale", IMAGE, "-o", str(tmp_path / "out.jpg")]) == Exit.NOT_SAVED
+    assert "The result is at https://files.test/out.webp" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_removed_meanwhile_does_not_lose_the_result(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    service.accept()
+    service.succeed()
+    service.sleep = lambda _seconds: folder.rmdir()
+    assert main(["upscale", IMAGE, "-o", str(folder / "out.jpg")]) == Exit.NOT_SAVED
+    assert "The result is at https://files.test/out.webp" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "warned"),
+    [
+        ([], "out.jpg", False),
+        ([], "out.JPEG", False),
+        ([], "out.png", True),
+        ([], "out", True),
+        (["-f", "webp"], "out.webp", False),
+        (["-f", "jpeg"], "out.jpg", False),
+        (["-f", "png"], "out.jpg", True),
+        (["-f", "gif"], "out.gif", False),
+    ],
+)
+def test_a_suffix_that_does_not_fit_the_format_is_warned_of_before_it_costs(
+    service: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    options: list[str],
+    name: str,
+    warned: bool,
+) -> None:
+    service.refuse(402)
+    assert main(["upscale", IMAGE, *options, "-o", str(tmp_path / name)]) == Exit.REFUSED
+    lines = capsys.readouterr().err.splitlines()
+    assert ("give it a name that ends in" in lines[0]) is warned
+
+
+@pytest.mark.parametrize("command", [["upscale", IMAGE], ["wait", "task_1"]])
+def test_the_folder_of_an_output_is_checked_before_it_costs(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "-o", str(tmp_path / "no" / "out.jpg")])
+    assert caught.value.code == Exit.USAGE
+    assert f"there is no folder '{tmp_path / 'no'}'" in capsys.readouterr().err
+    assert service.requests == []
+
+
+def test_a_task_that_is_not_known_is_not_to_be_gone_on_with(
+    service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.refuse(404, "Task not found")
+    assert main(["wait", "task_1"]) == Exit.REFUSED
+    said = capsys.readouterr().err
+    assert "404: Task not found" in said
+    assert "Go on with" not in said
+
+
+def test_an_emulator_that_does_not_run_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as held:
+        # Bound but not listening, so that no other process can take the port.
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        monkeypatch.setenv("APIXO_API_KEY", "secret-key")
+        monkeypatch.setenv("APIXO_BASE_URL", f"http://127.0.0.1:{port}")
+        started = time.monotonic()
+        assert main(["balance"]) == Exit.UNAVAILABLE
+    # Even one pause would be waited for by the real clock; all of them take about 30 s.
+    assert time.monotonic() - started < 10
+    assert f"`apixo-emulator serve --port {port}`" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"apixo-client \d+\.\d+\.\d+.*\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("image", ["missing.png", "missing", "in.gif"])
@@ -238,6 +317,7 @@ BASE_URLS = [
         *(["upscale", IMAGE, "--timeout", "1e300"], ["upscale", IMAGE, "--timeout", "9" * 5000]),
         *(["status", ""], ["status", BYTE], ["status", "x" * 70_000], ["wait", ""], ["wait", BYTE]),
         *(["listen", "--host", BYTE, "--port", "0"], ["listen", "--port", "9" * 5000]),
+        *(["listen", "--port", "99999"], ["listen", "--port", "-1"], ["listen", "--port", "x"]),
         *(["--base-url", url, "balance"] for url in BASE_URLS),
     ],
     ids=lambda arguments: " ".join(arguments)[:40],

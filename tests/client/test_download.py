@@ -1,34 +1,41 @@
-"""Downloads over real sockets: whole or not at all."""
+"""Downloads over real sockets: complete or not at all."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import gzip
 import stat
 import threading
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from apixo_client import (
-    ApiError,
-    AsyncApixo,
-    DownloadError,
-    NotFoundError,
-    RetryPolicy,
-    TransportError,
-)
-from apixo_client._download import AtomicFile
+from apixo_client import ApiError, Apixo, AsyncApixo, DownloadError, NotFoundError
 from apixo_schemas import contract
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
-
 PICTURE = bytes(range(256)) * 2000
+Download = Callable[[str, str | Path], Path]
+
+
+@pytest.fixture(params=["sync", "async"])
+def download(request: pytest.FixtureRequest) -> Download:
+    """Download by the sync or the async client, over real sockets."""
+
+    def sync_download(url: str, path: str | Path) -> Path:
+        with Apixo("secret-key", "https://api.test") as client:
+            return client.download(url, path)
+
+    async def async_download(url: str, path: str | Path) -> Path:
+        async with AsyncApixo("secret-key", "https://api.test") as client:
+            return await client.download(url, path)
+
+    if request.param == "sync":
+        return sync_download
+    return lambda url, path: asyncio.run(async_download(url, path))
 
 
 class Files(BaseHTTPRequestHandler):
@@ -40,7 +47,7 @@ class Files(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
@@ -56,6 +63,25 @@ class Files(BaseHTTPRequestHandler):
 
     def get_loop(self) -> None:
         self.send(302, b"", Location="/loop")
+
+    def get_nowhere(self) -> None:
+        self.send(302, b"", Location="http://xn--/")
+
+    def get_zipped(self) -> None:
+        self.send(200, gzip.compress(PICTURE), Content_Encoding="gzip")
+
+    def get_half_zipped(self) -> None:
+        self.send(200, b"no gzip at all", Content_Encoding="gzip")
+
+    def get_foreign(self) -> None:
+        self.send(200, PICTURE, Content_Encoding="zstd")
+
+    def get_long_error(self) -> None:
+        # The client must not wait for the rest of it.
+        self.send(500, b"<html>", Content_Length=str(10**12))
+
+    def get_long_redirect(self) -> None:
+        self.send(302, b"<html>", Content_Length=str(10**12), Location="/picture")
 
     def get_expired(self) -> None:
         self.send(404, b'{"code": 404, "message": "gone"}')
@@ -75,12 +101,9 @@ def files() -> Iterator[str]:
         thread.join()
 
 
-REAL = {"transport": None, "retry": RetryPolicy(attempts=2)}
-
-
-def test_a_result_is_written(service: Any, files: str, tmp_path: Path) -> None:
+def test_a_result_is_written(download: Download, files: str, tmp_path: Path) -> None:
     path = tmp_path / "out.webp"
-    assert service.call("download", f"{files}/picture", path, client=REAL) == path
+    assert download(f"{files}/picture", path) == path
     assert path.read_bytes() == PICTURE
     assert list(tmp_path.iterdir()) == [path]
     plain = tmp_path / "plain"
@@ -88,19 +111,38 @@ def test_a_result_is_written(service: Any, files: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
-def test_the_file_server_never_sees_the_key(service: Any, files: str, tmp_path: Path) -> None:
-    service.call("download", f"{files}/moved", str(tmp_path / "out"), client=REAL)
+def test_the_file_server_never_sees_the_key(download: Download, files: str, tmp_path: Path) -> None:
+    download(f"{files}/moved", str(tmp_path / "out"))
     assert [path for path, _ in Files.seen] == ["/moved", "/picture"]
-    assert not any("authorization" in headers for _, headers in Files.seen)
+    assert "secret-key" not in str(Files.seen)
+    assert {headers["accept-encoding"] for _, headers in Files.seen} == {"identity"}
+
+
+def test_a_compressed_result_is_written_uncompressed(
+    download: Download, files: str, tmp_path: Path
+) -> None:
+    assert download(f"{files}/zipped", tmp_path / "out").read_bytes() == PICTURE
+
+
+def test_the_body_of_a_redirect_is_not_read(download: Download, files: str, tmp_path: Path) -> None:
+    assert download(f"{files}/long_redirect", tmp_path / "out").read_bytes() == PICTURE
 
 
 @pytest.mark.parametrize("before", [None, b"old picture"])
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("short", DownloadError), ("loop", DownloadError), ("expired", NotFoundError)],
+    [
+        ("short", DownloadError),
+        ("loop", DownloadError),
+        ("nowhere", DownloadError),
+        ("half_zipped", DownloadError),
+        ("foreign", DownloadError),
+        ("expired", NotFoundError),
+        ("long_error", ApiError),
+    ],
 )
 def test_a_failure_leaves_nothing_behind(
-    service: Any,
+    download: Download,
     files: str,
     tmp_path: Path,
     *,
@@ -112,30 +154,15 @@ def test_a_failure_leaves_nothing_behind(
     if before is not None:
         path.write_bytes(before)
     with pytest.raises(kind):
-        service.call("download", f"{files}/{name}", path, client=REAL)
+        download(f"{files}/{name}", path)
     left = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
     assert left == ({} if before is None else {"out.webp": before})
 
 
-def test_a_short_result_is_an_error_whatever_carries_it(service: Any, tmp_path: Path) -> None:
-    service.answer(httpx.Response(200, headers={"Content-Length": "9"}, stream=Chunks([b"abc"])))
-    with pytest.raises(DownloadError, match=r"3 of 9 bytes from files\.test") as caught:
-        service.call("download", "https://files.test/x", tmp_path / "out")
-    assert (caught.value.status, caught.value.request) == (200, service.requests[0])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_result_of_untold_length_is_taken_as_it_comes(service: Any, tmp_path: Path) -> None:
-    service.answer(httpx.Response(200, stream=Chunks([b"abc", b"def"])))
-    path = service.call("download", "https://files.test/x", tmp_path / "out")
-    assert path.read_bytes() == b"abcdef"
-
-
-def test_an_expired_link_is_explained(service: Any, tmp_path: Path) -> None:
-    service.answer(httpx.Response(404))
+def test_an_expired_link_is_explained(download: Download, files: str, tmp_path: Path) -> None:
     entry = contract().errors["result_not_found"]
     with pytest.raises(NotFoundError) as caught:
-        service.call("download", "https://files.test/x", tmp_path / "out")
+        download(f"{files}/expired", tmp_path / "out")
     assert entry.meaning in str(caught.value)
     assert entry.advice in str(caught.value)
 
@@ -144,51 +171,68 @@ def test_an_expired_link_is_explained(service: Any, tmp_path: Path) -> None:
     "url",
     ["no-url", "http://files.test:port/x", "ftp://files.test/x", "http://[", "file:///etc/hosts"],
 )
-def test_what_cannot_be_fetched_is_a_download_error(service: Any, tmp_path: Path, url: str) -> None:
+def test_what_cannot_be_fetched_is_a_download_error(
+    download: Download, tmp_path: Path, url: str
+) -> None:
     with pytest.raises(DownloadError):
-        service.call("download", url, tmp_path / "out", client=REAL)
+        download(url, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_is_an_os_error(service: Any, tmp_path: Path) -> None:
-    service.answer(httpx.Response(200, content=b"x"))
+def test_a_folder_that_is_missing_is_an_os_error(
+    download: Download, files: str, tmp_path: Path
+) -> None:
     with pytest.raises(FileNotFoundError):
-        service.call("download", "https://files.test/x", tmp_path / "no" / "out")
+        download(f"{files}/picture", tmp_path / "no" / "out")
+    assert Files.seen == []
 
 
-def test_a_target_that_is_a_folder_leaves_nothing_behind(service: Any, tmp_path: Path) -> None:
+def test_a_target_that_is_a_folder_leaves_nothing_behind(
+    download: Download, files: str, tmp_path: Path
+) -> None:
     (tmp_path / "out").mkdir()
-    service.answer(httpx.Response(200, content=b"x"))
     with pytest.raises(OSError, match="out"):
-        service.call("download", "https://files.test/x", tmp_path / "out")
+        download(f"{files}/picture", tmp_path / "out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_result_downloads_itself(service: Any, tmp_path: Path) -> None:
-    options = {"transport": None, "http_client": None}
-    service.accept()
-    service.succeed()
-    with_result(service, options, tmp_path / "out.webp")
-    assert (tmp_path / "out.webp").read_bytes() == b"picture"
+def test_a_result_of_untold_length_is_taken_as_it_comes(service: Any, tmp_path: Path) -> None:
+    service.answer(httpx.Response(200, stream=Chunks([b"abc", b"def"])))
+    path = service.call("download", "https://files.test/x", tmp_path / "out")
+    assert path.read_bytes() == b"abcdef"
+
+
+def test_a_short_result_is_an_error_whatever_carries_it(service: Any, tmp_path: Path) -> None:
+    service.answer(httpx.Response(200, headers={"Content-Length": "9"}, stream=Chunks([b"abc"])))
+    with pytest.raises(DownloadError, match="3 of 9 bytes arrived"):
+        service.call("download", "https://files.test/x", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_downloads_itself(new_service: Any, tmp_path: Path) -> None:
+    service = new_service("sync")
+    with service.playing(), Apixo("key", "https://api.test") as client:
+        service.accept()
+        service.succeed()
+        service.answer(httpx.Response(200, content=b"picture"))
+        path = client.upscale("https://x.test/i.jpg").download(tmp_path / "out.webp")
+    assert path.read_bytes() == b"picture"
     assert "Authorization" not in service.requests[-1].headers
 
 
-def with_result(service: Any, options: dict[str, Any], path: Path) -> None:
-    transport = httpx.MockTransport(service.handle)
-    service.answer(httpx.Response(200, content=b"picture"))
-    if service.kind == "sync":
-        options["http_client"] = httpx.Client(transport=transport)
-        result = service.call("upscale", "https://x.test/i.jpg", client=options)
-        assert result.download(path) == path
-        return
+def test_an_async_result_downloads_itself(new_service: Any, tmp_path: Path) -> None:
+    service = new_service("async")
 
-    async def run() -> None:
-        client = AsyncApixo("key", transport=transport, sleep=service.asleep)
-        result = await client.upscale("https://x.test/i.jpg")
-        assert await result.download(path) == path
-        await client.aclose()
+    async def run() -> Path:
+        async with AsyncApixo("key", "https://api.test") as client:
+            result = await client.upscale("https://x.test/i.jpg")
+            return await result.download(tmp_path / "out.webp")
 
-    asyncio.run(run())
+    with service.playing():
+        service.accept()
+        service.succeed()
+        service.answer(httpx.Response(200, content=b"picture"))
+        assert asyncio.run(run()).read_bytes() == b"picture"
 
 
 def test_a_cancelled_download_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -213,45 +257,6 @@ def test_a_cancelled_download_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_discarding_twice_is_discarding_once(tmp_path: Path) -> None:
-    file = AtomicFile(tmp_path / "out")
-    file.discard()
-    file.discard()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nobody_listening_is_told(service: Any) -> None:
-    with unused_port() as port:
-        options = REAL | {"base_url": f"http://127.0.0.1:{port}"}
-        with pytest.raises(TransportError, match=r"127\.0\.0\.1") as caught:
-            service.call("submit", "https://x.test/i.jpg", client=options)
-    assert isinstance(caught.value.__cause__, httpx.ConnectError)
-    assert type(caught.value) is TransportError
-    assert len(service.slept) == 1
-
-
-def test_the_default_ways_to_wait_are_those_of_the_language(new_service: Any) -> None:
-    service = new_service("async")
-    service.refuse(429)
-    service.data(1)
-
-    async def run() -> None:
-        transport = httpx.MockTransport(service.handle)
-        retry = RetryPolicy(base_s=0)
-        async with AsyncApixo("key", transport=transport, retry=retry) as client:
-            assert await client.balance() == 1
-
-    asyncio.run(run())
-
-
-@contextmanager
-def unused_port() -> Iterator[int]:
-    # Bound but not listening, so that nobody else can take it meanwhile.
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
-
-
 class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, chunks: list[bytes]) -> None:
         self.chunks = chunks
@@ -262,9 +267,3 @@ class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self.chunks:
             yield chunk
-
-
-def test_a_file_server_that_fails_is_an_api_error(service: Any, tmp_path: Path) -> None:
-    service.answer(httpx.Response(503, html="<html>"))
-    with pytest.raises(ApiError):
-        service.call("download", "https://files.test/x", tmp_path / "out")

@@ -207,7 +207,6 @@ def test_a_second_listener_on_the_port_is_one_clear_line() -> None:
 
 
 def test_an_address_that_cannot_be_is_one_clear_line() -> None:
-    ended_badly("--port", "65536")
     ended_badly("--host", "192.0.2.1")
     ended_badly("--host", "a..b")
 

@@ -1,89 +1,128 @@
-"""Laws of pauses."""
+"""Pauses before a repeated request: how long, and how often."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime, formatdate
-from random import Random
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_client import RetryPolicy
-from apixo_client._retry import backoff, parse_retry_after
+from apixo_client import RateLimitedError, RetryPolicy, TransportError
 
-times = st.floats(min_value=0, max_value=1e6)
+NOW = 1000.0
+HTTP = httpx.Client()
 
 
-@given(
-    failures=st.integers(min_value=1),
-    policy=st.builds(RetryPolicy, base_s=times, cap_s=times),
-    rng=st.randoms(use_true_random=False),
-)
-def test_a_pause_is_between_zero_and_its_bound(
-    failures: int, policy: RetryPolicy, rng: Random
+def pauses(service: Any, policy: RetryPolicy, count: int, **headers: str) -> list[float]:
+    """Return what the client waited while it was refused so often."""
+    for _ in range(count):
+        service.refuse(429, **headers)
+    service.data(1)
+    service.call("balance", client={"retry": policy})
+    slept: list[float] = service.slept
+    return slept
+
+
+def test_pauses_double_up_to_the_cap_and_are_spread(service: Any) -> None:
+    slept = pauses(service, RetryPolicy(attempts=300, base_s=1, cap_s=4), 299)
+    bounds = [1, 2, 4, *[4] * 296]
+    assert all(0 <= pause <= bound for pause, bound in zip(slept, bounds, strict=True))
+    assert min(slept) < 0.1
+    assert max(slept) > 3.9
+
+
+def test_a_request_is_sent_so_often(service: Any) -> None:
+    for _ in range(3):
+        service.refuse(429)
+    with pytest.raises(RateLimitedError):
+        service.call("balance", client={"retry": RetryPolicy(attempts=3)})
+    assert len(service.requests) == 3
+
+
+@given(value=st.text() | st.floats().map(str) | st.integers().map(str))
+def test_any_retry_after_gives_a_pause_or_the_error(
+    new_service: Callable[[str], Any], value: str
 ) -> None:
-    bound = policy.base_s * 2.0 ** min(failures - 1, 100)
-    assert 0 <= backoff(failures, policy, rng) <= min(policy.cap_s, bound)
-
-
-def test_pauses_use_the_whole_range_and_double_up_to_the_cap() -> None:
-    policy = RetryPolicy(base_s=1, cap_s=4)
-    for failures, bound in [(1, 1), (2, 2), (3, 4), (4, 4), (10**9, 4)]:
-        rng = Random(1)  # noqa: S311 - jitter
-        pauses = [backoff(failures, policy, rng) for _ in range(200)]
-        assert min(pauses) < bound * 0.05
-        assert bound * 0.95 < max(pauses) <= bound
-
-
-@given(value=st.none() | st.text() | st.floats().map(str) | st.integers().map(str), now=st.floats())
-def test_reading_retry_after_never_raises(value: str | None, now: float) -> None:
-    seconds = parse_retry_after(value, now)
-    assert seconds is None or seconds >= 0
-
-
-@given(st.integers(min_value=0, max_value=10**9))
-def test_seconds_and_dates_agree(seconds: int) -> None:
-    now = 1_767_965_610.0
-    assert parse_retry_after(str(seconds), now) == seconds
-    assert parse_retry_after(formatdate(now + seconds, usegmt=True), now) == seconds
+    service = new_service("sync")
+    raw = [(b"Retry-After", value.encode("utf-8", "replace"))]
+    service.answer(httpx.Response(429, headers=raw))
+    service.data(1)
+    # Longer ones than 300 s are told instead of waited for.
+    with service.playing(), suppress(RateLimitedError):
+        service.call("balance", client={"http_client": HTTP})
+    assert all(0 <= pause <= 301 for pause in service.slept)
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        (None, None),
-        ("", None),
-        ("soon", None),
-        ("nan", None),
-        ("inf", None),
-        ("-5", 0.0),
+        ("", 0),
+        ("soon", 0),
+        ("nan", 0),
+        ("inf", 0),
+        ("-5", 0),
         (" 1.5 ", 1.5),
-        ("9" * 400, None),
-        ("9" * 5000, None),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        ("Thu, 01 Jan 1970 00:10:00 -0000", 500.0),
-        ("Thu, 01 Jan 1970 01:10:00 +0100", 500.0),
-        ("Thu, 99 Jan 1970 00:00:00 GMT", None),
-        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("9" * 400, 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 1970 00:20:00 GMT", 200),
+        ("Thu, 01 Jan 1970 00:20:00 -0000", 200),
+        ("Thu, 01 Jan 1970 01:20:00 +0100", 200),
+        ("Thu, 99 Jan 1970 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 99999999999999999999 00:00:00 GMT", 0),
     ],
 )
-def test_forms_of_retry_after(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, 100.0) == seconds
+def test_forms_of_retry_after(service: Any, value: str, seconds: float) -> None:
+    (pause,) = pauses(service, RetryPolicy(base_s=0), 1, Retry_After=value)
+    assert pause == seconds
 
 
-@given(st.datetimes(min_value=datetime(1971, 1, 1)), st.integers(-12, 12))  # noqa: DTZ001 - strategy
-def test_any_zone_is_understood(moment: datetime, hours: int) -> None:
-    aware = moment.replace(microsecond=0, tzinfo=UTC)
-    if not timedelta(days=1) < aware - datetime.min.replace(tzinfo=UTC) < timedelta(days=3_652_000):
-        return
-    zoned = (
-        format_datetime(aware) if hours == 0 else format_datetime(aware + timedelta(hours=hours))
-    )
-    zoned = zoned.replace("+0000", f"{hours:+03d}00")
-    assert parse_retry_after(zoned, 0.0) == max(0.0, aware.timestamp())
+@given(st.integers(0, 300), st.integers(-12, 12))
+def test_seconds_and_dates_of_any_zone_agree(
+    new_service: Callable[[str], Any], seconds: int, hours: int
+) -> None:
+    moment = datetime.fromtimestamp(NOW + seconds, UTC)
+    zoned = format_datetime(moment.astimezone(timezone(timedelta(hours=hours))))
+    for value in (str(seconds), formatdate(NOW + seconds, usegmt=True), zoned):
+        service = new_service("sync")
+        service.refuse(429, Retry_After=value)
+        service.data(1)
+        with service.playing():
+            options = {"retry": RetryPolicy(base_s=0), "http_client": HTTP}
+            service.call("balance", client=options)
+        assert service.slept == ([seconds] if seconds else [0.0])
+
+
+def test_a_retry_after_beyond_patience_is_told(service: Any) -> None:
+    service.refuse(429, Retry_After="301")
+    with pytest.raises(RateLimitedError) as caught:
+        service.call("balance")
+    assert caught.value.retry_after == 301
+    assert service.slept == []
+
+
+def test_a_server_of_this_machine_that_is_not_there_is_named_at_once(service: Any) -> None:
+    service.answer(httpx.ConnectError("Connection refused"))
+    with pytest.raises(TransportError, match=r"Start an emulator .*`apixo-emulator serve --port 9"):
+        service.call("balance", client={"base_url": "http://127.0.0.1:9"})
+    assert (len(service.requests), service.slept) == (1, [])
+
+
+def test_a_server_of_this_machine_that_was_there_may_come_back(service: Any) -> None:
+    here = {"base_url": "http://localhost:8787"}
+    service.accept()
+    service.answer(httpx.ConnectError("Connection refused"))
+    service.succeed()
+    assert service.call("upscale", "https://example.com/input.jpg", client=here).task.is_final
+    service.answer(httpx.ConnectError("Connection refused"))
+    with pytest.raises(TransportError, match="Nothing listens on localhost port 8787"):
+        service.call("wait", "task_1", client=here)
 
 
 @pytest.mark.parametrize(

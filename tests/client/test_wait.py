@@ -9,23 +9,32 @@ import httpx
 import pytest
 
 from apixo_client import (
-    Apixo,
     AuthenticationError,
     ImageFormatIncorrectError,
     InvalidResponseError,
     Pace,
     RetryPolicy,
+    SensitiveContentError,
     ServerError,
     Task,
+    TaskFailed,
+    TaskRateLimitedError,
     TaskState,
+    TaskTimeoutError,
     TransportError,
     UnknownFailureError,
     WaitTimeout,
 )
-from apixo_client._failures import TASK_FAILURES
 from apixo_schemas import contract
 
 IMAGE = "https://example.com/input.jpg"
+FAILURES: dict[str, type[TaskFailed]] = {
+    "ImageFormatIncorrect": ImageFormatIncorrectError,
+    "SensitiveContent": SensitiveContentError,
+    "RateLimited": TaskRateLimitedError,
+    "Timeout": TaskTimeoutError,
+    "Unknown error": UnknownFailureError,
+}
 
 
 def within(seconds: float, bounds_ms: tuple[int, int]) -> bool:
@@ -81,7 +90,7 @@ def test_a_pace_of_ones_own(service: Any) -> None:
 def test_a_task_of_old_is_asked_for_at_once(service: Any) -> None:
     service.succeed()
     service.call("wait", "task_1")
-    assert service.slept == [0.0]
+    assert service.slept == []
 
 
 def test_a_finished_task_is_not_asked_for_again(service: Any) -> None:
@@ -102,11 +111,22 @@ def test_the_case_of_a_state_does_not_matter(service: Any) -> None:
     assert service.call("status", "task_1").state is TaskState.PROCESSING
 
 
-@pytest.mark.parametrize("code", [*contract().failures, *TASK_FAILURES, "Brand New", None, 3])
+def test_every_documented_fail_code_has_an_exception_of_its_own() -> None:
+    assert set(FAILURES) == set(contract().failures)
+
+
+@pytest.mark.parametrize("code", ["SensitiveContentDetected", "NSFW", "CONTENT_VIOLATION"])
+def test_refusals_of_other_models_are_refusals(service: Any, code: str) -> None:
+    service.state("failed", failCode=code)
+    with pytest.raises(SensitiveContentError):
+        service.call("wait", "task_1")
+
+
+@pytest.mark.parametrize("code", [*FAILURES, "Brand New", None, 3])
 def test_a_failed_task_has_its_exception(service: Any, code: Any) -> None:
     service.accept()
     service.state("failed", failCode=code, failMsg="told by the service")
-    with pytest.raises(TASK_FAILURES.get(code, UnknownFailureError)) as caught:
+    with pytest.raises(FAILURES.get(code, UnknownFailureError)) as caught:
         service.call("upscale", IMAGE)
     error = caught.value
     assert error.code == (code if isinstance(code, str) else None)
@@ -216,7 +236,7 @@ def test_a_retry_after_beyond_the_deadline_ends_the_wait(service: Any) -> None:
     service.refuse(429, Retry_After="60")
     with pytest.raises(WaitTimeout) as caught:
         service.call("wait", "task_1", timeout=30)
-    assert service.slept == [0.0]
+    assert service.slept == []
     assert caught.value.__cause__ is not None
     assert caught.value.__cause__.__class__.__name__ == "RateLimitedError"
 
@@ -271,14 +291,28 @@ def test_a_task_can_be_given_to_status(service: Any) -> None:
     assert service.call("status", task).resolution == "8k"
 
 
-def test_what_on_progress_raises_comes_through() -> None:
+def test_what_on_progress_raises_comes_through(service: Any) -> None:
     def stop(_task: Task) -> None:
         raise ZeroDivisionError
 
-    answer = httpx.Response(200, json={"code": 200, "message": "success", "data": {"taskId": "t"}})
-    transport = httpx.MockTransport(lambda _request: answer)
-    with Apixo("key", transport=transport) as client, pytest.raises(ZeroDivisionError):
-        client.upscale(IMAGE, on_progress=stop)
+    service.accept()
+    with pytest.raises(ZeroDivisionError):
+        service.call("upscale", IMAGE, on_progress=stop)
+
+
+def test_a_wait_ends_where_a_test_has_frozen_the_clock(service: Any) -> None:
+    for _ in range(9):
+        service.state("processing")
+    service.sleep = service.slept.append
+    with pytest.raises(WaitTimeout):
+        service.call("wait", "task_1", timeout=22)
+    assert sum(service.slept) == pytest.approx(22)
+
+
+def test_a_task_id_is_quoted_in_the_query(service: Any) -> None:
+    service.state("processing")
+    service.call("status", "a b&c=ü/?")
+    assert service.requests[0].url.params["taskId"] == "a b&c=ü/?"
 
 
 def test_a_wrong_key_is_found_on_the_first_poll(service: Any) -> None:

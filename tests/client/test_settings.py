@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_client import Apixo, AsyncApixo, ConfigurationError
-from apixo_client._config import normalise_base_url, resolve
+from apixo_client import Apixo, AsyncApixo, ConfigurationError, resolve_settings
 from apixo_schemas import contract
 
 LIVE = contract().live_base_url
@@ -31,7 +30,7 @@ LIVE = contract().live_base_url
     ],
 )
 def test_the_prefix_is_there_exactly_once(given_url: str, base_url: str) -> None:
-    assert normalise_base_url(given_url) == base_url
+    assert resolve_settings("key", given_url).base_url == base_url
 
 
 @given(
@@ -42,10 +41,10 @@ def test_the_prefix_is_there_exactly_once(given_url: str, base_url: str) -> None
 )
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     try:
-        once = normalise_base_url(text)
+        once = resolve_settings("key", text).base_url
     except ConfigurationError:
         return
-    assert normalise_base_url(once) == once
+    assert resolve_settings("key", once).base_url == once
     assert once.endswith("/api/v1")
     assert not once.endswith("/api/v1/api/v1") or once.count("/api/v1") == 2
 
@@ -73,11 +72,11 @@ def test_what_is_no_base_url_is_refused_and_not_repeated(bad: str) -> None:
 
 def test_arguments_win_over_the_environment_and_that_over_the_default() -> None:
     environ = {"APIXO_API_KEY": " from-env\n", "APIXO_BASE_URL": "http://env.test"}
-    settings = resolve(None, None, environ)
+    settings = resolve_settings(None, None, environ)
     assert (settings.api_key, settings.base_url) == ("from-env", "http://env.test/api/v1")
-    settings = resolve("argument", "http://arg.test", environ)
+    settings = resolve_settings("argument", "http://arg.test", environ)
     assert (settings.api_key, settings.base_url) == ("argument", "http://arg.test/api/v1")
-    assert resolve("argument", None, {"APIXO_BASE_URL": ""}).base_url == LIVE
+    assert resolve_settings("argument", None, {"APIXO_BASE_URL": ""}).base_url == LIVE
 
 
 @pytest.mark.parametrize("client", [Apixo, AsyncApixo])
@@ -101,7 +100,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(key: str) -> None
 
 
 def test_the_key_is_in_no_repr() -> None:
-    settings = resolve("secret-key", None, {})
+    settings = resolve_settings("secret-key", None, {})
     assert "secret-key" not in repr(settings) + repr(Apixo("secret-key"))
 
 
@@ -130,7 +129,7 @@ def test_an_async_http_client_of_ones_own_is_left_open(new_service: Any) -> None
     service = new_service("async")
     service.data(1)
     http_client = httpx.AsyncClient(transport=httpx.MockTransport(service.handle))
-    options = {"transport": None, "http_client": http_client}
+    options = {"http_client": http_client}
     assert service.call("balance", client=options) == 1
     assert not http_client.is_closed
 

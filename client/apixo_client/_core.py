@@ -1,0 +1,548 @@
+"""The protocol without I/O: requests, responses, pauses, and the order of all these.
+
+The order is written once, as generators ("flows") that the sync and the async client both carry
+out. A flow yields steps: `Fetch`, `Sleep`, or a function that may block. It gets the result of a
+step, or its exception thrown in, and returns its own result.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+import zlib
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import UTC
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import httpx
+
+from apixo_client.errors import (
+    ApixoError,
+    DownloadError,
+    InvalidResponseError,
+    TransportError,
+    UncertainSubmitError,
+    WaitTimeout,
+    api_error,
+    is_server_missing,
+    is_surely_refused,
+    is_transient,
+    task_failed,
+    transport_error,
+)
+from apixo_client.images import AtomicFile, image_url
+from apixo_client.models import (
+    Pace,
+    RetryPolicy,
+    Task,
+    TaskState,
+    Timing,
+    integer,
+    parse_json,
+    read_task,
+    terms,
+    text,
+)
+from apixo_client.settings import Settings, check_host
+
+_default_timing = Timing()
+
+
+def default_timing() -> Timing:
+    """Return the timing of every client that was not given one."""
+    return _default_timing
+
+
+def set_default_timing(timing: Timing | None) -> Timing:
+    """Set the timing of every client that was not given one, and return the one before.
+
+    This is for test fixtures: with the clock of an emulator, ``Apixo().upscale(timeout=20)`` waits
+    in the emulator's time. Existing clients use it from their next call on. None restores the real
+    clocks.
+    """
+    global _default_timing
+    before, _default_timing = _default_timing, timing or Timing()
+    return before
+
+
+# Requests
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "apixo-client"}
+
+
+@cache
+def _endpoints() -> dict[str, Any]:
+    from apixo_schemas import document
+
+    endpoints: dict[str, Any] = document("model.json")["api"]
+    return endpoints
+
+
+def _request(
+    settings: Settings, name: str, argument: str | None = None, body: Any = None
+) -> httpx.Request:
+    """Return a call of the endpoint ``submit``, ``status`` or ``balance``."""
+    endpoint = _endpoints()[name]
+    return httpx.Request(
+        endpoint["method"],
+        settings.base_url + endpoint["path"].replace("{model}", terms().model),
+        params=None if argument is None else {endpoint["query"]: argument},
+        json=body,
+        headers=_HEADERS | {"Authorization": f"Bearer {settings.api_key}"},
+    )
+
+
+def _submit_body(
+    url: str, resolution: str | None, output_format: str | None, callback_url: str | None
+) -> dict[str, Any]:
+    defaults = terms().defaults
+    given = {"resolution": resolution, "output_format": output_format, "callback_url": callback_url}
+    for name, value in given.items():
+        if not isinstance(value, str | None):
+            raise TypeError(f"{name}: a text was expected, found {type(value).__name__}")
+    body: dict[str, Any] = {"request_type": defaults["request_type"]}
+    if callback_url is not None:
+        body = {"request_type": "callback", "callback_url": callback_url}
+    body["input"] = {
+        "mode": defaults["mode"],
+        "image_urls": [url],
+        "resolution": defaults["resolution"] if resolution is None else resolution,
+        "output_format": defaults["output_format"] if output_format is None else output_format,
+    }
+    return body
+
+
+# Responses
+
+# A documented response has a few hundred bytes.
+MAX_RESPONSE_BYTES = 1024 * 1024
+# An 8k picture has 256 MiB uncompressed.
+MAX_RESULT_BYTES = 1024 * 1024 * 1024
+# Seconds from the head of a result to its end.
+RESULT_S = 3600.0
+_MOST_REDIRECTS = 20
+_PIECE_BYTES = 64 * 1024
+# With 32 added, zlib recognises the formats of both gzip and deflate.
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+# Of an HTTP status, which the envelope's code repeats.
+_CODE_DIGITS = 3
+# Of an amount of money, before or after the point.
+_MOST_DIGITS = 100
+
+
+class Body:
+    """Decodes the body of a response, and bounds its size, its duration and the memory it takes.
+
+    The client asks for unencoded bodies; a service that compresses all the same is understood.
+
+    Args:
+        response: The head of the response.
+        write: Gets the decoded content in pieces.
+        most: Bytes of content.
+        seconds: From now to the end of the body.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        write: Callable[[bytes], object],
+        *,
+        most: int,
+        seconds: float,
+    ) -> None:
+        self._response, self._write = response, write
+        self._most, self._seconds, self._size = most, seconds, 0
+        # The real clock: the network does not follow the clock of a test.
+        self._deadline = time.monotonic() + seconds
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        # httpx has decoded what was in memory from the start, as with transports for tests.
+        if encoding in {"", "identity"} or response.is_stream_consumed:
+            self._inflate = None
+        elif encoding in {"gzip", "x-gzip", "deflate"}:
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        else:
+            raise httpx.DecodingError(f"the encoding {encoding!r} was not asked for")
+        announced = response.headers.get("Content-Length", "")
+        self._announced = int(announced[:20]) if announced.isdecimal() else None
+        if (self._announced or 0) > most:
+            raise self._too_long()
+
+    def _too_long(self) -> httpx.ReadError:
+        return httpx.ReadError(f"the response is longer than {self._most:,} bytes")
+
+    def take(self, piece: bytes) -> None:
+        """Decode a piece as it came from the network.
+
+        Raises:
+            httpx.RequestError: The body is too long, too slow, or cannot be decoded.
+        """
+        if time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
+        if self._inflate is None:
+            self._add(piece)
+            return
+        while piece:
+            try:
+                self._add(self._inflate.decompress(piece, _PIECE_BYTES))
+            except zlib.error as error:
+                raise httpx.DecodingError(
+                    f"the response cannot be decompressed: {error}"
+                ) from error
+            piece = self._inflate.unconsumed_tail
+
+    def _add(self, content: bytes) -> None:
+        self._size += len(content)
+        if self._size > self._most:
+            raise self._too_long()
+        self._write(content)
+
+    def check_length(self) -> None:
+        """Check that the body has the announced length.
+
+        Raises:
+            httpx.RequestError: It is shorter or longer.
+        """
+        # A response made in memory has no wire to count on.
+        got = self._response.num_bytes_downloaded or self._size
+        if self._announced not in {None, got}:
+            raise httpx.RemoteProtocolError(f"{got} of {self._announced} bytes arrived")
+
+
+def _read_data(response: httpx.Response, content: bytes, *, secret: str, now: float) -> Any:
+    """Return the ``data`` of an envelope, None if it has none.
+
+    An HTTP status from 400 decides over the envelope's ``code`` (platform fact P1 says that they
+    agree); below 400, a ``code`` other than 200 is an error too. ``secret`` is masked in texts.
+
+    Raises:
+        ApiError: The service answered with an error.
+        InvalidResponseError: The body is no envelope.
+    """
+    parsed = parse_json(content)
+    envelope = parsed if isinstance(parsed, dict) else {}
+    code = _code(envelope.get("code"))
+    if response.is_success and code in {None, httpx.codes.OK} and envelope:
+        return envelope.get("data")
+    if response.is_success and code in {None, httpx.codes.OK}:
+        start = _masked(content[:80].decode("utf-8", "replace"), secret)
+        raise InvalidResponseError(
+            f"The service answered {response.status_code} with a body that is no JSON envelope; "
+            f"check that {response.request.url.host} is the API. It begins: {start!r}",
+            request=response.request,
+            status=response.status_code,
+        )
+    # Older examples of the platform carry a detail (platform fact P2).
+    data = envelope.get("data")
+    detail = text(data.get("error")) if isinstance(data, dict) else None
+    raise api_error(
+        response,
+        code=code,
+        message=_masked(text(envelope.get("message")) or "", secret),
+        detail=_masked(detail or "", secret),
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
+    )
+
+
+def _code(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(rf"[0-9]{{{_CODE_DIGITS}}}", value):
+        return int(value)
+    return integer(value)
+
+
+def _masked(message: str, secret: str) -> str:
+    # A service may quote the key that it refuses. Only whole words: a key may be called "test".
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", message)
+
+
+def _unexpected(response: httpx.Response, what: str) -> InvalidResponseError:
+    return InvalidResponseError(
+        f"{what}. It is not as documented.",
+        request=response.request,
+        status=response.status_code,
+        code=int(httpx.codes.OK),
+    )
+
+
+# Pauses
+
+# Beyond this many doublings every cap is reached; it keeps huge numbers out of floats.
+_MOST_DOUBLINGS = 64
+
+
+def backoff(failures: int, policy: RetryPolicy, rng: Random) -> float:
+    """Return the pause in seconds after the nth failure (from 1): exponential, with full jitter."""
+    doublings = min(failures - 1, _MOST_DOUBLINGS)
+    return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0**doublings))
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds from 0 that a `Retry-After` asks for; None if it is absent or not understood.
+
+    It is a number of seconds, or an HTTP date, which is compared with ``now`` (Unix time, seconds).
+    Never raises.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: float) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        if moment.tzinfo is None:
+            # "-0000" and obsolete zones: HTTP dates are GMT.
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp() - now
+    # The parser of the standard library lets several errors through on odd dates.
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return math.nan
+
+
+# Flows
+
+
+class Fetch(NamedTuple):
+    """Send a request and return the head of its response, whatever the status. Follow no redirect.
+
+    Attributes:
+        request: The request.
+        receive: Returns what takes the body of a response with this head; None leaves it unread.
+    """
+
+    request: httpx.Request
+    receive: Callable[[httpx.Response], Body | None]
+
+
+class Sleep(NamedTuple):
+    """Go on after this many seconds."""
+
+    seconds: float
+
+
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Fetch | Sleep | Callable[[], Any], Any, T]
+OnProgress: TypeAlias = Callable[[Task], object]
+MayRepeat: TypeAlias = Callable[[ApixoError], bool]
+
+
+@dataclass(frozen=True)
+class Flows:
+    """The calls of the API; each method returns a flow.
+
+    ``response_s`` are the seconds from the head of a response to the end of its body.
+    """
+
+    settings: Settings
+    retry: RetryPolicy
+    pace: Pace | None
+    timing: Timing
+    response_s: float
+
+    def submit(
+        self,
+        image: str | os.PathLike[str],
+        resolution: str | None,
+        output_format: str | None,
+        callback_url: str | None,
+    ) -> Flow[Task]:
+        """Submit a picture; repeat only what was certainly not accepted."""
+        # Reading a file may take long.
+        url = image_url(image) if isinstance(image, str) else (yield partial(image_url, image))
+        body = _submit_body(url, resolution, output_format, callback_url)
+        request = _request(self.settings, "submit", body=body)
+        try:
+            response, data = yield from self._ask(request, is_surely_refused)
+        except TransportError as error:
+            if is_surely_refused(error):
+                raise
+            raise UncertainSubmitError(
+                f"{error}. The task may have been accepted and charged, so the submit was not "
+                "repeated; compare the balance before you submit again.",
+                request=request,
+            ) from error.__cause__
+        task_id = text(data.get("taskId")) if isinstance(data, dict) else None
+        if not task_id:
+            raise _unexpected(response, "The submit was accepted, but the response names no task")
+        return Task(task_id, resolution=body["input"]["resolution"])
+
+    def status(self, task: Task | str) -> Flow[Task]:
+        """Poll once; repeat transient errors."""
+        task = _known(task)
+        request = _request(self.settings, "status", task.id)
+        _, data = yield from self._ask(request, is_transient)
+        return read_task(data, task)
+
+    def balance(self) -> Flow[Decimal]:
+        """Ask for the balance."""
+        request = _request(self.settings, "balance")
+        response, data = yield from self._ask(request, is_transient)
+        if isinstance(data, int | Decimal) and not isinstance(data, bool):
+            balance = Decimal(data)
+            # A few characters of JSON can stand for a number that fills the memory when printed.
+            if abs(balance.adjusted()) <= _MOST_DIGITS:
+                return balance
+        raise _unexpected(response, "The response holds no balance")
+
+    def wait(
+        self,
+        task: Task | str,
+        timeout: float | None,
+        on_progress: OnProgress | None,
+    ) -> Flow[Task]:
+        """Poll until the task has succeeded; a task fresh from a submit is first given time.
+
+        A poll in progress when the time is over is still completed.
+        """
+        # A server that was there before may be restarting; another one is simply missing.
+        was_there, task = _is_fresh(task), _known(task)
+        request = _request(self.settings, "status", task.id)
+        pace = self.pace or Pace.recommended(task.resolution or terms().defaults["resolution"])
+        pause = self._pick(pace.first_s) if was_there else 0.0
+        started, slept = self.timing.monotonic(), 0.0
+        error: ApixoError | None = None
+        failures = 0
+        while not task.is_final:
+            if timeout is not None:
+                # The sum of the pauses counts where a test has frozen the clock.
+                left = timeout - max(self.timing.monotonic() - started, slept)
+                # The last moment is used for one more poll, but a pause after an error, which the
+                # service may have asked for, is not cut short.
+                if pause > left and (left <= 0 or error is not None):
+                    raise _timed_out(task, timeout) from error
+                pause = min(pause, left)
+            if pause > 0:
+                yield Sleep(pause)
+                slept += pause
+            try:
+                _, data = yield from self._once(request)
+            except ApixoError as failed:
+                failed.task, error, failures = task, failed, failures + 1
+                may_repeat = is_transient if was_there else _is_worth_repeating
+                pause = self._pause(failed, failures, may_repeat)
+                continue
+            task, error, failures, was_there = read_task(data, task), None, 0, True
+            if on_progress is not None:
+                on_progress(task)
+            pause = self._pick(pace.interval_s)
+        return _succeeded(task, request)
+
+    def _ask(
+        self, request: httpx.Request, may_repeat: MayRepeat
+    ) -> Flow[tuple[httpx.Response, Any]]:
+        failures = 0
+        while True:
+            try:
+                return (yield from self._once(request))
+            except ApixoError as error:
+                if is_server_missing(error):
+                    raise
+                failures += 1
+                pause = self._pause(error, failures, may_repeat)
+            yield Sleep(pause)
+
+    def _once(self, request: httpx.Request) -> Flow[tuple[httpx.Response, Any]]:
+        content = bytearray()
+        try:
+            response = yield Fetch(request, partial(self._body, content.extend))
+        except httpx.RequestError as error:
+            raise transport_error(error, request) from error
+        secret, now = self.settings.api_key, self.timing.wall()
+        return response, _read_data(response, bytes(content), secret=secret, now=now)
+
+    def _body(self, write: Callable[[bytes], object], head: httpx.Response) -> Body:
+        return Body(head, write, most=MAX_RESPONSE_BYTES, seconds=self.response_s)
+
+    def _pause(self, error: ApixoError, failures: int, may_repeat: MayRepeat) -> float:
+        """Return the seconds until the next attempt, or raise the error if there is to be none."""
+        asked = error.retry_after or 0.0
+        if (
+            failures >= self.retry.attempts
+            or asked > self.retry.max_retry_after_s
+            or not may_repeat(error)
+        ):
+            raise error
+        # Jitter on top of what was asked, so that many clients do not come back at once.
+        return asked + backoff(failures, self.retry, self.timing.rng)
+
+    def _pick(self, seconds: tuple[float, float]) -> float:
+        return self.timing.rng.uniform(*seconds)
+
+
+def _is_worth_repeating(error: ApixoError) -> bool:
+    return is_transient(error) and not is_server_missing(error)
+
+
+def _timed_out(task: Task, timeout: float) -> WaitTimeout:
+    return WaitTimeout(
+        f"Task {task.id} is still {task.state or 'running'} after {timeout:g} s. "
+        "It goes on: wait for it again.",
+        task=task,
+    )
+
+
+def _succeeded(task: Task, request: httpx.Request) -> Task:
+    if task.state == TaskState.FAILED:
+        raise task_failed(task, request)
+    if not task.result_urls:
+        raise InvalidResponseError(
+            f"Task {task.id} has succeeded, but the response holds no result URL. "
+            "It is not as documented; ask the support with the task's id.",
+            request=request,
+            status=int(httpx.codes.OK),
+            task=task,
+        )
+    return task
+
+
+def _known(task: Task | str) -> Task:
+    return Task(task) if isinstance(task, str) else task
+
+
+def _is_fresh(task: Task | str) -> bool:
+    # Only the response to a poll holds the time of creation.
+    return isinstance(task, Task) and task.state == TaskState.PENDING and task.create_time is None
+
+
+def download(url: str, path: str | os.PathLike[str]) -> Flow[Path]:
+    """Write a result to a file, complete or not at all. Its server gets no API key."""
+    file = AtomicFile(path)
+    request = None
+    try:
+        request = httpx.Request("GET", url, headers=_HEADERS)
+        # Redirects are followed here because httpx reads their bodies without a bound.
+        for _ in range(_MOST_REDIRECTS):
+            check_host(request.url)
+            response: httpx.Response = yield Fetch(request, partial(_result_body, file.write))
+            if response.next_request is None:
+                # To the disk, which may take long.
+                done: Path = yield file.commit
+                return done
+            request = response.next_request
+        raise httpx.TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects")
+    except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
+        reason = str(error) or type(error).__name__
+        raise DownloadError(
+            f"The result at {url[:200]} was not downloaded: {reason}", request=request
+        ) from error
+    finally:
+        file.discard()
+
+
+def _result_body(write: Callable[[bytes], object], head: httpx.Response) -> Body | None:
+    if head.next_request is not None:
+        return None
+    if not head.is_success:
+        raise api_error(head, missing="result_not_found")
+    return Body(head, write, most=MAX_RESULT_BYTES, seconds=RESULT_S)

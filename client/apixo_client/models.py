@@ -1,0 +1,285 @@
+"""Values that go into the client and come out of it, and how they are read from JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from apixo_schemas import Contract
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def terms() -> Contract:
+    """Return the contract. It is read on first use, so that importing the client stays light."""
+    from apixo_schemas import contract
+
+    return contract()
+
+
+class TaskState(StrEnum):
+    """The documented states. A task can have another one, which counts as still running."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as last seen.
+
+    Attributes:
+        id: The task's id, opaque.
+        state: A `TaskState`, or the service's text if it is none of them (``""`` if it sent none).
+        result_urls: Where the results are, after success. Links expire after 24 hours (platform
+            fact P6).
+        fail_code: Why it failed, for programs.
+        fail_message: Why it failed, for people.
+        create_time: Unix time of creation in milliseconds.
+        complete_time: Unix time of completion in milliseconds.
+        cost_time: Duration of processing in milliseconds.
+        resolution: The tier that this client submitted it with; it sets the pace of polling.
+    """
+
+    id: str
+    state: TaskState | str = TaskState.PENDING
+    result_urls: tuple[str, ...] = ()
+    fail_code: str | None = None
+    fail_message: str | None = None
+    create_time: int | None = None
+    complete_time: int | None = None
+    cost_time: int | None = None
+    resolution: str | None = field(default=None, compare=False)
+
+    @property
+    def is_final(self) -> bool:
+        """True if the task has ended; False in every state that is not documented."""
+        return self.state in {TaskState.SUCCESS, TaskState.FAILED}
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the task was created, in UTC."""
+        return _moment(self.create_time)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When the task ended, in UTC."""
+        return _moment(self.complete_time)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    if milliseconds is None:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        # Beyond the calendar; the number itself is in the task.
+        return None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture.
+
+    Attributes:
+        url: Where it is. The link expires after 24 hours (platform fact P6).
+        task: The task that made it.
+    """
+
+    url: str
+    task: Task
+    _download: Callable[[str, str | os.PathLike[str]], Path] = field(repr=False, compare=False)
+
+    def download(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture to a file, complete or not at all, and return its path.
+
+        The client that returned the result must still be open.
+
+        Raises:
+            DownloadError: The picture did not arrive completely.
+            ApiError: The file server answered with an error, such as 404 for an expired link.
+            OSError: The file cannot be written.
+        """
+        return self._download(self.url, path)
+
+
+@dataclass(frozen=True)
+class AsyncResult:
+    """A finished picture, from `AsyncApixo`; see `Result`."""
+
+    url: str
+    task: Task
+    _download: Callable[[str, str | os.PathLike[str]], Awaitable[Path]] = field(
+        repr=False, compare=False
+    )
+
+    async def download(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture to a file; see `Result.download`."""
+        return await self._download(self.url, path)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When to poll; each time is picked at random from a range of seconds.
+
+    Attributes:
+        first_s: Between the submit and the first poll.
+        interval_s: Between polls.
+    """
+
+    first_s: tuple[float, float]
+    interval_s: tuple[float, float]
+
+    @classmethod
+    def every(cls, seconds: float) -> Self:
+        """Return a constant pace, such as a fast one for an emulator."""
+        return cls((seconds, seconds), (seconds, seconds))
+
+    @classmethod
+    def recommended(cls, resolution: str) -> Self:
+        """Return the pace that the documentation recommends for a tier."""
+        poll = terms().polling.for_tier(resolution.lower())
+        first, interval = poll.first_ms, poll.interval_ms
+        return cls((first[0] / 1000, first[1] / 1000), (interval[0] / 1000, interval[1] / 1000))
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how fast a failed request is repeated.
+
+    Attributes:
+        attempts: How often a request is sent at most, the first time included.
+        base_s: Upper bound of the first pause, in seconds; it doubles with each failure.
+        cap_s: Upper bound of every pause, in seconds.
+        max_retry_after_s: A `Retry-After` longer than this is not waited for: the error is raised.
+    """
+
+    attempts: int = 8
+    base_s: float = 1.0
+    cap_s: float = 30.0
+    max_retry_after_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises:
+            ValueError: `attempts` is below 1, or a time is negative or not finite.
+        """
+        times = (self.base_s, self.cap_s, self.max_retry_after_s)
+        if self.attempts < 1 or any(not math.isfinite(each) or each < 0 for each in times):
+            raise ValueError(f"attempts from 1 and finite times from 0 were expected, got {self}")
+
+
+async def _asleep(seconds: float) -> None:
+    import anyio
+
+    await anyio.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks of a client, its way to wait, and its random numbers.
+
+    The functions of `time` are looked up at each call, because tests replace them.
+
+    Attributes:
+        monotonic: Returns seconds that never jump, for deadlines.
+        wall: Returns the Unix time in seconds, for HTTP dates.
+        sleep: Waits so many seconds, in `Apixo`.
+        asleep: Waits so many seconds, in `AsyncApixo`.
+        rng: Source of jitter.
+    """
+
+    monotonic: Callable[[], float] = lambda: time.monotonic()  # noqa: PLW0108 - see above
+    wall: Callable[[], float] = lambda: time.time()  # noqa: PLW0108 - see above
+    rng: Random = field(default_factory=Random)
+    sleep: Callable[[float], object] = lambda seconds: time.sleep(seconds)  # noqa: PLW0108 - see above
+    asleep: Callable[[float], Awaitable[object]] = _asleep
+
+
+def read_task(data: Any, task: Task) -> Task:
+    """Return ``task`` as the ``data`` of a status response describe it.
+
+    What is missing or has an unexpected type is left out; it is never an error.
+    """
+    fields = data if isinstance(data, Mapping) else {}
+    state = _state(text(fields.get("state")) or "")
+    return Task(
+        task.id,
+        state=state,
+        result_urls=_result_urls(fields) if state == TaskState.SUCCESS else (),
+        fail_code=text(fields.get("failCode")),
+        fail_message=text(fields.get("failMsg")),
+        create_time=integer(fields.get("createTime")),
+        complete_time=integer(fields.get("completeTime")),
+        cost_time=integer(fields.get("costTime")),
+        resolution=task.resolution,
+    )
+
+
+def _state(name: str) -> TaskState | str:
+    try:
+        return TaskState(name.lower())
+    except ValueError:
+        return name
+
+
+def _result_urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    # Documented as a JSON text; public clients accept the object itself (platform fact P16).
+    result = fields.get("resultJson")
+    if isinstance(result, str):
+        result = parse_json(result)
+    urls = result.get("resultUrls") if isinstance(result, Mapping) else None
+    return tuple(filter(None, map(text, urls))) if isinstance(urls, list) else ()
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Return parsed JSON with fractions as `Decimal`; None if it is no JSON. Never raises."""
+    try:
+        return json.loads(content, parse_float=Decimal, parse_constant=_refuse)
+    # Not JSON, not UTF-8, a number beyond all limits, or nested too deeply.
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def text(value: Any) -> str | None:
+    """Return a text that can be printed and encoded; None if the value is no text."""
+    if not isinstance(value, str):
+        return None
+    # JSON can hold halves of surrogate pairs, which no encoding takes.
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def integer(value: Any) -> int | None:
+    """Return an integer; None if the value is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def printable(words: str) -> str:
+    """Return a text with control characters escaped, so that it cannot control a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in words
+    )
+
+
+def one_line(words: str) -> str:
+    """Return a printable text as one line."""
+    return printable(words).replace("\n", "\\n")
