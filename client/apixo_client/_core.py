@@ -545,4 +545,8 @@ def _result_body(write: Callable[[bytes], object], head: httpx.Response) -> Body
         return None
     if not head.is_success:
         raise api_error(head, missing="result_not_found")
+    kind = head.headers.get("content-type", "")
+    if kind.lower().startswith("text/"):
+        # A login or error page that a proxy answers with 200.
+        raise httpx.RemoteProtocolError(f"a picture was expected, the server sent {kind}")
     return Body(head, write, most=MAX_RESULT_BYTES, seconds=RESULT_S)

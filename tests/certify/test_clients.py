@@ -24,7 +24,7 @@ import os
 from apixo_client import Apixo, ApixoError, Pace
 with Apixo(pace=Pace.every(0.2)) as apixo:
     try:
-        result = apixo.upscale("https://example.com/in.jpg", resolution="2k", timeout=5)
+        result = apixo.upscale("https://example.com/in.jpg", resolution="2k", timeout=15)
         result.download(os.path.join(os.environ["APIXO_OUTPUT_DIR"], "out.jpg"))
     except ApixoError as error:
         raise SystemExit(f"{type(error).__name__}: {error}")
@@ -76,6 +76,6 @@ def test_a_defect_fails_the_case_that_describes_it(
     monkeypatch.setenv("DEFECT", defect.__name__)
     name = defect.__name__
     command = [sys.executable, str(PROGRAM)]
-    found = certified(emulator, name, command, timeout_s=12, ids={defect.case})[defect.case]
+    found = certified(emulator, name, command, timeout_s=14, ids={defect.case})[defect.case]
     assert found.verdict.value == defect.verdict, found.findings
     assert found.why

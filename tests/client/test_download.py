@@ -83,6 +83,9 @@ class Files(BaseHTTPRequestHandler):
     def get_long_redirect(self) -> None:
         self.send(302, b"<html>", Content_Length=str(10**12), Location="/picture")
 
+    def get_page(self) -> None:
+        self.send(200, b"<h1>Sign in</h1>", Content_Type="text/html; charset=utf-8")
+
     def get_expired(self) -> None:
         self.send(404, b'{"code": 404, "message": "gone"}')
 
@@ -139,6 +142,7 @@ def test_the_body_of_a_redirect_is_not_read(download: Download, files: str, tmp_
         ("foreign", DownloadError),
         ("expired", NotFoundError),
         ("long_error", ApiError),
+        ("page", DownloadError),
     ],
 )
 def test_a_failure_leaves_nothing_behind(
