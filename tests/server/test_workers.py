@@ -2,10 +2,7 @@
 
 import os
 import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -18,8 +15,6 @@ from support.receivers import receiving
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 CONNECTIONS = 40
-# No waiting for anything: two processes that have been idle for long wake in another order.
-LEISURE_S = 0.02
 OPTIONS = ("--workers", "2", "--latency", "0", "--callback-retries", "0.1,0.1,0.1")
 
 
@@ -61,19 +56,16 @@ def test_each_callback_is_sent_once_by_one_of_them(server: Running) -> None:
     assert len(set(bodies)) == 60
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_connections_of_a_pool_that_opens_them_at_leisure_are_shared(server: Running) -> None:
-    host, port = server.origin.removeprefix("http://").split(":")
+def test_connections_are_shared_by_the_workers(server: Running) -> None:
+    """By the system: of 40 connections each worker has some."""
     nodes = children(server.process.pid)
     before = {pid: sockets(pid) for pid in nodes}
-    shares = dict.fromkeys(nodes, 0)
     with ExitStack() as stack:
-        for count in range(1, CONNECTIONS + 1):
-            time.sleep(LEISURE_S)
-            stack.enter_context(socket.create_connection((host, int(port))))
-            while sum(shares.values()) < count:
-                shares = {pid: sockets(pid) - before[pid] for pid in nodes}
-    assert min(shares.values()) >= CONNECTIONS // 10, shares
+        for _ in range(CONNECTIONS):
+            client = stack.enter_context(httpx.Client(headers=AUTH))
+            client.get(f"{server.base_url}/apikeys/current-balance").raise_for_status()
+        shares = [sockets(pid) - before[pid] for pid in nodes]
+    assert min(shares) >= CONNECTIONS // 10, shares
 
 
 def sockets(pid: int) -> int:
@@ -94,6 +86,81 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Running) ->
     code, _, errors = server.stop()
     assert code == 0
     assert f"worker process {victim} ended with -9; another takes its place" in errors
+
+
+def test_a_worker_that_cannot_start_again_is_tried_later_and_the_others_go_on(
+    server: Running, tmp_path: Path
+) -> None:
+    clock = tmp_path / ".apixo-emulator" / "clock"
+    clock.rename(tmp_path / "kept")
+    clock.mkdir()  # a worker cannot open it, as where the disk is full
+    victim, other = children(server.process.pid)
+    os.kill(victim, signal.SIGKILL)
+    assert server.process.stderr is not None
+    lines = [server.process.stderr.readline() for _ in range(3)]
+    assert f"worker process {victim} ended with -9; another takes its place" in lines[0]
+    assert "ended with 2: cannot write to the data folder" in lines[1]
+    assert "another takes its place in 0.5 s" in lines[1]
+    assert "another takes its place in 1 s" in lines[2]
+    assert submit(server.base_url).status_code == 200
+    clock.rmdir()
+    (tmp_path / "kept").rename(clock)
+    while len(children(server.process.pid)) < 2:
+        assert submit(server.base_url).status_code == 200
+    assert other in children(server.process.pid)
+    code, _, errors = server.stop()
+    assert code == 0
+    assert "Traceback" not in errors
+
+
+def test_workers_that_cannot_start_at_first_end_it_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data" / "clock").mkdir(parents=True)
+    done = subprocess.run(
+        command("serve", "--port", "0", "--data", "data", "--workers", "2"),
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("apixo-emulator: cannot write to the data folder")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_of_another_emulator_with_workers_is_taken(server: Running, tmp_path: Path) -> None:
+    port = server.origin.rpartition(":")[2]
+    for workers in ("1", "2"):
+        done = subprocess.run(
+            command("serve", "--port", port, "--ephemeral", "--workers", workers),
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+
+
+def test_an_interrupt_of_the_terminal_ends_them_all_with_0(tmp_path: Path) -> None:
+    """It reaches every process of the group."""
+    process = subprocess.Popen(
+        command("serve", "--port", "0", "--ephemeral", "--workers", "2"),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("apixo-emulator ready: ")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_sigterm_ends_them_all_with_0(server: Running) -> None:
