@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 from apixo_emulator.pictures import Gallery
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.batcher import Batcher
-from apixo_emulator.service.clock import Now, steady_clock
 from apixo_emulator.settings import DATA_FOLDER, Settings, use_profile_file
 from apixo_emulator.storage import SqliteStore, Store, StoreError
 
@@ -43,17 +42,6 @@ class DataLocation:
             return PostgresStore(settings.store)
         path = None if self.memory else self.folder / "state.sqlite3"
         return SqliteStore(path, settings.durability, shared=settings.workers > 1)
-
-    def clock(self) -> Now:
-        """Return a clock that starts no earlier than the latest instant seen in the folder.
-
-        Raises:
-            StoreError: The folder cannot be written to.
-        """
-        try:
-            return steady_clock(self.folder / "clock")
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
 
 
 class DataFolder:
@@ -170,7 +158,7 @@ class Runtime:
             store = location.open_store(settings)
             if self._location is None and settings.store is None and settings.workers == 1:
                 store.release_leases()  # the folder's lock says that no other process holds one
-            emulator = Emulator(store, pictures, _options(settings), location.clock())
+            emulator = Emulator(store, pictures, _options(settings))
             self._emulator, self._pictures = emulator, pictures
             return emulator, pictures
 

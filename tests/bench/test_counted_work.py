@@ -80,7 +80,7 @@ def functions_entered(work: Callable[[], object]) -> Counter[str]:
 def statements(store: SqliteStore) -> Iterator[list[str]]:
     """Collect the SQL that a store runs."""
     run: list[str] = []
-    database: sqlite3.Connection = store._db
+    database: sqlite3.Connection = store._writer.db
     database.set_trace_callback(run.append)
     try:
         yield run

@@ -20,6 +20,7 @@ DELAYS_MS = (30_000, 120_000, 600_000)
 def delivery(tries: int = 0) -> Delivery:
     return Delivery(
         task_id="t",
+        epoch=1,
         world="default",
         url="http://127.0.0.1:9000/",
         origin="http://127.0.0.1:9000",

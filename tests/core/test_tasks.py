@@ -135,6 +135,7 @@ def task(**given: Any) -> Task:
     values: dict[str, Any] = {
         "id": "0" * 32,
         "world": "default",
+        "epoch": 1,
         "account_id": "a",
         "resolution": "4k",
         "output_format": "jpg",

@@ -24,15 +24,20 @@ from typing import Any, ParamSpec, TypeVar
 import apixo_emulator.serve  # noqa: F401 - before root is given up; it may be nobody else's
 from apixo_emulator import cli
 from apixo_emulator.outbound import OutboundClient
+from apixo_emulator.service import Emulator
 from apixo_emulator.service.sources import SourceChecker
-from apixo_emulator.storage import Durability, SqliteStore
-from apixo_emulator.storage.sqlite_file import SqliteFile
+from apixo_emulator.storage import SqliteStore
 
 CRASHED = 9
 _PLENTY = 1_000_000
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
-_STORE_STEPS = ("accept", "settle", "claim_deliveries", "record_attempts")
+_STORE_STEPS: dict[str, type[Emulator | SqliteStore]] = {
+    "accept": Emulator,
+    "settle": SqliteStore,
+    "claim_deliveries": SqliteStore,
+    "record_attempts": SqliteStore,
+}
 
 
 class _Doom:
@@ -59,14 +64,16 @@ def _crash(step: str) -> None:
 
 
 def _crash_store(method: str, when: str, doom: _Doom) -> None:
-    original = getattr(SqliteStore, method)
+    owner = _STORE_STEPS[method]
+    original = getattr(owner, method)
     if when != "commit":
-        setattr(SqliteStore, method, _dying(original, when, doom))
+        setattr(owner, method, _dying(original, when, doom))
         return
 
     @functools.wraps(original)
-    def dying(store: SqliteStore, *arguments: Any) -> Any:
+    def dying(one: Any, *arguments: Any) -> Any:
         written = False
+        writer = (one if owner is SqliteStore else one.store)._writer
 
         def trace(statement: str) -> None:
             nonlocal written
@@ -74,14 +81,14 @@ def _crash_store(method: str, when: str, doom: _Doom) -> None:
                 doom.strike()
             written = written or statement.startswith(("UPDATE", "INSERT"))
 
-        with store._lock:
-            store._db.set_trace_callback(trace)
+        with writer.lock:
+            writer.db.set_trace_callback(trace)
             try:
-                return original(store, *arguments)
+                return original(one, *arguments)
             finally:
-                store._db.set_trace_callback(None)
+                writer.db.set_trace_callback(None)
 
-    setattr(SqliteStore, method, dying)
+    setattr(owner, method, dying)
 
 
 def _dying(original: Callable[..., Any], when: str, doom: _Doom) -> Callable[..., Any]:
@@ -119,17 +126,17 @@ def _clock(seconds: str) -> None:
 
 
 def _pages(number: str) -> None:
-    prepare = SqliteFile._prepare
+    prepare = SqliteStore._prepare
 
-    def prepared(self: SqliteFile, durability: Durability) -> None:
-        prepare(self, durability)
-        db: sqlite3.Connection = self._db
+    def prepared(self: SqliteStore, *arguments: Any) -> None:
+        prepare(self, *arguments)
+        db: sqlite3.Connection = self._writer.db
         db.execute(f"PRAGMA max_page_count={int(number)}")
         signal.signal(
             signal.SIGUSR1, lambda *_: db.execute(f"PRAGMA max_page_count={_PLENTY}") and None
         )
 
-    SqliteFile._prepare = prepared  # type: ignore[method-assign]
+    SqliteStore._prepare = prepared  # type: ignore[assignment,method-assign]
 
 
 _FAULTS: dict[str, Callable[[str], object]] = {

@@ -8,6 +8,7 @@ from support.postgres import any_server, empty_schema
 
 from apixo_emulator.storage import SqliteStore, Store
 from apixo_emulator.storage.postgres import PostgresStore
+from storage.samples import opened as with_world
 
 Open = Callable[[], Store]
 
@@ -33,7 +34,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
         if request.param == "postgres":
             opened.append(PostgresStore(request.getfixturevalue("postgres_url")))
         elif request.param == "file":
-            opened.append(SqliteStore(tmp_path / "state.sqlite3"))
+            opened.append(SqliteStore(tmp_path / "state.sqlite3", shared=True))
         elif not opened:
             opened.append(SqliteStore(None))
         return opened[-1]
@@ -45,7 +46,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 
 @pytest.fixture
 def store(open_store: Open) -> Store:
-    return open_store()
+    return with_world(open_store())
 
 
 @pytest.fixture

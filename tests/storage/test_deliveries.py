@@ -8,10 +8,9 @@ import pytest
 
 from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.deliveries import Delivery, DeliveryState, Outcome
-from apixo_emulator.storage import Claim, Entry, Store
+from apixo_emulator.storage import Claim, Entry, Store, StoreError
 from storage.samples import (
     ALICE,
-    CHARGE,
     DELIVERED,
     EXHAUSTED,
     accept,
@@ -19,13 +18,16 @@ from storage.samples import (
     claim,
     claimed,
     keep,
+    nth,
+    recorded,
+    redelivered,
     with_delivery,
 )
 
 
 def test_a_claimed_delivery_comes_with_its_task_and_counts_an_attempt(store: Store) -> None:
-    accept(store, ALICE, CHARGE, lambda number: with_delivery(number, due_ms=5))
-    kept = with_delivery(1, due_ms=5)
+    kept = accept(store, lambda name, epoch: with_delivery(name, epoch, due_ms=5))
+    assert kept is not None
     assert kept.delivery is not None
     expected = replace(kept.delivery, state=DeliveryState.DELIVERING, attempts=1)
     assert store.claim_deliveries(ONE_WORLD, 5, claim()) == [Entry(kept.task, expected)]
@@ -85,7 +87,7 @@ def test_a_claimed_delivery_is_nobody_elses_until_its_lease_ends(
     assert [found.attempts for found in claimed(store, owner="one")] == [1]
     assert claimed(other, owner="two") == []
     assert claimed(store, owner="one") == []
-    assert other.redeliver(task_id, 100) is None
+    assert redelivered(other, task_id, 100) is None
 
 
 def test_when_a_lease_has_ended_another_takes_over(store: Store, other: Store) -> None:
@@ -93,10 +95,10 @@ def test_when_a_lease_has_ended_another_takes_over(store: Store, other: Store) -
     (lost,) = claimed(store, owner="one", lease_ms=0)
     (taken,) = claimed(other, owner="two")
     assert (taken.attempts, taken.tries) == (2, 0)
-    assert store.record_attempts([(attempt_at(lost), DELIVERED)], "one") == [False]
-    assert store.record_attempts([(attempt_at(lost), DELIVERED)], "two") == [False]
+    assert recorded(store, lost, DELIVERED, "one") is False
+    assert recorded(store, lost, DELIVERED, "two") is False
     assert store.attempts(lost.task_id) == []
-    assert other.record_attempts([(attempt_at(taken), DELIVERED)], "two") == [True]
+    assert recorded(other, taken, DELIVERED, "two") is True
     assert store.attempts(lost.task_id) == [attempt_at(taken)]
 
 
@@ -104,15 +106,15 @@ def test_an_owner_that_took_over_from_itself_records_only_the_later_attempt(stor
     keep(store, 10)
     (first,) = claimed(store, lease_ms=0)
     (second,) = claimed(store)
-    assert store.record_attempts([(attempt_at(first), DELIVERED)], "one") == [False]
-    assert store.record_attempts([(attempt_at(second), DELIVERED)], "one") == [True]
+    assert recorded(store, first, DELIVERED, "one") is False
+    assert recorded(store, second, DELIVERED, "one") is True
 
 
 def test_an_attempt_is_recorded_once(store: Store) -> None:
     keep(store, 10)
     (found,) = claimed(store)
-    assert store.record_attempts([(attempt_at(found), EXHAUSTED)], "one") == [True]
-    assert store.record_attempts([(attempt_at(found), EXHAUSTED)], "one") == [False]
+    assert recorded(store, found, EXHAUSTED, "one") is True
+    assert recorded(store, found, EXHAUSTED, "one") is False
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_an_attempt_is_recorded_once(store: Store) -> None:
 def test_what_follows_an_attempt_is_kept(store: Store, outcome: Outcome, again: list[int]) -> None:
     task_id = keep(store, 10)
     (found,) = claimed(store)
-    store.record_attempts([(attempt_at(found), outcome)], "one")
+    recorded(store, found, outcome)
     after = replace(found, state=outcome.state, due_ms=outcome.due_ms, tries=1)
     assert store.delivery(task_id) == after
     assert [delivery.attempts for delivery in claimed(store)] == again
@@ -135,7 +137,7 @@ def test_attempts_are_given_in_their_order(store: Store) -> None:
         (found,) = claimed(store)
         expected.append(attempt_at(found, status=status))
         again = Outcome(DeliveryState.SCHEDULED, 10) if status != 200 else DELIVERED
-        assert store.record_attempts([(expected[-1], again)], "one") == [True]
+        assert recorded(store, found, again, status=status)
     assert store.attempts(task_id) == expected
     assert [attempt.number for attempt in expected] == [1, 2, 3]
 
@@ -144,18 +146,18 @@ def test_attempts_are_given_in_their_order(store: Store) -> None:
 def test_redeliver_starts_over_and_forgets_nothing(store: Store, outcome: Outcome) -> None:
     task_id = keep(store, 10)
     (found,) = claimed(store)
-    store.record_attempts([(attempt_at(found), outcome)], "one")
+    recorded(store, found, outcome)
     renewed = replace(found, state=DeliveryState.SCHEDULED, due_ms=55, attempts=1, tries=0)
-    assert store.redeliver(task_id, 55) == renewed
+    assert redelivered(store, task_id, 55) == renewed
     assert len(store.attempts(task_id)) == 1
     assert [delivery.attempts for delivery in claimed(store)] == [2]
 
 
 def test_redeliver_waits_for_the_tasks_end(store: Store) -> None:
     unsettled, unfinished = keep(store, None), keep(store, 60)
-    assert store.redeliver(unsettled, 59) is None
-    assert store.redeliver(unfinished, 59) is None
-    assert store.redeliver(unfinished, 60) is not None
+    assert redelivered(store, unsettled, 59) is None
+    assert redelivered(store, unfinished, 59) is None
+    assert redelivered(store, unfinished, 60) is not None
 
 
 def test_deliveries_are_paged_from_the_newest(store: Store) -> None:
@@ -173,16 +175,16 @@ def test_deliveries_are_paged_from_the_newest(store: Store) -> None:
 def test_a_task_whose_delivery_cannot_be_kept_is_not_kept(store: Store) -> None:
     taken = keep(store, 10)
 
-    def clashing(number: int) -> Entry:
-        entry = with_delivery(number, due_ms=10)
+    def clashing(name: str, epoch: int) -> Entry:
+        entry = with_delivery(name, epoch, due_ms=10)
         assert entry.delivery is not None
         return Entry(entry.task, replace(entry.delivery, task_id=taken))
 
     before = store.balance_micros(ALICE, 0)
-    with pytest.raises(Exception, match=r"(?i)unique"):
-        accept(store, ALICE, CHARGE, clashing)
+    with pytest.raises(StoreError, match=r"(?i)unique"):
+        accept(store, clashing)
     assert store.balance_micros(ALICE, 0) == before
-    assert store.task(with_delivery(2, due_ms=10).task.id) is None
+    assert store.task(nth(2)) is None
     assert len(store.deliveries(ONE_WORLD, 10)) == 1
 
 
@@ -209,10 +211,5 @@ def test_of_two_records_at_the_same_time_one_is_kept(store: Store, other: Store)
     keep(store, 10)
     (found,) = claimed(store)
     with ThreadPoolExecutor(2) as pool:
-        kept = list(
-            pool.map(
-                lambda one: one.record_attempts([(attempt_at(found), DELIVERED)], "one"),
-                (store, other),
-            )
-        )
-    assert sorted(kept) == [[False], [True]]
+        kept = list(pool.map(lambda one: recorded(one, found, DELIVERED), (store, other)))
+    assert sorted(kept) == [False, True]

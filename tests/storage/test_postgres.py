@@ -20,14 +20,15 @@ from storage.relay import Relay, relay_to
 from storage.samples import (
     ALICE,
     BOB,
-    CHARGE,
     DELIVERED,
     accept,
-    attempt_at,
     claim,
     claimed,
     draft,
     keep,
+    nth,
+    opened,
+    recorded,
 )
 
 # A call may wait for the pool, then for an answer; no longer.
@@ -46,6 +47,7 @@ def own() -> Iterator[Server]:
 @pytest.fixture
 def shared(postgres_url: str) -> Iterator[PostgresStore]:
     store = PostgresStore(postgres_url)
+    opened(store)
     yield store
     store.close()
 
@@ -54,6 +56,7 @@ def shared(postgres_url: str) -> Iterator[PostgresStore]:
 def private(own: Server) -> Iterator[PostgresStore]:
     with empty_schema(own.url) as url:
         store = PostgresStore(url)
+        opened(store)
         yield store
         store.close()
 
@@ -69,6 +72,7 @@ def relayed(own: Server, relay: Relay) -> Iterator[PostgresStore]:
     with empty_schema(own.url) as url:
         far = f"postgresql://postgres@127.0.0.1:{relay.port}/postgres?{url.rpartition('&')[2]}"
         store = PostgresStore(far)
+        opened(store)
         yield store
         store.close()
 
@@ -105,11 +109,11 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
     own.stop()
     try:
         for call in (
-            lambda: accept(private, ALICE, CHARGE, draft),
+            lambda: accept(private),
             lambda: private.task(kept),
             lambda: private.balance_micros(ALICE, 0),
             lambda: private.claim_deliveries(ONE_WORLD, 100, claim()),
-            lambda: private.record_attempts([(attempt_at(delivery), DELIVERED)], "one"),
+            lambda: recorded(private, delivery, DELIVERED),
         ):
             start = monotonic()
             with pytest.raises(StoreUnavailable, match=r"PostgreSQL on .* does not answer"):
@@ -119,19 +123,19 @@ def test_without_the_database_each_call_fails_soon_and_later_works_again(
         own.start()
     recovered(private)
     assert private.task(kept) is not None
-    assert private.record_attempts([(attempt_at(delivery), DELIVERED)], "one") == [True]
+    assert recorded(private, delivery, DELIVERED)
 
 
 def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresStore) -> None:
     together = Barrier(6)
 
     def submit(number: int) -> object:
-        def meeting(count: int) -> Entry:
+        def meeting(name: str, epoch: int) -> Entry:
             together.wait(timeout=30)  # so many connections are in use at once, and idle later
-            return draft(count, account_id=account.id)
+            return draft(name, epoch, account=account)
 
         account = account_of(f"sk-{number}-0123456789")
-        return accept(private, account, CHARGE, meeting)
+        return accept(private, meeting, account=account)
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(submit, range(6)))
@@ -143,56 +147,57 @@ def test_a_restart_between_calls_goes_unnoticed(own: Server, private: PostgresSt
 
 @pytest.mark.slow
 def test_a_silent_network_fails_soon_too(relay: Relay, relayed: PostgresStore) -> None:
-    assert accept(relayed, ALICE, CHARGE, draft) == draft(1)
+    assert accept(relayed) == draft(nth(1))
     relay.freeze()
     start = monotonic()
     with pytest.raises(StoreUnavailable, match="not answered within 4 s"):
-        relayed.task(draft(1).task.id)
+        relayed.task(nth(1))
     assert monotonic() - start < AT_ONCE_S
     relay.thaw()
     recovered(relayed)
-    assert relayed.task(draft(1).task.id) == draft(1).task
+    assert relayed.task(nth(1)) == draft(nth(1)).task
 
 
 @pytest.mark.slow
 def test_a_commit_into_silence_is_no_success(relay: Relay, relayed: PostgresStore) -> None:
-    def freezing(number: int) -> Entry:
+    def freezing(name: str, epoch: int) -> Entry:
         relay.freeze()
-        return draft(number)
+        return draft(name, epoch)
 
     start = monotonic()
     with pytest.raises(StoreUnavailable):
-        accept(relayed, ALICE, CHARGE, freezing)
+        accept(relayed, freezing)
     assert monotonic() - start < AT_ONCE_S
     relay.thaw()
     recovered(relayed)
-    assert accept(relayed, BOB, CHARGE, lambda n: draft(n, account_id=BOB.id)) is not None
+    assert accept(relayed, lambda name, epoch: draft(name, epoch, account=BOB), account=BOB)
 
 
 def test_a_commit_whose_answer_is_lost_is_no_success(relay: Relay, relayed: PostgresStore) -> None:
-    assert accept(relayed, ALICE, CHARGE, draft) == draft(1)
-    relay.cut_after = b"COMMIT"
+    assert accept(relayed) == draft(nth(1))
+    relay.cut_after = b"COMMIT\0"  # and not of READ COMMITTED
     with pytest.raises(StoreUnavailable):
-        accept(relayed, ALICE, CHARGE, draft)
+        accept(relayed)
     recovered(relayed)
     assert relayed.balance_micros(ALICE, 0) == 30_000
-    assert relayed.task(draft(2).task.id) == draft(2).task
+    assert relayed.task(nth(2)) == draft(nth(2)).task
 
 
 @pytest.mark.slow
 def test_a_transaction_that_hangs_in_the_database_is_given_up(
     own: Server, private: PostgresStore
 ) -> None:
-    accept(private, ALICE, CHARGE, draft)
-    schema = private._db.one("SELECT current_schema()")
+    accept(private)
+    with private._read() as sql:
+        schema = sql.one("SELECT current_schema()")
     assert schema is not None
     with psycopg.connect(own.url) as blocker:
         blocker.execute(f"LOCK TABLE {schema[0]}.accounts")
         start = monotonic()
         with pytest.raises(StoreUnavailable, match="statement timeout"):
-            accept(private, ALICE, CHARGE, draft)
+            accept(private)
         assert monotonic() - start < AT_ONCE_S
-    assert accept(private, ALICE, CHARGE, draft) == draft(2)
+    assert accept(private) == draft(nth(2))
 
 
 def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) -> None:
@@ -201,8 +206,8 @@ def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) ->
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute("SELECT version FROM emulator_schema").fetchall()
     assert rows == [(len(scripts("postgres")),)]
-    assert accept(stores[0], ALICE, CHARGE, draft) == draft(1)
-    assert stores[5].task(draft(1).task.id) == draft(1).task
+    assert accept(opened(stores[0])) == draft(nth(1))
+    assert stores[5].task(nth(1)) == draft(nth(1)).task
     for store in stores:
         store.close()
 
@@ -227,8 +232,8 @@ def test_tables_of_another_program_are_left_alone(postgres_url: str) -> None:
 
 def test_the_right_password_opens(own: Server) -> None:
     with empty_schema(own.url) as url:
-        store = PostgresStore(url.replace(own.url, own.guarded_url))
-        assert accept(store, ALICE, CHARGE, draft) == draft(1)
+        store = opened(PostgresStore(url.replace(own.url, own.guarded_url)))
+        assert accept(store) == draft(nth(1))
         store.close()
 
 

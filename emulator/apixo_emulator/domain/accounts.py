@@ -6,11 +6,58 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+from apixo_emulator.domain.limits import Bucket, Rate, take_token
+
 # The world that all accounts share unless each has its own.
 ONE_WORLD = "default"
 _SHOWN = 4
 _SHOWN_OF_SHORT = 3
 _LEAST_TO_SHOW = 12
+
+
+@dataclass(slots=True)
+class AccountState:
+    """What is kept of an account, as one transaction sees and changes it.
+
+    Money is in millionths of a USD. ``bucket`` is None until a rate limit has counted a call.
+    """
+
+    granted_micros: int
+    spent_micros: int = 0
+    accepted: int = 0
+    callbacks: int = 0
+    bucket: Bucket | None = None
+    changed: bool = False
+
+    @property
+    def balance_micros(self) -> int:
+        """What is left to spend."""
+        return self.granted_micros - self.spent_micros
+
+    def charge(self, price_micros: int) -> bool:
+        """Charge one accepted task; False, with nothing changed, if the balance does not cover it."""
+        if self.balance_micros < price_micros:
+            return False
+        self.spent_micros += price_micros
+        self.accepted += 1
+        self.changed = True
+        return True
+
+    def grant(self, amount_micros: int) -> None:
+        """Add to the balance."""
+        self.granted_micros += amount_micros
+        self.changed = True
+
+    def refund(self, amount_micros: int) -> None:
+        """Give back what failed tasks have cost."""
+        self.spent_micros -= amount_micros
+        self.changed = True
+
+    def take_token(self, rate: Rate, now_ms: int) -> int | None:
+        """Take one call out of the rate limit; return the ms to wait instead where none is left."""
+        self.bucket, wait_ms = take_token(self.bucket, rate, now_ms)
+        self.changed = True
+        return wait_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ def plan_delivery(
     return Delivery(
         task_id=task.id,
         world=task.world,
+        epoch=task.epoch,
         url=task.callback_url,
         origin=_origin(rewrite(task.callback_url, rewrites)),
         base_url=base_url,

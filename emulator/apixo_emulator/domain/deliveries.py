@@ -90,6 +90,7 @@ class Delivery:
 
     task_id: str
     world: str
+    epoch: int
     url: str
     origin: str
     base_url: str

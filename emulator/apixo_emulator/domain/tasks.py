@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class Task(NamedTuple):
     """An accepted task and its plan. Instants are Unix ms; ``ends_ms`` None means never.
 
-    ``settled`` is False while its source picture still has to be looked at: until then its end
+    ``epoch`` is the number of its world's life since the last reset: an id may come again after
+    one. ``settled`` is False while its source picture still has to be looked at: until then its end
     is not certain, and it stays ``processing``. ``scenario`` is the name of ``effects``, or of how
     it was intervened.
     """
 
     id: str
     world: str
+    epoch: int
     account_id: str
     resolution: str
     output_format: str
@@ -63,6 +65,7 @@ def plan_task(
     *,
     task_id: str,
     world: str,
+    epoch: int,
     account_id: str,
     submission: Submission,
     effects: Effects | None,
@@ -84,6 +87,7 @@ def plan_task(
     return Task(
         id=task_id,
         world=world,
+        epoch=epoch,
         account_id=account_id,
         resolution=submission.resolution,
         output_format=submission.output_format,

@@ -155,6 +155,10 @@ class Journal:
             kept = self._kept[at] if 0 <= at < len(self._kept) else None
         return self._entry(number, kept) if kept else None
 
+    def begin(self, _epoch: int) -> None:
+        """Forget everything: the world was reset."""
+        self.clear()
+
     def clear(self) -> None:
         """Forget everything; the next call is number 1 again."""
         with self._lock:

@@ -36,32 +36,53 @@ class SharedJournal:
     def __init__(
         self,
         store: Store,
-        world_id: str,
+        epoch: int,
         budget: JournalBudget | None = None,
         known_keys: Iterable[str] = (),
     ) -> None:
         self._store = store
-        self._world_id = world_id
+        # Entries of an epoch lie together, so that those from before a reset are never seen again.
+        self._channel = str(epoch)
         self._own = Journal(budget=budget, known_keys=known_keys)
+        # When the entries were made, by their numbers, to put those of all processes in order.
+        self._instants = [0] * CAPACITY
         self._shared = 0
         self._lock = threading.Lock()
 
     def append(self, call: Answered, response: HttpResponse, duration_us: int) -> int:
         """Keep a call; see `Journal.append`. Its number comes when it is shared."""
-        return self._own.append(call, response, duration_us)
+        number = self._own.append(call, response, duration_us)
+        self._instants[number % CAPACITY] = _now_us(self._store.now())
+        return number
+
+    def begin(self, epoch: int) -> None:
+        """Forget everything: the world was reset, by this process or another."""
+        with self._lock:
+            self._channel = str(epoch)
+            self._own.clear()
+            self._shared = 0
+
+    @property
+    def unshared(self) -> bool:
+        """Whether calls were answered that are not in the store yet."""
+        return self._own.last != self._shared
 
     def share(self) -> None:
         """Write what was not shared yet into the store."""
-        if self._own.last == self._shared:
+        if not self.unshared:
             return
         with self._lock:
             entries = self._own.entries(after=self._shared)
-            if not entries:
-                return
             for start in range(0, len(entries), _LOT):
                 lot = entries[start : start + _LOT]
-                written = [orjson.dumps(entry.to_json()).decode() for entry in lot]
-                self._store.add_to_journal(self._world_id, written, CAPACITY)
+                written = [
+                    (
+                        self._instants[entry.number % CAPACITY],
+                        orjson.dumps(entry.to_json()).decode(),
+                    )
+                    for entry in lot
+                ]
+                self._store.add_to_journal(self._channel, written, CAPACITY)
                 self._shared = lot[-1].number
 
     @property
@@ -69,7 +90,7 @@ class SharedJournal:
         """The number of the newest entry that was shared; the others' follow in a moment."""
         self.share()
         self._store.ask_for_journal()
-        return self._store.last_in_journal(self._world_id)
+        return self._store.journal_length(self._channel)
 
     def entries(
         self,
@@ -79,7 +100,7 @@ class SharedJournal:
     ) -> list[JournalEntry]:
         """Give entries of all processes; see `Journal.entries`. Waits a moment for the others."""
         self._gather()
-        rows = self._store.journal(self._world_id, after, CAPACITY)
+        rows = self._store.journal(self._channel, after, CAPACITY)
         entries = [JournalEntry.from_json(orjson.loads(text), number) for number, text in rows]
         return [entry for entry in entries if where is None or where(entry)][:limit]
 
@@ -89,21 +110,20 @@ class SharedJournal:
         last = self.last
         while time.monotonic() < until:
             time.sleep(_PATIENCE_S)
-            before, last = last, self._store.last_in_journal(self._world_id)
+            before, last = last, self._store.journal_length(self._channel)
             if last == before:
                 return
 
     def entry(self, number: int) -> JournalEntry | None:
         """Give one entry, None where it never was or has made room."""
         self.share()
-        found = self._store.journal(self._world_id, number - 1, 1)
+        found = self._store.journal(self._channel, number - 1, 1)
         if not found or found[0][0] != number:
             return None
         return JournalEntry.from_json(orjson.loads(found[0][1]), number)
 
-    def clear(self) -> None:
-        """Forget everything that was answered until now."""
-        with self._lock:
-            self._own.clear()
-            self._shared = 0
-            self._store.clear_journal(self._world_id)
+
+def _now_us(store_ms: int) -> int:
+    """Return the store's instant in µs: the machine's clock, moved by as many ms as the two differ."""
+    machine_us = time.time_ns() // 1000
+    return machine_us + (store_ms - machine_us // 1000) * 1000

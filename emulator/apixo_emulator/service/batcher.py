@@ -15,7 +15,7 @@ from functools import partial
 from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.emulator import Emulator
-from apixo_emulator.service.submitting import Pending
+from apixo_emulator.service.submit import Pending
 from apixo_emulator.storage import StoreUnavailable
 
 Respond = Callable[[HttpResponse], None]

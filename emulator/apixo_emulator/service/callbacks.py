@@ -136,7 +136,7 @@ class Callbacks:
         decided = [self._decided(call, reply) for call, reply in made]
         return self._store.record_attempts(decided, self._owner)
 
-    def _decided(self, call: Call, reply: Reply) -> tuple[Attempt, Outcome]:
+    def _decided(self, call: Call, reply: Reply) -> tuple[Delivery, Attempt, Outcome]:
         error = reply.error
         if error is None and reply.status is not None:
             error = failure_of(reply.status, reply.location)
@@ -159,7 +159,7 @@ class Callbacks:
             now_ms=self._worlds.now(self._worlds.get(call.delivery.world)),
             copies=copies(call.task),
         )
-        return attempt, outcome
+        return call.delivery, attempt, outcome
 
     def until_next_ms(self) -> int | None:
         """Return the machine's ms until a delivery becomes due that is not yet, None if none will."""
@@ -174,7 +174,7 @@ class Callbacks:
     def redeliver(self, delivery: Delivery) -> Delivery | None:
         """Send a callback again, now; None if it is under way or not due."""
         world = self._worlds.get(delivery.world)
-        sent = self._store.redeliver(delivery.task_id, self._worlds.now(world))
+        sent = self._store.redeliver(delivery, self._worlds.now(world))
         self.changed()
         return sent
 

@@ -10,6 +10,7 @@ from apixo_emulator.domain.tasks import Task
 from apixo_emulator.journal.secrets import Mask, masked_for_account
 from apixo_emulator.scenarios.rules import Rule, rule_to_json
 from apixo_emulator.service.emulator import Emulator
+from apixo_emulator.service.limits import refunds_failed
 from apixo_emulator.service.worlds import World
 from apixo_emulator.storage import RuleRow
 from apixo_schemas import contract
@@ -84,10 +85,11 @@ def rule(rule: Rule, counts: RuleRow) -> dict[str, Any]:
 def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
     """Give a world's accounts with their balances, in USD, and limits."""
     found = []
+    if refunds_failed():
+        emulator.limits.refund_all(world.id, emulator.worlds.now(world))
     for row in emulator.store.accounts(world.id):
-        terms = emulator.limiting.terms.get(row.id)
-        now_ms = emulator.worlds.now(world)
-        spent = row.spent_micros - emulator.limiting.refunded_micros(row.id, now_ms)
+        terms = emulator.limits.terms.get(row.id)
+        spent = row.spent_micros
         found.append(
             {
                 "account": row.id,
@@ -107,7 +109,7 @@ def config(emulator: Emulator, world: World) -> dict[str, Any]:
     latency = options.latency.fixed_ms
     return {
         "world": world.id,
-        "seed": world.row.seed,
+        "seed": emulator.worlds.row(world).seed,
         "worldPerKey": emulator.worlds.per_key,
         "latency": "realistic" if latency is None else latency,
         "startingBalance": usd(options.balance_micros),

@@ -1,8 +1,8 @@
-"""The emulator without its surroundings: one gate, a store, a clock, and a gallery of pictures."""
+"""The emulator without its surroundings: calls in, answers out, over a store and a clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from time import perf_counter_ns
@@ -21,55 +21,56 @@ from apixo_emulator.domain.pictures import Verdict
 from apixo_emulator.domain.routes import Endpoint, Route, match
 from apixo_emulator.domain.tasks import Task, is_kept, result_available, settle
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.service.call import Call
 from apixo_emulator.service.callbacks import Callbacks
-from apixo_emulator.service.clock import Now
-from apixo_emulator.service.limiting import Limiting
+from apixo_emulator.service.limits import MAGIC_KEYS, AccountLimits
 from apixo_emulator.service.options import Options
-from apixo_emulator.service.reading import Reader, Sources
-from apixo_emulator.service.recent import Recent
 from apixo_emulator.service.sources import SourceChecker
-from apixo_emulator.service.submitting import Pending, Submitting
-from apixo_emulator.service.worlds import Worlds
+from apixo_emulator.service.submit import Pending, Sources, SubmitParser, Submits
+from apixo_emulator.service.worlds import Call, Now, Worlds
 from apixo_emulator.storage import Store, StoreUnavailable
 from apixo_schemas import OTHER_KEY_ERROR, contract, model_index, model_schema
 
 _MOST_CALLERS = 1024
-_Answer = Callable[[Call, Account, str], HttpResponse | Pending]
+# Final answers that are kept in memory, about 1 KiB each.
+_MOST_FINALS = 4096
+_OWN = frozenset({Endpoint.SUBMIT, Endpoint.STATUS, Endpoint.BALANCE})
 
 
 class Emulator:
     """Answers API calls; safe to call from several threads.
 
-    ``now`` is the machine's clock in Unix ms; each world maps it to its own.
+    ``now`` is the machine's clock in Unix ms, the store's unless given; each world maps it to its own.
     """
 
-    def __init__(self, store: Store, sources: Sources, options: Options, now: Now) -> None:
+    def __init__(
+        self, store: Store, sources: Sources, options: Options, now: Now | None = None
+    ) -> None:
         self.store = store
         self.options = options
-        self.worlds = Worlds(store, now, options.worlds)
+        self.worlds = Worlds(store, now or store.now, options.worlds)
         self._per_key = options.worlds.per_key
-        self.recent = Recent()
-        self.worlds.on_refresh = self.recent.forget
         # Accounts by the header as it came: reading it anew costs 2 us a call.
         self._callers: dict[bytes, tuple[str, Account]] = {}
+        # Rendering an answer costs 4 us; a final one never changes within an epoch of its world.
+        self._finals: dict[tuple[int, str, str], HttpResponse] = {}
         terms = {
             account_of(key, own_world=self._per_key).id: entry
             for key, entry in options.accounts.items()
         }
-        self.limiting = Limiting(store, terms, options.balance_micros)
+        self.limits = AccountLimits(store, terms, options.balance_micros)
         self._checker = SourceChecker(
             lambda task: sources.check(task.id, task.image_url), self._found
         )
         self.callbacks = Callbacks(store, options.callbacks, self.worlds)
-        self._submitting = Submitting(
-            store, Reader(sources), options, self.limiting, self._checker, self.callbacks
+        self._submits = Submits(
+            store,
+            self.worlds,
+            SubmitParser(sources),
+            options,
+            self.limits,
+            self._checker,
+            self.callbacks,
         )
-        self._answers: dict[Endpoint, _Answer] = {
-            Endpoint.SUBMIT: self._submitting.decide,
-            Endpoint.STATUS: self._status,
-            Endpoint.BALANCE: self._balance,
-        }
 
     @property
     def blocking(self) -> bool:
@@ -93,19 +94,18 @@ class Emulator:
     def retune(self, latency: Latency, starting_micros: int) -> None:
         """Change how long tasks take, and what new accounts start with; for tests that share it."""
         self.options = replace(self.options, latency=latency, balance_micros=starting_micros)
-        self.limiting = replace(self.limiting, starting=starting_micros)
-        self._submitting = replace(self._submitting, options=self.options, limiting=self.limiting)
-        self._answers[Endpoint.SUBMIT] = self._submitting.decide
+        self.limits = replace(self.limits, starting=starting_micros)
+        self._submits = replace(self._submits, options=self.options, limits=self.limits)
 
     def refuses(self, request: HttpRequest) -> HttpResponse | None:
-        """Say what a call would be answered whatever its body is, None where the body decides.
+        """Return what a call is answered whatever its body is, None where the body decides.
 
         For adapters that would have to read much: the key and the model come before the body.
         """
         route = match(request.method, request.path)
         if isinstance(route, HttpResponse):
             return route
-        if route.endpoint in self._answers and not self._accepts(_key(request)):
+        if route.endpoint in _OWN and not self._accepts(_key(request)):
             return refusal("unauthorized")
         if route.endpoint is Endpoint.SUBMIT and route.rest != contract().model:
             return refusal("model_not_found")
@@ -122,23 +122,33 @@ class Emulator:
         decided = self.decide(request)
         return decided if isinstance(decided, HttpResponse) else self.accept([decided])[0]
 
+    def waits(self, request: HttpRequest) -> bool:
+        """Return whether `decide` may wait for a network; it does not for submits."""
+        if not self.store.blocking:
+            return False
+        route = match(request.method, request.path)
+        return isinstance(route, HttpResponse) or route.endpoint is not Endpoint.SUBMIT
+
     def decide(self, request: HttpRequest) -> HttpResponse | Pending:
-        """Answer one call, or of a submit that only has to be kept what `accept` takes.
+        """Answer one call, or return of a submit what `accept` takes.
 
         For adapters that keep the submits of many callers in one transaction.
         """
         began_ns = perf_counter_ns()
         key, account = self._caller(request)
-        world = self.worlds.of(account)
-        call = Call(request, world, self.worlds.now(world), began_ns)
+        call = Call(request, self.worlds.of(account), began_ns)
         call.key, call.account = key, account
-        decided = self._routed(call)
-        if isinstance(decided, HttpResponse):
-            self._write_down(call, decided)
-        return decided
+        route = match(request.method, request.path)
+        if isinstance(route, Route):
+            call.endpoint = route.endpoint
+            if route.endpoint is Endpoint.SUBMIT and account is not None:
+                return self._submits.read(call, account, route.rest)
+        response = self._answer(call, account, route)
+        self._write_down(call, response)
+        return response
 
     def _caller(self, request: HttpRequest) -> tuple[str | None, Account | None]:
-        """Give the key of a call, and its account if the key is accepted."""
+        """Return the key of a call, and its account if the key is accepted."""
         header = request.header(b"authorization")
         known = self._callers.get(header) if header else None
         if header is None or known is not None:
@@ -152,8 +162,8 @@ class Emulator:
         return key, account
 
     def accept(self, pending: Sequence[Pending]) -> list[HttpResponse]:
-        """Charge and keep submits, all in one transaction, and answer each."""
-        responses = self._submitting.accept(pending)
+        """Decide about submits, all in one transaction, and answer each."""
+        responses = self._submits.accept(pending)
         for one, response in zip(pending, responses, strict=True):
             self._write_down(one.call, response)
         return responses
@@ -168,22 +178,20 @@ class Emulator:
         except StoreUnavailable as error:
             # They may have been kept all the same: a second time would charge for them twice.
             return [error] * len(pending)
-        except Exception as error:  # noqa: BLE001 - who asked gets it, and logs it
+        except Exception as error:  # noqa: BLE001 - the caller gets it, and logs it
             if len(pending) == 1:
                 return [error]
         return [self.accept_each([one])[0] for one in pending]
 
     @staticmethod
     def _write_down(call: Call, response: HttpResponse) -> None:
-        world = call.world
-        world.answered[call.endpoint, response.status] += 1
-        world.journal.append(call, response, (perf_counter_ns() - call.began_ns) // 1000)
+        call.world.note(call, response, (perf_counter_ns() - call.began_ns) // 1000)
 
     def note(self, request: HttpRequest, response: HttpResponse, decision: str) -> None:
         """Write a call into the journal that an adapter has answered by itself."""
-        world = self.worlds.of(None)
-        call = Call(request, world, self.worlds.now(world), perf_counter_ns())
+        call = Call(request, self.worlds.of(None), perf_counter_ns())
         call.key, call.decision = _key(request), decision
+        self._look(call)
         self._write_down(call, response)
 
     def _accepts(self, key: str | None) -> bool:
@@ -192,80 +200,96 @@ class Emulator:
             accepted is None or key in accepted or key in self.options.accounts
         )
 
-    def _routed(self, call: Call) -> HttpResponse | Pending:
-        route = match(call.request.method, call.request.path)
+    def _look(self, call: Call, task_id: str = "") -> Task | None:
+        """Note the instant in the call's world, and return a task."""
+        row, task = self.worlds.look(call.world, task_id)
+        call.at(row, self.worlds.real_now())
+        return task
+
+    def _answer(
+        self, call: Call, account: Account | None, route: Route | HttpResponse
+    ) -> HttpResponse:
+        """Answer any call but a submit with an accepted key."""
         if isinstance(route, HttpResponse):
+            self._look(call)
             call.decision = "there is no such path, or not with this method"
             return route
-        call.endpoint = route.endpoint.value
-        answer = self._answers.get(route.endpoint)
-        if answer is None:
-            return self._unauthenticated(call, route)
-        if call.account is None:
+        if route.endpoint not in _OWN:
+            return self._public(call, route)
+        if account is None:
+            self._look(call)
             call.decision = "the key is missing or not accepted"
             return refusal("unauthorized")
-        refused = self.limiting.refused(call, call.account, route.endpoint)
-        return refused or answer(call, call.account, route.rest)
+        if route.endpoint is Endpoint.STATUS:
+            return self._status(call, account, route.rest)
+        return self._balance(call, account)
 
-    def _unauthenticated(self, call: Call, route: Route) -> HttpResponse:
+    def _public(self, call: Call, route: Route) -> HttpResponse:
+        """Answer a call that needs no key."""
         if route.endpoint is Endpoint.FILE:
             return self._file(call, route.rest)
+        self._look(call)
         return _published(route.endpoint)
 
-    def _found(self, task: Task, verdict: Verdict) -> None:
-        settled = settle(task, verdict, self.worlds.now(self.worlds.get(task.world)))
-        self.store.settle(settled, due_ms(settled))
-        self.callbacks.changed()
+    def _balance(self, call: Call, account: Account) -> HttpResponse:
+        self._look(call)
+        refused = self._limited(call, account, Endpoint.BALANCE)
+        if refused is not None:
+            return refused
+        return success(usd(self.limits.balance_micros(account, call.at_ms)).encode())
+
+    def _limited(self, call: Call, account: Account, endpoint: Endpoint) -> HttpResponse | None:
+        if call.key in MAGIC_KEYS:
+            return self.limits.magic(call, endpoint)
+        terms = self.limits.terms.get(account.id)
+        return self.limits.refused(call, account, terms, endpoint) if terms else None
 
     def _status(self, call: Call, account: Account, model: str) -> HttpResponse:
+        wanted = _task_id(call.request.query)
+        task = self._look(call, wanted)
+        refused = self._limited(call, account, Endpoint.STATUS)
+        if refused is not None:
+            return refused
         if model != contract().model:
             call.decision = f"there is no model {model!r}"
             return refusal("model_not_found")
-        wanted = _task_id(call.request.query)
         if not wanted:
             call.decision = "the call names no task"
             return refusal("task_id_missing")
         call.task_id = wanted
-        task = self.recent.task(wanted) or self._read(wanted)
         if task is None or not is_kept(task, call.at_ms):
             call.decision = "there is no such task"
             return refusal("task_not_found")
         if task.account_id != account.id and (refused := _of_another(task, account)):
             call.decision = "the task is another account's"
             return refused
+        return self._poll(call, task)
+
+    def _poll(self, call: Call, task: Task) -> HttpResponse:
         base_url = self.options.public_url or call.request.base_url
         if task.effects is None:
             return self._plain_status(task, call.at_ms, base_url)
         call.scenario = task.effects.name
         counted = task.effects.status_fault is not None
-        polls = self.store.count_poll(task.id) if counted else 0
+        polls = self.store.count_poll(task) if counted else 0
         fault = poll_fault(task.effects, polls)
         call.fault = None if fault is None else fault.name
         return status_answer(task, call.at_ms, base_url, polls)
 
-    def _read(self, task_id: str) -> Task | None:
-        generation = self.recent.generation
-        task = self.store.task(task_id, source=False)
-        if task is not None:
-            self.recent.keep(task, generation)
-        return task
-
     def _plain_status(self, task: Task, now_ms: int, base_url: str) -> HttpResponse:
         if task.ends_ms is None or now_ms < task.ends_ms or not task.settled:
             return success(render.status(task, now_ms, base_url))
-        known = self.recent.final(task.id, base_url)
+        key = (task.epoch, task.id, base_url)
+        known = self._finals.get(key)
         if known is None:
-            known = success(render.status(task, now_ms, base_url))
-            self.recent.keep_final(task.id, base_url, known)
+            if len(self._finals) >= _MOST_FINALS:
+                self._finals.clear()  # rare, and cheaper than an order of use at every call
+            known = self._finals[key] = success(render.status(task, now_ms, base_url))
         return known
-
-    def _balance(self, call: Call, account: Account, _rest: str) -> HttpResponse:
-        left = self.store.balance_micros(account, self.limiting.starting_micros(account))
-        left += self.limiting.refunded_micros(account.id, call.at_ms)
-        return success(usd(left).encode())
 
     def _file(self, call: Call, name: str) -> HttpResponse:
         """Answer a result's address: open to all who know it, as the vendor's file host is."""
+        self._look(call)
         call.task_id = name.partition(".")[0]
         task = self.store.task(call.task_id)
         if task is None or name != render.result_name(task):
@@ -276,6 +300,11 @@ class Emulator:
             call.decision = "the task has not succeeded, or its result has expired"
             return refusal("result_not_found")
         return result_answer(task.picture, task.effects.result if task.effects else ResultEffects())
+
+    def _found(self, task: Task, verdict: Verdict) -> None:
+        settled = settle(task, verdict, self.worlds.now(self.worlds.get(task.world)))
+        self.store.settle(settled, due_ms(settled))
+        self.callbacks.changed()
 
 
 def _key(request: HttpRequest) -> str | None:
@@ -292,12 +321,12 @@ def _of_another(task: Task, account: Account) -> HttpResponse | None:
     return refusal("task_not_found")
 
 
-def _task_id(query: bytes) -> str | None:
-    """Read ``taskId`` of a query string; the first one counts."""
+def _task_id(query: bytes) -> str:
+    """Read ``taskId`` of a query string, "" where there is none; the first one counts."""
     if query.startswith(b"taskId=") and query[7:].isalnum():
         return query[7:].decode()  # what every ordinary client sends needs no parser
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    return next((value for name, value in pairs if name == "taskId"), None)
+    return next((value for name, value in pairs if name == "taskId"), "")
 
 
 @cache

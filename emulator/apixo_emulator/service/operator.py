@@ -22,10 +22,12 @@ from apixo_emulator.domain.seeds import checked_seed
 from apixo_emulator.domain.tasks import Task, finish
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import JournalEntry
+from apixo_emulator.journal.journal import Journal
+from apixo_emulator.journal.shared_journal import SharedJournal
 from apixo_emulator.journal.verify import Expectation, Verification, filter_of, verify
 from apixo_emulator.service import documents
 from apixo_emulator.service.emulator import Emulator
-from apixo_emulator.service.worlds import World
+from apixo_emulator.service.worlds import World, read_rule
 from apixo_emulator.storage import TaskQuery
 from apixo_schemas import contract
 
@@ -81,8 +83,8 @@ class Operator:
     def worlds(self) -> list[dict[str, Any]]:
         """Give every world that was ever used."""
         return [
-            {"id": world.id, "label": world.row.label, "seed": world.row.seed}
-            for world in self._worlds.all()
+            {"id": row.id, "label": row.label, "seed": row.seed}
+            for row in map(self._worlds.row, self._worlds.all())
         ]
 
     def reset(self, seed: int | None = None) -> dict[str, Any]:
@@ -96,16 +98,16 @@ class Operator:
                 checked_seed(seed)
             except ValueError as error:
                 raise ValueError(f"seed: {error}") from None
-        self._worlds.reset(self.world, seed)
-        self._emulator.recent.forget()
-        return {"seed": self.world.row.seed, "clock": self.clock()}
+        row = self._worlds.reset(self.world, seed)
+        return {"seed": row.seed, "clock": self.clock()}
 
     # Time
 
     def clock(self) -> dict[str, Any]:
         """Give the instant now, and how fast time runs."""
-        rate = self.world.row.clock.rate
-        return {"now": self.now(), "rate": rate, "frozen": rate == 0}
+        clock = self.clock_state()
+        rate, now_ms = clock.rate, clock.now(self._worlds.real_now())
+        return {"now": now_ms, "rate": rate, "frozen": rate == 0}
 
     def advance(self, ms: int) -> dict[str, Any]:
         """Move the clock on by so many ms; everything that falls due in between happens.
@@ -131,7 +133,7 @@ class Operator:
         if frozen is not None and rate is not None and frozen != (rate == 0):
             raise ValueError(f"frozen {frozen} and rate {rate} contradict each other; give one")
         if frozen is not None and rate is None:
-            rate = 0.0 if frozen else self.world.row.clock.rate or 1.0
+            rate = 0.0 if frozen else self.clock_state().rate or 1.0
         if now is not None and now < self.now() and self.tasks(limit=1):
             raise ValueError(
                 f"the clock cannot go back from {self.now()} to {now} while there are tasks: final"
@@ -150,10 +152,7 @@ class Operator:
 
     def scenarios(self) -> list[dict[str, Any]]:
         """Give the active rules in the order in which they are tried, with how often each was used."""
-        counts = {row.id: row for row in self._store.rules(self.world.id)}
-        return [
-            documents.rule(rule, counts[rule.id]) for rule in self.world.rules if rule.id in counts
-        ]
+        return [documents.rule(rule, row) for rule, row in self._worlds.rules(self.world)]
 
     def add_scenario(self, rule: Mapping[str, Any]) -> dict[str, Any]:
         """Add a rule: ``{"scenario": name, "times": n, "match": {…}, "plan": {…}}``.
@@ -161,8 +160,8 @@ class Operator:
         Raises:
             ValueError: It is no rule; the message says what was expected and found.
         """
-        made = self._worlds.add_rule(self.world, rule)
-        return next(entry for entry in self.scenarios() if entry["id"] == made.id)
+        row = self._worlds.add_rule(self.world, rule)
+        return documents.rule(read_rule(row.id, row.document), row)
 
     def remove_scenario(self, rule_id: str) -> int:
         """Remove a rule; give how many there were: 1.
@@ -172,7 +171,7 @@ class Operator:
         """
         removed = self._worlds.drop_rules(self.world, rule_id)
         if not removed:
-            known = ", ".join(rule.id for rule in self.world.rules) or "none"
+            known = ", ".join(self.rule_ids()) or "none"
             raise NotFoundError(f"no scenario rule {rule_id!r}; there are: {known}")
         return removed
 
@@ -249,7 +248,7 @@ class Operator:
             NotFoundError: There is none of this id.
         """
         task = self._task(task_id)
-        polls = self._store.polls(task_id) + 1
+        polls = self._store.polls(task) + 1
         delivery = self._store.delivery(task_id)
         return Answers(
             status=status_answer(task, self.now(), base_url, polls),
@@ -260,7 +259,7 @@ class Operator:
 
     def calls_of(self, task_id: str, limit: int = 20) -> list[JournalEntry]:
         """Give the journal's entries about a task, the newest first."""
-        found = self.world.journal.entries(where=lambda entry: entry.task_id == task_id)
+        found = self._journal.entries(where=lambda entry: entry.task_id == task_id)
         return found[::-1][:limit]
 
     def finish(
@@ -286,7 +285,6 @@ class Operator:
         ended = ended._replace(scenario=task.scenario or name)
         if not self._store.replan(ended, due_ms(ended), now_ms):
             raise ConflictError(f"task {task_id} has ended in the meantime")
-        self._emulator.recent.forget()
         self._emulator.callbacks.changed()
         return self.task(task_id)
 
@@ -351,10 +349,8 @@ class Operator:
         account = account_of(key, own_world=self._worlds.per_key)
         if known is not None:
             account = replace(account, id=known.id, label=known.label, world=self.world.id)
-        limiting = self._emulator.limiting
-        starting = limiting.starting_micros(account)
-        self._store.grant(account, starting, micros(amount))
-        left = self._store.balance_micros(account, starting)
+        starting = self._emulator.limits.starting_micros(account)
+        left = self._store.grant(account, starting, micros(amount))
         return {
             "account": account.id,
             "key": mask(key) if known is None else known.label,
@@ -362,6 +358,12 @@ class Operator:
         }
 
     # Journal
+
+    @property
+    def _journal(self) -> Journal | SharedJournal:
+        """The calls since the last reset, by whichever process that was."""
+        self._worlds.row(self.world)
+        return self.world.journal
 
     def requests(
         self, *, after: int | None = None, limit: int = 100, **wanted: str
@@ -376,8 +378,8 @@ class Operator:
         """
         where = filter_of(wanted).matches if wanted else None
         if after is not None:
-            return self.world.journal.entries(after=after, limit=limit, where=where)
-        return self.world.journal.entries(where=where)[-limit:]
+            return self._journal.entries(after=after, limit=limit, where=where)
+        return self._journal.entries(where=where)[-limit:]
 
     def request(self, number: str) -> dict[str, Any]:
         """Give one call of the journal by its number.
@@ -386,7 +388,7 @@ class Operator:
             NotFoundError: There is none, or it has left the bounded journal.
         """
         is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
-        entry = self.world.journal.entry(int(number)) if is_number else None
+        entry = self._journal.entry(int(number)) if is_number else None
         if entry is None:
             raise NotFoundError(
                 f"no call {shown(number)} in the journal, which keeps the latest only"
@@ -399,15 +401,15 @@ class Operator:
 
     def last_number(self) -> int:
         """Give the number of the latest call."""
-        return self.world.journal.last
+        return self._journal.last
 
     def clock_state(self) -> ClockState:
         """Give the clock as a value, to see whether it was changed."""
-        return self.world.row.clock
+        return self._worlds.row(self.world).clock
 
     def rule_ids(self) -> tuple[str, ...]:
         """Give the ids of the active rules in their order."""
-        return tuple(rule.id for rule in self.world.rules)
+        return tuple(row.id for row in self._store.rules(self.world.id))
 
     def counts(self) -> Counts:
         """Count calls by endpoint and status, tasks and callbacks by state."""
@@ -423,13 +425,13 @@ class Operator:
         Raises:
             ValueError: It is no expectation.
         """
-        return verify(self.world.journal.entries(), expectation)
+        return verify(self._journal.entries(), expectation)
 
     def har(self) -> dict[str, Any]:
         """Export the journal as HAR 1.2."""
         from apixo_emulator.journal.export import har
 
-        return har(self.world.journal.entries())
+        return har(self._journal.entries())
 
 
 def _failure(code: str | None, message: str | None) -> tuple[str, str] | None:

@@ -1,8 +1,8 @@
-"""Worlds: each has a clock, a seed, rules, accounts and a journal of its own.
+"""Worlds: tenants, each with a clock, a seed, rules, accounts, tasks and a journal of its own.
 
 By default there is one. With a world per key, parallel test runs share a server and disturb nobody.
-What several processes must agree on lies in the store; a process keeps what it has read until the
-store's revision says that somebody has changed something.
+All of a world but the calls that this process has answered is kept in the store, and looked up
+there, so that several processes act as one.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from apixo_emulator.domain.accounts import ONE_WORLD, Account
 from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.journal.journal import MAX_BYTES, Journal, JournalBudget
 from apixo_emulator.journal.shared_journal import SharedJournal
 from apixo_emulator.scenarios.rules import Rule, rule_of, rule_to_json
-from apixo_emulator.service.clock import Now
 from apixo_emulator.storage import RuleRow, Store, WorldRow
 
-# Rules of the scenario file; they stand behind those that were added since.
-FILE_PREFIX = "file-"
-ADDED_PREFIX = "rule-"
-_MOST_ASKED = 100_000
+Now = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,172 +48,181 @@ class WorldOptions:
 
 @dataclass(slots=True)
 class World:
-    """A world as this process knows it."""
+    """A world as this process knows it: the calls that the process has answered."""
 
-    row: WorldRow
+    id: str
+    label: str
+    epoch: int
     journal: Journal | SharedJournal
-    rules: tuple[Rule, ...] = ()
-    # Calls that this process has answered, by endpoint and status.
+    # By endpoint and status, since the start of the process.
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    # How often an account has asked for the very same, for the draws of rules.
-    _asked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    def begin(self, epoch: int) -> None:
+        """Forget the calls of earlier epochs: the world was reset, by this process or another."""
+        with self._lock:
+            if epoch > self.epoch:
+                self.epoch = epoch
+                self.journal.begin(epoch)
 
-    def draw_token(self, account_id: str, content: bytes) -> str:
-        """Give what draws of probabilities depend on: who asks for what, and how often by now.
+    def note(self, call: Call, response: HttpResponse, duration_us: int) -> None:
+        """Count an answered call, and keep it in the journal unless a reset came in between."""
+        self.answered[call.endpoint, response.status] += 1
+        with self._lock:
+            if call.epoch > self.epoch:
+                self.begin(call.epoch)
+            if call.epoch == self.epoch:
+                self.journal.append(call, response, duration_us)
 
-        Not on an order among callers; of several that ask for the very same each draws for itself.
-        """
-        if len(self._asked) >= _MOST_ASKED:
-            self._asked.clear()
-        self._asked[account_id, content] += 1
-        return f"{account_id} {content.hex()} {self._asked[account_id, content]}"
 
-    def forget(self) -> None:
-        """Begin the journal and the draws anew."""
-        self.journal.clear()
-        self._asked.clear()
+class Call:
+    """A request with its caller and world; what decides about it writes down why.
 
-    @property
-    def id(self) -> str:
-        """Its name in the store and in control calls."""
-        return self.row.id
+    The one mutable object of the service: it lives as long as the call, then the journal reads it.
+    """
+
+    __slots__ = (
+        "account",
+        "at_ms",
+        "began_ns",
+        "broken_rule",
+        "decision",
+        "endpoint",
+        "epoch",
+        "fault",
+        "key",
+        "request",
+        "rule",
+        "scenario",
+        "task_id",
+        "why_not",
+        "world",
+    )
+
+    def __init__(self, request: HttpRequest, world: World, began_ns: int) -> None:
+        self.request = request
+        self.world = world
+        # On the machine's performance counter.
+        self.began_ns = began_ns
+        # The instant and the epoch of its world, once they are looked up.
+        self.at_ms = 0
+        self.epoch = 0
+        self.account: Account | None = None
+        self.key: str | None = None
+        self.endpoint = ""
+        self.task_id: str | None = None
+        # The id of the contract's rule that the body breaks.
+        self.broken_rule: str | None = None
+        # The scenario that was asked for, the rule that asked, and why the other rules did not.
+        self.scenario: str | None = None
+        self.rule: str | None = None
+        self.why_not: tuple[tuple[str, str], ...] = ()
+        self.fault: str | None = None
+        self.decision = ""
+
+    def at(self, row: WorldRow, real_ms: int) -> None:
+        """Note the instant in its world, and the epoch."""
+        self.at_ms = row.clock.now(real_ms)
+        self.epoch = row.epoch
 
 
 class Worlds:
-    """All worlds of a store, by id."""
+    """All worlds of a store, by id. Safe to use from several threads."""
 
     def __init__(self, store: Store, real_now: Now, options: WorldOptions) -> None:
         self._store = store
-        self._real_now = real_now
+        self.real_now = real_now
         self._options = options
         self._seed = store.seed(options.seed)
         self._journal_budget = JournalBudget(options.journal_bytes)
+        self._file_rules = [_written(rule) for rule in options.rules]
         self._lock = threading.RLock()
         self._known: dict[str, World] = {}
-        self._revision = -1
         # How often the journal had been asked for when this process shared its part of it.
         self._asked = -1
         # Called when a clock was changed: what was far off may be due now.
         self.on_change: Callable[[], object] = lambda: None
-        # Called when another process has changed something.
-        self.on_refresh: Callable[[], object] = lambda: None
-        self.one = self._first()
+        self.one = self._open(ONE_WORLD, ONE_WORLD)
+        row = self.row(self.one)
+        if row.seed != self._seed or options.rate not in (None, row.clock.rate):
+            store.change_world(ONE_WORLD, self._wanted)
 
     @property
     def per_key(self) -> bool:
         """Whether every key has a world of its own."""
         return self._options.per_key
 
-    def _first(self) -> World:
-        """Open the world that is always there, as the options want it."""
-        world = self._open(ONE_WORLD, ONE_WORLD)
-        rate = self._options.rate
-        if world.row.seed != self._seed or rate not in (None, world.row.clock.rate):
-            self._change(world, self._wanted)
-        return world
+    @property
+    def shared(self) -> bool:
+        """Whether other processes use the store, too."""
+        return not self._options.alone
 
     def _wanted(self, row: WorldRow) -> WorldRow:
+        """Return the world that is always there as the options want it."""
         clock = row.clock
         if self._options.rate is not None:
-            clock = clock.at_rate(self._options.rate, self._real_now())
+            clock = clock.at_rate(self._options.rate, self.real_now())
         return replace(row, seed=self._seed, clock=clock)
 
+    def _first_clock(self) -> ClockState:
+        rate, real_ms = self._options.rate, self.real_now()
+        return ClockState() if rate in (None, 1.0) else ClockState(real_ms, real_ms, rate or 0.0)
+
     def _open(self, world_id: str, label: str) -> World:
-        real_ms = self._real_now()
-        clock = (
-            ClockState()
-            if self._options.rate is None
-            else ClockState(real_ms, real_ms, self._options.rate)
+        proposed = WorldRow(world_id, label, self._seed, self._first_clock())
+        row = self._store.open_world(proposed, self._file_rules)
+        keys, budget = self._options.known_keys, self._journal_budget
+        journal = (
+            Journal(budget=budget, known_keys=keys)
+            if self._options.alone
+            else SharedJournal(self._store, row.epoch, budget, keys)
         )
-        row = self._store.world(WorldRow(world_id, label, self._seed, clock))
-        world = World(row, self._journal(world_id))
-        self._put_file_rules(world_id)
-        self._load(world)
-        self._known[world_id] = world
+        world = self._known[world_id] = World(world_id, row.label, row.epoch, journal)
         return world
 
-    def _journal(self, world_id: str) -> Journal | SharedJournal:
-        keys, budget = self._options.known_keys, self._journal_budget
-        if self._options.alone:
-            return Journal(budget=budget, known_keys=keys)
-        return SharedJournal(self._store, world_id, budget, keys)
-
-    def _put_file_rules(self, world_id: str) -> None:
-        """Bring the scenario file's rules into the store, where their uses are counted."""
-        kept = {row.id: row for row in self._store.rules(world_id) if _from_file(row.id)}
-        wanted = {
-            f"{FILE_PREFIX}{number}": orjson.dumps(rule_to_json(rule)).decode()
-            for number, rule in enumerate(self._options.rules, start=1)
-        }
-        if {name: row.document for name, row in kept.items()} == wanted:
-            return
-        for name in kept:
-            self._store.drop_rules(world_id, name)
-        for name, document in wanted.items():
-            self._store.add_rule(world_id, RuleRow(name, document))
-
-    def _load(self, world: World) -> None:
-        rows = sorted(self._store.rules(world.id), key=lambda row: _from_file(row.id))
-        world.rules = tuple(rule_of(orjson.loads(row.document), rule_id=row.id) for row in rows)
-
     def of(self, account: Account | None) -> World:
-        """Give the world of a caller; calls without a key belong to the one that is always there."""
+        """Return the world of a caller; calls without a key belong to the one that is always there."""
         if account is None or account.world == ONE_WORLD:
-            return self.one if self._options.alone else self.get(ONE_WORLD)
+            return self.one
         return self.get(account.world, account.label)
 
     def get(self, world_id: str, label: str = "") -> World:
-        """Give a world, made where it was never used before."""
-        self._refresh()
+        """Return a world, made where it was never used before."""
         known = self._known.get(world_id)
         if known is not None:
             return known
         with self._lock:
             return self._known.get(world_id) or self._open(world_id, label)
 
-    def share(self, *, unasked: bool = False) -> None:
-        """Let other processes see what this one has answered, if any asks; to be called often."""
-        count = self._store.journal_asked()
-        if count == self._asked and not unasked:
-            return
-        self._asked = count
-        for world in list(self._known.values()):
-            if isinstance(world.journal, SharedJournal):
-                world.journal.share()
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes use the store, too."""
-        return not self._options.alone
-
     def all(self) -> list[World]:
-        """Give every world that was ever used, the one that is always there first."""
-        rows = self._store.worlds()
-        worlds = [self.get(row.id, row.label) for row in rows]
+        """Return every world that was ever used, the one that is always there first."""
+        worlds = [self.get(row.id, row.label) for row in self._store.worlds()]
         return sorted(worlds, key=lambda world: world.id != ONE_WORLD)
 
-    def _refresh(self) -> None:
-        """Read anew what another process may have changed."""
-        if self._options.alone:
-            return
-        revision = self._store.revision()
-        if revision == self._revision:
-            return
-        with self._lock:
-            for world in self._known.values():
-                world.row = self._store.world(world.row)
-                self._load(world)
-            self.on_refresh()
-            self._revision = revision
+    def look(self, world: World, task_id: str = "") -> tuple[WorldRow, Task | None]:
+        """Return a world as it is kept now, and a task of any world without its ``image_url``."""
+        row, task = self._store.look(world.id, task_id)
+        if row is None:  # the store was made empty while this process runs
+            with self._lock:
+                row = self._store.open_world(
+                    WorldRow(world.id, world.label, self._seed, self._first_clock()),
+                    self._file_rules,
+                )
+        return row, task
+
+    def row(self, world: World) -> WorldRow:
+        """Return a world as it is kept now."""
+        row = self.look(world)[0]
+        world.begin(row.epoch)
+        return row
 
     def now(self, world: World) -> int:
-        """Give the instant in a world, in Unix ms."""
-        return world.row.clock.now(self._real_now())
+        """Return the instant in a world, in Unix ms."""
+        return self.look(world)[0].clock.now(self.real_now())
 
     def real_wait_ms(self, world: World, due_ms: int) -> int | None:
-        """Give the machine's ms until an instant of a world; None for ever."""
-        return world.row.clock.real_wait_ms(due_ms, self._real_now())
+        """Return the machine's ms until an instant of a world; None for ever."""
+        return self.look(world)[0].clock.real_wait_ms(due_ms, self.real_now())
 
     def change_clock(
         self, world: World, change: Callable[[ClockState, int], ClockState]
@@ -224,57 +232,57 @@ class Worlds:
         Raises:
             ValueError: As ``change`` does.
         """
-        self._change(world, lambda row: replace(row, clock=change(row.clock, self._real_now())))
+        real_ms = self.real_now()
+        row = self._store.change_world(
+            world.id, lambda row: replace(row, clock=change(row.clock, real_ms))
+        )
         self.on_change()
-        return world.row.clock
+        return row.clock
 
-    def _change(self, world: World, change: Callable[[WorldRow], WorldRow]) -> None:
-        with self._lock:
-            world.row = self._store.change_world(world.id, change)
+    def rules(self, world: World) -> list[tuple[Rule, RuleRow]]:
+        """Return the active rules in the order in which they are tried, with their counts."""
+        return [(read_rule(row.id, row.document), row) for row in self._store.rules(world.id)]
 
-    def add_rule(self, world: World, document: Mapping[str, Any]) -> Rule:
+    def add_rule(self, world: World, document: Mapping[str, Any]) -> RuleRow:
         """Add a rule behind those that were added before, and before the scenario file's.
 
         Raises:
             ValueError: It is no rule.
         """
-        with self._lock:
-            # Counted and not random: draws depend on it, and the same calls give the same run.
-            numbers = [int(rule.id.rpartition("-")[2]) for rule in world.rules]
-            rule = rule_of(document, f"{ADDED_PREFIX}{max(numbers, default=0) + 1}")
-            self._store.add_rule(
-                world.id, RuleRow(rule.id, orjson.dumps(rule_to_json(rule)).decode())
-            )
-            self._load(world)
-        return rule
+        written = _written(rule_of(document, "new"))
+        return RuleRow(self._store.add_rule(world.id, written), written)
 
     def drop_rules(self, world: World, rule_id: str | None = None) -> int:
-        """Remove one rule, or all but the scenario file's; give how many there were."""
-        with self._lock:
-            if rule_id is not None:
-                dropped = self._store.drop_rules(world.id, rule_id)
-            else:
-                added = [rule.id for rule in world.rules if not _from_file(rule.id)]
-                dropped = sum(self._store.drop_rules(world.id, name) for name in added)
-            self._load(world)
-        return dropped
+        """Remove one rule, or all but the scenario file's; return how many there were."""
+        return self._store.drop_rules(world.id, rule_id)
 
-    def reset(self, world: World, seed: int | None = None) -> None:
+    def reset(self, world: World, seed: int | None = None) -> WorldRow:
         """Begin a world anew: no tasks, accounts, added rules or journal, the clock as at the start."""
-        with self._lock:
-            self._store.reset_world(world.id)
-            real_ms = self._real_now()
-            rate = 1.0 if self._options.rate is None else self._options.rate
-            clock = ClockState() if rate == 1.0 else ClockState(real_ms, real_ms, rate)
-            self._change(
-                world,
-                lambda row: replace(row, seed=self._seed if seed is None else seed, clock=clock),
-            )
-            self._put_file_rules(world.id)
-            self._load(world)
-            world.forget()
+        wanted, clock = self._seed if seed is None else seed, self._first_clock()
+        row = self._store.reset_world(
+            world.id, lambda row: replace(row, seed=wanted, clock=clock), self._file_rules
+        )
+        world.begin(row.epoch)
         self.on_change()
+        return row
+
+    def share(self, *, unasked: bool = False) -> None:
+        """Let other processes see what this one has answered, if any asks; to be called often."""
+        count = self._store.journal_asked()
+        if count == self._asked and not unasked:
+            return
+        self._asked = count
+        for world in list(self._known.values()):
+            if isinstance(world.journal, SharedJournal) and world.journal.unshared:
+                self.row(world)  # what was answered before a reset is not shared any more
+                world.journal.share()
 
 
-def _from_file(rule_id: str) -> bool:
-    return rule_id.startswith(FILE_PREFIX)
+def _written(rule: Rule) -> str:
+    return orjson.dumps(rule_to_json(rule)).decode()
+
+
+@lru_cache(maxsize=1024)
+def read_rule(rule_id: str, document: str) -> Rule:
+    """Read a rule as it is kept."""
+    return rule_of(orjson.loads(document), rule_id=rule_id)

@@ -1,37 +1,23 @@
-"""Where tasks and accounts live. `Store` says what a store does; `SqliteStore` does it."""
+"""Where tasks and accounts live: `Store` says what a store does, `SqliteStore` and `PostgresStore` do it."""
 
-from apixo_emulator.storage.base import (
-    Charge,
-    Claim,
-    Entry,
-    Order,
-    Store,
-    StoreError,
-    StoreUnavailable,
-)
-from apixo_emulator.storage.sqlite import SqliteStore
-from apixo_emulator.storage.sqlite_file import Durability
-from apixo_emulator.storage.steering import (
-    AccountRow,
-    ListedTask,
-    RuleRow,
-    TaskQuery,
-    WorldRow,
-)
+from apixo_emulator.storage.admin_queries import AccountRow, ListedTask, Store, TaskQuery
+from apixo_emulator.storage.base import StoreError, StoreUnavailable
+from apixo_emulator.storage.rows import Claim, Entry, RuleRow, WorldRow
+from apixo_emulator.storage.sqlite import Durability, SqliteStore
+from apixo_emulator.storage.transaction import Transaction
 
 __all__ = [
     "AccountRow",
-    "Charge",
     "Claim",
     "Durability",
     "Entry",
     "ListedTask",
-    "Order",
     "RuleRow",
     "SqliteStore",
     "Store",
     "StoreError",
     "StoreUnavailable",
     "TaskQuery",
+    "Transaction",
     "WorldRow",
 ]

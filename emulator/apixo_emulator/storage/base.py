@@ -1,16 +1,52 @@
-"""What a store promises. `now` and all decisions come from the caller; a store only keeps."""
+"""What a store promises to API calls and to the worker that makes callbacks.
+
+`now` of a world and all decisions come from the caller; a store only keeps.
+"""
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import ClassVar
 
 from apixo_emulator.domain.accounts import Account
 from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome
+from apixo_emulator.domain.seeds import SEED_BITS
 from apixo_emulator.domain.tasks import Task
-from apixo_emulator.storage.steering import Steering
+from apixo_emulator.storage import rows
+from apixo_emulator.storage.rows import Claim, Entry, Sql, WorldRow, askable
+from apixo_emulator.storage.transaction import Transaction
+
+# The epoch of a world that is named by its id.
+EPOCH = "(SELECT epoch FROM worlds WHERE id=?)"
+_DUE = (
+    # The first condition follows from the others; SQLite needs it to use the index.
+    "SELECT number FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - constants
+    f" AND epoch={EPOCH} AND due_ms<=?"
+    " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
+)
+_CLAIMED = (
+    f"SELECT {rows.TASK}, {rows.DELIVERY} FROM {rows.DELIVERIES}"  # noqa: S608 - constants
+    " JOIN tasks ON tasks.epoch=deliveries.epoch AND tasks.id=deliveries.task_id"
+    " WHERE deliveries.number=?"
+)
+_NEXT_DUE = (
+    "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - constants
+    f" AND state='scheduled' AND epoch={EPOCH} AND due_ms>? ORDER BY due_ms LIMIT 1"
+)
+_RECORD = (
+    "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1, lease_owner=NULL,"
+    " lease_until_ms=NULL WHERE epoch=? AND task_id=? AND lease_owner=? AND attempts=?"
+    " RETURNING number"
+)
+_REDELIVER = (
+    "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0, accepted=0"
+    " WHERE task_id=? AND epoch=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
+    " WHERE tasks.id=task_id AND tasks.epoch=deliveries.epoch AND settled AND ends_ms<=?)"
+    " RETURNING number"
+)
 
 
 class StoreError(Exception):
@@ -24,124 +60,212 @@ class StoreUnavailable(StoreError):
     """
 
 
-class Charge(NamedTuple):
-    """What an accepted task costs, what an account starts with, and what came back to it by now.
-
-    All in millionths of a USD. A tuple, as orders are gathered by it: one hashes four times as fast.
-    """
-
-    price_micros: int
-    starting_micros: int
-    refunded_micros: int = 0
-
-
-class Entry(NamedTuple):
-    """What an accepted submit puts into the store, all at once."""
-
-    task: Task
-    delivery: Delivery | None = None
-
-
-class Order(NamedTuple):
-    """A submit that needs nothing but to be charged and kept.
-
-    ``draft`` makes what is kept from how often the account had this ``content`` accepted, this time
-    included.
-    """
-
-    account: Account
-    charge: Charge
-    draft: Callable[[int], Entry]
-    content: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who claims deliveries, for how long in ms of the machine's clock, and how many at most."""
-
-    owner: str
-    lease_ms: int
-    limit: int
-    # Receivers that have enough attempts under way already.
-    skip_origins: Collection[str] = ()
-
-
-class Store(Steering, ABC):
+class TaskStore(ABC):
     """Tasks, accounts and deliveries, safe to use from several threads.
 
-    Any method may raise `StoreUnavailable` where ``blocking`` is True.
+    Any method may raise `StoreUnavailable`.
     """
 
     # Whether calls may wait for a network, so that an event loop must not make them.
     blocking: ClassVar[bool]
+    # The instant now in Unix ms, the same for all processes of the store, which never goes back.
+    now: Callable[[], int]
+
+    def __init__(self) -> None:
+        self._opened: set[tuple[int, str]] = set()
 
     @abstractmethod
-    def seed(self, proposed: int | None) -> int:
-        """Keep and give the seed: the proposed one, else the kept one, else a new random one."""
+    def _write(self) -> AbstractContextManager[Sql]:
+        """Open a transaction: all of it is kept, or nothing."""
 
     @abstractmethod
-    def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
-        """Charge accounts and keep their next tasks with their deliveries, all or nothing.
+    def _read(self) -> AbstractContextManager[Sql]:
+        """Read for an API call, without waiting for those that write."""
 
-        In the order of the orders; an entry of None says that the balance does not cover the
-        price, and then that order has changed nothing.
+    @abstractmethod
+    def _exact_worlds(self) -> MutableMapping[str, WorldRow]:
+        """Return worlds that need not be read in the transaction that has begun."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Forget what was read of tasks and worlds, since this process has changed it."""
+
+    @abstractmethod
+    def look(self, world_id: str, task_id: str = "") -> tuple[WorldRow | None, Task | None]:
+        """Return a world as it is now, and a task of any world without its ``image_url``.
+
+        None for a world that was never opened, and for a task that does not exist.
         """
 
     @abstractmethod
+    def close(self) -> None:
+        """Release the store. What was accepted stays."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Decide about submits: what the block adds and changes is kept at its end, or nothing."""
+        with self._write() as sql:
+            transaction = Transaction(sql, self._exact_worlds(), self._opened)
+            yield transaction
+            transaction.write()
+
+    def seed(self, proposed: int | None) -> int:
+        """Keep and return the seed: the proposed one, else the kept one, else a new random one."""
+        value, kept = (
+            (secrets.randbits(SEED_BITS), "settings.value")
+            if proposed is None
+            else (proposed, "excluded.value")
+        )
+        with self._write() as sql:
+            row = sql.one(
+                "INSERT INTO settings VALUES ('seed', ?)"  # noqa: S608 - constants
+                f" ON CONFLICT (name) DO UPDATE SET value={kept} RETURNING value",
+                str(value),
+            )
+        return int(row[0]) if row else value
+
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
-        """Give a task; without its ``source`` its image_url is empty: it may be megabytes."""
+        """Return a task; without its ``source`` its image_url is empty: it may be megabytes."""
+        columns = rows.TASK if source else rows.TASK_WITHOUT_SOURCE
+        with self._read() as sql:
+            row = sql.one(
+                f"SELECT {columns} FROM {rows.TASKS} WHERE tasks.id=?",  # noqa: S608 - constants
+                askable(task_id),
+            )
+        return rows.task_of(row) if row else None
 
-    @abstractmethod
     def unsettled_tasks(self) -> list[Task]:
-        """Give the tasks whose source picture still has to be looked at, the oldest first."""
+        """Return the tasks whose source picture still has to be looked at, the oldest first."""
+        query = f"SELECT {rows.TASK} FROM {rows.TASKS} WHERE NOT settled ORDER BY number"  # noqa: S608 - constants
+        with self._read() as sql:
+            return [rows.task_of(row) for row in sql.all(query)]
 
-    @abstractmethod
     def settle(self, task: Task, due_ms: int | None) -> None:
         """Write a settled task's end and outcome, unless it was settled already.
 
         Its delivery, which had to wait for the end, is due at ``due_ms``.
         """
+        with self._write() as sql:
+            changed = sql.one(
+                "UPDATE tasks SET settled=?, ends_ms=?, fail_code=?, fail_msg=?"
+                " WHERE id=? AND epoch=? AND NOT settled RETURNING id",
+                True,  # noqa: FBT003 - a value
+                task.ends_ms,
+                task.fail_code,
+                task.fail_msg,
+                task.id,
+                task.epoch,
+            )
+            if changed:
+                set_due(sql, task, due_ms)
+        self._forget()
 
-    @abstractmethod
+    def balance_micros(self, account: Account, starting_micros: int) -> int:
+        """Return what the account has left; one that was never charged has all it starts with."""
+        with self._read() as sql:
+            row = sql.one(
+                "SELECT granted_micros-spent_micros FROM accounts"  # noqa: S608 - constants
+                f" WHERE epoch={EPOCH} AND id=?",
+                account.world,
+                account.id,
+            )
+        return int(row[0]) if row else starting_micros
+
     def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
         """Take deliveries that are due, or whose lease has ended, the longest due first.
 
-        Each is *delivering* then and counts one attempt more; nobody else gets it until the lease
-        ends, which is counted on the machine's clock, since it guards a process and not a plan.
+        Each is *delivering* then and counts one attempt more; no other process gets it until the
+        lease ends, which is counted on the store's clock, since it guards a process and not a plan.
         """
+        real_ms = self.now()
+        with self._write() as sql:
+            origins = [sql.stored(origin) for origin in claim.skip_origins]
+            skipped = f" AND origin NOT IN ({','.join('?' * len(origins))})" if origins else ""
+            found = sql.all(
+                f"{_DUE}{skipped} ORDER BY due_ms, number LIMIT ?{sql.lock_free}",
+                world,
+                now_ms,
+                real_ms,
+                *origins,
+                claim.limit,
+            )
+            sql.many(
+                "UPDATE deliveries SET state='delivering', attempts=attempts+1, lease_owner=?,"
+                " lease_until_ms=? WHERE number=?",
+                [(claim.owner, real_ms + claim.lease_ms, number) for (number,) in found],
+            )
+            claimed = [sql.later(_CLAIMED, number) for (number,) in found]
+            taken = [row for read in claimed for row in read()]
+        width = rows.TASK.count(",") + 1
+        # A delivery whose world was reset in between has no row any more.
+        return [Entry(rows.task_of(row[:width]), rows.delivery_of(row[width:])) for row in taken]
 
-    @abstractmethod
-    def record_attempts(self, made: Sequence[tuple[Attempt, Outcome]], owner: str) -> list[bool]:
-        """Keep attempts and what follows each, all or none; False where the lease had gone to another."""
+    def record_attempts(
+        self, made: Sequence[tuple[Delivery, Attempt, Outcome]], owner: str
+    ) -> list[bool]:
+        """Keep attempts and what follows each, all or none; False where the lease was lost."""
+        with self._write() as sql:
+            kept = [
+                sql.later(
+                    _RECORD,
+                    outcome.state.value,
+                    outcome.due_ms,
+                    outcome.accepted,
+                    delivery.epoch,
+                    delivery.task_id,
+                    owner,
+                    attempt.number,
+                )
+                for delivery, attempt, outcome in made
+            ]
+            held = [bool(read()) for read in kept]
+            attempts = [
+                rows.row_of_attempt(delivery.epoch, attempt, sql.stored)
+                for (delivery, attempt, _), holds in zip(made, held, strict=True)
+                if holds
+            ]
+            sql.many(rows.INSERT_ATTEMPT, attempts)
+        return held
 
-    @abstractmethod
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
-        """Give the first instant after this one at which a scheduled delivery is due."""
+        """Return the first instant after this one at which a scheduled delivery is due."""
+        with self._read() as sql:
+            row = sql.one(_NEXT_DUE, world, after_ms)
+        return row[0] if row else None
 
     @abstractmethod
     def release_leases(self) -> None:
-        """End all leases. Only for whoever knows that no other process uses the store."""
+        """End all leases. Only for a process that knows that no other uses the store."""
 
-    @abstractmethod
-    def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
+    def redeliver(self, delivery: Delivery, now_ms: int) -> Delivery | None:
         """Make a delivery that is not under way due now, with all its retries; None otherwise."""
+        with self._write() as sql:
+            row = sql.one(_REDELIVER, now_ms, delivery.task_id, delivery.epoch, now_ms)
+        return self.delivery(delivery.task_id) if row else None
 
-    @abstractmethod
     def delivery(self, task_id: str) -> Delivery | None:
-        """Give a task's delivery."""
+        """Return a task's delivery."""
+        query = f"SELECT {rows.DELIVERY} FROM {rows.DELIVERIES} WHERE task_id=?"  # noqa: S608 - constants
+        with self._read() as sql:
+            row = sql.one(query, askable(task_id))
+        return rows.delivery_of(row) if row else None
 
-    @abstractmethod
-    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
-        """Give deliveries of a world, the newest first."""
+    def count_poll(self, task: Task) -> int:
+        """Count a status call of a task; return how many there were, this one included."""
+        with self._write() as sql:
+            row = sql.one(
+                "UPDATE tasks SET polls=polls+1 WHERE id=? AND epoch=? RETURNING polls",
+                task.id,
+                task.epoch,
+            )
+        return int(row[0]) if row else 0
 
-    @abstractmethod
-    def attempts(self, task_id: str) -> list[Attempt]:
-        """Give the recorded attempts of a task's delivery, in their order."""
 
-    @abstractmethod
-    def balance_micros(self, account: Account, starting_micros: int) -> int:
-        """Give what the account has left; one that has never been charged has all it starts with."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release the store. What was accepted stays."""
+def set_due(sql: Sql, task: Task, due_ms: int | None) -> None:
+    """Plan when a task's delivery is due, unless an attempt was made already."""
+    sql.run(
+        "UPDATE deliveries SET due_ms=? WHERE task_id=? AND epoch=? AND state='scheduled'",
+        due_ms,
+        task.id,
+        task.epoch,
+    )

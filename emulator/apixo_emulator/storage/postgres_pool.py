@@ -6,24 +6,38 @@ Needs psycopg; only `PostgresStore` imports this module, and only when one is ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import select
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
+from time import monotonic
+from typing import Any, ClassVar, TypeVar
 
-from psycopg import Connection, Error, InterfaceError, OperationalError, ProgrammingError
+from psycopg import (
+    Connection,
+    Error,
+    InterfaceError,
+    IsolationLevel,
+    OperationalError,
+    ProgrammingError,
+)
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from apixo_emulator.storage.base import StoreError, StoreUnavailable
-from apixo_emulator.storage.postgres_connection import BoundedConnection, is_silent
+from apixo_emulator.storage.clock import DatabaseClock
+from apixo_emulator.storage.rows import Row
 
-Row = tuple[Any, ...]
-
-# Less than what `BoundedConnection` waits: that is for a server that says nothing at all.
+T = TypeVar("T")
 _STATEMENT_MS = 3_000
 # A transaction whose client has vanished must not keep an account locked.
 _IDLE_IN_TRANSACTION_MS = 5_000
+# For a server that says nothing at all; one that answers gives up a statement before.
+_ANSWER_S = 4.0
+_WAIT_INTERVAL_S = 0.1
 _CONNECT_S = 2
 _CHECKOUT_S = 2.0
 # After a failed checkout calls fail at once, and leave it to the pool to find the database again.
@@ -31,11 +45,16 @@ _CHECKOUT_WHILE_DOWN_S = 0.1
 # How long the pool itself goes on trying; afterwards each call makes it try anew. The pool doubles
 # its waits, so a long time here would let it sleep through the database's return.
 _RECONNECT_S = 1.0
-
-_SESSION = (
-    f"SET statement_timeout = {_STATEMENT_MS};"
-    f" SET idle_in_transaction_session_timeout = {_IDLE_IN_TRANSACTION_MS};"
-    " SET default_transaction_isolation = 'read committed'"
+_TIMEOUTS = (
+    b"statement_timeout = %d" % _STATEMENT_MS,
+    b"idle_in_transaction_session_timeout = %d" % _IDLE_IN_TRANSACTION_MS,
+)
+_CLOCK_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+# The latest instant is kept, for the case that the database's clock is set back.
+_MEASURE = (
+    f"INSERT INTO settings VALUES ('clock_ms', greatest({_CLOCK_MS}, %s)::text)"  # noqa: S608 - constants
+    " ON CONFLICT (name) DO UPDATE SET value"
+    " = greatest(settings.value::bigint, excluded.value::bigint)::text RETURNING value"
 ).encode()
 
 
@@ -62,8 +81,40 @@ def place_of(url: str) -> str:
 
 
 def in_words(error: Error) -> str:
-    """Give an error's text in one line, without the full stop."""
+    """Return an error's text in one line, without the full stop."""
     return " ".join(str(error).split()).rstrip(".")
+
+
+class BoundedConnection(Connection[Row]):
+    """A connection that a silent server, or a network that swallows packets, cannot hold up."""
+
+    def wait(
+        self, gen: PQGen[T], interval: float = _WAIT_INTERVAL_S, *args: Any, **options: Any
+    ) -> T:
+        """Run one exchange with the server; a late answer closes the connection."""
+        steps = _bounded(gen)
+        try:
+            return super().wait(steps, interval, *args, **options)
+        except OperationalError:
+            steps.close()
+            if self.info.transaction_status == TransactionStatus.ACTIVE:
+                self.close()
+            raise
+
+
+def _bounded(steps: PQGen[T]) -> Generator[Any, Any, T]:
+    """Run psycopg's steps, but not beyond the time within which the server has to answer."""
+    deadline = monotonic() + _ANSWER_S
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and monotonic() >= deadline:
+                raise OperationalError(f"the server has not answered within {_ANSWER_S:g} s")
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 class Database:
@@ -71,11 +122,17 @@ class Database:
 
     Where one connection has died the idle ones most likely have too. They are replaced all at once
     then, so that callers do not find that out one after the other.
+
+    A connection that leads through a pooler such as PgBouncer is told by its process: the one that
+    answers is not the one that was announced. Then the next statement may go to another server, so
+    nothing is prepared or set for longer than a transaction.
     """
 
     def __init__(self, url: str, pool_size: int) -> None:
         self.where = place_of(url)
+        self.clock = DatabaseClock()
         self._answers = True
+        self._pooled = False
         self._pool = ConnectionPool(
             url,
             connection_class=BoundedConnection,
@@ -91,30 +148,38 @@ class Database:
         self._url = url
 
     def connect(self) -> Connection[Row]:
-        """Give a connection beside the pool, not bounded in its statements; the caller closes it.
+        """Return a connection beside the pool, not bounded in its statements; the caller closes it.
 
         Raises:
             OperationalError: The database refuses, or does not answer in time.
         """
-        return Connection.connect(self._url, connect_timeout=_CONNECT_S)
+        return Connection.connect(self._url, connect_timeout=_CONNECT_S, prepare_threshold=None)
 
     def open(self) -> None:
-        """Start the pool, with its first connection made."""
+        """Start the pool, with its first connection made and the clock measured."""
         with self._failures_in_words():
             self._pool.open(wait=True, timeout=_CHECKOUT_S + _CONNECT_S)
+        with self._connection():
+            pass
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
 
-    @staticmethod
-    def _configure(connection: Connection[Row]) -> None:
-        connection.execute(_SESSION)
+    def _configure(self, connection: Connection[Row]) -> None:
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
+        prepared, connection.prepare_threshold = connection.prepare_threshold, None
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        self._pooled = row != (connection.info.backend_pid,)
+        if not self._pooled:
+            connection.prepare_threshold = prepared
+            for setting in _TIMEOUTS:
+                connection.execute(b"SET SESSION " + setting)
 
     def _check(self, connection: Connection[Row]) -> None:
         # An idle server has nothing to say except that it ends: silence needs no question, which
         # would double the time of a poll.
-        if is_silent(connection):
+        if _is_silent(connection):
             return
         try:
             ConnectionPool.check_connection(connection)
@@ -143,6 +208,8 @@ class Database:
         with self._failures_in_words():
             connection = self._checked_out()
             try:
+                if self.clock.stale():
+                    self.clock.measure(lambda latest_ms: _measured(connection, latest_ms))
                 yield connection
             finally:
                 if connection.closed:
@@ -166,44 +233,73 @@ class Database:
 
         A commit whose answer is lost raises: whether it took effect is unknown then.
         """
-        # Statements whose result nobody waits for travel together with the next, or the commit:
+        # Statements whose result is not asked for travel together with the next, or the commit:
         # others wait for this transaction's locks, not for its round trips.
         with (
             self._connection() as connection,
             connection.pipeline(),
             connection.transaction(),
         ):
+            if self._pooled:
+                for setting in _TIMEOUTS:
+                    connection.execute(b"SET LOCAL " + setting)
             yield Session(connection)
 
-    def all(self, query: str, *values: object) -> list[Row]:
-        """Run one statement, a transaction of its own, and give its rows."""
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Let each statement of the block be a transaction of its own."""
         with self._connection() as connection:
-            return Session(connection).all(query, *values)
+            yield Session(connection)
 
-    def one(self, query: str, *values: object) -> Row | None:
-        """Run one statement, a transaction of its own, and give its first row."""
-        with self._connection() as connection:
-            return Session(connection).one(query, *values)
+
+def _measured(connection: Connection[Row], latest_ms: int) -> int:
+    row = connection.execute(_MEASURE, (latest_ms,)).fetchone()
+    return int(row[0]) if row else latest_ms
 
 
 class Session:
-    """Statements on one connection. Placeholders are ``%s``; ``bytes`` in rows are UTF-8 text."""
+    """Statements on one connection; see `Sql`. ``bytes`` in rows are UTF-8 text."""
+
+    lock: ClassVar[str] = " FOR UPDATE"
+    lock_free: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
 
     def __init__(self, connection: Connection[Row]) -> None:
         self._connection = connection
 
+    @staticmethod
+    def stored(text: str) -> object:
+        """Return bytes: PostgreSQL's TEXT cannot hold a NUL character."""
+        return text.encode()
+
     def run(self, query: str, *values: object) -> None:
         """Run a statement; in a transaction its failure may show only later, at the latest then."""
-        self._connection.execute(query.encode(), values)
+        self._connection.execute(_with_places(query), values)
+
+    def many(self, query: str, rows: Iterable[Row]) -> None:
+        """Run a statement for each row of values."""
+        # executemany would wait for the rows that it has sent.
+        with self._connection.cursor() as cursor:
+            for row in rows:
+                cursor.execute(_with_places(query), row)
 
     def one(self, query: str, *values: object) -> Row | None:
-        """Run a statement and give its first row."""
-        row = self._connection.execute(query.encode(), values).fetchone()
+        """Run a statement and return its first row."""
+        row = self._connection.execute(_with_places(query), values).fetchone()
         return None if row is None else _as_text(row)
 
     def all(self, query: str, *values: object) -> list[Row]:
-        """Run a statement and give its rows."""
-        return [_as_text(row) for row in self._connection.execute(query.encode(), values)]
+        """Run a statement and return its rows."""
+        return self.later(query, *values)()
+
+    def later(self, query: str, *values: object) -> Callable[[], list[Row]]:
+        """Run a statement and return what waits for its rows."""
+        cursor = self._connection.execute(_with_places(query), values)
+        return lambda: [_as_text(row) for row in cursor]
+
+
+@lru_cache(maxsize=512)
+def _with_places(query: str) -> bytes:
+    return query.replace("%", "%%").replace("?", "%s").encode()
 
 
 def _as_text(row: Row) -> Row:
@@ -211,3 +307,12 @@ def _as_text(row: Row) -> Row:
     return tuple(
         value.decode(errors="replace") if isinstance(value, bytes) else value for value in row
     )
+
+
+def _is_silent(connection: Connection[Row]) -> bool:
+    """Return whether nothing waits to be read; a connection whose server has gone has its end waiting."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(0)

@@ -1,33 +1,139 @@
-"""Rows of a store and the values that they stand for; the same for every SQL engine."""
+"""Values that a store keeps, the rows that they are kept in, and the SQL that both engines speak."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import orjson
 
+from apixo_emulator.domain.accounts import AccountState
+from apixo_emulator.domain.clock import ClockState
 from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState
 from apixo_emulator.domain.effects import Effects
+from apixo_emulator.domain.limits import Bucket
 from apixo_emulator.domain.tasks import Task
 
-# The columns stand in the order of the fields.
-TASK = (
-    "id, world, account_id, resolution, output_format, request_type, callback_url, image_url,"
-    " scenario, created_ms, starts_ms, ends_ms, fail_code, fail_msg, settled, limited, effects"
+Row = tuple[Any, ...]
+# How an engine stores a text that a caller or a receiver wrote; it may hold a NUL character.
+Stored = Callable[[str], object]
+
+
+class Sql(Protocol):
+    """The statements of one transaction.
+
+    Placeholders are ``?``. Texts of callers and receivers go through `stored` and come back as text.
+    """
+
+    # What ends a SELECT whose rows the transaction is going to change; the second passes over rows
+    # that another transaction has locked.
+    lock: ClassVar[str]
+    lock_free: ClassVar[str]
+
+    @staticmethod
+    def stored(text: str) -> object:
+        """Return a text as the engine keeps it."""
+        ...
+
+    def run(self, query: str, *values: object) -> None:
+        """Run a statement."""
+        ...
+
+    def many(self, query: str, rows: Iterable[Row]) -> None:
+        """Run a statement for each row of values."""
+        ...
+
+    def one(self, query: str, *values: object) -> Row | None:
+        """Run a statement and return its first row."""
+        ...
+
+    def all(self, query: str, *values: object) -> list[Row]:
+        """Run a statement and return its rows."""
+        ...
+
+    def later(self, query: str, *values: object) -> Callable[[], list[Row]]:
+        """Run a statement and return what returns its rows.
+
+        Several that are sent before the first is asked for share a round trip.
+        """
+        ...
+
+
+class Entry(NamedTuple):
+    """A task, and its delivery if it has one."""
+
+    task: Task
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorldRow:
+    """A world as it is kept; ``label`` is how a person may see its id.
+
+    ``epoch`` is another number after each reset; ``rules`` is how many rules there are.
+    """
+
+    id: str
+    label: str
+    seed: int
+    clock: ClockState = field(default_factory=ClockState)
+    epoch: int = 0
+    rules: int = 0
+
+
+@dataclass(slots=True)
+class RuleRow:
+    """A rule as it is kept: its document, how often it was seen to fit, and how often it decided."""
+
+    id: str
+    document: str
+    seen: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which process claims deliveries, for how long in ms of the store's clock, and how many at most."""
+
+    owner: str
+    lease_ms: int
+    limit: int
+    # Receivers that have enough attempts under way already.
+    skip_origins: Collection[str] = ()
+
+
+def insert(table: str, columns: str) -> str:
+    """Return the statement that inserts a row of the columns."""
+    places = ",".join("?" * len(columns.split(",")))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+
+
+# Columns in the order of the fields, to be read from `TASKS`: the tasks of the present epochs.
+_PLAN = (
+    "resolution, output_format, request_type, callback_url, image_url, scenario, created_ms,"
+    " starts_ms, ends_ms, fail_code, fail_msg, settled, limited, effects"
 )
+TASK = f"tasks.id, worlds.id, tasks.epoch, account_id, {_PLAN}"
 TASK_WITHOUT_SOURCE = TASK.replace("image_url", "''")
 # For lists: an inlined picture may be megabytes.
 TASK_WITH_A_GLANCE = TASK.replace("image_url", "substr(image_url, 1, 200)")
-DELIVERY = "task_id, world, url, origin, base_url, depth, state, due_ms, attempts, tries, accepted"
-ATTEMPT = "task_id, number, at_ms, duration_ms, status, excerpt, error"
+TASKS = "tasks JOIN worlds ON worlds.epoch = tasks.epoch"
+INSERT_TASK = insert("tasks", f"id, epoch, account_id, {_PLAN}")
 
-Row = tuple[Any, ...]
+_CALL = "url, origin, base_url, depth, state, due_ms, attempts, tries, accepted"
+DELIVERY = f"deliveries.task_id, worlds.id, deliveries.epoch, {_CALL}"
+DELIVERIES = "deliveries JOIN worlds ON worlds.epoch = deliveries.epoch"
+INSERT_DELIVERY = insert("deliveries", f"task_id, epoch, {_CALL}")
 
+ATTEMPT = "attempts.task_id, attempts.number, at_ms, duration_ms, status, excerpt, error"
+INSERT_ATTEMPT = insert(
+    "attempts", "epoch, task_id, number, at_ms, duration_ms, status, excerpt, error"
+)
 
-def columns(names: str) -> int:
-    """Count the columns of one of the lists above."""
-    return names.count(",") + 1
+WORLD = "id, label, seed, real_base_ms, virtual_base_ms, rate, epoch, rules"
+ACCOUNT = "id, granted_micros, spent_micros, accepted, callbacks, tokens, tokens_at_ms"
 
 
 def task_of(row: Row) -> Task:
@@ -42,18 +148,29 @@ def _effects(text: str) -> Effects:
     return Effects.from_json(orjson.loads(text))
 
 
-def row_of_task(task: Task) -> Row:
-    """Write a row of `TASK`."""
+def row_of_task(task: Task, stored: Stored) -> Row:
+    """Return the values for `INSERT_TASK`."""
+    callback_url = None if task.callback_url is None else stored(task.callback_url)
     effects = orjson.dumps(task.effects.to_json()).decode() if task.effects else None
-    return (*task[:-2], int(task.limited), effects)
+    return (
+        task.id,
+        *task[2:7],
+        callback_url,
+        stored(task.image_url),
+        *task[9:-2],
+        int(task.limited),
+        effects,
+    )
 
 
 def delivery_of(row: Row) -> Delivery:
     """Read a row of `DELIVERY`."""
-    task_id, world, url, origin, base_url, depth, state, due_ms, attempts, tries, accepted = row
+    task_id, world, epoch, url, origin, base_url, depth, state, due_ms, *counts = row
+    attempts, tries, accepted = counts
     return Delivery(
         task_id=task_id,
         world=world,
+        epoch=epoch,
         url=url,
         origin=origin,
         base_url=base_url,
@@ -66,14 +183,14 @@ def delivery_of(row: Row) -> Delivery:
     )
 
 
-def row_of_delivery(delivery: Delivery) -> Row:
-    """Write a row of `DELIVERY`."""
+def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
+    """Return the values for `INSERT_DELIVERY`."""
     return (
         delivery.task_id,
-        delivery.world,
-        delivery.url,
-        delivery.origin,
-        delivery.base_url,
+        delivery.epoch,
+        stored(delivery.url),
+        stored(delivery.origin),
+        stored(delivery.base_url),
         delivery.depth,
         delivery.state.value,
         delivery.due_ms,
@@ -88,14 +205,47 @@ def attempt_of(row: Row) -> Attempt:
     return Attempt(*row)
 
 
-def row_of_attempt(attempt: Attempt) -> Row:
-    """Write a row of `ATTEMPT`."""
+def row_of_attempt(epoch: int, attempt: Attempt, stored: Stored) -> Row:
+    """Return the values for `INSERT_ATTEMPT`."""
     return (
+        epoch,
         attempt.task_id,
         attempt.number,
         attempt.at_ms,
         attempt.duration_ms,
         attempt.status,
-        attempt.excerpt,
-        attempt.error,
+        stored(attempt.excerpt),
+        None if attempt.error is None else stored(attempt.error),
     )
+
+
+def world_of(row: Row) -> WorldRow:
+    """Read a row of `WORLD`."""
+    world_id, label, seed, real_base_ms, virtual_base_ms, rate, epoch, rules = row
+    clock = ClockState(real_base_ms, virtual_base_ms, rate)
+    return WorldRow(world_id, label, int(seed), clock, epoch, rules)
+
+
+def account_of(row: Row) -> AccountState:
+    """Read a row of `ACCOUNT`."""
+    _, granted, spent, accepted, callbacks, tokens, at_ms = row
+    bucket = None if tokens is None else Bucket(tokens, at_ms)
+    return AccountState(granted, spent, accepted, callbacks, bucket)
+
+
+def values_of_account(account: AccountState) -> Row:
+    """Return the values of `ACCOUNT` that change."""
+    bucket = account.bucket
+    return (
+        account.granted_micros,
+        account.spent_micros,
+        account.accepted,
+        account.callbacks,
+        None if bucket is None else bucket.tokens,
+        None if bucket is None else bucket.at_ms,
+    )
+
+
+def askable(name: str) -> str:
+    """Return an id that a caller asks for; "" in place of one that no row can have."""
+    return name if name.isascii() and "\0" not in name else ""

@@ -1,239 +1,300 @@
-"""The embedded store: tasks, accounts and deliveries in SQLite."""
+"""The embedded store: one SQLite file in WAL mode, or memory."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import compress
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
-from apixo_emulator.domain.accounts import Account
-from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome
-from apixo_emulator.domain.seeds import SEED_BITS
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
-from apixo_emulator.storage.base import Charge, Claim, Entry, Order, Store, StoreError
-from apixo_emulator.storage.batches import paid
-from apixo_emulator.storage.sqlite_file import SqliteFile
+from apixo_emulator.storage.admin_queries import Store
+from apixo_emulator.storage.base import StoreError, StoreUnavailable
+from apixo_emulator.storage.clock import DamagedClockError, SystemClock
+from apixo_emulator.storage.migrations import scripts
+from apixo_emulator.storage.rows import Row, Sql, WorldRow, askable
+
+# Another process may hold the write lock for the length of one small transaction.
+_BUSY_TIMEOUT_S = 5.0
+# Pages that are given back at once: some ms.
+_SHRUNK_PAGES = 500
+# Tasks that are kept in memory, about 1 KiB each.
+_MOST_TASKS = 4096
+_INCREMENTAL = 2
+_LOOK_TASK = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM {rows.TASKS} WHERE tasks.id=?"  # noqa: S608 - constants
+_LOOK_WORLD = f"SELECT {rows.WORLD} FROM worlds WHERE id=?"  # noqa: S608 - constants
 
 
-def _insert(table: str, columns: str) -> str:
-    places = ",".join("?" * rows.columns(columns))
-    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+class Durability(StrEnum):
+    """What an acknowledged submit survives."""
+
+    # The death of the process: the system still has what was written.
+    PROCESS = "process"
+    # A loss of power: every commit waits for the disk.
+    POWER = "power"
 
 
-_INSERT_TASK = _insert("tasks", rows.TASK)
-_INSERT_DELIVERY = _insert("deliveries", rows.DELIVERY)
-_INSERT_ATTEMPT = _insert("attempts", rows.ATTEMPT)
-_SELECT_TASK = f"SELECT {rows.TASK} FROM tasks"  # noqa: S608 - constants
-_SELECT_LIGHT = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM tasks"  # noqa: S608 - constants
-# Whole texts: one put together for each call costs 4 us, twice what SQLite needs to find the row.
-_FIND_TASK = f"{_SELECT_TASK} WHERE id=?"
-_FIND_LIGHT = f"{_SELECT_LIGHT} WHERE id=?"
-_SELECT_DELIVERY = f"SELECT {rows.DELIVERY} FROM deliveries"  # noqa: S608 - constants
+_SYNCHRONOUS = {Durability.PROCESS: "NORMAL", Durability.POWER: "FULL"}
+# The tables of a store in memory, once one was made.
+_empty: list[bytes] = []
 
 
-class SqliteStore(SqliteFile, Store):
-    """A store in one SQLite file, or in memory; see `SqliteFile`, and `Store` for the methods."""
+class _Session:
+    """The statements of one connection; see `Sql`."""
+
+    lock: ClassVar[str] = ""
+    lock_free: ClassVar[str] = ""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @staticmethod
+    def stored(text: str) -> object:
+        return text
+
+    def run(self, query: str, *values: object) -> None:
+        self._db.execute(query, values)
+
+    def many(self, query: str, rows: Iterable[Row]) -> None:
+        self._db.executemany(query, rows)
+
+    def one(self, query: str, *values: object) -> Row | None:
+        found: Row | None = self._db.execute(query, values).fetchone()
+        return found
+
+    def all(self, query: str, *values: object) -> list[Row]:
+        return self._db.execute(query, values).fetchall()
+
+    def later(self, query: str, *values: object) -> Callable[[], list[Row]]:
+        return self._db.execute(query, values).fetchall
+
+
+class _Connection:
+    """A connection that several threads use in turn."""
+
+    def __init__(self, where: str) -> None:
+        self.lock = threading.RLock()
+        self.db = sqlite3.connect(
+            where,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        self.session = _Session(self.db)
+        self._version = 0
+
+    def changed_elsewhere(self) -> bool:
+        """Return whether another connection has written since the last call."""
+        (version,) = self.db.execute("PRAGMA data_version").fetchone()
+        before, self._version = self._version, version
+        return bool(version != before)
+
+
+class SqliteStore(Store):
+    """A store in one SQLite file; ``path`` None keeps everything in memory. See `Store`.
+
+    One connection writes, another reads for API calls, a third for control calls. Readers never wait
+    for a writer. A process that waits for the others' writes longer than 5 s raises
+    `StoreUnavailable`. ``shared`` says that other processes write to the file, too.
+
+    Raises:
+        StoreError: The file cannot be opened, is no store, or was made by a newer version.
+    """
 
     # A local file answers in microseconds; a thread for each call would cost more than it saves.
     blocking: ClassVar = False
 
-    def seed(self, proposed: int | None) -> int:
-        """Keep and give the seed; see `Store.seed`."""
-        with self._transaction():
-            row = self._one("SELECT value FROM settings WHERE name='seed'")
-            if proposed is None:
-                proposed = int(row[0]) if row else secrets.randbits(SEED_BITS)
-            self._db.execute("INSERT OR REPLACE INTO settings VALUES ('seed', ?)", (str(proposed),))
-        return proposed
+    def __init__(
+        self,
+        path: Path | None,
+        durability: Durability = Durability.PROCESS,
+        *,
+        shared: bool = False,
+    ) -> None:
+        super().__init__()
+        self._where = str(path) if path else ":memory:"
+        self._shared = shared
+        # Worlds as a transaction finds them when it begins.
+        self._worlds: dict[str, WorldRow] = {}
+        # What was read for API calls: tasks, and worlds with it.
+        self._tasks: dict[str, Task] = {}
+        self._seen: dict[str, WorldRow] = {}
+        self._open: list[_Connection] = []
+        try:
+            self._writer = self._connect()
+            self._prepare(path, durability)
+            self._reader = self._connect() if path else self._writer
+            self._browser = self._connect() if path else self._writer
+            self._clock = SystemClock(path.with_name("clock") if path else None)
+        except DamagedClockError as error:
+            self._close_connections()
+            raise StoreError(str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            self._close_connections()
+            raise StoreError(
+                f"cannot use {self._where} as the emulator's store: {error}. "
+                "Choose another folder with --data, or --ephemeral to keep nothing."
+            ) from error
+        except BaseException:
+            self._close_connections()
+            raise
+        self.now = self._clock
 
-    def accept(self, orders: Sequence[Order]) -> list[Entry | None]:
-        """Accept several at once: one transaction costs as much for thirty as for one."""
-        with self._transaction():
-            covered = paid(orders, self._charged)
-            drafts = self._drafts(list(compress(orders, covered)))
-            entries = [next(drafts) if pays else None for pays in covered]
-            kept = [entry for entry in entries if entry is not None]
-            self._db.executemany(_INSERT_TASK, [rows.row_of_task(entry.task) for entry in kept])
-            deliveries = [entry.delivery for entry in kept if entry.delivery is not None]
-            if deliveries:
-                self._db.executemany(_INSERT_DELIVERY, map(rows.row_of_delivery, deliveries))
-        return entries
+    def _connect(self) -> _Connection:
+        connection = _Connection(self._where)
+        self._open.append(connection)
+        return connection
 
-    def _charged(self, account: Account, charge: Charge, count: int) -> bool:
-        if self._charge(account, charge, count):
-            return True
-        self.open_account(self._session, account, charge.starting_micros)
-        return self._charge(account, charge, count)
+    def _prepare(self, path: Path | None, durability: Durability) -> None:
+        db = self._writer.db
+        if path is None and _empty:
+            # Tests open one each: copying the tables takes 50 us, making them more than a ms.
+            db.deserialize(_empty[0])
+            return
+        db.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")  # of a file that has no tables yet
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+        self._migrate()
+        if path is None:
+            _empty[:] = [db.serialize()]
 
-    def _charge(self, account: Account, charge: Charge, count: int) -> bool:
-        price = charge.price_micros * count
-        changed = self._db.execute(
-            "UPDATE accounts SET spent_micros=spent_micros+?, accepted=accepted+?"
-            " WHERE id=? AND granted_micros-spent_micros+?>=?",
-            (price, count, account.id, charge.refunded_micros, price),
-        )
-        return changed.rowcount > 0
-
-    def _drafts(self, orders: Sequence[Order]) -> Iterator[Entry]:
-        """Make what is kept of each order, from its number among those of its account and content."""
-        wanted = Counter((order.account.id, order.content) for order in orders)
-        numbers: dict[tuple[str, bytes], int] = {}
-        for order in orders:
-            key = (order.account.id, order.content)
-            if key in numbers:
-                numbers[key] += 1
-                yield order.draft(numbers[key])
-                continue
-            first = order.draft(1)
-            is_new = self._one("SELECT 1 FROM tasks WHERE id=?", first.task.id) is None
-            numbers[key] = self._before(key, wanted[key], is_new=is_new) + 1
-            yield first if is_new else order.draft(numbers[key])
-
-    def _before(self, key: tuple[str, bytes], count: int, *, is_new: bool) -> int:
-        """Count accepted bodies; give how often this one was accepted before.
-
-        One that comes once is not counted, as its task tells: a row of its own lies anywhere in
-        the index, and costs 15 us.
-        """
-        if is_new and count == 1:
-            return 0
-        accepted = self.count_contents(self._session, *key, count, uncounted=0 if is_new else 1)
-        return 0 if is_new else accepted - count
-
-    def task(self, task_id: str, *, source: bool = True) -> Task | None:
-        """Give a task; see `Store.task`."""
-        row = self._one(_FIND_TASK if source else _FIND_LIGHT, task_id)
-        return rows.task_of(row) if row else None
-
-    def unsettled_tasks(self) -> list[Task]:
-        """Give the tasks whose source picture still has to be looked at, the oldest first."""
-        return [
-            rows.task_of(row)
-            for row in self._all(f"{_SELECT_TASK} WHERE settled=0 ORDER BY number")
-        ]
-
-    def settle(self, task: Task, due_ms: int | None) -> None:
-        """Write a settled task's end and outcome, and make its delivery due; see `Store.settle`."""
-        with self._transaction():
-            changed = self._db.execute(
-                "UPDATE tasks SET settled=1, ends_ms=?, fail_code=?, fail_msg=?"
-                " WHERE id=? AND settled=0",
-                (task.ends_ms, task.fail_code, task.fail_msg, task.id),
-            )
-            if changed.rowcount:
-                self._db.execute(
-                    "UPDATE deliveries SET due_ms=? WHERE task_id=? AND state='scheduled'",
-                    (due_ms, task.id),
+    def _migrate(self) -> None:
+        known = scripts("sqlite")
+        db = self._writer.db
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == len(known):
+            return
+        with self._write():
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > len(known):
+                raise StoreError(
+                    f"{self._where} was written by a newer apixo-emulator (schema {version}, this "
+                    f"one knows {len(known)}). Upgrade apixo-emulator, or choose another --data."
                 )
+            for script in known[version:]:
+                for statement in _statements(script):
+                    db.execute(statement)
+            # PRAGMA takes no parameters; the number is this program's own.
+            db.execute(f"PRAGMA user_version={len(known)}")
+        (vacuum,) = db.execute("PRAGMA auto_vacuum").fetchone()
+        if version and vacuum != _INCREMENTAL:
+            db.execute("VACUUM")  # an older file becomes one that can shrink
 
-    def balance_micros(self, account: Account, starting_micros: int) -> int:
-        """Give what the account has left, in millionths of a USD."""
-        row = self._one("SELECT granted_micros-spent_micros FROM accounts WHERE id=?", account.id)
-        return int(row[0]) if row else starting_micros
+    @contextmanager
+    def _write(self) -> Iterator[Sql]:
+        connection = self._writer
+        with connection.lock, self._in_words():
+            connection.db.execute("BEGIN IMMEDIATE")
+            try:
+                if self._shared and connection.changed_elsewhere():
+                    self._worlds.clear()
+                yield connection.session
+                connection.db.execute("COMMIT")
+            except BaseException:
+                # A COMMIT can fail too (a full disk), and some failures have rolled back already.
+                if connection.db.in_transaction:
+                    connection.db.execute("ROLLBACK")
+                raise
 
-    def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
-        """Take deliveries that are due, or whose lease has ended; see `Store.claim_deliveries`."""
-        wall_ms = time.time_ns() // 1_000_000
-        skipped = ",".join("?" * len(claim.skip_origins))
-        due = (
-            # The first condition follows from the others; SQLite needs it to use the index.
-            "SELECT task_id FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - places only
-            " AND world=? AND due_ms<=?"
-            " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
-            f" AND origin NOT IN ({skipped}) ORDER BY due_ms, number LIMIT ?"
-        )
-        with self._transaction():
-            found = self._all(due, world, now_ms, wall_ms, *claim.skip_origins, claim.limit)
-            return [self._claimed(task_id, claim, wall_ms) for (task_id,) in found]
+    @contextmanager
+    def _read(self) -> Iterator[Sql]:
+        with self._reader.lock, self._in_words():
+            yield self._reader.session
 
-    def _claimed(self, task_id: str, claim: Claim, wall_ms: int) -> Entry:
-        row = self._one(
-            "UPDATE deliveries SET state='delivering', attempts=attempts+1,"  # noqa: S608 - constants
-            f" lease_owner=?, lease_until_ms=? WHERE task_id=? RETURNING {rows.DELIVERY}",
-            claim.owner,
-            wall_ms + claim.lease_ms,
-            task_id,
-        )
-        task = self.task(task_id)
-        if row is None or task is None:
-            raise StoreError(f"the delivery of task {task_id} has lost its rows in {self._where}")
-        return Entry(task, rows.delivery_of(row))
+    @contextmanager
+    def _browse(self) -> Iterator[Sql]:
+        with self._browser.lock, self._in_words():
+            yield self._browser.session
 
-    def record_attempts(self, made: Sequence[tuple[Attempt, Outcome]], owner: str) -> list[bool]:
-        """Keep attempts and what follows each; see `Store.record_attempts`."""
-        with self._transaction():
-            held = [self._record(attempt, outcome, owner) for attempt, outcome in made]
-            kept = [rows.row_of_attempt(made[i][0]) for i, holds in enumerate(held) if holds]
-            self._db.executemany(_INSERT_ATTEMPT, kept)
-        return held
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise StoreUnavailable(
+                    f"{self._where} was locked by another process for {_BUSY_TIMEOUT_S:g} s; calls"
+                    " work again as soon as that process goes on or ends."
+                ) from error
+            raise StoreError(f"cannot use {self._where}: {error}") from error
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot use {self._where}: {error}") from error
 
-    def _record(self, attempt: Attempt, outcome: Outcome, owner: str) -> bool:
-        changed = self._db.execute(
-            "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1,"
-            " lease_owner=NULL, lease_until_ms=NULL"
-            " WHERE task_id=? AND lease_owner=? AND attempts=?",
-            (
-                outcome.state.value,
-                outcome.due_ms,
-                outcome.accepted,
-                attempt.task_id,
-                owner,
-                attempt.number,
-            ),
-        )
-        return changed.rowcount > 0
+    def _exact_worlds(self) -> MutableMapping[str, WorldRow]:
+        return self._worlds
 
-    def next_due_ms(self, world: str, after_ms: int) -> int | None:
-        """Give the first instant after this one at which a scheduled delivery is due."""
-        row = self._one(
-            "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"
-            " AND state='scheduled' AND world=? AND due_ms>? ORDER BY due_ms LIMIT 1",
-            world,
-            after_ms,
-        )
-        return row[0] if row else None
+    def _forget(self) -> None:
+        with self._writer.lock:
+            self._worlds.clear()
+        with self._reader.lock:
+            self._tasks.clear()
+            self._seen.clear()
+
+    def look(self, world_id: str, task_id: str = "") -> tuple[WorldRow | None, Task | None]:
+        """Return a world and a task as they are now; see `TaskStore.look`."""
+        world, task = self._seen.get(world_id), self._tasks.get(task_id)
+        if world is not None and (task is not None or not task_id) and not self._shared:
+            return world, task
+        with self._reader.lock, self._in_words():
+            if self._shared and self._reader.changed_elsewhere():
+                self._tasks.clear()
+                self._seen.clear()
+            world = self._seen.get(world_id)
+            if world is None:
+                row = self._reader.session.one(_LOOK_WORLD, world_id)
+                if row is not None:
+                    world = self._seen[world_id] = rows.world_of(row)
+            return world, self._task(task_id) if task_id else None
+
+    def _task(self, task_id: str) -> Task | None:
+        task = self._tasks.get(task_id)
+        if task is None:
+            row = self._reader.session.one(_LOOK_TASK, askable(task_id))
+            if row is not None:
+                if len(self._tasks) >= _MOST_TASKS:
+                    self._tasks.clear()  # rare, and cheaper than an order of use at every call
+                task = self._tasks[task_id] = rows.task_of(row)
+        return task
 
     def release_leases(self) -> None:
-        """End all leases; see `Store.release_leases`."""
-        with self._transaction():
-            self._db.execute("UPDATE deliveries SET lease_until_ms=0 WHERE state='delivering'")
+        """End all leases; see `TaskStore.release_leases`."""
+        with self._write() as sql:
+            sql.run("UPDATE deliveries SET lease_until_ms=0 WHERE state='delivering'")
 
-    def redeliver(self, task_id: str, now_ms: int) -> Delivery | None:
-        """Make a delivery that is not under way due now; see `Store.redeliver`."""
-        with self._transaction():
-            row = self._one(
-                "UPDATE deliveries SET state='scheduled', due_ms=?, tries=0, accepted=0"  # noqa: S608 - constants
-                " WHERE task_id=? AND state<>'delivering' AND EXISTS (SELECT 1 FROM tasks"
-                f" WHERE id=task_id AND settled=1 AND ends_ms<=?) RETURNING {rows.DELIVERY}",
-                now_ms,
-                task_id,
-                now_ms,
-            )
-        return rows.delivery_of(row) if row else None
+    def _shrink(self) -> bool:
+        with self._writer.lock, self._in_words():
+            db = self._writer.db
+            (free,) = db.execute("PRAGMA freelist_count").fetchone()
+            if not free:
+                return False
+            # Each step that is fetched gives one page back.
+            db.execute(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})").fetchall()
+            if free <= _SHRUNK_PAGES:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return True
 
-    def delivery(self, task_id: str) -> Delivery | None:
-        """Give a task's delivery."""
-        row = self._one(f"{_SELECT_DELIVERY} WHERE task_id=?", task_id)
-        return rows.delivery_of(row) if row else None
+    def close(self) -> None:
+        """Release the file."""
+        self._close_connections()
+        self._clock.close()
 
-    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
-        """Give deliveries of a world, the newest first."""
-        found = self._all(
-            f"{_SELECT_DELIVERY} WHERE world=? ORDER BY number DESC LIMIT ? OFFSET ?",
-            world,
-            limit,
-            offset,
-        )
-        return [rows.delivery_of(row) for row in found]
+    def _close_connections(self) -> None:
+        for connection in self._open:
+            with connection.lock:
+                connection.db.close()
+        self._open.clear()
 
-    def attempts(self, task_id: str) -> list[Attempt]:
-        """Give the recorded attempts of a task's delivery, in their order."""
-        found = self._all(
-            f"SELECT {rows.ATTEMPT} FROM attempts WHERE task_id=? ORDER BY number",  # noqa: S608 - constants
-            task_id,
-        )
-        return [rows.attempt_of(row) for row in found]
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script, since sqlite3 runs a whole one only outside a transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -176,11 +176,11 @@ class SharedInbox:
     @property
     def revision(self) -> int:
         """See `Inbox.revision`."""
-        return self._store.last_in_journal(INBOX)
+        return self._store.journal_length(INBOX)
 
     def put(self, item: Received) -> None:
         """See `Inbox.put`."""
-        self._store.add_to_journal(INBOX, [json.dumps(asdict(item))], _KEPT)
+        self._store.add_to_journal(INBOX, [(item.at_ms * 1000, json.dumps(asdict(item)))], _KEPT)
 
     def received(self) -> list[Received]:
         """See `Inbox.received`."""

@@ -1,0 +1,555 @@
+"""What control calls need of a store: worlds, rules, accounts, lists and counts of tasks, the journal.
+
+They read on a connection of their own, so that no API call waits for them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from apixo_emulator.domain.accounts import Account
+from apixo_emulator.domain.deliveries import Attempt, Delivery
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.storage import rows
+from apixo_emulator.storage.base import EPOCH, TaskStore, set_due
+from apixo_emulator.storage.rows import RuleRow, Sql, WorldRow, askable
+
+# Rules of the scenario file: their ids, and numbers that put them behind those added since.
+FILE_RULE = "file-"
+ADDED_RULE = "rule-"
+_FILE_RULES = 1_000_000_000
+# Rows that are deleted in one transaction: some ms.
+_DELETED_AT_ONCE = 500
+
+_TASK_STATES = {
+    "pending": "starts_ms > ?",
+    "processing": "starts_ms <= ? AND (ends_ms IS NULL OR ends_ms > ? OR NOT settled)",
+    "success": "settled AND ends_ms <= ? AND fail_code IS NULL",
+    "failed": "settled AND ends_ms <= ? AND fail_code IS NOT NULL",
+}
+# The + keeps the engines from sorting all rows of a world: the newest are found by their numbers.
+_OF_WORLD = "worlds JOIN {0} ON +{0}.epoch=worlds.epoch"
+_SEARCHED = ("tasks.id", "scenario", "fail_code", "resolution", "output_format", "account_id")
+# Each is a range of an index: how many tasks there were does not matter.
+_COUNT_PENDING = (
+    "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms>? AND starts_ms>?)"
+    " + (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms IS NULL AND starts_ms>?)"
+)
+_COUNT_UNFINISHED = (
+    "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms>?)"
+    " + (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms IS NULL)"
+    " + (SELECT count(*) FROM tasks WHERE NOT settled AND epoch=? AND ends_ms<=?)"
+)
+_COUNT_FAILED = (
+    "SELECT count(*) FROM tasks WHERE epoch=? AND fail_code IS NOT NULL AND settled AND ends_ms<=?"
+)
+# The tables whose rows belong to an epoch, with what tells rows of one epoch apart.
+_BELONGING = {
+    "attempts": "task_id, number",
+    "deliveries": "number",
+    "tasks": "number",
+    "contents": "account_id, content",
+    "rules": "id",
+    "accounts": "id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account that was charged or topped up at least once; money in millionths of a USD."""
+
+    id: str
+    label: str
+    granted_micros: int
+    spent_micros: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks to list, the newest first; ``text`` is looked for in ids, names and codes.
+
+    ``before`` is the number of the task after which the page begins; ``state`` is one of the four
+    at ``now_ms``.
+    """
+
+    world: str
+    now_ms: int
+    limit: int = 100
+    before: int | None = None
+    state: str | None = None
+    account_id: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task in a list, its image_url cut; ``number`` orders tasks by their submits."""
+
+    number: int
+    task: Task
+
+
+class Store(TaskStore):
+    """A store with all that API calls, the worker and control calls need."""
+
+    # A submit that began before a reset may commit into the ended epoch so much later, in ms.
+    longest_submit_ms: ClassVar[int] = 0
+
+    @abstractmethod
+    def _browse(self) -> AbstractContextManager[Sql]:
+        """Read for a control call; may take long, and keeps no API call waiting."""
+
+    @abstractmethod
+    def _shrink(self) -> bool:
+        """Give some space of deleted rows back; False if there is none left to give."""
+
+    # Worlds
+
+    def open_world(self, proposed: WorldRow, file_rules: Sequence[str]) -> WorldRow:
+        """Return a world; the proposed one where there is none of this id yet.
+
+        ``file_rules`` are the documents of the scenario file's rules. They replace what an earlier
+        file has left.
+        """
+        with self._write() as sql:
+            if sql.one("SELECT 1 FROM worlds WHERE id=?", proposed.id) is None:
+                clock = proposed.clock
+                sql.run(
+                    "INSERT INTO worlds (id, label, seed, real_base_ms, virtual_base_ms, rate, epoch)"
+                    " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                    proposed.id,
+                    proposed.label,
+                    str(proposed.seed),
+                    clock.real_base_ms,
+                    clock.virtual_base_ms,
+                    clock.rate,
+                    _new_epoch(sql, proposed.id),
+                )
+            world = _locked_world(sql, proposed.id)
+            kept = sql.all(
+                "SELECT document FROM rules WHERE epoch=? AND number>? ORDER BY number",
+                world.epoch,
+                _FILE_RULES,
+            )
+            if [document for (document,) in kept] != list(file_rules):
+                _put_file_rules(sql, world.epoch, file_rules)
+                world = _count_rules(sql, world.id)
+        self._forget()
+        return world
+
+    def world(self, world_id: str) -> WorldRow | None:
+        """Return a world as it is kept, None where it was never opened."""
+        with self._browse() as sql:
+            row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?", world_id)  # noqa: S608 - constants
+        return rows.world_of(row) if row else None
+
+    def worlds(self) -> list[WorldRow]:
+        """Return all worlds that were ever used."""
+        with self._browse() as sql:
+            found = sql.all(f"SELECT {rows.WORLD} FROM worlds ORDER BY id")  # noqa: S608 - constants
+        return [rows.world_of(row) for row in found]
+
+    def change_world(self, world_id: str, change: Callable[[WorldRow], WorldRow]) -> WorldRow:
+        """Change a world's seed or clock; others that change it wait."""
+        with self._write() as sql:
+            changed = change(_locked_world(sql, world_id))
+            _save_world(sql, changed)
+        self._forget()
+        return changed
+
+    def reset_world(
+        self, world_id: str, change: Callable[[WorldRow], WorldRow], file_rules: Sequence[str]
+    ) -> WorldRow:
+        """Begin a new epoch of a world: without tasks, deliveries, accounts, added rules and journal.
+
+        ``change`` gives its seed and clock. A task that was accepted before is gone, and one that
+        is accepted afterwards is kept, whatever other processes do meanwhile.
+        """
+        with self._write() as sql:
+            world = change(_locked_world(sql, world_id))
+            epoch = _new_epoch(sql, world_id)
+            _save_world(sql, world)
+            sql.run("UPDATE worlds SET epoch=?, rules_added=0 WHERE id=?", epoch, world_id)
+            sql.run("UPDATE epochs SET ended_ms=? WHERE epoch=?", self.now(), world.epoch)
+            _put_file_rules(sql, epoch, file_rules)
+            world = _count_rules(sql, world_id)
+        self._forget()
+        self.clean()
+        return world
+
+    def clean(self) -> bool:
+        """Delete some rows of epochs that have ended, then shrink the store; False if all is done.
+
+        Takes some ms, to be called again until it returns False.
+        """
+        with self._browse() as sql:
+            ended = sql.one("SELECT epoch, ended_ms FROM epochs WHERE ended_ms IS NOT NULL LIMIT 1")
+        if ended is None:
+            return self._shrink()
+        epoch, ended_ms = ended
+        with self._write() as sql:
+            more = [_delete_some(sql, table, epoch) for table in _BELONGING]
+            if any(more):
+                return True
+            if self.now() < ended_ms + self.longest_submit_ms:
+                return False
+            sql.run("DELETE FROM journal WHERE channel=?", str(epoch))
+            sql.run("DELETE FROM journals WHERE channel=?", str(epoch))
+            sql.run("DELETE FROM epochs WHERE epoch=?", epoch)
+        return True
+
+    # Rules
+
+    def rules(self, world_id: str) -> list[RuleRow]:
+        """Return a world's rules in the order in which they are tried."""
+        with self._browse() as sql:
+            found = sql.all(
+                f"SELECT id, document, seen, used FROM rules WHERE epoch={EPOCH} ORDER BY number",  # noqa: S608 - constants
+                world_id,
+            )
+        return [RuleRow(*row) for row in found]
+
+    def add_rule(self, world_id: str, document: str) -> str:
+        """Add a rule behind those added before, and before the scenario file's; return its id.
+
+        Ids are numbered and not random: draws depend on them, and the same calls give the same run.
+        """
+        with self._write() as sql:
+            added = sql.one(
+                "UPDATE worlds SET rules_added=rules_added+1 WHERE id=? RETURNING rules_added, epoch",
+                world_id,
+            )
+            if added is None:
+                raise KeyError(world_id)
+            number, epoch = added
+            rule_id = f"{ADDED_RULE}{number}"
+            _insert_rule(sql, epoch, number, rule_id, document)
+            _count_rules(sql, world_id)
+        self._forget()
+        return rule_id
+
+    def drop_rules(self, world_id: str, rule_id: str | None = None) -> int:
+        """Remove one rule, or all but the scenario file's; return how many there were."""
+        with self._write() as sql:
+            world = _locked_world(sql, world_id)
+            which, value = (
+                ("number<?", _FILE_RULES) if rule_id is None else ("id=?", askable(rule_id))
+            )
+            query = f"DELETE FROM rules WHERE epoch=? AND {which} RETURNING id"  # noqa: S608 - constants
+            found = sql.all(query, world.epoch, value)
+            _count_rules(sql, world_id)
+        self._forget()
+        return len(found)
+
+    # Accounts
+
+    def accounts(self, world_id: str) -> list[AccountRow]:
+        """Return a world's accounts."""
+        with self._browse() as sql:
+            found = sql.all(
+                "SELECT id, label, granted_micros, spent_micros, accepted FROM accounts"  # noqa: S608 - constants
+                f" WHERE epoch={EPOCH} ORDER BY label, id",
+                world_id,
+            )
+        return [AccountRow(*row) for row in found]
+
+    def grant(self, account: Account, starting_micros: int, more_micros: int) -> int:
+        """Add to an account's balance, in millionths of a USD; return what it has left then."""
+        with self.transaction() as tx:
+            tx.load({account: starting_micros})
+            state = tx.account(account)
+            state.grant(more_micros)
+        return state.balance_micros
+
+    # Tasks and deliveries
+
+    def tasks(self, query: TaskQuery) -> list[ListedTask]:
+        """List tasks, the newest first, with the beginning of their sources."""
+        conditions, values = _conditions(query)
+        with self._browse() as sql:
+            found = sql.all(
+                f"SELECT number, {rows.TASK_WITH_A_GLANCE} FROM {_OF_WORLD.format('tasks')}"  # noqa: S608 - constants and places
+                f" WHERE {conditions} ORDER BY number DESC LIMIT ?",
+                *values,
+                query.limit,
+            )
+        return [ListedTask(row[0], rows.task_of(row[1:])) for row in found]
+
+    def tasks_by_state(self, world_id: str, now_ms: int) -> Mapping[str, int]:
+        """Count a world's tasks by their state at an instant."""
+        with self._browse() as sql:
+            epoch = _epoch(sql, world_id)
+            accepted = _count(sql, "SELECT sum(accepted) FROM accounts WHERE epoch=?", epoch)
+            pending = _count(sql, _COUNT_PENDING, epoch, now_ms, now_ms, epoch, now_ms)
+            unfinished = _count(sql, _COUNT_UNFINISHED, epoch, now_ms, epoch, epoch, now_ms)
+            failed = _count(sql, _COUNT_FAILED, epoch, now_ms)
+        return {
+            "pending": pending,
+            "processing": unfinished - pending,
+            "success": max(0, accepted - unfinished - failed),
+            "failed": failed,
+        }
+
+    def deliveries_by_state(self, world_id: str) -> Mapping[str, int]:
+        """Count a world's deliveries by their state."""
+        with self._browse() as sql:
+            epoch = _epoch(sql, world_id)
+            total = _count(sql, "SELECT sum(callbacks) FROM accounts WHERE epoch=?", epoch)
+            exhausted = _count(
+                sql, "SELECT count(*) FROM deliveries WHERE epoch=? AND state='exhausted'", epoch
+            )
+            found = sql.all(
+                "SELECT state, count(*) FROM deliveries WHERE epoch=?"
+                " AND state IN ('scheduled', 'delivering') GROUP BY state",
+                epoch,
+            )
+        counts = {state: int(count) for state, count in found}
+        counts["exhausted"] = exhausted
+        counts["delivered"] = max(0, total - sum(counts.values()))
+        return {state: counts[state] for state in sorted(counts) if counts[state]}
+
+    def polls(self, task: Task) -> int:
+        """Return how many status calls of a task were counted."""
+        with self._browse() as sql:
+            row = sql.one("SELECT polls FROM tasks WHERE id=? AND epoch=?", task.id, task.epoch)
+        return int(row[0]) if row else 0
+
+    def replan(self, task: Task, due_ms: int | None, now_ms: int) -> bool:
+        """Write an intervention into a task that has not ended; False if it has by now."""
+        with self._write() as sql:
+            changed = sql.one(
+                "UPDATE tasks SET settled=?, starts_ms=?, ends_ms=?, fail_code=?, fail_msg=?,"
+                " scenario=? WHERE id=? AND epoch=?"
+                " AND (ends_ms IS NULL OR ends_ms>? OR NOT settled) RETURNING id",
+                task.settled,
+                task.starts_ms,
+                task.ends_ms,
+                task.fail_code,
+                task.fail_msg,
+                task.scenario,
+                task.id,
+                task.epoch,
+                now_ms,
+            )
+            if changed:
+                set_due(sql, task, due_ms)
+        self._forget()
+        return changed is not None
+
+    def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
+        """Return deliveries of a world, the newest first."""
+        with self._browse() as sql:
+            found = sql.all(
+                f"SELECT {rows.DELIVERY} FROM {_OF_WORLD.format('deliveries')} WHERE worlds.id=?"  # noqa: S608 - constants
+                " ORDER BY number DESC LIMIT ? OFFSET ?",
+                world,
+                limit,
+                offset,
+            )
+        return [rows.delivery_of(row) for row in found]
+
+    def attempts(self, task_id: str) -> list[Attempt]:
+        """Return the recorded attempts of a task's delivery, in their order."""
+        with self._browse() as sql:
+            found = sql.all(
+                f"SELECT {rows.ATTEMPT} FROM attempts JOIN worlds USING (epoch)"  # noqa: S608 - constants
+                " WHERE task_id=? ORDER BY attempts.number",
+                askable(task_id),
+            )
+        return [rows.attempt_of(row) for row in found]
+
+    def worlds_with_deliveries(self) -> list[str]:
+        """Return the worlds in which a delivery waits or is under way."""
+        with self._browse() as sql:
+            found = sql.all(
+                f"SELECT DISTINCT worlds.id FROM {rows.DELIVERIES}"  # noqa: S608 - constants
+                " WHERE state IN ('scheduled', 'delivering')"
+            )
+        return [row[0] for row in found]
+
+    # The journal of processes that share the store
+
+    def add_to_journal(
+        self, channel: str, entries: Sequence[tuple[int, str]], capacity: int
+    ) -> None:
+        """Append entries, each the instant in µs and its JSON; the oldest beyond ``capacity`` go."""
+        with self._write() as sql:
+            sql.many(
+                "INSERT INTO journal (channel, at_us, entry) VALUES (?,?,?)",
+                [(channel, at_us, entry) for at_us, entry in entries],
+            )
+            sql.run(
+                "DELETE FROM journal WHERE channel=? AND id<=(SELECT id FROM journal"
+                " WHERE channel=? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                channel,
+                channel,
+                capacity,
+            )
+
+    def ask_for_journal(self) -> None:
+        """Ask all processes to write down what they have answered."""
+        with self._write() as sql:
+            sql.run(
+                "INSERT INTO settings VALUES ('journal_asked', '1') ON CONFLICT (name)"
+                " DO UPDATE SET value=CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT)"
+            )
+
+    def journal_asked(self) -> int:
+        """Return a number that is another one after each `ask_for_journal`."""
+        with self._browse() as sql:
+            return _count(
+                sql, "SELECT CAST(value AS BIGINT) FROM settings WHERE name='journal_asked'"
+            )
+
+    def journal(self, channel: str, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return entries with their numbers, above ``after``, the oldest first.
+
+        Entries that were added since the last call are numbered first, in the order of their instants.
+        """
+        with self._write() as sql:
+            _number_journal(sql, channel)
+            found = sql.all(
+                "SELECT number, entry FROM journal WHERE channel=? AND number>? ORDER BY number LIMIT ?",
+                channel,
+                after,
+                limit,
+            )
+        return [(int(number), entry) for number, entry in found]
+
+    def journal_length(self, channel: str) -> int:
+        """Return how many entries there ever were in a channel."""
+        with self._browse() as sql:
+            return _count(
+                sql,
+                "SELECT coalesce((SELECT last FROM journals WHERE channel=?), 0)"
+                " + (SELECT count(*) FROM journal WHERE channel=? AND number IS NULL)",
+                channel,
+                channel,
+            )
+
+    def clear_journal(self, channel: str) -> None:
+        """Forget a channel's entries; the next one is number 1 again."""
+        with self._write() as sql:
+            sql.run("DELETE FROM journal WHERE channel=?", channel)
+            sql.run("DELETE FROM journals WHERE channel=?", channel)
+
+
+def _number_journal(sql: Sql, channel: str) -> None:
+    sql.run("INSERT INTO journals VALUES (?,0) ON CONFLICT DO NOTHING", channel)
+    last = _count(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)  # noqa: S608 - constants
+    query = "SELECT id FROM journal WHERE channel=? AND number IS NULL ORDER BY at_us, id"
+    new = sql.all(query, channel)
+    if new:
+        numbers = [(number, entry_id) for number, (entry_id,) in enumerate(new, last + 1)]
+        sql.many("UPDATE journal SET number=? WHERE id=?", numbers)
+        sql.run("UPDATE journals SET last=? WHERE channel=?", last + len(new), channel)
+
+
+def _new_epoch(sql: Sql, world_id: str) -> int:
+    row = sql.one("INSERT INTO epochs (world) VALUES (?) RETURNING epoch", world_id)
+    if row is None:
+        raise KeyError(world_id)
+    return int(row[0])
+
+
+def _locked_world(sql: Sql, world_id: str) -> WorldRow:
+    row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?{sql.lock}", world_id)  # noqa: S608 - constants
+    if row is None:
+        raise KeyError(world_id)
+    return rows.world_of(row)
+
+
+def _save_world(sql: Sql, world: WorldRow) -> None:
+    clock = world.clock
+    sql.run(
+        "UPDATE worlds SET seed=?, real_base_ms=?, virtual_base_ms=?, rate=? WHERE id=?",
+        str(world.seed),
+        clock.real_base_ms,
+        clock.virtual_base_ms,
+        clock.rate,
+        world.id,
+    )
+
+
+def _count_rules(sql: Sql, world_id: str) -> WorldRow:
+    """Keep how many rules a world has, and return the world."""
+    row = sql.one(
+        "UPDATE worlds SET rules=(SELECT count(*) FROM rules WHERE rules.epoch=worlds.epoch)"  # noqa: S608 - constants
+        f" WHERE id=? RETURNING {rows.WORLD}",
+        world_id,
+    )
+    if row is None:
+        raise KeyError(world_id)
+    return rows.world_of(row)
+
+
+def _put_file_rules(sql: Sql, epoch: int, documents: Sequence[str]) -> None:
+    sql.run("DELETE FROM rules WHERE epoch=? AND number>?", epoch, _FILE_RULES)
+    for at, document in enumerate(documents, start=1):
+        _insert_rule(sql, epoch, _FILE_RULES + at, f"{FILE_RULE}{at}", document)
+
+
+def _insert_rule(sql: Sql, epoch: int, number: int, rule_id: str, document: str) -> None:
+    sql.run(
+        "INSERT INTO rules (epoch, number, id, document, seen, used) VALUES (?,?,?,?,0,0)",
+        epoch,
+        number,
+        rule_id,
+        document,
+    )
+
+
+def _delete_some(sql: Sql, table: str, epoch: int) -> bool:
+    """Delete some rows of an epoch; True if there may be more."""
+    key = _BELONGING[table]
+    # Rows that a late submit has locked are left for the next time: waiting could be a deadlock.
+    found = sql.all(
+        f"DELETE FROM {table} WHERE epoch=? AND ({key}) IN"  # noqa: S608 - constants
+        f" (SELECT {key} FROM {table} WHERE epoch=? LIMIT ?{sql.lock_free}) RETURNING 1",
+        epoch,
+        epoch,
+        _DELETED_AT_ONCE,
+    )
+    return len(found) >= _DELETED_AT_ONCE
+
+
+def _epoch(sql: Sql, world_id: str) -> int:
+    return _count(sql, "SELECT epoch FROM worlds WHERE id=?", world_id)
+
+
+def _count(sql: Sql, query: str, *values: object) -> int:
+    row = sql.one(query, *values)
+    return int(row[0] or 0) if row else 0
+
+
+def _conditions(query: TaskQuery) -> tuple[str, list[object]]:
+    """Return a WHERE clause's text, made of constants, and its values."""
+    parts: list[str] = ["worlds.id=?"]
+    values: list[object] = [query.world]
+    if query.before is not None:
+        parts.append("number<?")
+        values.append(query.before)
+    if query.account_id is not None:
+        parts.append("account_id=?")
+        values.append(askable(query.account_id))
+    if query.state is not None:
+        condition = _TASK_STATES[query.state]
+        parts.append(f"({condition})")
+        values.extend([query.now_ms] * condition.count("?"))
+    if query.text:
+        parts.append(
+            "(" + " OR ".join(f"lower({name}) LIKE ? ESCAPE '!'" for name in _SEARCHED) + ")"
+        )
+        values.extend([_pattern(query.text)] * len(_SEARCHED))
+    return " AND ".join(parts), values
+
+
+def _pattern(text: str) -> str:
+    """Return a LIKE pattern that finds a text as it is; NUL cannot be in any searched column."""
+    wild = str.maketrans({"%": "!%", "_": "!_", "!": "!!", "\0": ""})
+    return f"%{text.lower().translate(wild)}%"

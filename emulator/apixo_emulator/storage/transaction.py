@@ -1,0 +1,234 @@
+"""One transaction of submits: rows are read and locked at its begin, and written back at its end.
+
+Between the two everything is decided on values in memory, so that thirty submits of one account cost
+one read and one write of its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+
+from apixo_emulator.domain.accounts import Account, AccountState
+from apixo_emulator.domain.chance import task_id
+from apixo_emulator.domain.deliveries import Delivery
+from apixo_emulator.domain.states import is_final
+from apixo_emulator.domain.tasks import Task
+from apixo_emulator.storage import rows
+from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
+
+_MOST_OPENED = 10_000
+_WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"  # noqa: S608 - constants
+_ACCOUNTS = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch=? AND id"  # noqa: S608 - constants
+_OPEN_ACCOUNT = (
+    "INSERT INTO accounts (epoch, id, label, granted_micros, spent_micros, accepted, callbacks)"
+    " VALUES (?,?,?,?,0,0,0) ON CONFLICT DO NOTHING"
+)
+_SAVE_ACCOUNT = (
+    "UPDATE accounts SET granted_micros=?, spent_micros=?, accepted=?, callbacks=?, tokens=?,"
+    " tokens_at_ms=? WHERE epoch=? AND id=?"
+)
+# A body that was accepted once has no row of its own: its task tells.
+_ACCEPTED = (
+    "SELECT coalesce((SELECT accepted FROM contents WHERE epoch=? AND account_id=? AND content=?"
+    " AND accepted>0), (SELECT 1 FROM tasks WHERE id=? AND epoch=?), 0)"
+)
+_SAVE_ACCEPTED = (
+    "INSERT INTO contents (epoch, account_id, content, accepted, asked) VALUES (?,?,?,?,0)"
+    " ON CONFLICT (epoch, account_id, content) DO UPDATE SET accepted=excluded.accepted"
+)
+_ASK = (
+    "INSERT INTO contents (epoch, account_id, content, accepted, asked) VALUES (?,?,?,0,1)"
+    " ON CONFLICT (epoch, account_id, content) DO UPDATE SET asked=contents.asked+1 RETURNING asked"
+)
+_RULES = "SELECT id, document, seen, used FROM rules WHERE epoch=? ORDER BY number"
+# Three sums and not one with OR, so that each is a range of an index.
+_UNFINISHED = (
+    "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND account_id=? AND limited=1 AND ends_ms>?)"
+    " + (SELECT count(*) FROM tasks WHERE epoch=? AND account_id=? AND limited=1 AND ends_ms IS NULL)"
+    " + (SELECT count(*) FROM tasks WHERE NOT settled AND epoch=? AND account_id=? AND limited=1"
+    " AND ends_ms<=?)"
+)
+_REFUND = (
+    "UPDATE tasks SET refunded=1 WHERE epoch=? AND refunded=0 AND account_id=? AND ends_ms<=?"
+    " AND fail_code IS NOT NULL AND settled RETURNING id"
+)
+
+
+class Transaction:
+    """What one transaction has read and is going to write; `Store.transaction` opens it.
+
+    Nothing is written before the block ends, and nothing at all if it raises. Rows that are
+    `load`-ed stay locked until then: other transactions on any process that want them wait.
+    """
+
+    def __init__(
+        self, sql: Sql, known: MutableMapping[str, WorldRow], opened: set[tuple[int, str]]
+    ) -> None:
+        self._sql = sql
+        # Accounts by their epochs that have a row, unless a transaction that made one has failed.
+        self._opened = opened
+        # Worlds that need not be read; what is read is added.
+        self._known = known
+        self._worlds: dict[str, WorldRow] = {}
+        self._accounts: dict[str, tuple[Account, AccountState]] = {}
+        self._rules: dict[str, list[RuleRow]] = {}
+        self._counted_rules: dict[tuple[int, str], RuleRow] = {}
+        # How often each body was accepted: before, and with what is added here.
+        self._before: dict[tuple[str, bytes], int] = {}
+        self._accepted: dict[tuple[str, bytes], int] = {}
+        self._unfinished: dict[str, tuple[int, int]] = {}
+        self._tasks: list[Row] = []
+        self._deliveries: list[Row] = []
+
+    def load(
+        self, accounts: Mapping[Account, int], contents: Collection[tuple[Account, bytes]] = ()
+    ) -> None:
+        """Read and lock accounts with their worlds' rules, and read how often bodies were accepted.
+
+        ``accounts`` gives with each the micros that it starts with where it is new. Everything that
+        the transaction needs has to be loaded at once: it is locked in one order, so that no two
+        transactions wait for each other.
+        """
+        wanted = sorted(accounts, key=lambda account: (account.world, account.id))
+        self._read_worlds({account.world for account in wanted})
+        keys = {account.id: (self._worlds[account.world].epoch, account.id) for account in wanted}
+        new = [account for account in wanted if keys[account.id] not in self._opened]
+        while len(self._accounts) < len(wanted):
+            # An account has to be there to be locked, and the rest is read under its lock.
+            for account in new:
+                label = self._sql.stored(account.label)
+                self._sql.run(_OPEN_ACCOUNT, *keys[account.id], label, accounts[account])
+            self._read(wanted, contents)
+            new = [account for account in wanted if account.id not in self._accounts]
+        if len(self._opened) > _MOST_OPENED:
+            self._opened.clear()
+        self._opened.update(keys.values())
+
+    def _read_worlds(self, names: Collection[str]) -> None:
+        unknown = [name for name in names if name not in self._known]
+        if unknown:
+            found = self._sql.all(f"{_WORLDS} IN ({_places(unknown)})", *unknown)
+            self._known.update({row[0]: rows.world_of(row) for row in found})
+        self._worlds = {name: self._known[name] for name in names}
+
+    def _read(self, accounts: list[Account], contents: Collection[tuple[Account, bytes]]) -> None:
+        """Lock accounts and rules, and read all in one round trip."""
+        keep_accounts = self._read_accounts(accounts)
+        rules = {
+            name: self._read_rules(name) for name, row in sorted(self._worlds.items()) if row.rules
+        }
+        accepted = {
+            (account.id, content): self._read_accepted(account, content)
+            for account, content in set(contents)
+        }
+        keep_accounts()
+        self._rules = {name: [RuleRow(*row) for row in read()] for name, read in rules.items()}
+        self._before = {key: int(read()[0][0]) for key, read in accepted.items()}
+        self._accepted = dict(self._before)
+
+    def _read_accounts(self, accounts: list[Account]) -> Callable[[], None]:
+        by_epoch: dict[int, dict[str, Account]] = {}
+        for account in accounts:
+            by_epoch.setdefault(self._worlds[account.world].epoch, {})[account.id] = account
+        pending = [
+            (
+                known,
+                self._sql.later(
+                    f"{_ACCOUNTS} IN ({_places(known)}) ORDER BY id{self._sql.lock}", epoch, *known
+                ),
+            )
+            for epoch, known in by_epoch.items()
+        ]
+
+        def keep() -> None:
+            for known, read in pending:
+                for row in read():
+                    self._accounts[row[0]] = known[row[0]], rows.account_of(row)
+
+        return keep
+
+    def _read_rules(self, world: str) -> Callable[[], list[Row]]:
+        return self._sql.later(_RULES + self._sql.lock, self._worlds[world].epoch)
+
+    def _read_accepted(self, account: Account, content: bytes) -> Callable[[], list[Row]]:
+        world = self._worlds[account.world]
+        first = task_id(world.seed, account.id, content, 1)
+        return self._sql.later(_ACCEPTED, world.epoch, account.id, content, first, world.epoch)
+
+    def world(self, world_id: str) -> WorldRow:
+        """Return a loaded world."""
+        return self._worlds[world_id]
+
+    def account(self, account: Account) -> AccountState:
+        """Return a loaded account; what is changed in it is written."""
+        return self._accounts[account.id][1]
+
+    def rules(self, world_id: str) -> list[RuleRow]:
+        """Return the rules of a loaded world in their order."""
+        return self._rules.get(world_id, [])
+
+    def count_rule(self, world_id: str, rule: RuleRow, *, used: bool) -> None:
+        """Count a submit that fits a rule, and whether the rule decides over it."""
+        rule.seen += 1
+        rule.used += used
+        self._counted_rules[self._worlds[world_id].epoch, rule.id] = rule
+
+    def count_submit(self, account: Account, content: bytes) -> int:
+        """Count a submit of a body; return how many of this account there were, this one included."""
+        epoch = self._worlds[account.world].epoch
+        row = self._sql.one(_ASK, epoch, account.id, content)
+        return int(row[0]) if row else 1
+
+    def unfinished(self, account: Account, now_ms: int) -> int:
+        """Return how many tasks of an account that has a concurrency limit are unfinished."""
+        known = self._unfinished.get(account.id)
+        if known is None:
+            mine = (self._worlds[account.world].epoch, account.id)
+            row = self._sql.one(_UNFINISHED, *mine, now_ms, *mine, *mine, now_ms)
+            known = self._unfinished[account.id] = now_ms, int(row[0]) if row else 0
+        return known[1]
+
+    def failed_since(self, account: Account, now_ms: int) -> int:
+        """Return how many tasks have failed by now that were not returned here before."""
+        epoch = self._worlds[account.world].epoch
+        return len(self._sql.all(_REFUND, epoch, account.id, now_ms))
+
+    def next_task_id(self, account: Account, content: bytes) -> str:
+        """Return the id of the account's next task with this body."""
+        occurrence = self._accepted[account.id, content] + 1
+        self._accepted[account.id, content] = occurrence
+        return task_id(self._worlds[account.world].seed, account.id, content, occurrence)
+
+    def add(self, task: Task, delivery: Delivery | None) -> None:
+        """Keep an accepted task, and its delivery."""
+        account, state = self._accounts[task.account_id]
+        self._tasks.append(rows.row_of_task(task, self._sql.stored))
+        if delivery is not None:
+            state.callbacks += 1
+            self._deliveries.append(rows.row_of_delivery(delivery, self._sql.stored))
+        known = self._unfinished.get(account.id)
+        if known is not None and not is_final(task.state_at(known[0])):
+            self._unfinished[account.id] = known[0], known[1] + 1
+
+    def write(self) -> None:
+        """Write what has changed. The store calls it before it commits."""
+        sql = self._sql
+        for account, state in self._accounts.values():
+            if state.changed:
+                epoch = self._worlds[account.world].epoch
+                sql.run(_SAVE_ACCOUNT, *rows.values_of_account(state), epoch, account.id)
+        for (epoch, rule_id), rule in self._counted_rules.items():
+            query = "UPDATE rules SET seen=?, used=? WHERE epoch=? AND id=?"
+            sql.run(query, rule.seen, rule.used, epoch, rule_id)
+        for (account_id, content), count in self._accepted.items():
+            if count > max(1, self._before[account_id, content]):
+                epoch = self._worlds[self._accounts[account_id][0].world].epoch
+                sql.run(_SAVE_ACCEPTED, epoch, account_id, content, count)
+        if self._tasks:
+            sql.many(rows.INSERT_TASK, self._tasks)
+        if self._deliveries:
+            sql.many(rows.INSERT_DELIVERY, self._deliveries)
+
+
+def _places(values: Iterable[object]) -> str:
+    return ",".join("?" for _ in values)
