@@ -20,19 +20,30 @@ if TYPE_CHECKING:
 _KEY_VARIABLE, _BASE_VARIABLE = "APIXO_API_KEY", "APIXO_BASE_URL"
 # Always the same: tasks' ids derive from it.
 _KEY = "sk-apixo-in-process"
-_OPTION = "--apixo-journal"
+_JOURNAL, _AUDIT = "--apixo-journal", "--apixo-audit"
+_AUDIT_MODES = ("off", "warn", "fail")
 _SECTION = "APIXO calls"
+# A property of a test's report, which pytest-xdist brings to the process that prints the summary.
+_PROPERTY = "apixo_audit"
 _FIXTURES = ("apixo", "apixo_server")
 _made: pytest.StashKey[dict[Setup, InProcess]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--apixo-journal``."""
-    parser.getgroup("apixo").addoption(
-        _OPTION,
+    """Add ``--apixo-journal`` and ``--apixo-audit``."""
+    group = parser.getgroup("apixo")
+    group.addoption(
+        _JOURNAL,
         choices=("failed", "all", "none"),
         default="failed",
         help="of which tests the calls to the emulator are shown [default: %(default)s]",
+    )
+    group.addoption(
+        _AUDIT,
+        choices=_AUDIT_MODES,
+        default="warn",
+        help="what a passed test left behind that would cost money or lose a result: reported in the"
+        " summary (warn), or the test fails [default: %(default)s]",
     )
 
 
@@ -41,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_made] = {}
     config.addinivalue_line(
         "markers",
-        "apixo(scenario=…, seed=…, latency=…, …): how the fixtures apixo and apixo_server start;"
-        " the options are those of apixo_emulator.intercept",
+        "apixo(scenario=…, seed=…, latency=…, …, audit=…): how the fixtures apixo and apixo_server"
+        " start; the options are those of apixo_emulator.intercept, and audit is off, warn or fail",
     )
 
 
@@ -121,20 +132,28 @@ def apixo_server(
         _apixo_serving.reset(**_asked(request))
     monkeypatch.setenv(_KEY_VARIABLE, _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, _apixo_serving.base_url)
+    # A proxy of the environment cannot reach this machine's loopback.
+    excluded = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, ",".join(filter(None, (excluded, "127.0.0.1", "localhost"))))
     return _apixo_serving
 
 
 @contextmanager
 def _judged(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Say of which test a marker is that asks for what there is not."""
+    """Say of which test a marker is whose options are wrong."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.apixo: {error}") from None
+        raise _wrong_marker(request.node, error) from None
+
+
+def _wrong_marker(item: pytest.Item, error: object) -> pytest.UsageError:
+    return pytest.UsageError(f"{item.nodeid}: @pytest.mark.apixo: {error}")
 
 
 def _asked(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Give what the test's markers ask for; the nearest one wins."""
+    """Return the options of the test's markers but ``audit``; the nearest marker wins."""
     options: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("apixo"))):
         if mark.args:
@@ -142,7 +161,30 @@ def _asked(request: pytest.FixtureRequest) -> dict[str, Any]:
                 f'expected options by name, such as scenario="SensitiveContent"; found {mark.args!r}'
             )
         options.update(mark.kwargs)
+    mode = options.pop("audit", None)
+    if mode not in (None, *_AUDIT_MODES):
+        raise ValueError(f"audit: expected one of {', '.join(_AUDIT_MODES)}; found {mode!r}")
     return options
+
+
+def _used(item: pytest.Item) -> dict[str, InProcess | Served]:
+    """Return the emulators that a test uses, by fixture."""
+    values = getattr(item, "funcargs", {})
+    return {name: values[name] for name in _FIXTURES if name in values}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Look at what a test left behind, once it has passed."""
+    result = yield
+    marked = (mark.kwargs.get("audit") for mark in item.iter_markers("apixo"))
+    mode = next(filter(None, marked), None) or item.config.getoption(_AUDIT)
+    if mode != "off":
+        found = [str(finding) for emulator in _used(item).values() for finding in emulator.audit()]
+        if found and mode == "fail":
+            pytest.fail("\n".join(["the test left behind:", *found]), pytrace=False)
+        item.user_properties.extend((_PROPERTY, text) for text in found)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -151,23 +193,31 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the calls of a test into its report."""
     report = yield
-    wanted = item.config.getoption(_OPTION)
+    wanted = item.config.getoption(_JOURNAL)
     if report.when == "call" and (wanted == "all" or (wanted == "failed" and report.failed)):
-        used = getattr(item, "funcargs", {})
-        for name in _FIXTURES:
-            if name in used:
-                report.sections.append((f"{_SECTION} ({name})", used[name].journal()))
+        for name, emulator in _used(item).items():
+            report.sections.append((f"{_SECTION} ({name})", emulator.journal()))
     return report
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Show the calls of tests that passed, where all are wanted: pytest shows the others'."""
-    if config.getoption(_OPTION) != "all":
-        return
-    for report in terminalreporter.getreports("passed"):
-        for title, text in report.sections:
-            if title.startswith(_SECTION):
-                terminalreporter.write_sep("-", f"{report.nodeid}: {title}")
-                terminalreporter.write_line(text)
+    """Show what tests left behind, and the calls of passed ones where all are wanted."""
+    passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    if config.getoption(_JOURNAL) == "all":  # pytest itself shows those of failed tests
+        for report in passed:
+            for title, text in report.sections:
+                if title.startswith(_SECTION):
+                    terminalreporter.write_sep("-", f"{report.nodeid}: {title}")
+                    terminalreporter.write_line(text)
+    found = [
+        f"{report.nodeid}: {text}"
+        for report in passed
+        for name, text in report.user_properties
+        if name == _PROPERTY
+    ]
+    if found:
+        terminalreporter.write_sep("=", f"left behind ({_AUDIT}=off|warn|fail)", yellow=True)
+        for line in found:
+            terminalreporter.write_line(line)

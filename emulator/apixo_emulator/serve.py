@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -321,9 +322,10 @@ class Embedded:
         runtime = Runtime.around(emulator, pictures)
         self._server = _server(runtime, self._ready.set, worker=False)
 
-    def run(self) -> None:
+    def run(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         """Serve until `stop`; to be run in a thread of its own."""
-        self._server.run(sockets=[self._socket])
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(self._server.serve(sockets=[self._socket]))
 
     def ready(self, timeout_s: float) -> str:
         """Wait until requests are answered; return the origin.

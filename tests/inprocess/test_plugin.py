@@ -140,8 +140,61 @@ def test_a_marker_that_asks_for_what_cannot_be_is_told_with_its_test(tmp_path: P
         assert marker.format(name, words) in told
 
 
-SERVER = """
+LEFT_BEHIND = """
 import pytest
+from apixo_client import Apixo
+
+IMAGE = "https://example.com/in.jpg"
+
+def test_warns(apixo):
+    Apixo().submit(IMAGE)
+    assert [finding.kind for finding in apixo.audit()] == ["not-followed"]
+
+def test_warns_of_a_server(apixo_server):
+    Apixo().submit(IMAGE)
+
+@pytest.mark.apixo(audit="off")
+def test_says_nothing(apixo):
+    Apixo().submit(IMAGE)
+
+@pytest.mark.apixo(audit="fail")
+def test_fails(apixo):
+    Apixo().submit(IMAGE)
+
+@pytest.mark.apixo(audit="fail")
+def test_passes(apixo, tmp_path):
+    Apixo().upscale(IMAGE).download(tmp_path / "out.jpg")
+
+@pytest.mark.apixo(audit="loud")
+def test_wrong(apixo): ...
+"""
+
+
+@pytest.mark.slow
+def test_what_tests_leave_behind_is_reported(tmp_path: Path) -> None:
+    told = run(tmp_path, LEFT_BEHIND, "-n", "2").stdout
+    assert "1 failed, 4 passed, 1 error" in told
+    summary = told.partition("left behind (--apixo-audit=off|warn|fail)")[2]
+    lines = [line.partition(": ")[0] for line in summary.splitlines() if ": task " in line]
+    assert sorted(lines) == ["test_suite.py::test_warns", "test_suite.py::test_warns_of_a_server"]
+    assert "was neither polled to its end nor called back" in summary
+    assert "test_fails - Failed: the test left behind:" in told
+    assert "audit: expected one of off, warn, fail; found 'loud'" in told
+
+
+@pytest.mark.slow
+def test_the_option_holds_for_tests_without_a_marker(tmp_path: Path) -> None:
+    assert (
+        "left behind" not in run(tmp_path, LEFT_BEHIND, "--apixo-audit=off", "-k", "warns").stdout
+    )
+    told = run(tmp_path, LEFT_BEHIND, "--apixo-audit=fail", "-k", "warns or says").stdout
+    assert "2 failed, 1 passed" in told
+
+
+SERVER = """
+import httpx
+import pytest
+import requests
 from apixo_client import Apixo, Pace
 
 @pytest.mark.apixo(latency=50)
@@ -150,6 +203,19 @@ def test_server(apixo_server):
         result = apixo.upscale("https://example.com/in.jpg", resolution="2k")
     assert result.url.startswith(apixo_server.base_url.removesuffix("/api/v1"))
     apixo_server.verify(call="submit", exactly=1)
+
+def test_proxies_of_the_environment_are_not_used(apixo_server, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    headers = {"Authorization": "Bearer k"}
+    balance = f"{apixo_server.base_url}/apikeys/current-balance"
+    assert httpx.get(balance, headers=headers).status_code == 200
+    assert requests.get(balance, headers=headers, timeout=5).status_code == 200
+
+def test_both_fixtures(apixo, apixo_server):
+    with Apixo() as client:  # the address is that of the fixture listed last
+        client.submit("https://example.com/in.jpg")
+    assert (len(apixo.tasks), len(apixo_server.tasks)) == (0, 1)
 
 @pytest.mark.parametrize("number", range(2))
 def test_reset(apixo_server, number):
@@ -164,7 +230,7 @@ def test_reset(apixo_server, number):
 @pytest.mark.slow
 def test_the_fixture_with_a_port(tmp_path: Path) -> None:
     done = run(tmp_path, SERVER)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:

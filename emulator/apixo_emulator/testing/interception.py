@@ -32,6 +32,7 @@ _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
     "respx": mocks.patch_respx,
     "responses": mocks.patch_responses,
     "requests_mock": mocks.patch_requests_mock,
+    "vcr": mocks.patch_vcr,
     "aioresponses": mocks.patch_aioresponses,
 }
 _lock = threading.RLock()

@@ -18,7 +18,7 @@ from apixo_emulator.service.operator import Operator
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
 from apixo_emulator.testing import routing
-from apixo_emulator.testing.clock import real_ns
+from apixo_emulator.testing.clock import RealTimeLoop, real_ns
 from apixo_emulator.testing.controls import Controls, span_ms
 from apixo_emulator.testing.setup import Setup
 from apixo_schemas import contract
@@ -103,7 +103,9 @@ def serving() -> Iterator[Served]:
         options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
         emulator = Emulator(SqliteStore(None), gallery, options, _clock())
         server = Embedded(emulator, gallery)
-        thread = threading.Thread(target=server.run, name="apixo-emulator", daemon=True)
+        thread = threading.Thread(
+            target=server.run, args=(RealTimeLoop,), name="apixo-emulator", daemon=True
+        )
         thread.start()
         try:
             base_url = routing.base_url_of(server.ready(_PATIENCE_S))

@@ -237,13 +237,11 @@ def origin_of_url(url: str) -> tuple[str, str, int | None] | None:
 @cache
 def _urllib3_pools(urllib3: Any) -> Callable[[str, str, int | None], Any]:
     """Return what gives the pool of an origin, whose connections go to the emulator."""
-    base = urllib3.connection.HTTPConnection
-    kind = type("Connection", (_Urllib3Connection, base), {"urllib3": urllib3})
-    pool_kind = type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": kind})
+    kind = type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": _Urllib3Connection})
 
     @cache
     def pool_of(scheme: str, host: str, port: int | None) -> Any:
-        pool: Any = pool_kind(host, port, origin=(scheme, host, port))
+        pool: Any = kind(host, port, origin=(scheme, host, port), urllib3=urllib3)
         pool.scheme = scheme
         return pool
 
@@ -251,14 +249,24 @@ def _urllib3_pools(urllib3: Any) -> Callable[[str, str, int | None], Any]:
 
 
 class _Urllib3Connection:
-    """Sends requests to the emulator of the session that is open then; there is no socket."""
+    """A connection as a pool uses it, to the emulator of the session that is open then.
 
-    urllib3: Any
+    It is no `urllib3.connection.HTTPConnection`: an open cassette replaces that.
+    """
 
-    def __init__(self, *args: Any, origin: tuple[str, str, int | None], **options: Any) -> None:
-        super().__init__(*args, **options)
+    proxy = None
+    is_closed = is_connected = True  # nothing to connect, and never dropped
+
+    def __init__(
+        self, *, origin: tuple[str, str, int | None], urllib3: Any, timeout: Any, **_options: Any
+    ) -> None:
+        self.timeout = timeout
         self._origin = origin
+        self._urllib3 = urllib3
         self._answered: tuple[HttpResponse, str, dict[str, Any]] | None = None
+
+    def close(self) -> None:
+        """Do nothing: there is no socket."""
 
     def request(
         self,
@@ -288,9 +296,9 @@ class _Urllib3Connection:
             raise _reset()
         headers = [(name.decode(), value.decode("latin-1")) for name, value in _headers(response)]
         whole = response.fault is not WireFault.TRUNCATED
-        return self.urllib3.HTTPResponse(
+        return self._urllib3.HTTPResponse(
             (io.BytesIO if whole else _Truncated)(_body(response, method)),
-            self.urllib3.HTTPHeaderDict(headers),
+            self._urllib3.HTTPHeaderDict(headers),
             response.status,
             version=11,
             version_string="HTTP/1.1",
@@ -315,7 +323,7 @@ class _Truncated(io.BytesIO):
 
 def patch_http_client(client: Any, patches: Patches) -> None:
     """Patch requests and responses of the connections; urllib3 has its own for both."""
-    connection_kind = client.HTTPConnection
+    connection_kind = _http_connection()
     request, getresponse = connection_kind.request, connection_kind.getresponse
 
     def request_in_process(
@@ -347,6 +355,16 @@ def patch_http_client(client: Any, patches: Patches) -> None:
 
     patches.put(connection_kind, "request", request_in_process)
     patches.put(connection_kind, "getresponse", getresponse_in_process)
+
+
+@cache
+def _http_connection() -> Any:
+    """Return the library's class, which an open cassette has replaced under its name."""
+    return next(
+        kind
+        for kind in object.__subclasses__()
+        if (kind.__module__, kind.__qualname__) == ("http.client", "HTTPConnection")
+    )
 
 
 def _http_client_origin(connection: Any, url: str) -> tuple[str, str, int | None]:

@@ -1,0 +1,148 @@
+"""While a session is open, no connection to the API's hosts leaves the process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import trio
+import urllib3
+from support.elsewhere import elsewhere
+
+import apixo_emulator
+from apixo_emulator.testing import NetworkBlockedError
+
+LIVE = ("api.apixo.ai", 443)
+
+
+def connect(address: Any) -> None:
+    with socket.socket() as sock:
+        sock.connect(address)
+
+
+def connect_ex(address: Any) -> None:
+    with socket.socket() as sock:
+        sock.connect_ex(address)
+
+
+def tls(address: Any) -> None:
+    ours, other = socket.socketpair()
+    with ours, other:
+        ssl.create_default_context().wrap_socket(ours, server_hostname=address[0])
+
+
+def tls_in_memory(address: Any) -> None:
+    context = ssl.create_default_context()
+    context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=address[0])
+
+
+WAYS: dict[str, Callable[[Any], object]] = {
+    "look-up": lambda address: socket.getaddrinfo(*address),
+    "look-up of bytes": lambda address: socket.getaddrinfo(address[0].encode(), address[1]),
+    "look-up in capitals": lambda address: socket.getaddrinfo(f"{address[0].upper()}.", None),
+    "create_connection": socket.create_connection,
+    "connect": connect,
+    "connect_ex": connect_ex,
+    "asyncio": lambda address: asyncio.run(asyncio.open_connection(*address)),
+    "trio": lambda address: trio.run(partial(trio.open_tcp_stream, *address)),
+    "TLS": tls,
+    "TLS in memory": tls_in_memory,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_live_host_cannot_be_reached(way: str) -> None:
+    with (
+        apixo_emulator.intercept(),
+        pytest.raises((NetworkBlockedError, ExceptionGroup)) as caught,
+    ):
+        WAYS[way](LIVE)
+    assert "mocks-and-clocks.md" in repr(caught.value)
+
+
+@pytest.mark.parametrize("way", ["create_connection", "connect", "asyncio"])
+def test_another_base_url_cannot_be_reached_but_its_neighbours_can(way: str) -> None:
+    with elsewhere() as url, elsewhere() as other:
+        ports = [int(found.rpartition(":")[2]) for found in (url, other)]
+        with apixo_emulator.intercept(base_url=url):
+            with pytest.raises(NetworkBlockedError):
+                WAYS[way](("127.0.0.1", ports[0]))
+            socket.create_connection(("127.0.0.1", ports[1])).close()
+        socket.create_connection(("127.0.0.1", ports[0])).close()
+
+
+def test_a_mock_that_sends_calls_on_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = httpx.HTTPTransport.handle_request
+    balance = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+    with apixo_emulator.intercept() as emulator:
+        # As a mock does that has kept the library's own function, and here is asked directly.
+        transport, request = httpx.HTTPTransport(), httpx.Request("GET", balance)
+        with transport, pytest.raises(NetworkBlockedError):
+            real(transport, request)
+        # As it does for clients: then the emulator is asked first.
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", real)
+        assert httpx.get(balance, headers={"Authorization": "Bearer k"}).json()["data"] == 100
+        emulator.verify(call="balance", exactly=1)
+
+
+@pytest.mark.parametrize("base", ["https://api.apixo.ai", "http://gateway.test"])
+def test_calls_that_would_go_through_a_proxy_are_answered(
+    caller: Any, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with apixo_emulator.intercept(base_url="http://gateway.test") as emulator:
+        assert caller.get(f"{base}/api/v1/apikeys/current-balance").data == 100
+        emulator.verify(call="balance", exactly=1)
+
+
+def test_retries_of_urllib3_take_place() -> None:
+    retries = urllib3.Retry(
+        3, status_forcelist=[503], allowed_methods=None, raise_on_status=False, backoff_factor=1
+    )
+    with apixo_emulator.intercept() as emulator, requests.Session() as session:
+        session.mount("https://", requests.adapters.HTTPAdapter(max_retries=retries))
+        emulator.scenario("http-503", times=2)
+        url = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+        body = json.dumps({"input": {"image_urls": ["https://example.com/in.jpg"]}})
+        headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+        answer = session.post(url, data=body, headers=headers, timeout=5)
+        assert answer.status_code == 200
+        assert [call.status for call in emulator.requests] == [503, 503, 200]
+
+
+PENDING = """
+import socket, apixo_emulator
+block = apixo_emulator.intercept()
+with block:
+    pass
+with block:
+    import uvloop, asyncio, ssl
+    async def connect():
+        await asyncio.get_running_loop().create_connection(
+            asyncio.Protocol, sock=server, ssl=ssl.create_default_context(),
+            server_hostname="api.apixo.ai")
+    server, other = socket.socketpair()
+    try:
+        uvloop.run(connect())
+    except apixo_emulator.testing.NetworkBlockedError as error:
+        print("refused")
+"""
+
+
+def test_tls_of_uvloop_is_refused() -> None:
+    pytest.importorskip("uvloop")
+    done = subprocess.run(
+        [sys.executable, "-c", PENDING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "refused\n", done.stderr
