@@ -29,10 +29,12 @@ _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 class OptionType:
     """The type of an option's values.
 
-    ``metavar`` stands for a value in the help; a switch has none. A list takes one value or several.
+    ``schema`` is the JSON Schema of a value in a file. ``metavar`` stands for a value in the help; a
+    switch has none. A list takes one value or several.
     """
 
     read: Reader
+    schema: Mapping[str, Any]
     metavar: str = ""
     choices: tuple[str, ...] = ()
     is_path: bool = False
@@ -56,7 +58,7 @@ def text(
             return value
         raise ValueError(f"expected {expected}") if secret else unfit(expected, value)
 
-    return OptionType(read, metavar)
+    return OptionType(read, {"type": "string"}, metavar)
 
 
 def parsed(metavar: str, parse: Callable[[str], Any]) -> OptionType:
@@ -70,7 +72,7 @@ def parsed(metavar: str, parse: Callable[[str], Any]) -> OptionType:
         plain = value if isinstance(value, str | Decimal) else found(value)
         return parse(str(plain))
 
-    return OptionType(read, metavar)
+    return OptionType(read, {"type": ["string", "number"]}, metavar)
 
 
 def integer(least: int, most: int, metavar: str = "N") -> OptionType:
@@ -82,7 +84,7 @@ def integer(least: int, most: int, metavar: str = "N") -> OptionType:
             return number
         raise unfit(f"an integer from {least} to {most}", value)
 
-    return OptionType(read, metavar)
+    return OptionType(read, {"type": "integer", "minimum": least, "maximum": most}, metavar)
 
 
 def number(least: float, most: float, metavar: str = "X") -> OptionType:
@@ -97,7 +99,7 @@ def number(least: float, most: float, metavar: str = "X") -> OptionType:
             raise unfit(f"a number from {least:g} to {most:g}", value)
         return found_number
 
-    return OptionType(read, metavar)
+    return OptionType(read, {"type": "number", "minimum": least, "maximum": most}, metavar)
 
 
 def _switch(value: object) -> bool:
@@ -108,7 +110,7 @@ def _switch(value: object) -> bool:
     raise unfit("true or false", value)
 
 
-SWITCH = OptionType(_switch, is_switch=True)
+SWITCH = OptionType(_switch, {"type": "boolean"}, is_switch=True)
 
 
 def choice(kind: type[StrEnum]) -> OptionType:
@@ -120,7 +122,7 @@ def choice(kind: type[StrEnum]) -> OptionType:
             return kind(value.lower())
         raise unfit(f"one of {', '.join(names)}", value, names)
 
-    return OptionType(read, "|".join(names), names)
+    return OptionType(read, {"enum": list(names)}, "|".join(names), names)
 
 
 def path(
@@ -133,7 +135,7 @@ def path(
             return Path(value)
         raise unfit(expected, str(value) if isinstance(value, os.PathLike) else value)
 
-    return OptionType(read, metavar, is_path=True)
+    return OptionType(read, {"type": "string"}, metavar, is_path=True)
 
 
 def certificates() -> OptionType:
@@ -149,7 +151,7 @@ def certificates() -> OptionType:
             raise ValueError(f"{unfit('certificates in a PEM file', str(file))}: {error}") from None
         return file
 
-    return OptionType(read, "FILE", is_path=True)
+    return OptionType(read, {"type": "string"}, "FILE", is_path=True)
 
 
 def seconds(example: str) -> OptionType:
@@ -166,7 +168,8 @@ def seconds(example: str) -> OptionType:
             raise unfit(f"seconds such as {example}", value)
         return tuple(round(float(part) * 1000) for part in parts)
 
-    return OptionType(read, "S,S,…")
+    schema = {"type": ["string", "array"], "items": {"type": "number", "minimum": 0}}
+    return OptionType(read, schema, "S,S,…")
 
 
 def several(one: OptionType) -> OptionType:
@@ -177,4 +180,5 @@ def several(one: OptionType) -> OptionType:
             return tuple(one.read(entry) for entry in value)
         return (one.read(value),)
 
-    return OptionType(read, one.metavar, is_list=True)
+    schema = {"type": ["string", "array"], "items": one.schema}
+    return OptionType(read, schema, one.metavar, is_list=True)

@@ -569,3 +569,23 @@ def _accounts(given: Any) -> tuple[dict[str, AccountTerms], list[Problem]]:
             problems.append(Problem((_ACCOUNT, index, "key"), message))
         accounts[key] = terms
     return accounts, problems
+
+
+def config_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of a config file, for editors that check it while it is written."""
+    from apixo_emulator.domain.terms import account_schema
+
+    options = {
+        name: {**option.type.schema, "description": option.help} for name, option in OPTIONS.items()
+    }
+    dashed = {name.replace("_", "-"): schema for name, schema in options.items()}
+    account = {key: value for key, value in account_schema().items() if key != "$schema"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "config.json",
+        "title": f"the config file, {CONFIG_FILE}",
+        "description": "Options of `apixo-emulator serve`, and accounts with what each may do.",
+        "type": "object",
+        "properties": {**options, **dashed, _ACCOUNT: {"type": "array", "items": account}},
+        "additionalProperties": False,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from apixo_emulator.cli import main
 from apixo_emulator.domain.limits import AccountTerms, Rate
 from apixo_emulator.domain.pictures import FetchMode
-from apixo_emulator.settings import OPTIONS, Settings, SettingsError, load_settings
+from apixo_emulator.settings import OPTIONS, Settings, SettingsError, config_schema, load_settings
 
 EXAMPLE = """
 port = 9000
@@ -114,6 +117,21 @@ def test_every_spelling_is_read_alike(
     variable = f"APIXO_EMULATOR_{name.upper()}"
     assert getattr(loaded(tmp_path, **{variable: text}), name) == read
     assert getattr(Settings.of(**{name: value}), name) == read
+
+
+def test_the_published_schema_takes_what_is_read_and_refuses_what_is_not(tmp_path: Path) -> None:
+    schema = config_schema()
+    Draft202012Validator.check_schema(schema)
+    files = Draft202012Validator(json.loads(json.dumps(schema)))
+    assert files.is_valid(tomllib.loads(EXAMPLE))
+    for name, _, value, _ in SPELLINGS:
+        written_value = str(value) if isinstance(value, Path) else value
+        assert files.is_valid({name: written_value, "quiet": True}), name
+    for wrong in ("port = -1", "prot = 1", "log-format = 'jsn'", "[[account]]\nkye = 'a'"):
+        written(tmp_path, wrong)
+        assert not files.is_valid(tomllib.loads(wrong))
+        with pytest.raises(SettingsError):
+            loaded(tmp_path)
 
 
 def test_paths_of_a_file_are_relative_to_it(tmp_path: Path) -> None:

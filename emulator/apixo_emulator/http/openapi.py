@@ -10,6 +10,7 @@ from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.schema import scenario_file_schema
+from apixo_emulator.settings import config_schema
 from apixo_schemas import document, document_names, openapi_document
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -28,6 +29,7 @@ _ERRORS = {
 
 # Schemas of the emulator's own files and bodies, beside those of the contract.
 _OWN: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    "config.json": config_schema,
     "expectation.json": expectation_schema,
     "scenarios.json": scenario_file_schema,
 }
