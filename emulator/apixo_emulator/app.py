@@ -100,7 +100,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     """Make callbacks until shutdown, then close the store."""
     runtime: Runtime = app.state.runtime
     worker = CallbackWorker(
-        runtime.emulator, ca_file=runtime.settings.callback_ca, bounds=app.state.bounds
+        runtime.emulator, ca_file=runtime.settings.ca_file, bounds=app.state.bounds
     )
     delivering = asyncio.create_task(worker.run())
     try:

@@ -169,11 +169,13 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 @click.argument("url")
 @click.option("--probe", is_flag=True, help="also POST a sample payload to the URL, once")
 @click.option(
+    "--ca",
     "--callback-ca",
+    "ca_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="trust this certificate authority (PEM) too",
 )
-def doctor(url: str, *, probe: bool, callback_ca: Path | None) -> None:
+def doctor(url: str, *, probe: bool, ca_file: Path | None) -> None:
     """Say whether the live API could deliver callbacks to URL, and if not, why.
 
     Nothing is sent unless --probe asks for it; a host's name is resolved. Exit codes: 0 it could,
@@ -181,7 +183,7 @@ def doctor(url: str, *, probe: bool, callback_ca: Path | None) -> None:
     """
     from apixo_emulator.doctor import diagnose
 
-    findings = diagnose(url, probe=probe, ca_file=callback_ca)
+    findings = diagnose(url, probe=probe, ca_file=ca_file)
     for finding in findings:
         click.echo(f"{_MARKS[finding.ok]} {finding.check}: {finding.words}")
     could = all(finding.ok is not False for finding in findings)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.batcher import Batcher
 from apixo_emulator.settings import DATA_FOLDER, Settings, use_profile_file
@@ -113,11 +113,11 @@ class Runtime:
         self._folder: DataFolder | None = None
         self._opening = threading.RLock()
         self._emulator: Emulator | None = None
-        self._pictures: Gallery | None = None
+        self._pictures: PictureStore | None = None
         self._batcher: tuple[asyncio.AbstractEventLoop, Batcher] | None = None
 
     @classmethod
-    def around(cls, emulator: Emulator, pictures: Gallery) -> Runtime:
+    def around(cls, emulator: Emulator, pictures: PictureStore) -> Runtime:
         """Return a runtime whose emulator is open already."""
         runtime = cls(Settings())
         runtime._emulator, runtime._pictures = emulator, pictures
@@ -133,7 +133,7 @@ class Runtime:
         return self._emulator or self._open()[0]
 
     @property
-    def pictures(self) -> Gallery:
+    def pictures(self) -> PictureStore:
         """The store of pictures; raises as `emulator` does."""
         return self._pictures or self._open()[1]
 
@@ -145,16 +145,14 @@ class Runtime:
             self._batcher = (loop, Batcher(self.emulator))
         return self._batcher[1]
 
-    def _open(self) -> tuple[Emulator, Gallery]:
+    def _open(self) -> tuple[Emulator, PictureStore]:
         with self._opening:
             if self._emulator is not None and self._pictures is not None:
                 return self._emulator, self._pictures
             settings = self.settings
             use_profile_file(settings.profile)  # a spawned process has not read it yet
             location = self._location or self._own_location()
-            pictures = Gallery(
-                location.folder / "pictures", images=settings.images, fetch=settings.fetch
-            )
+            pictures = PictureStore(location.folder / "pictures", settings.source_options())
             store = location.open_store(settings)
             if self._location is None and settings.store is None and settings.workers == 1:
                 store.release_leases()  # the folder's lock says that no other process holds one

@@ -21,7 +21,7 @@ from apixo_emulator.app import application
 from apixo_emulator.domain.control_names import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import DataFolder, DataLocation, Runtime, StartError
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Bounds
@@ -316,7 +316,7 @@ def _stop_after(until: Callable[[], object], server: uvicorn.Server) -> None:
 class Embedded:
     """Serves one emulator on a free port of this machine, in a thread of another program."""
 
-    def __init__(self, emulator: Emulator, pictures: Gallery) -> None:
+    def __init__(self, emulator: Emulator, pictures: PictureStore) -> None:
         self._socket = bind("127.0.0.1", 0)
         self._ready = threading.Event()
         runtime = Runtime.around(emulator, pictures)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from apixo_emulator import option_types as types
@@ -28,7 +28,7 @@ from apixo_emulator.domain.latency import Latency, read_latency
 from apixo_emulator.domain.limits import AccountTerms
 from apixo_emulator.domain.money import micros
 from apixo_emulator.domain.nearest import did_you_mean, shown
-from apixo_emulator.domain.pictures import FetchMode
+from apixo_emulator.domain.pictures import FetchMode, RefusedSource
 from apixo_emulator.domain.problems import DocumentError, Problem, found
 from apixo_emulator.domain.seeds import LARGEST_SEED
 from apixo_emulator.journal.secrets import Mask
@@ -37,6 +37,9 @@ from apixo_emulator.scenarios.file import load_rules, read_toml
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
 from apixo_schemas import load_profile, published_contract, use_profile
+
+if TYPE_CHECKING:
+    from apixo_emulator.pictures import SourceOptions
 
 DATA_FOLDER = Path(".apixo-emulator")
 CONFIG_FILE = "apixo-emulator.toml"
@@ -253,6 +256,27 @@ class Settings:
         "which hosts source pictures may be fetched from",
         FetchMode.LOOPBACK,
     )
+    refused_sources: RefusedSource = option(
+        types.choice(RefusedSource),
+        "what a source does whose server answers with an error, hangs or breaks off: what assumption"
+        " image.refused says, fail the task, or give a placeholder",
+        RefusedSource.ASSUMED,
+    )
+    fetch_timeout: float = option(
+        types.number(0.001, 3600, "S"), "seconds in which a source must be fetched", 10
+    )
+    source_size: int = option(
+        types.integer(1, 4096, "MIB"), "largest file of a source picture, in MiB", 50
+    )
+    source_memory: int = option(
+        types.integer(1, 65_536, "MIB"),
+        "memory that decoding a source picture may take, in MiB; a larger one is too large",
+        256,
+    )
+    ca: Path | None = option(
+        types.certificates(),
+        "also trust this certificate authority (PEM) of callback receivers and source servers",
+    )
     callbacks: CallbackMode = option(
         types.choice(CallbackMode),
         "which callback URLs are taken: local receivers too, or public HTTPS only as on live",
@@ -268,10 +292,7 @@ class Settings:
         "seconds to wait before each retry of a callback",
         shown_default=_RETRIES,
     )
-    callback_ca: Path | None = option(
-        types.certificates(),
-        "also trust this certificate authority (PEM) of callback receivers",
-    )
+    callback_ca: Path | None = option(types.certificates(), "the former name of --ca")
     durability: Durability = option(
         types.choice(Durability),
         "what an acknowledged submit survives: the process's death, or a loss of power too",
@@ -359,6 +380,22 @@ class Settings:
             ScenarioFileError: It cannot be read, or a rule is wrong.
         """
         return () if self.scenarios is None else load_rules(self.scenarios)
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate authority that outbound calls trust beside the public ones."""
+        return self.ca or self.callback_ca
+
+    def source_options(self) -> SourceOptions:
+        """Return where source pictures may come from."""
+        from apixo_emulator.pictures import SourceLimits, SourceOptions
+
+        limits = SourceLimits(
+            bytes=self.source_size << 20,
+            memory=self.source_memory << 20,
+            seconds=self.fetch_timeout,
+        )
+        return SourceOptions(self.images, self.fetch, self.refused_sources, self.ca_file, limits)
 
     def callback_options(self) -> CallbackOptions:
         """Return how callbacks are delivered."""

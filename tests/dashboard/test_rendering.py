@@ -20,7 +20,7 @@ from support.process import running
 
 from apixo_emulator.app import application
 from apixo_emulator.http.dashboard import Dashboard
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import Runtime
 
 HOSTILE = "\"'><script>alert(1)</script><b onclick=x>"
@@ -62,7 +62,8 @@ def make_site(tmp_path: Path) -> Callable[..., Site]:
     def make(**options: Any) -> Site:
         harness = make_harness(**options)
         return Site(
-            harness, application(Runtime.around(harness.emulator, Gallery(tmp_path / "pictures")))
+            harness,
+            application(Runtime.around(harness.emulator, PictureStore(tmp_path / "pictures"))),
         )
 
     return make
@@ -374,8 +375,8 @@ def _told(site: Site) -> Iterator[str]:
 
 def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:
     stopping = threading.Event()
-    gallery = Gallery(tmp_path / "pictures")
-    dashboard = Dashboard(make_harness().emulator, gallery, stopping)
+    pictures = PictureStore(tmp_path / "pictures")
+    dashboard = Dashboard(make_harness().emulator, pictures, stopping)
     app = Router([*dashboard.routes])
 
     async def stopped() -> httpx.Response:

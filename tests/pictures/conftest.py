@@ -1,4 +1,4 @@
-"""A gallery, a web server to fetch from, and pictures of all kinds."""
+"""A store of pictures, a web server to fetch from, and pictures of all kinds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import Gallery, RenderedPicture
-from apixo_emulator.pictures.library import vips
+from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceOptions, StoreLimits
+from apixo_emulator.pictures.render import vips
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -75,9 +75,13 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Callable[..., Gallery]:
-    """Opens galleries on one and the same folder."""
-    return lambda **options: Gallery(tmp_path / "pictures", **options)
+def open_store(tmp_path: Path) -> Callable[..., PictureStore]:
+    """Opens picture stores on one and the same folder; options are those of sources."""
+
+    def opened(*, keep: StoreLimits = StoreLimits(), **sources: Any) -> PictureStore:  # noqa: B008
+        return PictureStore(tmp_path / "pictures", SourceOptions(**sources), keep)
+
+    return opened
 
 
 @pytest.fixture
@@ -93,13 +97,15 @@ def small(rocket: Path) -> Any:
 
 
 @pytest.fixture
-def render(gallery: Callable[..., Gallery], data_url: Callable[..., str]) -> Callable[..., Any]:
+def render(
+    open_store: Callable[..., PictureStore], data_url: Callable[..., str]
+) -> Callable[..., Any]:
     """Has a picture rendered from its bytes and opens what comes out."""
 
     def run(body: bytes, resolution: str = "2k", output_format: str = "png") -> Any:
         spec = PictureSpec("task", data_url(body), resolution, output_format)
-        assert gallery().check(spec.task_id, spec.image_url) == "usable"
-        return opened(gallery().render(spec))
+        assert open_store().check(spec.task_id, spec.image_url) == "usable"
+        return opened(open_store().render(spec))
 
     return run
 

@@ -15,15 +15,13 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict
-from apixo_emulator.pictures import Gallery, PictureLimits
-from apixo_emulator.pictures.cache import BoundedFolder
-from apixo_emulator.pictures.enlarging import enlarge
-from apixo_emulator.pictures.library import vips
-from apixo_emulator.pictures.placeholder import draw_placeholder
+from apixo_emulator.pictures import PictureStore, StoreLimits
+from apixo_emulator.pictures.render import draw_placeholder, enlarge, vips
+from apixo_emulator.pictures.store import BoundedFolder
 
-OpenGallery = Callable[..., Gallery]
+OpenStore = Callable[..., PictureStore]
 
-DRAW = "apixo_emulator.pictures.gallery.draw_placeholder"
+DRAW = "apixo_emulator.pictures.store.draw_placeholder"
 
 
 def placeholder(task: str, resolution: str = "2k", output_format: str = "jpg") -> PictureSpec:
@@ -43,8 +41,8 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return drawn
 
 
-def test_many_threads_one_rendering(gallery: OpenGallery, drawings: list[Path]) -> None:
-    one, callers = gallery(), 8
+def test_many_threads_one_rendering(open_store: OpenStore, drawings: list[Path]) -> None:
+    one, callers = open_store(), 8
     together = threading.Barrier(callers)
 
     def call(_: int) -> Any:
@@ -57,9 +55,9 @@ def test_many_threads_one_rendering(gallery: OpenGallery, drawings: list[Path]) 
 
 
 def test_result_of_a_moment_ago_is_not_rendered_again(
-    gallery: OpenGallery, drawings: list[Path], monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, drawings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = gallery()
+    one = open_store()
     rendered = one.render(placeholder("task"))
     # As for a thread that looked just before another one was done.
     find, answers = one._results.find, iter([None])
@@ -69,12 +67,12 @@ def test_result_of_a_moment_ago_is_not_rendered_again(
 
 
 def test_failure_reaches_every_caller_and_is_not_kept(
-    gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full_disk(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    one = gallery()
+    one = open_store()
     with monkeypatch.context() as patched:
         patched.setattr(DRAW, full_disk)
         for _ in range(2):
@@ -90,18 +88,18 @@ def test_disk_that_takes_no_more_is_not_blamed_on_the_source(rocket: Path, tmp_p
 
 
 def test_same_picture_in_many_tasks_is_kept_once(
-    gallery: OpenGallery, site: Any, rocket: Path, tmp_path: Path
+    open_store: OpenStore, site: Any, rocket: Path, tmp_path: Path
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
-    one = gallery()
+    one = open_store()
     rendered = {one.render(PictureSpec(f"task {n}", url, "2k", "jpg")) for n in range(5)}
     assert len(rendered) == 1
     sources = [path for path in (tmp_path / "pictures" / "sources").iterdir() if not path.suffix]
     assert [path.read_bytes() for path in sources] == [rocket.read_bytes()]
 
 
-def test_etag_tells_results_apart(gallery: OpenGallery) -> None:
-    one = gallery()
+def test_etag_tells_results_apart(open_store: OpenStore) -> None:
+    one = open_store()
     specs = [
         placeholder(task, resolution, output_format)
         for task in ("a", "b")
@@ -111,8 +109,8 @@ def test_etag_tells_results_apart(gallery: OpenGallery) -> None:
     assert len({one.render(spec).etag for spec in specs}) == len(specs)
 
 
-def test_evicted_result_is_rendered_again(gallery: OpenGallery) -> None:
-    one = gallery(limits=PictureLimits(kept_result_bytes=1))
+def test_evicted_result_is_rendered_again(open_store: OpenStore) -> None:
+    one = open_store(keep=StoreLimits(result_bytes=1))
     first = one.render(placeholder("first"))
     content = first.path.read_bytes()
     second = one.render(placeholder("second"))
@@ -123,10 +121,10 @@ def test_evicted_result_is_rendered_again(gallery: OpenGallery) -> None:
 
 
 def test_evicted_source_is_fetched_again(
-    gallery: OpenGallery, site: Any, rocket: Path, label: Any
+    open_store: OpenStore, site: Any, rocket: Path, label: Any
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
-    one = gallery(limits=PictureLimits(kept_source_bytes=1))
+    one = open_store(keep=StoreLimits(source_bytes=1))
     assert one.check("task", url) is Verdict.USABLE
     assert label(one.render(PictureSpec("task", url, "2k", "jpg"))) == ""
     site.answers.clear()
@@ -134,10 +132,10 @@ def test_evicted_source_is_fetched_again(
 
 
 def test_evicted_source_that_changed_is_drawn_as_it_is_now(
-    gallery: OpenGallery, site: Any, rocket: Path, small: Any, tmp_path: Path
+    open_store: OpenStore, site: Any, rocket: Path, small: Any, tmp_path: Path
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
-    one = gallery()
+    one = open_store()
     assert one.check("task", url) is Verdict.USABLE
     digests = [p for p in (tmp_path / "pictures" / "sources").iterdir() if not p.suffix]
     digests[0].write_bytes(b"damaged by a crash of the machine")
@@ -147,31 +145,31 @@ def test_evicted_source_that_changed_is_drawn_as_it_is_now(
 
 
 def test_unreadable_note_is_as_none(
-    gallery: OpenGallery, site: Any, rocket: Path, tmp_path: Path
+    open_store: OpenStore, site: Any, rocket: Path, tmp_path: Path
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
     for content in (b"", b"{", b"[]", b'{"verdict": "odd"}', b'{"verdict": "usable"}'):
-        assert gallery().check("task", url) is Verdict.USABLE
+        assert open_store().check("task", url) is Verdict.USABLE
         (note,) = (tmp_path / "pictures" / "sources").glob("*.json")
         note.write_bytes(content)
-    assert gallery().check("task", url) is Verdict.USABLE
+    assert open_store().check("task", url) is Verdict.USABLE
 
 
 RENDER = """
 import sys
 from pathlib import Path
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(6):
     spec = PictureSpec(f"task {number}", "https://example.com/x.jpg", "2k", "jpg")
-    print(Gallery(Path(sys.argv[1])).render(spec).etag, flush=True)
+    print(PictureStore(Path(sys.argv[1])).render(spec).etag, flush=True)
 """
 
 
-def test_two_processes_share_a_folder(gallery: OpenGallery, tmp_path: Path) -> None:
+def test_two_processes_share_a_folder(open_store: OpenStore, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RENDER, str(tmp_path / "pictures")]
 
     def start() -> subprocess.Popen[str]:
@@ -190,7 +188,7 @@ def test_two_processes_share_a_folder(gallery: OpenGallery, tmp_path: Path) -> N
     assert outputs[0] == outputs[1]
     files = sorted((tmp_path / "pictures" / "results").iterdir())
     assert [f'"{path.stem}"' for path in files] == sorted(outputs[0].split())
-    here = gallery().render(PictureSpec("task 0", "https://example.com/x.jpg", "2k", "jpg"))
+    here = open_store().render(PictureSpec("task 0", "https://example.com/x.jpg", "2k", "jpg"))
     assert here.path in files
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict
-from apixo_emulator.pictures import Gallery, RenderedPicture
+from apixo_emulator.pictures import PictureStore, RenderedPicture
 from apixo_schemas import contract
 
-OpenGallery = Callable[..., Gallery]
+OpenStore = Callable[..., PictureStore]
 Label = Callable[[RenderedPicture], str]
 
 ELSEWHERE = "https://example.com/input.jpg"
@@ -30,9 +30,9 @@ ELSEWHERE = "https://example.com/input.jpg"
     ],
 )
 def test_placeholder_has_the_size_and_format_asked_for(
-    gallery: OpenGallery, open_result: Any, label: Label, resolution: str, output_format: str
+    open_store: OpenStore, open_result: Any, label: Label, resolution: str, output_format: str
 ) -> None:
-    rendered = gallery().render(PictureSpec("task_1", ELSEWHERE, resolution, output_format))
+    rendered = open_store().render(PictureSpec("task_1", ELSEWHERE, resolution, output_format))
     picture = open_result(rendered)
     edge = contract().long_edge_px[resolution]
     assert (picture.width, picture.height, picture.bands) == (edge, edge * 9 // 16, 3)
@@ -41,9 +41,9 @@ def test_placeholder_has_the_size_and_format_asked_for(
         assert words in label(rendered)
 
 
-def test_label_is_drawn_not_only_described(gallery: OpenGallery, open_result: Any) -> None:
+def test_label_is_drawn_not_only_described(open_store: OpenStore, open_result: Any) -> None:
     one, other = (
-        open_result(gallery().render(PictureSpec(task, ELSEWHERE, "2k", "png")))
+        open_result(open_store().render(PictureSpec(task, ELSEWHERE, "2k", "png")))
         for task in ("iiiiiiii", "WWWWWWWW")
     )
     changed = (one != other).bandor()
@@ -67,9 +67,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_text_is_harmless(
-    gallery: OpenGallery, open_result: Any, label: Label, kind: str
+    open_store: OpenStore, open_result: Any, label: Label, kind: str
 ) -> None:
-    rendered = gallery().render(PictureSpec("task", HOSTILE[kind], "2k", "png"))
+    rendered = open_store().render(PictureSpec("task", HOSTILE[kind], "2k", "png"))
     assert open_result(rendered).width == 2048
     text = label(rendered)
     assert "http://e/" in text
@@ -78,24 +78,24 @@ def test_hostile_text_is_harmless(
     assert open_result(rendered)[0].crop(2000, 0, 48, 1152).deviate() == 0
 
 
-def test_long_url_keeps_its_end(gallery: OpenGallery, label: Label) -> None:
+def test_long_url_keeps_its_end(open_store: OpenStore, label: Label) -> None:
     url = f"https://example.com/{'long/' * 200}the-end.jpg"
-    text = label(gallery().render(PictureSpec("task", url, "2k", "jpg")))
+    text = label(open_store().render(PictureSpec("task", url, "2k", "jpg")))
     assert "..." in text
     assert "the-end.jpg" in text
 
 
-def test_data_url_is_not_spelled_out(gallery: OpenGallery, label: Label) -> None:
+def test_data_url_is_not_spelled_out(open_store: OpenStore, label: Label) -> None:
     url = "data:image/png;base64,AAAA" + "A" * 1000
-    text = label(gallery().render(PictureSpec("task", url, "2k", "jpg")))
+    text = label(open_store().render(PictureSpec("task", url, "2k", "jpg")))
     assert f"data: URL, {len(url)} bytes" in text
 
 
 def test_source_that_ends_early_gives_a_placeholder(
-    gallery: OpenGallery, rocket: Path, data_url: Callable[[bytes], str], label: Label
+    open_store: OpenStore, rocket: Path, data_url: Callable[[bytes], str], label: Label
 ) -> None:
     url = data_url(rocket.read_bytes()[:40_000])
-    one = gallery()
+    one = open_store()
     # Its header is in order, and only that is read before the task ends.
     assert one.check("task", url) is Verdict.USABLE
     for _ in range(2):
@@ -106,34 +106,34 @@ DRAW = f"""
 import sys
 from pathlib import Path
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 
 assert "pyvips" not in sys.modules, "the start pays for libvips"
-Gallery(Path(sys.argv[1])).quick_verdict("http://127.0.0.1/")
+PictureStore(Path(sys.argv[1])).quick_verdict("http://127.0.0.1/")
 assert "pyvips" not in sys.modules, "a submit pays for libvips"
-Gallery(Path(sys.argv[1])).render(PictureSpec("task", "{ELSEWHERE}", "2k", "png"))
+PictureStore(Path(sys.argv[1])).render(PictureSpec("task", "{ELSEWHERE}", "2k", "png"))
 """
 
 
 def test_machine_without_fonts_gives_the_same_and_is_quiet(
-    gallery: OpenGallery, tmp_path: Path
+    open_store: OpenStore, tmp_path: Path
 ) -> None:
     bare = {key: value for key, value in os.environ.items() if key != "HOME"}
     bare |= {"FONTCONFIG_PATH": "/nonexistent", "FONTCONFIG_FILE": "/nonexistent.conf"}
     command = [sys.executable, "-c", DRAW, str(tmp_path / "bare")]
     done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    here = gallery().render(PictureSpec("task", ELSEWHERE, "2k", "png"))
+    here = open_store().render(PictureSpec("task", ELSEWHERE, "2k", "png"))
     there = tmp_path / "bare" / "results" / here.path.name
     assert there.read_bytes() == here.path.read_bytes()
 
 
 def test_environment_is_left_as_it_was(
-    gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FONTCONFIG_FILE", "/mine")
-    gallery().render(PictureSpec("one", ELSEWHERE, "2k", "jpg"))
+    open_store().render(PictureSpec("one", ELSEWHERE, "2k", "jpg"))
     assert os.environ["FONTCONFIG_FILE"] == "/mine"
     monkeypatch.delenv("FONTCONFIG_FILE")
-    gallery().render(PictureSpec("other", ELSEWHERE, "2k", "jpg"))
+    open_store().render(PictureSpec("other", ELSEWHERE, "2k", "jpg"))
     assert "FONTCONFIG_FILE" not in os.environ

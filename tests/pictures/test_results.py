@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec, target_size
-from apixo_emulator.pictures import Gallery
-from apixo_emulator.pictures.library import vips
+from apixo_emulator.pictures import PictureStore
+from apixo_emulator.pictures.render import vips
 from apixo_schemas import contract
 
 pytestmark = pytest.mark.slow
@@ -180,12 +180,12 @@ def test_animation_gives_its_first_frame(
 
 
 def test_description_of_a_result(
-    gallery: Callable[..., Gallery], rocket: Path, data_url: Callable[[bytes], str]
+    open_store: Callable[..., PictureStore], rocket: Path, data_url: Callable[[bytes], str]
 ) -> None:
     spec = PictureSpec("task", data_url(rocket.read_bytes()), "2k", "webp")
-    rendered = gallery().render(spec)
+    rendered = open_store().render(spec)
     assert rendered.path.suffix == ".webp"
     assert rendered.media_type == "image/webp"
     assert rendered.size == rendered.path.stat().st_size
     assert rendered.etag == f'"{rendered.etag.strip(chr(34))}"'
-    assert gallery().render(spec) == rendered
+    assert open_store().render(spec) == rendered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import ssl
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,14 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from outbound.receivers import Receiver
 
-from apixo_emulator.domain.pictures import FetchMode, PictureSpec, Verdict
-from apixo_emulator.pictures import Gallery, PictureLimits
-from apixo_emulator.pictures.library import vips
+from apixo_emulator.domain.pictures import (
+    FetchMode,
+    PictureSpec,
+    RefusedSource,
+    Verdict,
+    failing_code,
+)
+from apixo_emulator.outbound import OutboundBroken, OutboundTooLarge
+from apixo_emulator.pictures import PictureStore, SourceLimits
+from apixo_emulator.pictures.render import vips
+from apixo_emulator.pictures.sources import decoded
+from apixo_schemas import contract
 
-OpenGallery = Callable[..., Gallery]
+OpenStore = Callable[..., PictureStore]
 DataUrl = Callable[[bytes], str]
 
 
@@ -51,12 +64,12 @@ NO_PICTURES = {
 
 @pytest.mark.parametrize("kind", NO_PICTURES)
 def test_other_content_is_rejected(
-    site: Any, gallery: OpenGallery, data_url: DataUrl, tmp_path: Path, kind: str
+    site: Any, open_store: OpenStore, data_url: DataUrl, tmp_path: Path, kind: str
 ) -> None:
     body = NO_PICTURES[kind]
     (tmp_path / "example.com").mkdir()
     (tmp_path / "example.com" / "x.jpg").write_bytes(body)
-    one = gallery(images=tmp_path)
+    one = open_store(images=tmp_path)
     assert one.check("fetched", site.give("/x.jpg", body)) is Verdict.REJECTED
     assert one.check("in its URL", data_url(body)) is Verdict.REJECTED
     assert one.check("in the folder", "https://example.com/x.jpg") is Verdict.REJECTED
@@ -70,9 +83,9 @@ def test_no_other_loader_can_be_reached() -> None:
 
 
 def test_rejected_source_still_gives_a_picture(
-    gallery: OpenGallery, open_result: Any, label: Any, data_url: DataUrl
+    open_store: OpenStore, open_result: Any, label: Any, data_url: DataUrl
 ) -> None:
-    rendered = gallery().render(PictureSpec("t", data_url(NO_PICTURES["svg"]), "2k", "jpg"))
+    rendered = open_store().render(PictureSpec("t", data_url(NO_PICTURES["svg"]), "2k", "jpg"))
     assert open_result(rendered).width == 2048
     assert "no URL of a JPG, PNG or WebP" in label(rendered).replace("\n", " ")
 
@@ -86,54 +99,54 @@ def test_rejected_source_still_gives_a_picture(
     ],
 )
 def test_bomb_is_rejected_by_its_header(
-    gallery: OpenGallery, data_url: DataUrl, size: tuple[int, int], verdict: Verdict
+    open_store: OpenStore, data_url: DataUrl, size: tuple[int, int], verdict: Verdict
 ) -> None:
-    assert gallery().check("task", data_url(png_header(*size))) is verdict
+    assert open_store().check("task", data_url(png_header(*size))) is verdict
 
 
 def test_data_url_that_is_malformed_further_on_is_rejected(
-    gallery: OpenGallery, data_url: DataUrl, rocket: Path
+    open_store: OpenStore, data_url: DataUrl, rocket: Path
 ) -> None:
     url = data_url(rocket.read_bytes()) + "!"
-    assert gallery().quick_verdict(url) is None
-    assert gallery().check("task", url) is Verdict.REJECTED
+    assert open_store().quick_verdict(url) is None
+    assert open_store().check("task", url) is Verdict.REJECTED
 
 
 def test_file_that_cannot_be_read_is_absent(
-    gallery: OpenGallery, rocket: Path, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, rocket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    one = gallery(images=rocket.parent.parent)
+    one = open_store(images=rocket.parent.parent)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", refuse)
-        found = one._sources.look("https://data/rocket.jpg")
+        found = one._sources.find("https://data/rocket.jpg")
     assert (found.verdict, found.reason[-17:]) == (Verdict.ABSENT, "Permission denied")
 
 
-def test_pixels_are_limited(gallery: OpenGallery, data_url: DataUrl, small: Any) -> None:
+def test_pixels_are_limited(open_store: OpenStore, data_url: DataUrl, small: Any) -> None:
     url = data_url(small.pngsave_buffer())
-    allowed = gallery(limits=PictureLimits(source_pixels=96 * 64))
-    refused = gallery(limits=PictureLimits(source_pixels=96 * 64 - 1))
+    allowed = open_store(limits=SourceLimits(pixels=96 * 64))
+    refused = open_store(limits=SourceLimits(pixels=96 * 64 - 1))
     assert allowed.check("one", url) is Verdict.USABLE
     assert refused.check("other", url) is Verdict.TOO_LARGE
 
 
 def test_bytes_are_limited(
-    site: Any, gallery: OpenGallery, data_url: DataUrl, rocket: Path
+    site: Any, open_store: OpenStore, data_url: DataUrl, rocket: Path
 ) -> None:
     body = rocket.read_bytes()
     (rocket_url, fetched) = data_url(body), site.give("/rocket.jpg", body)
     in_folder = "https://data/rocket.jpg"
     for spare, verdict in ((0, Verdict.USABLE), (-1, Verdict.TOO_LARGE)):
-        limits = PictureLimits(source_bytes=len(body) + spare)
-        one = gallery(limits=limits, images=rocket.parent.parent)
+        limits = SourceLimits(bytes=len(body) + spare)
+        one = open_store(limits=limits, images=rocket.parent.parent)
         for url in (rocket_url, fetched, in_folder):
             assert one.check(f"{url[:20]} {spare}", url) is verdict
 
 
-def test_endless_download_is_rejected(site: Any, gallery: OpenGallery) -> None:
+def test_endless_download_is_rejected(site: Any, open_store: OpenStore) -> None:
     def pour(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -141,31 +154,63 @@ def test_endless_download_is_rejected(site: Any, gallery: OpenGallery) -> None:
             while not site.over.is_set():
                 handler.wfile.write(b"\xff\xd8\xff" + b"\0" * 65536)
 
-    one = gallery(limits=PictureLimits(source_bytes=1_000_000))
+    one = open_store(limits=SourceLimits(bytes=1_000_000))
     assert one.check("task", site.answer("/endless", pour)) is Verdict.TOO_LARGE
 
 
-def test_silent_server_is_given_up(site: Any, gallery: OpenGallery) -> None:
-    def wait(_: BaseHTTPRequestHandler) -> None:
-        site.over.wait()
+def hang(site: Any) -> Callable[[BaseHTTPRequestHandler], None]:
+    return lambda _: site.over.wait()
 
-    one = gallery(limits=PictureLimits(fetch_seconds=0.1))
-    assert one.check("task", site.answer("/silent", wait)) is Verdict.ABSENT
+
+def break_off(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize(
+    ("refused", "verdict"),
+    [
+        (RefusedSource.ASSUMED, Verdict.REFUSED),
+        (RefusedSource.FAIL, Verdict.REJECTED),
+        (RefusedSource.PLACEHOLDER, Verdict.ABSENT),
+    ],
+)
+def test_a_server_that_refuses_the_source(
+    site: Any, open_store: OpenStore, refused: RefusedSource, verdict: Verdict
+) -> None:
+    one = open_store(refused=refused, limits=SourceLimits(seconds=0.2))
+    urls = {
+        "hangs": site.answer("/hangs", hang(site)),
+        "breaks off": site.answer("/breaks", break_off),
+        "no response": site.answer("/closes", lambda handler: handler.connection.close()),
+        "error": site.give("/error", b"", status=503),
+        "cut short": site.give(
+            "/cut", gzip.compress(b"x" * 99)[:-9], **{"Content-Encoding": "gzip"}
+        ),
+    }
+    assert {why: one.check(why, url) for why, url in urls.items()} == dict.fromkeys(urls, verdict)
+
+
+def test_a_refused_source_fails_its_task_as_assumed() -> None:
+    assert failing_code(Verdict.REFUSED) == contract().assumed("image.refused")
+    assert failing_code(Verdict.REFUSED) == "ImageFormatIncorrect"
 
 
 @pytest.mark.parametrize("status", [204, 301, 403, 404, 500])
-def test_other_status_is_absent(
-    site: Any, gallery: OpenGallery, rocket: Path, label: Any, status: int
+def test_another_status_than_200_refuses(
+    site: Any, open_store: OpenStore, rocket: Path, label: Any, status: int
 ) -> None:
     url = site.give("/rocket.jpg", b"" if status == 204 else rocket.read_bytes(), status=status)
-    one = gallery()
-    assert one.check("task", url) is Verdict.ABSENT
+    one = open_store()
+    assert one.check("task", url) is Verdict.REFUSED
     assert f"status {status}" in label(one.render(PictureSpec("task", url, "2k", "jpg")))
 
 
-def test_closed_port_is_absent(gallery: OpenGallery) -> None:
+def test_closed_port_is_absent(open_store: OpenStore) -> None:
     # Port 1 is assigned to a protocol of 1988 that nobody serves.
-    assert gallery().check("task", "http://127.0.0.1:1/x.jpg") is Verdict.ABSENT
+    assert open_store().check("task", "http://127.0.0.1:1/x.jpg") is Verdict.ABSENT
 
 
 def redirects(site: Any, count: int, rocket: Path) -> str:
@@ -176,58 +221,138 @@ def redirects(site: Any, count: int, rocket: Path) -> str:
 
 
 def test_redirects_are_followed_up_to_the_limit(
-    site: Any, gallery: OpenGallery, rocket: Path
+    site: Any, open_store: OpenStore, rocket: Path
 ) -> None:
-    assert gallery().check("five", redirects(site, 5, rocket)) is Verdict.USABLE
-    assert gallery().check("six", redirects(site, 6, rocket)) is Verdict.ABSENT
+    assert open_store().check("five", redirects(site, 5, rocket)) is Verdict.USABLE
+    assert open_store().check("six", redirects(site, 6, rocket)) is Verdict.REFUSED
 
 
 @pytest.mark.parametrize("mode", FetchMode)
 def test_redirect_to_a_forbidden_address_is_not_followed(
-    site: Any, gallery: OpenGallery, mode: FetchMode
+    site: Any, open_store: OpenStore, mode: FetchMode
 ) -> None:
     url = site.give("/", b"", status=302, Location="http://169.254.169.254/latest/meta-data")
-    assert gallery(fetch=mode).check("task", url) is Verdict.ABSENT
+    assert open_store(fetch=mode).check("task", url) is Verdict.ABSENT
 
 
-def test_other_hosts_are_not_fetched_from_by_default(gallery: OpenGallery) -> None:
-    one = gallery()
+@pytest.mark.parametrize(
+    ("location", "verdict"),
+    [
+        ("http://elsewhere.example/x.jpg", Verdict.ABSENT),
+        ("/_emulator/clock", Verdict.ABSENT),
+        ("http://127.0.0.1:99999/", Verdict.REFUSED),
+    ],
+)
+def test_redirect_that_is_not_followed(
+    site: Any, open_store: OpenStore, location: str, verdict: Verdict
+) -> None:
+    url = site.give("/", b"", status=302, Location=location)
+    assert open_store().check("task", url) is verdict
+
+
+ENCODED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "X-GZIP": gzip.compress,
+    "deflate": zlib.compress,
+    "identity, gzip": gzip.compress,
+    "gzip, identity": gzip.compress,
+    "deflate, gzip": lambda body: gzip.compress(zlib.compress(body)),
+    "gzip,aws-chunked": gzip.compress,
+    "aws-chunked": bytes,
+    "base64": bytes,
+    "utf-8": bytes,
+    "binary": bytes,
+    "none": bytes,
+    "br": bytes,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_content_encodings_are_undone(
+    site: Any, open_store: OpenStore, rocket: Path, encoding: str
+) -> None:
+    body = ENCODED[encoding](rocket.read_bytes())
+    url = site.give("/rocket.jpg", body, **{"Content-Encoding": encoding})
+    assert open_store().check("task", url) is Verdict.USABLE
+    kept = open_store().source(PictureSpec("task", url, "2k", "jpg"))
+    assert kept.body == rocket.read_bytes()
+
+
+def test_other_forms_of_compression_are_undone(rocket: Path) -> None:
+    body = rocket.read_bytes()
+    raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    members = gzip.compress(body[:1000]) + gzip.compress(body[1000:])
+    limit = len(body)
+    assert decoded(raw.compress(body) + raw.flush(), "deflate", limit) == body
+    assert decoded(members, "gzip", limit) == body
+    assert decoded(members + b"\0" * 100, "gzip", limit) == body
+    assert decoded(gzip.compress(b""), "gzip", limit) == b""
+    with pytest.raises(OutboundTooLarge):
+        decoded(gzip.compress(b"x" * 10_000_000), "gzip", limit)
+    for cut in (gzip.compress(b"x" * 1000)[:-5], members[:-5]):
+        with pytest.raises(OutboundBroken, match="cut short"):
+            decoded(cut, "gzip", limit)
+    for coding in ("gzip", "deflate"):
+        with pytest.raises(OutboundBroken, match=f"not compressed as {coding}"):
+            decoded(b"<html>", coding, limit)
+
+
+def test_a_private_authority_can_be_trusted(
+    open_store: OpenStore, rocket: Path, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    body = rocket.read_bytes()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    server = Receiver(lambda connection, _: connection.sendall(head + body), context)
+    try:
+        url = server.url("/x.jpg")
+        assert open_store().check("untrusted", url) is Verdict.ABSENT
+        assert open_store(ca_file=tmp_path / "ca.pem").check("trusted", url) is Verdict.USABLE
+    finally:
+        server.close()
+
+
+def test_other_hosts_are_not_fetched_from_by_default(open_store: OpenStore) -> None:
+    one = open_store()
     assert one.quick_verdict("https://example.com/input.jpg") is Verdict.ABSENT
     assert one.check("task", "https://example.com/input.jpg") is Verdict.ABSENT
-    assert gallery(fetch=FetchMode.PUBLIC).quick_verdict("https://example.com/input.jpg") is None
+    assert open_store(fetch=FetchMode.PUBLIC).quick_verdict("https://example.com/input.jpg") is None
 
 
 def test_fetched_once_for_check_and_render(
-    site: Any, gallery: OpenGallery, rocket: Path, open_result: Any
+    site: Any, open_store: OpenStore, rocket: Path, open_result: Any
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
-    assert gallery().check("task", url) is Verdict.USABLE
+    assert open_store().check("task", url) is Verdict.USABLE
     site.answers.clear()
-    rendered = gallery().render(PictureSpec("task", url, "2k", "jpg"))
+    rendered = open_store().render(PictureSpec("task", url, "2k", "jpg"))
     assert open_result(rendered).height == 1366
-    assert gallery().check("task", url) is Verdict.USABLE
+    assert open_store().check("task", url) is Verdict.USABLE
     assert site.asked == ["/rocket.jpg"]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rest=st.text(st.characters(), max_size=100))
 def test_nothing_in_a_url_makes_a_look_raise(
-    site: Any, gallery: OpenGallery, tmp_path: Path, rest: str
+    site: Any, open_store: OpenStore, tmp_path: Path, rest: str
 ) -> None:
     for images in (None, tmp_path):
-        one = gallery(images=images)
+        one = open_store(images=images)
         assert one.check(f"task {images}", f"{site.base}/{rest}") in Verdict
         assert one.check(f"task {images}", f"http://localhost{rest}") in Verdict
 
 
 @pytest.mark.parametrize("query", ["", "?size=large", "#top"])
 def test_folder_stands_for_hosts(
-    gallery: OpenGallery, rocket: Path, tmp_path: Path, query: str
+    open_store: OpenStore, rocket: Path, tmp_path: Path, query: str
 ) -> None:
     place = tmp_path / "images" / "example.com" / "a b"
     place.mkdir(parents=True)
     (place / "ü.jpg").write_bytes(rocket.read_bytes())
-    one = gallery(images=tmp_path / "images")
+    one = open_store(images=tmp_path / "images")
     for url in (
         f"https://example.com/a%20b/%C3%BC.jpg{query}",
         f"http://EXAMPLE.com:8080//a b/ü.jpg{query}",
@@ -238,13 +363,13 @@ def test_folder_stands_for_hosts(
 
 
 def test_folder_comes_before_a_loopback_server(
-    site: Any, gallery: OpenGallery, rocket: Path, tmp_path: Path
+    site: Any, open_store: OpenStore, rocket: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "127.0.0.1").mkdir()
     (tmp_path / "127.0.0.1" / "in.jpg").write_bytes(rocket.read_bytes())
-    one = gallery(images=tmp_path)
+    one = open_store(images=tmp_path)
     assert one.check("there", f"{site.base}/in.jpg") is Verdict.USABLE
-    assert one.check("not there", f"{site.base}/out.jpg") is Verdict.ABSENT
+    assert one.check("not there", f"{site.base}/out.jpg") is Verdict.REFUSED
     assert site.asked == ["/out.jpg"]
 
 
@@ -260,7 +385,7 @@ ESCAPES = [
     "https://host/folder/secret.jpg",
     "https://host/loop/x.jpg",
     "https://host/%00",
-    "https://host/%F0%9F\ud800",
+    "https://host/%F0%9F",
     "https://host/" + "a" * 5000,
     "https://host/",
     "https://host",
@@ -269,25 +394,28 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("url", ESCAPES)
-def test_folder_is_never_left(gallery: OpenGallery, rocket: Path, tmp_path: Path, url: str) -> None:
+def test_folder_is_never_left(
+    open_store: OpenStore, rocket: Path, tmp_path: Path, url: str
+) -> None:
     (tmp_path / "secret.jpg").write_bytes(rocket.read_bytes())
     host = tmp_path / "images" / "host"
     host.mkdir(parents=True)
     (host / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (host / "folder").symlink_to(tmp_path, target_is_directory=True)
     (host / "loop").symlink_to(host / "loop")
-    assert gallery(images=tmp_path / "images").check("task", url) is Verdict.ABSENT
+    found = open_store(images=tmp_path / "images").check("task", url)
+    assert found in {Verdict.ABSENT, Verdict.NOT_A_URL}
 
 
-def test_link_inside_the_folder_works(gallery: OpenGallery, rocket: Path, tmp_path: Path) -> None:
+def test_link_inside_the_folder_works(open_store: OpenStore, rocket: Path, tmp_path: Path) -> None:
     (tmp_path / "a.example").mkdir()
     (tmp_path / "a.example" / "x.jpg").write_bytes(rocket.read_bytes())
     (tmp_path / "b.example").symlink_to(tmp_path / "a.example", target_is_directory=True)
-    assert gallery(images=tmp_path).check("t", "https://b.example/x.jpg") is Verdict.USABLE
+    assert open_store(images=tmp_path).check("t", "https://b.example/x.jpg") is Verdict.USABLE
 
 
-def test_only_files_are_read_from_the_folder(gallery: OpenGallery, tmp_path: Path) -> None:
+def test_only_files_are_read_from_the_folder(open_store: OpenStore, tmp_path: Path) -> None:
     (tmp_path / "host").mkdir()
     # Opening a pipe that nobody writes to would wait for ever.
     getattr(os, "mkfifo", os.mkdir)(tmp_path / "host" / "pipe.jpg")
-    assert gallery(images=tmp_path).check("task", "https://host/pipe.jpg") is Verdict.ABSENT
+    assert open_store(images=tmp_path).check("task", "https://host/pipe.jpg") is Verdict.ABSENT

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from apixo_emulator.app import application
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.http.protocol import EnvelopeProtocol
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import Runtime
 
 # Loop iterations in which every request that has arrived is answered.
@@ -75,7 +75,7 @@ class ServerPath:
 
     def __init__(self, folder: Path, *, fast: bool, **options: Any) -> None:
         self.harness: Harness = make_harness(seed=7, **options)
-        runtime = Runtime.around(self.harness.emulator, Gallery(folder))
+        runtime = Runtime.around(self.harness.emulator, PictureStore(folder))
         config = uvicorn.Config(
             application(runtime),
             access_log=False,

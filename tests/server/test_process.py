@@ -122,6 +122,7 @@ def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
             ["--ready-file", "/nonexistent/x"],
             "--ready-file: expected a path for a file in a folder",
         ),
+        (["--ca", "/etc/hostname"], "--ca: expected certificates"),
         (["--callback-ca", "/etc/hostname"], "--callback-ca: expected certificates"),
         (["--callback-retries", "soon"], "expected seconds such as 30,120,600"),
         (["--callback-rewrite", "x"], "a rewrite rule has the form"),

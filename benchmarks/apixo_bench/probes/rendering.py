@@ -14,7 +14,7 @@ from base64 import b64encode
 from pathlib import Path
 
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 
 SOURCE = Path(__file__).parents[3] / "tests" / "data" / "rocket.jpg"
 MIB = 1 << 20
@@ -31,7 +31,7 @@ CASES = {
 
 def sources() -> dict[str, str]:
     """Make the sources of 1280x720 out of the photograph, as URLs."""
-    from apixo_emulator.pictures.library import vips
+    from apixo_emulator.pictures.render import vips
 
     photograph = vips().Image.jpegload(str(SOURCE)).resize(2).crop(0, 67, 1280, 720).copy_memory()
     turned = photograph.rot270()
@@ -59,13 +59,13 @@ def peak() -> int:
 def measure(output_format: str, url: str, warm_up: str) -> dict[str, float]:
     """Draw once."""
     with tempfile.TemporaryDirectory() as folder:
-        gallery = Gallery(Path(folder))
+        pictures = PictureStore(Path(folder))
         cold = peak()
-        gallery.render(PictureSpec("warm-up", warm_up, "2k", "jpg"))
+        pictures.render(PictureSpec("warm-up", warm_up, "2k", "jpg"))
         # The check belongs to the task's time, not to the drawing.
-        gallery.check("measured", url)
+        pictures.check("measured", url)
         warm, start = peak(), time.perf_counter()
-        rendered = gallery.render(PictureSpec("measured", url, "8k", output_format))
+        rendered = pictures.render(PictureSpec("measured", url, "8k", output_format))
         seconds = time.perf_counter() - start
         return {
             "seconds": seconds,

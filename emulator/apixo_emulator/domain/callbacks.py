@@ -16,7 +16,7 @@ from apixo_emulator.domain.addresses import (
     Target,
     UrlMalformed,
     check_call,
-    parse_target,
+    known_target,
 )
 from apixo_emulator.domain.deliveries import Delivery, DeliveryState
 from apixo_emulator.domain.envelope import success
@@ -53,7 +53,7 @@ def parse_rewrite(text: str) -> RewriteRule:
 
 def _rewrite_side(side: str, url: str) -> str:
     try:
-        target = parse_target(url, ANYWHERE)
+        target = known_target(url, ANYWHERE)
     except AddressRefused as refusal:
         raise ValueError(f"the {side} of a rewrite rule: {refusal}") from refusal
     if "?" in url or "#" in url:
@@ -71,11 +71,11 @@ def rewrite(url: str, rules: Sequence[RewriteRule]) -> str:
     if not rules:
         return url
     try:
-        target = parse_target(url, ANYWHERE)
+        target = known_target(url, ANYWHERE)
     except AddressRefused:
         return url
     for prefix, replacement in rules:
-        rest = _below(target, parse_target(prefix, ANYWHERE))
+        rest = _below(target, known_target(prefix, ANYWHERE))
         if rest is not None:
             return replacement.rstrip("/") + rest
     return url
@@ -140,7 +140,7 @@ class CallbackOptions:
 
 def _refused(url: str, policy: AddressPolicy) -> AddressRefused | None:
     try:
-        check_call("POST", parse_target(url, policy))
+        check_call("POST", known_target(url, policy))
     except AddressRefused as refused:
         return refused
     return None
@@ -148,7 +148,7 @@ def _refused(url: str, policy: AddressPolicy) -> AddressRefused | None:
 
 def _origin(url: str) -> str:
     try:
-        return parse_target(url, ANYWHERE).origin
+        return known_target(url, ANYWHERE).origin
     except AddressRefused:
         return url[:_LONGEST_ORIGIN]
 

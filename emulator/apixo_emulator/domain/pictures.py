@@ -11,9 +11,16 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from apixo_emulator.domain.addresses import is_loopback_name
+from apixo_emulator.domain.addresses import (
+    ANYWHERE,
+    AddressRefused,
+    UrlMalformed,
+    is_loopback_name,
+    parse_target,
+)
 from apixo_schemas import contract
 
 
@@ -28,6 +35,8 @@ class Verdict(StrEnum):
     NOT_A_URL = "not-a-url"
     TOO_LARGE = "too-large"
     DAMAGED = "damaged"
+    # Its server is there and answers with an error, hangs or breaks off.
+    REFUSED = "refused"
     # It cannot be had from here: the result is a placeholder, so that offline work goes on.
     ABSENT = "absent"
 
@@ -38,11 +47,12 @@ _ASSUMED = {
     Verdict.NOT_A_URL: "image_url.not_a_url",
     Verdict.TOO_LARGE: "image.too_large",
     Verdict.DAMAGED: "image.damaged",
+    Verdict.REFUSED: "image.refused",
 }
 
 
 def failing_code(verdict: Verdict | None) -> str | None:
-    """Give the failure code of a task with such a source, None where it succeeds."""
+    """Return the failure code of a task with such a source, None where it succeeds."""
     if verdict is Verdict.REJECTED:
         return _SOURCE_REJECTED
     question = _ASSUMED.get(verdict) if verdict else None
@@ -51,7 +61,7 @@ def failing_code(verdict: Verdict | None) -> str | None:
 
 
 def damage_matters() -> bool:
-    """Tell whether damage behind a picture's header fails its task: assumption ``image.damaged``."""
+    """True if damage behind a picture's header fails its task: assumption ``image.damaged``."""
     return failing_code(Verdict.DAMAGED) is not None
 
 
@@ -64,22 +74,33 @@ class FetchMode(StrEnum):
     PUBLIC = "public"
 
 
+class RefusedSource(StrEnum):
+    """What becomes of a task whose source's server answers with an error, hangs or breaks off."""
+
+    # As assumption ``image.refused`` has it.
+    ASSUMED = "assumed"
+    # It fails with `ImageFormatIncorrect`.
+    FAIL = "fail"
+    # It succeeds with a placeholder.
+    PLACEHOLDER = "placeholder"
+
+
 @dataclass(frozen=True, slots=True)
 class PictureSpec:
-    """What a task's result shows: a tier and a format of the contract, e.g. ``4k`` and ``jpg``."""
+    """What a task's result shows: a tier and a format of the contract, e.g. ``4k`` and ``jpg``.
+
+    ``made_ms`` is when the task ended, in Unix ms; it dates the result.
+    """
 
     task_id: str
     image_url: str
     resolution: str
     output_format: str
+    made_ms: int = 0
 
 
-# Scheme, user information, host, port, then the path up to query and fragment. A backslash ends
-# a host for browsers but not for RFC 3986, and white space is never part of one: neither passes.
-_WEB_URL = re.compile(
-    r"[Hh][Tt][Tt][Pp][Ss]?://(?:[^/?#\\\s]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\\\s\x00-\x20\x7f]+)"
-    r"(?::[0-9]{0,5})?(?:/([^?#]*))?(?:[?#]|\Z)"
-)
+# User and password are no part of where a URL points; such a URL is never called.
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 _BASE64_MARK = re.compile(r";[ ]*base64[ ]*\Z", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"[ \t\n\f\r]+")
 _CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
@@ -87,37 +108,41 @@ _GROUP = 4  # characters of base64 that carry three bytes
 _PREFIX_CHARS = 256  # of a data URL: enough for the magic bytes, with every one percent-encoded
 
 
-@dataclass(frozen=True, slots=True)
-class WebLocation:
-    """Where an http(s) URL points: its host in lower case without port or brackets, its raw path."""
+class WebLocation(NamedTuple):
+    """Where an http(s) URL points: its host without port or brackets, its percent-encoded path."""
 
     host: str
     path: str
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host can only mean this machine."""
+        """True if the host can only mean this machine."""
         return is_loopback_name(self.host)
 
 
 def web_location(image_url: str) -> WebLocation | None:
-    """Read an http(s) URL; None where it is none."""
-    parts = _WEB_URL.match(image_url)
-    if parts is None:
+    """Return where an http(s) URL points; None where nothing can call it."""
+    try:
+        target = parse_target(image_url, ANYWHERE)
+    except UrlMalformed:
         return None
-    return WebLocation(parts[1].strip("[]").lower(), parts[2] or "")
+    except AddressRefused:  # it holds a user or password
+        return web_location(_USER.sub("", image_url, count=1))
+    return WebLocation(target.host, target.path.partition("?")[0])
 
 
 def is_data_url(image_url: str) -> bool:
-    """Tell whether a URL carries its content in itself."""
+    """True if a URL carries its content in itself."""
     return image_url[:5].lower() == "data:"
 
 
 def quick_verdict(image_url: str, *, fetch: FetchMode, has_folder: bool) -> Verdict | None:
-    """Judge a source by its URL alone; None means that somebody has to look at it."""
+    """Judge a source by its URL alone; None means that it has to be found first."""
+    if is_data_url(image_url):
+        return _verdict_on_data(image_url)
     location = web_location(image_url)
     if location is None:
-        return _verdict_on_data(image_url) if is_data_url(image_url) else Verdict.NOT_A_URL
+        return Verdict.NOT_A_URL
     if has_folder or fetch is FetchMode.PUBLIC or location.is_loopback:
         return None
     return Verdict.ABSENT
@@ -132,7 +157,7 @@ def _verdict_on_data(image_url: str) -> Verdict | None:
 
 
 def decode_data_url(image_url: str, *, prefix_only: bool = False) -> bytes:
-    """Give the content of a ``data:`` URL, or only enough of it for `sniff`.
+    """Return the content of a ``data:`` URL, or only enough of it for `sniff`.
 
     As browsers do it (WHATWG): percent-encoding is undone first, white space inside base64 is
     skipped and its padding may be missing.
@@ -164,7 +189,7 @@ def _decode_base64(content: str, *, prefix_only: bool) -> bytes:
 
 
 def sniff(head: bytes) -> str | None:
-    """Tell a source's media type by its first 12 bytes; None where the API does not take it."""
+    """Return a source's media type by its first 12 bytes; None where the API does not take it."""
     if head.startswith(b"\xff\xd8\xff"):
         name = "jpg"
     elif head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -177,7 +202,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def target_size(width: int, height: int, long_edge: int) -> tuple[int, int]:
-    """Give the size in px that fits ``width`` x ``height`` to a long edge, at least 1 px each way.
+    """Return the size in px that fits ``width`` x ``height`` to a long edge, at least 1 px each way.
 
     Raises:
         ValueError: A measure is less than 1.

@@ -58,7 +58,9 @@ class Task(NamedTuple):
     @property
     def picture(self) -> PictureSpec:
         """What its result shows."""
-        return PictureSpec(self.id, self.image_url, self.resolution, self.output_format)
+        return PictureSpec(
+            self.id, self.image_url, self.resolution, self.output_format, self.ends_ms or 0
+        )
 
 
 def plan_task(

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
@@ -15,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.domain.wire import HttpResponse
-from apixo_emulator.pictures import Gallery, RenderedPicture
+from apixo_emulator.pictures import PictureStore, RenderedPicture
 
 # Threads that may wait for a picture; the store of pictures bounds how many are rendered at once.
 _THREADS = 8
@@ -34,7 +35,7 @@ _threads = ThreadPoolExecutor(_THREADS, "render", _lower_priority)
 
 
 async def send_file(
-    pictures: Gallery, spec: PictureSpec, scope: Scope, receive: Receive, send: Send
+    pictures: PictureStore, spec: PictureSpec, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer with the result, or the part of it that a Range header asks for."""
     try:
@@ -45,10 +46,15 @@ async def send_file(
     await response(_without_other_ranges(scope), receive, _with_envelope(send))
 
 
-async def _response(pictures: Gallery, spec: PictureSpec, scope: Scope) -> Response:
+async def _response(pictures: PictureStore, spec: PictureSpec, scope: Scope) -> Response:
     loop = asyncio.get_running_loop()
     picture: RenderedPicture = await loop.run_in_executor(_threads, pictures.render, spec)
-    headers = {"etag": picture.etag, "cache-control": "private, max-age=3600"}
+    headers = {
+        "etag": picture.etag,
+        "cache-control": "private, max-age=3600",
+        # When the task ended, not when the file was rendered: that may happen more than once.
+        "last-modified": formatdate(spec.made_ms / 1000, usegmt=True),
+    }
     if _matches(picture.etag, Headers(scope=scope).get("if-none-match")):
         return Response(status_code=304, headers=headers)
     return FileResponse(

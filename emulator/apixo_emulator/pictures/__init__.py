@@ -1,6 +1,13 @@
 """Real pictures: finding a task's source, enlarging it, and keeping the result on disk."""
 
-from apixo_emulator.pictures.gallery import Gallery, RenderedPicture
-from apixo_emulator.pictures.limits import PictureLimits
+from apixo_emulator.pictures.sources import SourceLimits, SourceOptions
+from apixo_emulator.pictures.store import PictureStore, RenderedPicture, SourcePicture, StoreLimits
 
-__all__ = ["Gallery", "PictureLimits", "RenderedPicture"]
+__all__ = [
+    "PictureStore",
+    "RenderedPicture",
+    "SourceLimits",
+    "SourceOptions",
+    "SourcePicture",
+    "StoreLimits",
+]

@@ -1,10 +1,10 @@
-"""Where source pictures come from: the URL itself, a folder, or the web."""
+"""Source pictures: where they come from (the URL itself, a folder, or the web) and which are usable."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY
 from apixo_emulator.domain.pictures import (
     FetchMode,
+    RefusedSource,
     Verdict,
     WebLocation,
     damage_matters,
@@ -21,12 +22,49 @@ from apixo_emulator.domain.pictures import (
     web_location,
 )
 from apixo_emulator.outbound import OutboundBroken, OutboundClient, OutboundError, OutboundTooLarge
-from apixo_emulator.pictures.enlarging import is_whole, pixels_in
-from apixo_emulator.pictures.library import UnreadablePicture
-from apixo_emulator.pictures.limits import PictureLimits
+from apixo_emulator.pictures.formats import UnreadablePicture
+from apixo_emulator.pictures.render import inspect, is_whole
 
+_MIB = 1 << 20
 _OK = 200
 _POLICIES = {FetchMode.LOOPBACK: LOOPBACK_ONLY, FetchMode.PUBLIC: ANY_BUT_FORBIDDEN}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """Bounds on one source.
+
+    Attributes:
+        pixels: width times height, read from the header alone.
+        bytes: length of the file.
+        memory: bytes that decoding it may take, estimated from the header.
+        seconds: for fetching it in all, redirects included.
+        redirects: followed at most; the address of each is checked as the first was.
+    """
+
+    pixels: int = 100_000_000
+    bytes: int = 50 * _MIB
+    memory: int = 256 * _MIB
+    seconds: float = 10.0
+    redirects: int = 5
+
+
+_REFUSED = {
+    RefusedSource.ASSUMED: Verdict.REFUSED,
+    RefusedSource.FAIL: Verdict.REJECTED,
+    RefusedSource.PLACEHOLDER: Verdict.ABSENT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Where sources may come from; ``images`` is a folder of pictures by host and path."""
+
+    images: Path | None = None
+    fetch: FetchMode = FetchMode.LOOPBACK
+    refused: RefusedSource = RefusedSource.ASSUMED
+    ca_file: Path | None = None
+    limits: SourceLimits = SourceLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +77,21 @@ class Finding:
 
 
 class Sources:
-    """Looks for source pictures, within limits. Never raises for what an URL may hold."""
+    """Finds source pictures. No method raises for what a URL may hold."""
 
-    def __init__(self, images: Path | None, mode: FetchMode, limits: PictureLimits) -> None:
-        self._images = images
-        self._mode = mode
-        self._limits = limits
-        self._client = OutboundClient()
+    def __init__(self, options: SourceOptions, decoding: AbstractContextManager[object]) -> None:
+        """Set the options; ``decoding`` is entered while a picture is decoded to its end."""
+        self._options = options
+        self._decoding = decoding
+        self._limits = options.limits
+        self._client = OutboundClient(ca_file=options.ca_file)
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
-        """Judge by the URL alone, see `core.pictures.quick_verdict`."""
-        has_folder = self._images is not None
-        return quick_verdict(image_url, fetch=self._mode, has_folder=has_folder)
+        """Judge by the URL alone, see `domain.pictures.quick_verdict`."""
+        has_folder = self._options.images is not None
+        return quick_verdict(image_url, fetch=self._options.fetch, has_folder=has_folder)
 
-    def look(self, image_url: str) -> Finding:
+    def find(self, image_url: str) -> Finding:
         """Find a source and judge it. Blocks, for as long as a fetch may take at most."""
         quick = self.quick_verdict(image_url)
         if quick is Verdict.REJECTED or quick is Verdict.NOT_A_URL:
@@ -69,17 +108,18 @@ class Sources:
             return Finding(Verdict.REJECTED, "the data: URL is malformed")
 
     def _on_web(self, image_url: str, location: WebLocation) -> Finding:
-        path = _in_folder(self._images, location) if self._images else None
+        images, fetch = self._options.images, self._options.fetch
+        path = _in_folder(images, location) if images else None
         if path is not None:
             return self._in_file(path)
-        if self._mode is FetchMode.PUBLIC or location.is_loopback:
+        if fetch is FetchMode.PUBLIC or location.is_loopback:
             return self._fetched(image_url)
         return Finding(Verdict.ABSENT, _offline("the picture is not in the folder of pictures"))
 
     def _in_file(self, path: Path) -> Finding:
         try:
             with path.open("rb") as file:
-                return self._judged(file.read(self._limits.source_bytes + 1))
+                return self._judged(file.read(self._limits.bytes + 1))
         except OSError as error:
             return Finding(Verdict.ABSENT, f"the file cannot be read: {error.strerror}")
 
@@ -88,37 +128,43 @@ class Sources:
         try:
             response = self._client.fetch(
                 image_url,
-                policy=_POLICIES[self._mode],
-                max_bytes=limits.source_bytes,
-                timeout_s=limits.fetch_seconds,
+                policy=_POLICIES[self._options.fetch],
+                max_bytes=limits.bytes,
+                timeout_s=limits.seconds,
                 max_redirects=limits.redirects,
             )
             if response.status != _OK:
-                words = f"its server answered with status {response.status}"
-                return Finding(Verdict.ABSENT, words)
+                return self._refused(f"its server answered with status {response.status}")
             encoding = response.headers.get("content-encoding", "")
-            body = decoded(response.body, encoding, limits.source_bytes)
+            return self._judged(decoded(response.body, encoding, limits.bytes))
         except OutboundTooLarge as error:
             return Finding(Verdict.TOO_LARGE, str(error))
+        except OutboundBroken as error:
+            return self._refused(str(error))
         except OutboundError as error:
             return Finding(Verdict.ABSENT, str(error))
-        return self._judged(body)
+
+    def _refused(self, reason: str) -> Finding:
+        return Finding(_REFUSED[self._options.refused], reason)
 
     def _judged(self, body: bytes) -> Finding:
-        if len(body) > self._limits.source_bytes:
-            return Finding(
-                Verdict.TOO_LARGE, f"it is longer than {self._limits.source_bytes} bytes"
-            )
+        limits = self._limits
+        if len(body) > limits.bytes:
+            return Finding(Verdict.TOO_LARGE, f"it is longer than {limits.bytes} bytes")
         try:
-            pixels = pixels_in(body)
+            found = inspect(body)
         except UnreadablePicture as error:
             return Finding(Verdict.REJECTED, str(error))
-        if pixels > self._limits.source_pixels:
-            return Finding(
-                Verdict.TOO_LARGE, f"it has more than {self._limits.source_pixels} pixels"
-            )
-        if damage_matters() and not is_whole(body):
-            return Finding(Verdict.DAMAGED, "it is damaged behind its header")
+        if found.width * found.height > limits.pixels:
+            return Finding(Verdict.TOO_LARGE, f"it has more than {limits.pixels} pixels")
+        if found.memory > limits.memory:
+            needed, allowed = (-(-size // _MIB) for size in (found.memory, limits.memory))
+            words = f"decoding it takes {needed} MiB of memory, {allowed} are allowed"
+            return Finding(Verdict.TOO_LARGE, f"{words} (--source-memory)")
+        if damage_matters():
+            with self._decoding:
+                if not is_whole(body):
+                    return Finding(Verdict.DAMAGED, "it is damaged behind its header")
         return Finding(Verdict.USABLE, body=body)
 
 
@@ -136,12 +182,22 @@ def _in_folder(images: Path, location: WebLocation) -> Path | None:
         # A link may point where it likes: what counts is where it leads.
         path = root.joinpath(*parts).resolve()
         return path if path.is_relative_to(root) and path.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long, NUL or lone surrogates, a loop of links
+    except (OSError, ValueError, RuntimeError):  # too long, NUL, a loop of links
         return None
 
 
 def _confined(parts: Iterable[str]) -> bool:
     return not any(part in {".", ".."} or "\\" in part or "\0" in part for part in parts)
+
+
+# Content encodings
+
+# How zlib reads each: gzip by its header; deflate with its header, or raw as some servers send it.
+_COMPRESSED: dict[str, tuple[int, ...]] = {
+    "gzip": (16 + zlib.MAX_WBITS,),
+    "x-gzip": (16 + zlib.MAX_WBITS,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
 
 
 def decoded(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -166,7 +222,7 @@ def _decompressed(body: bytes, coding: str, max_bytes: int) -> bytes:
     for window in _COMPRESSED[coding]:
         with suppress(zlib.error):
             return _inflated(body, window, max_bytes)
-    raise OutboundBroken(f"the body is not compressed as {coding}, or is damaged")
+    raise OutboundBroken(f"its body is not compressed as {coding}, or is damaged")
 
 
 def _inflated(body: bytes, window: int, max_bytes: int) -> bytes:
@@ -181,16 +237,8 @@ def _inflated(body: bytes, window: int, max_bytes: int) -> bytes:
                 break
             raise
         if len(found) > max_bytes:
-            raise OutboundTooLarge(f"the body is longer than the {max_bytes} bytes allowed")
+            raise OutboundTooLarge(f"its body is longer than the {max_bytes} bytes allowed")
         if not decoder.eof:
-            raise OutboundBroken("the compressed body is cut short")
+            raise OutboundBroken("its compressed body is cut short")
         body = decoder.unused_data
     return bytes(found)
-
-
-# How zlib reads each: gzip by its header; deflate with its header, or raw as some servers send it.
-_COMPRESSED: dict[str, tuple[int, ...]] = {
-    "gzip": (16 + zlib.MAX_WBITS,),
-    "x-gzip": (16 + zlib.MAX_WBITS,),
-    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
-}

@@ -42,7 +42,7 @@ _LONGEST_BYTES = 2048
 
 
 class Sources(Protocol):
-    """What can tell whether a source picture is usable; `pictures.Gallery` can."""
+    """Judges source pictures; `pictures.PictureStore` does."""
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
         """Decide without waiting, None where the picture has to be looked at."""

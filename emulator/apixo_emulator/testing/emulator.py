@@ -53,7 +53,7 @@ class InProcess(Controls):
     """
 
     def __init__(self, setup: Setup) -> None:
-        self._pictures = Pictures(setup.settings.images)
+        self._pictures = Pictures(setup.settings)
         self._service = Emulator(
             SqliteStore(None), self._pictures, setup.service_options(), lambda: START_MS
         )

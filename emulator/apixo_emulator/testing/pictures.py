@@ -29,9 +29,10 @@ from apixo_emulator.domain.pictures import (
     web_location,
 )
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.settings import Settings
 
 if TYPE_CHECKING:
-    from apixo_emulator.pictures import Gallery
+    from apixo_emulator.pictures import PictureStore
 
 _PREFIX = "apixo-emulator-"
 # What a shared placeholder says: no task's id, and the address that stands for all others.
@@ -53,11 +54,12 @@ class Picture:
 class Pictures:
     """The sources and results of one emulator."""
 
-    def __init__(self, images: Path | None, fetch: FetchMode = FetchMode.LOOPBACK) -> None:
-        self._images = images
-        self._fetch = fetch
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._images = settings.images
+        self._fetch = settings.fetch
         self._lock = threading.Lock()
-        self._opened: Gallery | None = None
+        self._opened: PictureStore | None = None
         # Whether any source had to be left to the background, where it is fetched.
         self.fetches = False
 
@@ -68,7 +70,7 @@ class Pictures:
         if verdict is not None:
             return verdict
         if self._is_at_hand(image_url):
-            return self._gallery().check(_ANY_TASK, image_url)
+            return self._store().check(_ANY_TASK, image_url)
         self.fetches = True
         return None
 
@@ -81,7 +83,7 @@ class Pictures:
 
     def check(self, task_id: str, image_url: str) -> Verdict:
         """Look at a source that has to be fetched; blocks meanwhile."""
-        return self._gallery().check(task_id, image_url)
+        return self._store().check(task_id, image_url)
 
     def at_hand(self, spec: PictureSpec) -> Picture | None:
         """Give a result that needs no drawing any more."""
@@ -106,17 +108,17 @@ class Pictures:
         shared = self._shares_placeholder(spec.image_url)
         if shared or self.check(spec.task_id, spec.image_url) is not Verdict.USABLE:
             return _placeholder(spec.resolution, spec.output_format)
-        return _rendered(self._gallery(), spec)
+        return _rendered(self._store(), spec)
 
-    def _gallery(self) -> Gallery:
+    def _store(self) -> PictureStore:
         with self._lock:
             if self._opened is None:
-                from apixo_emulator.pictures import Gallery
+                from apixo_emulator.pictures import PictureStore
 
                 _load_vips()
                 folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
                 weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-                self._opened = Gallery(folder, images=self._images, fetch=self._fetch)
+                self._opened = PictureStore(folder, self._settings.source_options())
             return self._opened
 
 
@@ -125,18 +127,18 @@ _placeholders: dict[tuple[str, str], Picture] = {}
 
 
 def _placeholder(resolution: str, output_format: str) -> Picture:
-    from apixo_emulator.pictures import Gallery
+    from apixo_emulator.pictures import PictureStore
 
     with _drawing, tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         if (resolution, output_format) not in _placeholders:
             _load_vips()
             spec = PictureSpec(_ANY_TASK, _ELSEWHERE, resolution, output_format)
-            _placeholders[resolution, output_format] = _rendered(Gallery(Path(folder)), spec)
+            _placeholders[resolution, output_format] = _rendered(PictureStore(Path(folder)), spec)
         return _placeholders[resolution, output_format]
 
 
-def _rendered(gallery: Gallery, spec: PictureSpec) -> Picture:
-    drawn = gallery.render(spec)
+def _rendered(pictures: PictureStore, spec: PictureSpec) -> Picture:
+    drawn = pictures.render(spec)
     return Picture(drawn.path.read_bytes(), drawn.media_type, drawn.etag)
 
 
@@ -147,7 +149,7 @@ def _load_vips() -> None:
     The server blocks all loaders but three, stops caching, and bounds the threads. In a test's
     process libvips is the application's too. Sources go to a named loader either way.
     """
-    from apixo_emulator.pictures.library import vips
+    from apixo_emulator.pictures.render import vips
 
     pyvips: Any = import_module("pyvips")  # it ships no types
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from apixo_emulator.domain.money import micros
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.serve import Embedded
 from apixo_emulator.service import Emulator, Options, WorldOptions
 from apixo_emulator.service.operator import Operator
@@ -98,11 +98,11 @@ class Served(Controls):
 def serving() -> Iterator[Served]:
     """Serve on a free port of this machine until the block ends."""
     with tempfile.TemporaryDirectory(prefix="apixo-emulator-") as folder:
-        gallery = Gallery(Path(folder) / "pictures")
+        pictures = PictureStore(Path(folder) / "pictures")
         latency = Settings.of(latency=_FAST).latency
         options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
-        emulator = Emulator(SqliteStore(None), gallery, options, _clock())
-        server = Embedded(emulator, gallery)
+        emulator = Emulator(SqliteStore(None), pictures, options, _clock())
+        server = Embedded(emulator, pictures)
         thread = threading.Thread(
             target=server.run, args=(RealTimeLoop,), name="apixo-emulator", daemon=True
         )

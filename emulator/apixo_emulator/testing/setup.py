@@ -22,7 +22,8 @@ from apixo_emulator.settings import (
 # Just below the documented 41 s, so that code that waits for 41 s sees the end.
 LATENCY_MS = 40_000
 _SHARED = (
-    *("seed", "latency", "balance", "api_key", "scenarios", "images"),
+    *("seed", "latency", "balance", "api_key", "scenarios", "images", "refused_sources"),
+    *("fetch_timeout", "source_size", "source_memory", "ca"),
     *("callbacks", "callback_retries"),
 )
 

@@ -26,7 +26,7 @@ from apixo_emulator.http.dashboard.inbox import (
 from apixo_emulator.http.dashboard.live import live
 from apixo_emulator.http.dashboard.rendering import Done, Page, asset, done, shown
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
-from apixo_emulator.pictures import Gallery
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.operator import NotFoundError
 
@@ -73,10 +73,10 @@ class Dashboard:
     """
 
     def __init__(
-        self, emulator: Emulator, gallery: Gallery, stopping: threading.Event | None = None
+        self, emulator: Emulator, pictures: PictureStore, stopping: threading.Event | None = None
     ) -> None:
         inbox = SharedInbox(emulator.store) if emulator.worlds.shared else OwnInbox()
-        self._shared = Shared(emulator, Thumbnails(gallery), inbox, stopping or threading.Event())
+        self._shared = Shared(emulator, Thumbnails(pictures), inbox, stopping or threading.Event())
         receiver = Receiver(emulator, inbox)
         self.routes = [
             _get("static/{edition}/{name}", asset),

@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
 from apixo_emulator.domain.pictures import PictureSpec, sniff
-from apixo_emulator.pictures import Gallery
-from apixo_emulator.pictures.library import UnreadablePicture, load, vips
-from apixo_emulator.pictures.notes import digest_of
+from apixo_emulator.pictures import PictureStore
+from apixo_emulator.pictures.formats import UnreadablePicture
+from apixo_emulator.pictures.render import thumbnail
+from apixo_emulator.pictures.store import digest_of
 
 # Sharp on a screen of twice the density.
 _WIDTH, _HEIGHT = 960, 720
-_QUALITY = 82
 _KEPT = 64
-_FIRST_TRANSPOSED = 5  # EXIF orientations 5 to 8 swap width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,14 @@ class Shown:
 class Thumbnails:
     """Makes and keeps a few; safe to use from several threads."""
 
-    def __init__(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def __init__(self, pictures: PictureStore) -> None:
+        self._pictures = pictures
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Shown] = OrderedDict()
 
     def source(self, spec: PictureSpec) -> Shown:
         """Give a task's source, as far as the emulator has it. Blocks."""
-        found = self._gallery.source(spec)
+        found = self._pictures.source(spec)
         if not found.body:
             return Shown(reason=found.reason)
         name = digest_of(found.body)
@@ -50,14 +48,14 @@ class Thumbnails:
     def result(self, spec: PictureSpec) -> Shown:
         """Give a task's result, drawn where it was not yet. Blocks."""
         try:
-            path = self._gallery.render(spec).path
+            path = self._pictures.render(spec).path
             return self._known(path.name) or self._keep(path.name, path.read_bytes())
         except OSError as error:
             return Shown(reason=f"it cannot be drawn: {error.strerror}")
 
     def source_body(self, spec: PictureSpec) -> tuple[bytes, str]:
         """Give a source's bytes and media type, both empty where the emulator has none."""
-        found = self._gallery.source(spec)
+        found = self._pictures.source(spec)
         return found.body, found.media_type
 
     def _known(self, name: str) -> Shown | None:
@@ -76,16 +74,7 @@ class Thumbnails:
 def _shown(body: bytes) -> Shown:
     media_type = sniff(body) or ""
     try:
-        picture = load(body, streaming=True)
-        small = vips().Image.thumbnail_buffer(body, _WIDTH, height=_HEIGHT, size="down")
-        thumbnail = bytes(small.webpsave_buffer(Q=_QUALITY, effort=0, keep="icc"))
-    except (UnreadablePicture, vips().Error) as error:
+        width, height, small = thumbnail(body, _WIDTH, _HEIGHT)
+    except UnreadablePicture as error:
         return Shown(size=len(body), media_type=media_type, reason=f"it cannot be shown: {error}")
-    return Shown(*_measures(picture), len(body), media_type, thumbnail)
-
-
-def _measures(picture: Any) -> tuple[int, int]:
-    """Give width and height as they are seen, upright."""
-    turned = picture.get_typeof("orientation") and picture.get("orientation") >= _FIRST_TRANSPOSED
-    width, height = int(picture.width), int(picture.height)
-    return (height, width) if turned else (width, height)
+    return Shown(width, height, len(body), media_type, small)

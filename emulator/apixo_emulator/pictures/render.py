@@ -1,0 +1,379 @@
+"""Rendering with libvips: inspecting a source, enlarging it, and drawing a placeholder for a missing one."""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from apixo_emulator.domain.pictures import PictureSpec, is_data_url, target_size
+from apixo_emulator.pictures.formats import UnreadablePicture, stripped
+from apixo_schemas import contract
+
+_log = logging.getLogger("apixo_emulator")
+
+# One per format of the contract. Sources are untrusted: the loader is named, never guessed.
+_LOADERS = {"jpg": "jpegload_buffer", "png": "pngload_buffer", "webp": "webpload_buffer"}
+_LOADER_CLASSES = ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp")
+_BLOCKED = True
+_THREADS = 4
+_WHITE = 255
+_DEEP = 257  # a value of 16 bits for one of 8
+_PROBE = 1 << 20  # bytes: more than a file system keeps spare in blocks begun
+_ORIENTATION = "orientation"
+_UPRIGHT = 1
+_FIRST_TRANSPOSED = 5  # EXIF orientations 5 to 8 swap width and height
+_LAST_ORIENTATION = 8
+_RGB = 3  # channels
+_PROFILE = "icc-profile-data"
+_FULL_CHROMA = "4:4:4"
+
+# Measured on two cores with a photograph of 1280x720, enlarged to 8k (8192x4608), which alone takes
+# 0.45 s of each (`benchmarks/pictures.py`).
+_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    # 0.55 s, 2.7 MB with full chroma; the same for other Q.
+    "jpg": ("jpegsave", {"Q": 90}),
+    # 0.7 s, 10.5 MB. Level 1: 0.6 s, 16 MB; level 3: 1.0 s. Filter none or sub instead of up: as
+    # fast, up to 33 MB; all filters tried on each line: 1.0 s.
+    "png": ("pngsave", {"compression": 2, "filter": "up"}),
+    # 1.3 s, 0.9 MB, and 175 MiB of memory, as the encoder takes pictures whole. Effort 1 saves 3 %
+    # for 0.1 s more; effort 4, the default: 2.5 s.
+    "webp": ("webpsave", {"Q": 90, "effort": 0}),
+}
+
+
+@cache
+def vips() -> Any:
+    """Return pyvips, set up. The first call takes about 0.1 s and 30 MiB, so the start does without."""
+    pyvips: Any = import_module("pyvips")
+    # Whatever else libvips was built with (SVG, PDF, TIFF, ImageMagick) cannot be reached at all.
+    pyvips.operation_block_set("VipsForeignLoad", _BLOCKED)
+    for name in _LOADER_CLASSES:
+        pyvips.operation_block_set(name, not _BLOCKED)
+    # No result is asked of libvips twice: results are kept as files.
+    pyvips.cache_set_max(0)
+    # Each thread has buffers of its own: 4 of them take 19 MiB for an 8k JPG, 8 take 43 MiB and
+    # are no faster, as the encoder works alone.
+    pyvips.concurrency_set(min(_THREADS, pyvips.concurrency_get()))
+    return pyvips
+
+
+# Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the header of a source tells; ``memory`` is about the bytes that decoding it takes."""
+
+    width: int
+    height: int
+    memory: int
+
+
+def inspect(body: bytes) -> Inspection:
+    """Inspect the header of a source.
+
+    Raises:
+        UnreadablePicture: It is of another format, or its header is damaged.
+    """
+    name, kept = stripped(body)
+    picture = _loaded(name, kept, streaming=True)
+    width, height = int(picture.width), int(picture.height)
+    copies = len(body) + (len(kept) if kept is not body else 0)
+    return Inspection(width, height, _memory(name, picture) + copies)
+
+
+# Measured with libvips 8.18 on pictures of 1 to 100 million pixels. Streaming takes this many lines.
+_STREAMED_LINES = 800
+_WEBP_PIXEL = 8  # bytes, twice a pixel of 4 channels
+_COEFFICIENT = 2  # bytes in a progressive JPEG
+_SUBSAMPLED = 2 / 3  # of full chroma, with 4:2:2, which libvips does not tell from 4:2:0
+
+
+def _memory(name: str, picture: Any) -> int:
+    """Return about how many bytes libvips takes to decode a picture from top to bottom."""
+    width, height = int(picture.width), int(picture.height)
+    line = width * int(picture.bands) * (2 if picture.format == "ushort" else 1)
+    streamed = line * min(height + height // 4, _STREAMED_LINES)
+    if name == "webp":
+        return width * height * _WEBP_PIXEL
+    if not picture.get_typeof("interlaced"):
+        return streamed
+    if name == "png":
+        return line * height
+    chroma = 1.0 if _has_full_chroma(picture) or picture.bands != _RGB else _SUBSAMPLED
+    return streamed + round(line * height * _COEFFICIENT * chroma)
+
+
+def _has_full_chroma(picture: Any) -> bool:
+    """True if a picture is a JPEG whose colours have the full resolution."""
+    name = "jpeg-chroma-subsample"
+    return bool(picture.get_typeof(name)) and picture.get(name) == _FULL_CHROMA
+
+
+def is_whole(body: bytes) -> bool:
+    """True if a source can be decoded to its end; takes as long as that."""
+    try:
+        _loaded(*stripped(body), streaming=True).avg()
+    except vips().Error:
+        return False
+    return True
+
+
+def _loaded(name: str, body: bytes, *, streaming: bool) -> Any:
+    """Open a stripped source; its pixels are read later, ``streaming`` from top to bottom only."""
+    loader = getattr(vips().Image, _LOADERS[name])
+    try:
+        return loader(body, access="sequential" if streaming else "random", fail_on="error")
+    except vips().Error as error:
+        raise _damaged("its header is damaged", error) from error
+
+
+def _damaged(words: str, error: Exception) -> UnreadablePicture:
+    # libvips names temporary files and addresses, so its own words are for the log only.
+    _log.info("a source picture cannot be read: %s: %s", words, str(error).strip())
+    return UnreadablePicture(words)
+
+
+def thumbnail(body: bytes, width: int, height: int) -> tuple[int, int, bytes]:
+    """Return width and height of a picture, upright, and a WebP of it that fits into a size.
+
+    Raises:
+        UnreadablePicture: It is damaged, or no JPG, PNG or WebP.
+    """
+    name, kept = stripped(body)
+    picture = _loaded(name, kept, streaming=True)
+    measures = (int(picture.width), int(picture.height))
+    if _orientation(picture) >= _FIRST_TRANSPOSED:
+        measures = measures[::-1]
+    try:
+        small = vips().Image.thumbnail_buffer(kept, width, height=height, size="down")
+        return *measures, bytes(small.webpsave_buffer(Q=82, effort=0, keep="icc"))
+    except vips().Error as error:
+        raise _damaged("it is damaged behind its header", error) from error
+
+
+# Results
+
+
+def enlarge(body: bytes, *, resolution: str, output_format: str, to: Path) -> None:
+    """Write a source at the long edge of a tier, upright, in a format.
+
+    Raises:
+        UnreadablePicture: The source turned out damaged; the file may be there in part.
+        OSError: The disk takes no more.
+    """
+    source = stripped(body)
+    header = _loaded(*source, streaming=True)
+    full_chroma = _has_full_chroma(header)
+    try:
+        picture = _enlarged(source, header, contract().long_edge_px[resolution], output_format)
+        save(picture, output_format, to, full_chroma=full_chroma)
+    except vips().Error as error:
+        _raise_if_unwritable(to)
+        raise _damaged("it is damaged behind its header", error) from error
+
+
+def _raise_if_unwritable(path: Path) -> None:
+    """Tell a full disk from a damaged source: libvips has one kind of error for both."""
+    with path.open("ab") as file:
+        file.write(bytes(_PROBE))
+
+
+def save(
+    picture: Any, output_format: str, to: Path, *, keep: str = "icc", full_chroma: bool = False
+) -> None:
+    """Run a pipeline and write what comes out; of its metadata ``keep`` alone stays.
+
+    A JPG has 4:2:0 chroma unless ``full_chroma`` is set.
+    """
+    saver, options = _ENCODERS[output_format]
+    if output_format == "jpg":
+        options = {**options, "subsample_mode": "off" if full_chroma else "on"}
+    getattr(picture, saver)(str(to), keep=keep, **options)
+
+
+def _enlarged(source: tuple[str, bytes], picture: Any, long_edge: int, output_format: str) -> Any:
+    orientation = _orientation(picture)
+    width, height = target_size(picture.width, picture.height, long_edge)
+    if orientation == _UPRIGHT:
+        return _resized(_plain(picture, output_format), width, height)
+    # Turning needs a whole picture at hand: turn the smaller one of source and result.
+    if max(picture.width, picture.height) > long_edge:
+        return _resized(_plain(picture, output_format), width, height).copy_memory().autorot()
+    if orientation >= _FIRST_TRANSPOSED:
+        width, height = height, width
+    picture = _loaded(*source, streaming=False).autorot()
+    return _resized(_plain(picture, output_format), width, height)
+
+
+def _orientation(picture: Any) -> int:
+    orientation = int(picture.get(_ORIENTATION)) if picture.get_typeof(_ORIENTATION) else _UPRIGHT
+    return orientation if _UPRIGHT <= orientation <= _LAST_ORIENTATION else _UPRIGHT
+
+
+def _plain(picture: Any, output_format: str) -> Any:
+    """Make it RGB or grey, of 8 bits a channel, without alpha where the format has none."""
+    if not picture.hasalpha():
+        return _in_screen_colours(picture)
+    # Apart from the colours: a colour transform neither scales alpha nor tells its depth.
+    alpha = picture[picture.bands - 1]
+    if alpha.format == "ushort":
+        alpha = (alpha / _DEEP).rint()
+    colours = _in_screen_colours(picture.extract_band(0, n=picture.bands - 1))
+    picture = colours.bandjoin(alpha.cast("uchar"))
+    return picture.flatten(background=_WHITE) if output_format == "jpg" else picture
+
+
+def _in_screen_colours(picture: Any) -> Any:
+    """Keep RGB as it is, with its profile, so that its values are the caller's; convert the rest."""
+    if picture.bands != _RGB and picture.get_typeof(_PROFILE):
+        # libvips puts a default in the place of a profile that is damaged or of other channels.
+        return picture.icc_transform("srgb", embedded=True, depth=8)
+    return picture.colourspace("b-w" if picture.bands < _RGB else "srgb")
+
+
+def _resized(picture: Any, width: int, height: int) -> Any:
+    """Bring it to an exact size. libvips enlarges with the bicubic kin of the kernel named here."""
+    across, down = width / picture.width, height / picture.height
+    if not picture.hasalpha():
+        return picture.resize(across, vscale=down, kernel="lanczos3")
+    # The colour of transparent pixels must not bleed into their neighbours.
+    scaled = picture.premultiply().resize(across, vscale=down, kernel="lanczos3")
+    return scaled.unpremultiply().rint().cast("uchar")
+
+
+# Placeholders: a card that says for which task there is no source, and why
+
+_HERE = Path(__file__).parent
+# One font with fixed advance: lines can be broken by counting, without measuring.
+_FONT_FILE = _HERE / "DejaVuSansMono.ttf"
+_FONT_NAME = "DejaVu Sans Mono"
+_FONT_CONFIG = _HERE / "fonts.conf"
+_SHAPE = (16, 9)  # the source's is not known
+_GROUND = (28, 36, 48)
+_INK = (236, 240, 245)
+_ACCENT = (245, 166, 35)
+_SOFT = 0.62  # share of the ink in secondary text
+# Shares of the width.
+_MARGIN = 0.06
+_BAR = 0.012
+_TITLE_SIZE = 0.046
+_TEXT_SIZE = 0.0185
+_COLUMNS = 78  # characters of text that fit between the margins
+_LABEL_COLUMNS = 9
+_MAX_SHOWN = 4 * (_COLUMNS - _LABEL_COLUMNS)
+_DESCRIPTION = "exif-ifd0-ImageDescription"
+_first_text = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    text: str
+    size: float  # of the font, as a share of the width
+    ink: float  # from 0 to 1
+
+
+def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
+    """Write a placeholder of the tier's size in the task's format.
+
+    What it says also stands in its EXIF description, for programs to read.
+    """
+    width, height = target_size(*_SHAPE, contract().long_edge_px[spec.resolution])
+    ink = vips().Image.black(width, height)
+    top = round(width * _MARGIN)
+    blocks = list(_blocks(spec, reason, f"{width} x {height} px"))
+    for block in blocks:
+        text = _rendered(block, width)
+        ink = ink.insert(text.linear(block.ink, 0, uchar=True), round(width * _MARGIN), top)
+        top += text.height + round(width * _TEXT_SIZE * 1.8)
+    card = ink.linear(
+        [(light - dark) / 255 for light, dark in zip(_INK, _GROUND, strict=True)],
+        list(_GROUND),
+        uchar=True,
+    )
+    bar = vips().Image.black(round(width * _BAR), height).linear([1, 1, 1], _ACCENT, uchar=True)
+    card = card.insert(bar, 0, 0).copy(interpretation="srgb")
+    described = "\n".join(block.text for block in blocks)
+    card.set_type(vips().GValue.gstr_type, _DESCRIPTION, described)
+    save(card, spec.output_format, to, keep="exif")
+
+
+def _blocks(spec: PictureSpec, reason: str, size: str) -> Iterator[_Block]:
+    yield _Block("Placeholder", _TITLE_SIZE, 1)
+    words = wrap(_printable(f"There is no source picture to enlarge: {reason}."), _COLUMNS)
+    yield _Block("\n".join(words), _TEXT_SIZE, _SOFT)
+    url = spec.image_url
+    fields = {
+        "task": spec.task_id,
+        "tier": f"{spec.resolution}, {size}",
+        "format": spec.output_format,
+        "source": f"data: URL, {len(url)} bytes" if is_data_url(url) else url,
+    }
+    lines = [line for label, value in fields.items() for line in _field(label, value)]
+    yield _Block("\n".join(lines), _TEXT_SIZE, 1)
+    yield _Block("drawn by apixo-emulator", _TEXT_SIZE, _SOFT)
+
+
+def _field(label: str, value: str) -> Iterator[str]:
+    text = _printable(value)
+    room = _COLUMNS - _LABEL_COLUMNS
+    for start in range(0, max(1, len(text)), room):
+        yield (label if start == 0 else "").ljust(_LABEL_COLUMNS) + text[start : start + room]
+
+
+def _printable(text: str) -> str:
+    """Return a text in printable ASCII, the rest percent-encoded, its middle left out if it is long.
+
+    So no text can reorder, hide or overflow what is drawn.
+    """
+    kept = _shortened(text)
+    return _shortened("".join(char if " " <= char <= "~" else _escaped(char) for char in kept))
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MAX_SHOWN:
+        return text
+    tail = _MAX_SHOWN // 4
+    return f"{text[: _MAX_SHOWN - tail - 3]}...{text[-tail:]}"
+
+
+def _rendered(block: _Block, width: int) -> Any:
+    # libvips reads the text as Pango markup. At 72 dpi a point is a pixel.
+    markup = html.escape(block.text, quote=False)
+    size = max(1, round(width * block.size))
+    with _own_fonts():
+        return vips().Image.text(
+            markup, font=f"{_FONT_NAME} {size}", fontfile=str(_FONT_FILE), dpi=72, spacing=size // 3
+        )
+
+
+@contextmanager
+def _own_fonts() -> Iterator[None]:
+    """Have fontconfig read our file, not the machine's: without one it complains on stderr.
+
+    It reads the variable once, at the first text; child processes must not inherit it.
+    """
+    with _first_text:
+        before = os.environ.get("FONTCONFIG_FILE")
+        os.environ["FONTCONFIG_FILE"] = str(_FONT_CONFIG)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["FONTCONFIG_FILE"]
+            else:
+                os.environ["FONTCONFIG_FILE"] = before

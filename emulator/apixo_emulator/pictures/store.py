@@ -1,0 +1,373 @@
+"""The picture store: what was found out about each task's source, the sources, and the results, on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from apixo_emulator.domain.pictures import PictureSpec, Verdict, is_data_url, sniff
+from apixo_emulator.pictures.formats import UnreadablePicture
+from apixo_emulator.pictures.render import draw_placeholder, enlarge
+from apixo_emulator.pictures.sources import Finding, SourceOptions, Sources
+from apixo_schemas import contract
+
+T = TypeVar("T")
+_MIB = 1 << 20
+# Part of every ETag: to be raised when the same source gives other bytes than before.
+_EDITION = "2"
+_BLOCK = 4096  # bytes: a small file takes a block of the disk
+_SLACK = 16  # the folder is measured again after each sixteenth of its bound has been written
+_ABANDONED_S = 3600.0  # no file takes this long to write: its writer has died
+_TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """Bounds on what is kept, and on rendering.
+
+    Attributes:
+        source_bytes: sources kept on disk, so that they can be rendered when they have gone.
+        result_bytes: results kept on disk; an evicted one is rendered again.
+        renders_at_once: threads that may render or decode at the same time; an 8k WebP needs 180 MiB.
+    """
+
+    source_bytes: int = 256 * _MIB
+    result_bytes: int = 1024 * _MIB
+    renders_at_once: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPicture:
+    """A result on disk: its ``etag`` is strong and quoted, its ``size`` is in bytes."""
+
+    path: Path
+    media_type: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePicture:
+    """A task's source; without a ``body`` the ``reason`` says why there is none."""
+
+    body: bytes
+    media_type: str
+    reason: str
+
+
+class PictureStore:
+    """Checks sources and renders results; keeps both in one folder below a bound.
+
+    All methods may be called from many threads, and several processes may share the folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sources: SourceOptions = SourceOptions(),  # noqa: B008 - it is immutable
+        limits: StoreLimits = StoreLimits(),
+    ) -> None:
+        # Held while a picture is decoded.
+        self._rendering = threading.BoundedSemaphore(limits.renders_at_once)
+        self._sources = Sources(sources, self._rendering)
+        self._kept = BoundedFolder(folder / "sources", limits.source_bytes)
+        self._results = BoundedFolder(folder / "results", limits.result_bytes)
+        self._checks: SingleFlight[tuple[_Record, bytes]] = SingleFlight()
+        self._renders: SingleFlight[StoredFile] = SingleFlight()
+
+    def quick_verdict(self, image_url: str) -> Verdict | None:
+        """Judge a source by its URL alone, in microseconds; None means that `check` has to."""
+        return self._sources.quick_verdict(image_url)
+
+    def check(self, task_id: str, image_url: str) -> Verdict:
+        """Find a task's source and keep it, so that it can be rendered when it has gone.
+
+        Blocks, for as long as a fetch may take at most (`SourceLimits.seconds`). The same task gets
+        the same verdict again, also after a restart.
+        """
+        return self._record(task_id, image_url).verdict
+
+    def render(self, spec: PictureSpec) -> RenderedPicture:
+        """Return a task's result: its source enlarged, or a placeholder that says why it is not.
+
+        Blocks while it is rendered, which happens once, however many threads ask. Nothing that a
+        task may hold makes it raise; a full disk does (`OSError`). The file can be evicted as soon
+        as this returns: a caller that then fails to open it calls again.
+        """
+        record = self._record(spec.task_id, spec.image_url)
+        name = _result_name(spec, record)
+        found = self._results.find(name)
+        stored = found or self._renders.run(name, lambda: self._rendered(spec, record, None))
+        media_type = contract().formats[spec.output_format].media_type
+        return RenderedPicture(stored.path, media_type, f'"{stored.path.stem}"', stored.size)
+
+    def source(self, spec: PictureSpec) -> SourcePicture:
+        """Return a task's source as it was kept; one that is not at hand is not fetched for this.
+
+        Blocks while it is read from the disk.
+        """
+        if is_data_url(spec.image_url) or self.quick_verdict(spec.image_url) is not None:
+            finding = self._sources.find(spec.image_url)
+            return SourcePicture(finding.body, sniff(finding.body) or "", finding.reason)
+        record = self._known(digest_of(spec.task_id, spec.image_url))
+        body = self._source(record) if record and record.digest else None
+        if record is None or body is None:
+            reason = record.reason if record and record.reason else "the source is not at hand"
+            return SourcePicture(b"", "", reason)
+        return SourcePicture(body, sniff(body) or "", "")
+
+    # Sources: a record for each task, the pictures by content, so that many tasks share one
+
+    def _record(self, task_id: str, image_url: str) -> _Record:
+        if self.quick_verdict(image_url) is not None:
+            finding = self._sources.find(image_url)
+            return _Record(finding.verdict, finding.reason)
+        key = digest_of(task_id, image_url)
+        return self._known(key) or self._found(key, image_url)[0]
+
+    def _found(self, key: str, image_url: str) -> tuple[_Record, bytes]:
+        def find() -> tuple[_Record, bytes]:
+            finding = self._sources.find(image_url)
+            return self._keep(key, finding), finding.body
+
+        return self._checks.run(key, find)
+
+    def _known(self, key: str) -> _Record | None:
+        """Return what is known of a task's source; None if nothing is, or no longer."""
+        text = self._kept.read(f"{key}.json")
+        try:
+            return _read_record(text) if text else None
+        except (ValueError, TypeError, KeyError):  # left in pieces by a crash of the machine
+            return None
+
+    def _keep(self, key: str, finding: Finding) -> _Record:
+        digest = ""
+        if finding.body:
+            digest = digest_of(finding.body)
+            if self._kept.find(digest) is None:
+                self._kept.write(digest, lambda path: _fill(path, finding.body))
+        record = _Record(finding.verdict, finding.reason, digest)
+        fields = {"verdict": record.verdict, "reason": record.reason, "digest": digest}
+        self._kept.write(f"{key}.json", lambda path: _fill(path, json.dumps(fields).encode()))
+        return record
+
+    def _source(self, record: _Record) -> bytes | None:
+        """Return a kept source; None if it has been evicted."""
+        body = self._kept.read(record.digest)
+        return body if body is not None and digest_of(body) == record.digest else None
+
+    # Results
+
+    def _rendered(self, spec: PictureSpec, record: _Record, body: bytes | None) -> StoredFile:
+        """Render what a record says; where that cannot be done any more, a placeholder says why."""
+        name = _result_name(spec, record)
+        if found := self._results.find(name):
+            return found
+        if record.verdict is not Verdict.USABLE:
+            return self._written(name, lambda to: draw_placeholder(spec, record.reason, to))
+        key = digest_of(spec.task_id, spec.image_url)
+        body = body or self._source(record)
+        if body is None:  # it has been evicted: fetched anew, it may have changed or be gone
+            return self._rendered(spec, *self._found(key, spec.image_url))
+        try:
+            return self._written(name, partial(_enlarge, spec, body))
+        except UnreadablePicture as error:
+            finding = Finding(Verdict.ABSENT, str(error))
+            return self._rendered(spec, self._keep(key, finding), None)
+
+    def _written(self, name: str, fill: Callable[[Path], None]) -> StoredFile:
+        with self._rendering:
+            return self._results.write(name, fill)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What was found out about a task's source; ``digest`` names the source if it is usable."""
+
+    verdict: Verdict
+    reason: str = ""
+    digest: str = ""
+
+
+def _read_record(text: bytes) -> _Record:
+    fields = json.loads(text)
+    return _Record(Verdict(fields["verdict"]), fields["reason"], fields["digest"])
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def digest_of(*parts: str | bytes) -> str:
+    """Return 32 hex digits that stand for a content, or for a list of texts."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _result_name(spec: PictureSpec, record: _Record) -> str:
+    shown = (record.digest,) if record.digest else (spec.task_id, spec.image_url, record.reason)
+    stem = digest_of(_EDITION, spec.resolution, spec.output_format, *shown)
+    return f"{stem}.{contract().formats[spec.output_format].extension}"
+
+
+def _enlarge(spec: PictureSpec, body: bytes, to: Path) -> None:
+    enlarge(body, resolution=spec.resolution, output_format=spec.output_format, to=to)
+
+
+# Folders
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A complete file of the folder and its size in bytes."""
+
+    path: Path
+    size: int
+
+
+class BoundedFolder:
+    """Keeps files by name. Reading one marks it as used; the longest unused ones are evicted.
+
+    Files appear complete or not at all (`os.replace`), and content never changes under a name, so
+    processes need no lock between them: at worst two of them write the same file twice.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._since_measured: int | None = None
+        self._being_written: set[str] = set()
+
+    def find(self, name: str) -> StoredFile | None:
+        """Find a file and mark it as used; None if it was never written or has been evicted."""
+        path = self._folder / name
+        try:
+            status = path.stat()
+            # The time of access is that of the last use. That of the change stays.
+            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+        except OSError:
+            return None
+        return StoredFile(path, status.st_size)
+
+    def read(self, name: str) -> bytes | None:
+        """Read a file and mark it as used; None if there is none."""
+        stored = self.find(name)
+        try:
+            return stored.path.read_bytes() if stored else None
+        except OSError:
+            return None
+
+    def write(self, name: str, fill: Callable[[Path], None]) -> StoredFile:
+        """Have ``fill`` write a file, then put it in its place and evict what is too much.
+
+        The new file is not evicted by this call, however large it is.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / name
+        temporary = self._folder / f"{name}.{os.getpid()}.{secrets.token_hex(4)}{_TEMPORARY}"
+        with self._lock:
+            self._being_written.add(name)
+        try:
+            fill(temporary)
+            size = temporary.stat().st_size
+            _put_in_place(temporary, path)
+            self._make_room(size)
+        finally:
+            temporary.unlink(missing_ok=True)
+            with self._lock:
+                self._being_written.discard(name)
+        return StoredFile(path, size)
+
+    def _make_room(self, written: int) -> None:
+        with self._lock:
+            if self._since_measured is not None:
+                self._since_measured += _on_disk(written)
+                if self._since_measured < self._max_bytes // _SLACK:
+                    return
+            self._since_measured = 0
+            self._evict()
+
+    def _evict(self) -> None:
+        """Delete the longest unused files until what may be written before the next look fits."""
+        found = sorted(self._measure())
+        excess = sum(size for _, size, _ in found) - self._max_bytes * (_SLACK - 1) // _SLACK
+        for _, size, path in found:
+            if excess <= 0:
+                return
+            if path.name in self._being_written:
+                continue
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:  # somewhere files in use cannot be deleted: the next one, then
+                continue
+            excess -= size
+
+    def _measure(self) -> list[tuple[int, int, Path]]:
+        """Return last use in ns, size on disk in bytes and path of each complete file."""
+        found = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat()
+                except OSError:  # another process has just evicted it
+                    continue
+                if not entry.name.endswith(_TEMPORARY):
+                    found.append((status.st_atime_ns, _on_disk(status.st_size), Path(entry.path)))
+                elif status.st_mtime < time.time() - _ABANDONED_S:
+                    Path(entry.path).unlink(missing_ok=True)
+        return found
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except PermissionError:
+        # Windows does not replace a file that is open; it has the same content.
+        if not path.exists():
+            raise
+
+
+class SingleFlight(Generic[T]):
+    """Lets the first caller of a name work; the others wait for what it returns or raises."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, Future[T]] = {}
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        """Do the work, or wait for the caller that is doing it."""
+        with self._lock:
+            future = self._running.get(name)
+            if leads := future is None:
+                future = self._running[name] = Future()
+        if leads:
+            self._lead(name, work, future)
+        return future.result()
+
+    def _lead(self, name: str, work: Callable[[], T], future: Future[T]) -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again, in every caller
+            future.set_exception(error)
+        finally:
+            with self._lock:
+                del self._running[name]

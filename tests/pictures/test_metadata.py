@@ -1,0 +1,281 @@
+"""Profiles that are wrong, metadata that is large, and the memory that a source may take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from struct import pack
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apixo_emulator.domain.pictures import PictureSpec, Verdict, sniff
+from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceLimits
+from apixo_emulator.pictures.formats import UnreadablePicture, stripped
+from apixo_emulator.pictures.render import vips
+from apixo_schemas import contract
+
+Render = Callable[..., Any]
+Difference = Callable[[Any, Any], float]
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return pack(">I", len(content)) + name + content + pack(">I", zlib.crc32(name + content))
+
+
+def png(width: int, height: int, depth: int, colour: int, *extra: bytes, row: bytes = b"") -> bytes:
+    """A PNG whose lines are all the same; black without a ``row``."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    line = b"\0" + (row or bytes((width * channels * depth + 7) // 8))
+    packer = zlib.compressobj()
+    content = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    header = pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), *extra, chunk(b"IDAT", content), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def grey_profile() -> bytes:
+    """A colour profile of linear grey: a white point and a curve (ICC.1:2022)."""
+    white = b"XYZ \0\0\0\0" + pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    curve = b"curv\0\0\0\0" + pack(">I", 0)
+    tags = [(b"wtpt", white), (b"kTRC", curve)]
+    begin = 128 + 4 + 12 * len(tags)
+    table, content = pack(">I", len(tags)), b""
+    for name, data in tags:
+        table += name + pack(">II", begin + len(content), len(data))
+        content += data
+    header = bytearray(128)
+    header[0:4] = pack(">I", begin + len(content))
+    header[8:12] = pack(">I", 0x02100000)
+    header[12:24] = b"mntrGRAYXYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    return bytes(header) + table + content
+
+
+def test_grey_of_16_bits_with_alpha_and_a_profile(render: Render) -> None:
+    profile = chunk(b"iCCP", b"grey\0\0" + zlib.compress(grey_profile(), 0))
+    row = pack(">HH", 30000, 20000) * 8
+    result = render(png(8, 8, 16, 4, profile, row=row), "2k", "png")
+    assert [round(band.avg()) for band in result.bandsplit()] == [180, 180, 180, 78]
+
+
+@pytest.mark.parametrize("alpha", [20000, 65535, 128, 0])
+@pytest.mark.parametrize("colour", [4, 6])
+def test_alpha_of_16_bits_is_scaled(render: Render, colour: int, alpha: int) -> None:
+    row = pack(">H", 30000) * (1 if colour == 4 else 3) + pack(">H", alpha)
+    result = render(png(8, 8, 16, colour, row=row * 8), "2k", "png")
+    *_, found = result.bandsplit()
+    assert found.min() == found.max() == round(alpha / 257)
+
+
+@pytest.mark.parametrize("alpha", [1, 77, 128, 254])
+def test_colour_under_alpha_is_exact(render: Render, alpha: int) -> None:
+    row = bytes([200, 100, 50, alpha]) * 8
+    result = render(png(8, 8, 8, 6, row=row), "2k", "png")
+    assert [(band.min(), band.max()) for band in result.bandsplit()] == [
+        (value, value) for value in (200, 100, 50, alpha)
+    ]
+
+
+def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
+    """A source of a format with a profile as it is, whatever it holds."""
+    if name == "jpg":
+        encoded = picture.jpegsave_buffer(Q=95, keep="none")
+        segment = b"ICC_PROFILE\0\1\1" + profile
+        marker = b"\xff\xe2" + pack(">H", len(segment) + 2) + segment
+        return bytes(encoded[:2] + marker + encoded[2:])
+    if name == "png":
+        encoded = picture.pngsave_buffer(keep="none")
+        return bytes(
+            encoded[:33] + chunk(b"iCCP", b"x\0\0" + zlib.compress(profile, 0)) + encoded[33:]
+        )
+    encoded = picture.webpsave_buffer(Q=95, keep="none")
+    head = pack("<I", picture.width - 1)[:3] + pack("<I", picture.height - 1)[:3]
+    body = b"WEBPVP8X" + pack("<I", 10) + b"\x20\0\0\0" + head
+    body += b"ICCP" + pack("<I", len(profile)) + profile + b"\0" * (len(profile) % 2) + encoded[12:]
+    return bytes(b"RIFF" + pack("<I", len(body)) + body)
+
+
+@pytest.mark.parametrize("output_format", contract().formats)
+@pytest.mark.parametrize("name", contract().formats)
+def test_a_profile_of_another_length_than_it_says_is_left_out(
+    small: Any, render: Render, difference: Difference, name: str, output_format: str
+) -> None:
+    good = small.icc_export(output_profile="p3").get("icc-profile-data")
+    for profile in (good + b"\0\0\0", good[:-1], b"", b"\0" * 200):
+        result = render(with_profile(name, small, profile), "2k", output_format)
+        assert difference(small, result) < 5
+        assert not result.get_typeof("icc-profile-data")
+    kept = render(with_profile(name, small, good), "2k", output_format)
+    assert kept.get("icc-profile-data") == good
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_whatever_a_profile_holds_the_picture_is_rendered(data: st.DataObject) -> None:
+    picture = vips().Image.black(8, 8, bands=3).copy(interpretation="srgb")
+    profile = bytearray(picture.icc_export(output_profile="p3").get("icc-profile-data"))
+    for place in data.draw(st.lists(st.integers(4, len(profile) - 1), min_size=1, max_size=30)):
+        profile[place] = data.draw(st.integers(0, 255))
+    name = data.draw(st.sampled_from(sorted(contract().formats)))
+    body = with_profile(name, picture, bytes(profile))
+    for output_format in contract().formats:
+        assert label_of(body, output_format) == ""
+
+
+def label_of(body: bytes, output_format: str) -> str:
+    import tempfile
+    from base64 import b64encode
+
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"data:;base64,{b64encode(body).decode()}"
+        rendered = PictureStore(Path(folder)).render(PictureSpec("t", url, "2k", output_format))
+        return described(rendered)
+
+
+def described(rendered: RenderedPicture) -> str:
+    loaders = {"image/jpeg": "jpegload", "image/png": "pngload", "image/webp": "webpload"}
+    picture = getattr(vips().Image, loaders[rendered.media_type])(str(rendered.path))
+    name = "exif-ifd0-ImageDescription"
+    return str(picture.get(name)) if picture.get_typeof(name) else ""
+
+
+def test_large_and_needless_parts_are_left_out(small: Any) -> None:
+    text = chunk(b"tEXt", b"comment\0" + b"x" * 1000)
+    _, body = stripped(small.pngsave_buffer(keep="none"))
+    assert stripped(bytes(body[:33] + text + body[33:]) + b"behind the end") == ("png", body)
+    jpeg = small.jpegsave_buffer(keep="none")
+    comment = b"\xff\xff\xfe" + pack(">H", 1002) + b"x" * 1000
+    assert stripped(bytes(jpeg[:2] + comment + jpeg[2:])) == ("jpg", jpeg)
+    for name, source in (
+        ("png", body),
+        ("jpg", jpeg),
+        ("webp", small.webpsave_buffer(keep="none")),
+    ):
+        assert stripped(source) == (name, source)
+    with pytest.raises(UnreadablePicture, match="parts"):
+        stripped(bytes(body[:33] + chunk(b"tEXt", b"") * 70_000 + body[33:]))
+
+
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"]), st.binary())
+def test_any_bytes_can_be_stripped(head: bytes, rest: bytes) -> None:
+    name, kept = stripped(head + rest)
+    assert contract().formats[name].media_type == sniff(head)
+    assert len(kept) <= len(head + rest)
+
+
+@given(st.data())
+def test_a_damaged_file_is_still_read_or_refused(data: st.DataObject) -> None:
+    picture = vips().Image.black(9, 7, bands=3).copy(interpretation="srgb")
+    saver = data.draw(st.sampled_from(["jpegsave_buffer", "pngsave_buffer", "webpsave_buffer"]))
+    body = bytearray(getattr(picture.icc_export(output_profile="srgb"), saver)(keep="icc"))
+    for place in data.draw(st.lists(st.integers(12, len(body) - 1), max_size=5)):
+        body[place] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(12, len(body)))
+    stripped(bytes(body[:end]))
+
+
+@pytest.mark.parametrize(
+    ("save", "chroma"),
+    [
+        (lambda picture: picture.jpegsave_buffer(Q=95, subsample_mode="on"), "4:2:0"),
+        (lambda picture: picture.jpegsave_buffer(Q=95, subsample_mode="off"), "4:4:4"),
+        (lambda picture: picture.pngsave_buffer(), "4:2:0"),
+    ],
+    ids=["4:2:0", "4:4:4", "png"],
+)
+def test_a_jpg_has_the_chroma_of_a_jpg_source(
+    small: Any, render: Render, save: Callable[[Any], bytes], chroma: str
+) -> None:
+    assert render(save(small), "2k", "jpg").get("jpeg-chroma-subsample") == chroma
+
+
+def test_a_damaged_source_gives_the_same_bytes_anywhere(
+    tmp_path: Path, rocket: Path, data_url: Callable[[bytes], str]
+) -> None:
+    spec = PictureSpec("task", data_url(rocket.read_bytes()[:40_000]), "2k", "jpg")
+    found = []
+    for name in ("one", "other"):
+        rendered = PictureStore(tmp_path / name).render(spec)
+        found.append((rendered.etag, rendered.path.read_bytes(), described(rendered)))
+    assert found[0] == found[1]
+    assert "it is damaged behind its header" in found[0][2].replace("\n", " ")
+
+
+# What a source takes, measured in a process of its own
+
+MEASURE = """
+import resource, sys
+from base64 import b64encode
+from pathlib import Path
+from apixo_schemas import read_profile, use_profile
+use_profile(read_profile({"form": 1, "assumptions": {"image.damaged": "ImageFormatIncorrect"}}))
+from apixo_emulator.pictures import PictureStore
+store = PictureStore(Path(sys.argv[1]) / "pictures")
+warm = Path(sys.argv[2]).read_bytes()
+store.check("warm", "data:;base64," + b64encode(warm).decode())
+source = Path(sys.argv[1]) / "source"
+url = "data:;base64," + b64encode(source.read_bytes()).decode()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(store.check("task", url), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def measured(tmp_path: Path, rocket: Path, body: bytes) -> tuple[str, int]:
+    """The verdict on a source that is decoded to its end, and the MiB that took."""
+    (tmp_path / "source").write_bytes(body)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path), str(rocket)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    verdict, mib = done.stdout.split()
+    return verdict, int(mib)
+
+
+BOMB = zlib.compress(b"x" * 4_000_000, 9)
+HUNGRY: dict[str, Callable[[], bytes]] = {
+    "zTXt": lambda: png(9, 9, 8, 2, *[chunk(b"zTXt", b"k%d\0\0" % n + BOMB) for n in range(480)]),
+    "iTXt": lambda: png(
+        9, 9, 8, 2, *[chunk(b"iTXt", b"k%d\0\1\0\0\0" % n + BOMB) for n in range(480)]
+    ),
+    "iCCP": lambda: png(9, 9, 8, 2, *[chunk(b"iCCP", b"k\0\0" + BOMB)] * 480),
+    "long lines": lambda: png(10_000_000, 10, 16, 6),
+    "lines": lambda: png(65_535, 1500, 16, 6),
+    "WebP": lambda: black(9990, 9990).webpsave_buffer(lossless=True, effort=0),
+    "WebP at the limit": lambda: black(5600, 5600).webpsave_buffer(lossless=True, effort=0),
+    "progressive": lambda: black(9990, 9990).jpegsave_buffer(interlace=True, subsample_mode="off"),
+    "progressive at the limit": lambda: black(6400, 6400).jpegsave_buffer(
+        interlace=True, subsample_mode="off"
+    ),
+    "interlaced": lambda: black(9000, 9000).bandjoin(255).pngsave_buffer(interlace=True),
+}
+
+
+USABLE = {"zTXt", "iTXt", "iCCP", "WebP at the limit", "progressive at the limit"}
+
+
+def black(width: int, height: int) -> Any:
+    return vips().Image.black(width, height, bands=3).copy(interpretation="srgb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HUNGRY)
+def test_inspecting_a_source_takes_at_most_256_mib(tmp_path: Path, rocket: Path, kind: str) -> None:
+    verdict, mib = measured(tmp_path, rocket, HUNGRY[kind]())
+    assert mib <= 256
+    assert verdict in {Verdict.USABLE, Verdict.TOO_LARGE}
+    assert (verdict == Verdict.USABLE) == (kind in USABLE)
+
+
+def test_the_memory_of_a_source_is_an_option(
+    open_store: Callable[..., PictureStore], data_url: Callable[[bytes], str], small: Any
+) -> None:
+    url = data_url(small.webpsave_buffer())
+    assert open_store().check("one", url) is Verdict.USABLE
+    strict = open_store(limits=SourceLimits(memory=10_000))
+    assert strict.check("other", url) is Verdict.TOO_LARGE
