@@ -31,6 +31,7 @@ from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.pictures import FetchMode, RefusedSource
 from apixo_emulator.domain.problems import DocumentError, Problem, found
 from apixo_emulator.domain.seeds import LARGEST_SEED
+from apixo_emulator.domain.terms import KEY, account_schema, account_terms
 from apixo_emulator.journal.secrets import Mask
 from apixo_emulator.option_types import SWITCH, OptionType
 from apixo_emulator.scenarios.file import load_rules, read_toml
@@ -49,7 +50,6 @@ PROJECT_TABLE = ("tool", "apixo-emulator")
 
 _ACCOUNT = "account"
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
-_API_KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
@@ -209,7 +209,7 @@ class Settings:
             types.text(
                 "KEY",
                 "a key of printable ASCII without spaces around it",
-                _API_KEY.fullmatch,
+                KEY.fullmatch,
                 secret=True,
             )
         ),
@@ -588,8 +588,6 @@ def _has_our_table(project: Path) -> bool:
 
 def _accounts(given: Any) -> tuple[dict[str, AccountTerms], list[Problem]]:
     """Return the terms of accounts by key, and what is wrong with them."""
-    from apixo_emulator.domain.terms import account_terms
-
     accounts: dict[str, AccountTerms] = {}
     if not isinstance(given, list):
         expected = f"expected [[{_ACCOUNT}]], with two brackets, for each account"
@@ -610,8 +608,6 @@ def _accounts(given: Any) -> tuple[dict[str, AccountTerms], list[Problem]]:
 
 def config_schema() -> Mapping[str, Any]:
     """Return the JSON Schema of a config file, for editors that check it while it is written."""
-    from apixo_emulator.domain.terms import account_schema
-
     options = {
         name: {**option.type.schema, "description": option.help} for name, option in OPTIONS.items()
     }

@@ -34,7 +34,7 @@ class Value:
     """A value that is written to JSON without what it leaves to the defaults."""
 
     def given(self) -> dict[str, Any]:
-        """Give the fields that differ from their defaults."""
+        """Return the fields that differ from their defaults."""
         pairs = ((entry, getattr(self, entry.name)) for entry in fields(self))
         return {
             entry.name: value
@@ -43,7 +43,7 @@ class Value:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Write `given` in the types that JSON has."""
+        """Return `given` in the types that JSON has."""
         return {name: _plain(value) for name, value in self.given().items()}
 
 

@@ -23,7 +23,7 @@ _GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
 
 
 def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
-    """Give the answer to a call that a fault keeps from having any effect, damaged if it says so.
+    """Return the answer to a call that a fault keeps from having any effect, damaged if it says so.
 
     None where the call takes effect and only its answer is damaged.
     """
@@ -45,7 +45,7 @@ def _with_data(error: HttpResponse, form: str | None) -> HttpResponse:
 
 
 def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
-    """Damage an answer: here where bytes say it, else as a note to whoever sends it."""
+    """Return a damaged answer: in its bytes where they show it, else in a note to the adapter."""
     if wire is WireFault.INVALID_JSON:
         return response._replace(body=response.body[: len(response.body) // 2])
     if wire is WireFault.HTML:
@@ -63,7 +63,7 @@ def result_answer(picture: PictureSpec, result: ResultEffects) -> HttpResponse:
 
 
 def announced_bytes(response: HttpResponse) -> int:
-    """Give the length that an answer announces; of a truncated one more than comes."""
+    """Return the length that an answer announces; of a truncated one more than comes."""
     missing = _MISSING_BYTES if response.fault is WireFault.TRUNCATED else 0
     return len(response.body) + missing
 

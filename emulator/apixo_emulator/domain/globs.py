@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def fits(pattern: str, text: str) -> bool:
-    """Tell whether the whole text fits a pattern. The time is linear in the text for each ``*``."""
+    """Return whether the whole text fits a pattern, in time linear in the text for each ``*``."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern

@@ -30,7 +30,7 @@ class Latency:
     sigma: float | None = None
 
     def duration_ms(self, seed: int, task_id: str, resolution: str) -> int:
-        """Give the duration of one task, in ms.
+        """Return the duration of one task, in ms.
 
         The realistic one is log-normal around the page's example, by tier (assumption
         ``latency.distribution``).

@@ -1,17 +1,17 @@
-"""The name that a misspelt one was probably meant to be."""
+"""The valid name that is closest to a misspelt one, and words as errors show them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-# A longer word is no slip of the fingers, and comparing it takes long.
+# Comparing a longer word takes long.
 _LONGEST = 80
 _ALIKE = 0.6
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Give the name closest to a word, whatever their case: of equals the first, None if far."""
+    """Return the name closest to a word, in any case: the first of equals, None where none is close."""
     if len(word) > _LONGEST:
         return None
     matcher = SequenceMatcher(autojunk=False)
@@ -25,11 +25,11 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """Give a sentence to append to an error, with the space before it; empty where none is close."""
+    """Return a sentence to append to an error, with a space before it; empty where none is close."""
     found = nearest(word, names)
     return f" Did you mean {found}?" if found else ""
 
 
 def shown(word: str, longest: int = _LONGEST) -> str:
-    """Give a word as an error shows it: in quotes, cut where it is long."""
+    """Return a word as an error shows it: in quotes, cut where it is long."""
     return repr(word if len(word) <= longest else f"{word[:longest]}…")

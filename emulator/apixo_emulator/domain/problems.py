@@ -1,4 +1,4 @@
-"""What is wrong with a document, in words: where, what was expected, and what was found."""
+"""What is wrong with a document: where, what was expected, and what was found."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Problem:
     message: str
 
     def below(self, *prefix: str | int) -> Problem:
-        """Give the same problem as a document sees it that holds the other at ``prefix``."""
+        """Return the problem with its path below ``prefix``, where a larger document holds this one."""
         return replace(self, path=(*prefix, *self.path))
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ def found(value: Any) -> str:
 
 
 def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -> list[Problem]:
-    """Give what breaks a schema whose every part says under ``title`` what it expects."""
+    """Return what breaks a schema; each part of it says under ``title`` what it expects."""
     if foreign := list(_foreign(document, ())):
         return foreign
     problems = (
@@ -87,9 +87,9 @@ def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -
 
 
 def fitting(validator: Validator, schema: Mapping[str, Any], document: Any) -> Any:
-    """Give a document that fits a schema, with its numbers as they are meant.
+    """Return a document that fits a schema, with 7.0 as 7.
 
-    JSON has one kind of number, and its schemas count 7.0 among the integers: here it becomes one.
+    JSON has one kind of number, and its schemas count 7.0 among the integers.
 
     Raises:
         DocumentError: It does not fit.
@@ -105,7 +105,7 @@ def _meant(value: Any) -> Any:
             return {key: _meant(entry) for key, entry in value.items()}
         case list() | tuple():
             return [_meant(entry) for entry in value]
-        # Of a larger one nobody knows which integer was written.
+        # A larger float stands for many integers.
         case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
             return int(value)
         case _:
@@ -145,7 +145,7 @@ def _names(schema: Mapping[str, Any]) -> list[str]:
 
 
 def is_text(value: str) -> bool:
-    """Tell whether it has no halves of pairs, which JSON's escapes can write and no encoding can."""
+    """Return whether UTF-8 can write it: JSON escapes and command lines can hold half a character."""
     try:
         value.encode()
     except UnicodeEncodeError:

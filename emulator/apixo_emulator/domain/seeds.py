@@ -13,7 +13,7 @@ _TITLE = f"an integer from 0 to {LARGEST_SEED}, such as 42"
 
 
 def checked_seed(value: object) -> int:
-    """Give a seed as it came.
+    """Return a seed, checked.
 
     Raises:
         ValueError: It is no integer in the range; the message says what was expected and found.
@@ -24,5 +24,5 @@ def checked_seed(value: object) -> int:
 
 
 def seed_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a seed."""
+    """Return the JSON Schema of a seed."""
     return {"title": _TITLE, "type": "integer", "minimum": 0, "maximum": LARGEST_SEED}

@@ -39,6 +39,11 @@ class Facts:
         return _text(_object(self.entry.response_body).get("message"))
 
     @property
+    def path(self) -> str:
+        """The path that was called."""
+        return self.entry.path
+
+    @property
     def image_url(self) -> str | None:
         """The source picture that a submit names."""
         urls = self._asked.get("image_urls")
@@ -202,19 +207,13 @@ def _parameter(facts: Facts, name: str, wanted: str) -> str | None:
     return _differs(name, found, wanted, note)
 
 
-def _pattern_of_facts(facts: Facts, name: str, wanted: str) -> str | None:
+def _pattern(facts: Facts, name: str, wanted: str) -> str | None:
     found = getattr(facts, name)
     return None if found is not None and fits(wanted, found) else _differs(name, found, wanted)
 
 
-def _path(facts: Facts, name: str, wanted: str) -> str | None:
-    found = facts.entry.path
-    return None if fits(wanted, found) else _differs(name, found, wanted)
-
-
 def _key(facts: Facts, name: str, wanted: str) -> str | None:
     found = facts.entry.key
-    # Short keys are all masked alike.
     whole = mask(wanted) if _is_whole(wanted) else wanted
     if found is not None and (found in (wanted, whole) or _ends_alike(found, wanted)):
         return None
@@ -270,7 +269,6 @@ _COMPARED: Mapping[str, _Compare] = {
     **dict.fromkeys(_NAMES, _same),
     "call": _call,
     **dict.fromkeys(("resolution", "output_format", "request_type"), _parameter),
-    **dict.fromkeys(("image_url", "callback_url", "message"), _pattern_of_facts),
-    "path": _path,
+    **dict.fromkeys(("image_url", "callback_url", "message", "path"), _pattern),
     "key": _key,
 }

@@ -38,7 +38,7 @@ class SubmitFacts:
 
 
 def screen(rule: Rule, facts: SubmitFacts) -> str | None:
-    """Say why a submit does not fit a rule, judged by the submit alone; None where it fits."""
+    """Return why a submit does not fit a rule, judged by the submit alone; None where it fits."""
     return next(_misfits(rule, facts), None)
 
 
@@ -59,7 +59,7 @@ def _misfits(rule: Rule, facts: SubmitFacts) -> Iterator[str]:
 
 
 def _glance(facts: SubmitFacts) -> str:
-    """Give the beginning of the URL, masked before it is cut: half a key would not be found."""
+    """Return the beginning of the URL; it is masked before it is cut, as half a key is not found."""
     return shown(mask_of(facts.headers).text(facts.image_url[:_LOOKED_AT]))
 
 
@@ -74,7 +74,7 @@ def _header(name: str, pattern: str, facts: SubmitFacts) -> str | None:
 
 
 def take(rule: Rule, seen: int, used: int, draw: float) -> str | None:
-    """Say why a rule does not decide over a submit that fits it; None where it decides.
+    """Return why a rule does not decide over a submit that fits it; None where it decides.
 
     ``seen`` is the submit's number among those that fit, from 1; ``used`` how many it has decided;
     ``draw`` is what `drawn` gives.
@@ -91,7 +91,7 @@ def take(rule: Rule, seen: int, used: int, draw: float) -> str | None:
 
 
 def drawn(seed: int, rule: Rule, token: str) -> float:
-    """Give the number, between 0 and 1, that decides over a rule's probability for one submit.
+    """Return the number, between 0 and 1, that a rule's probability is compared with for one submit.
 
     ``token`` stands for the submit: the same draws the same.
     """

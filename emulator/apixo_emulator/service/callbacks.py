@@ -17,7 +17,7 @@ from apixo_emulator.domain.addresses import AddressPolicy
 from apixo_emulator.domain.callbacks import DEEPEST, CallbackOptions, copies, payload
 from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome, failure_of, outcome_of
 from apixo_emulator.domain.tasks import Task
-from apixo_emulator.journal.shared_journal import SHARE_S
+from apixo_emulator.journal.journal import SHARE_S
 from apixo_emulator.outbound import (
     OutboundClient,
     OutboundError,

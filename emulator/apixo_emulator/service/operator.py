@@ -22,8 +22,7 @@ from apixo_emulator.domain.seeds import checked_seed
 from apixo_emulator.domain.tasks import Task, finish
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.journal import Journal
-from apixo_emulator.journal.shared_journal import SharedJournal
+from apixo_emulator.journal.journal import Journal, SharedJournal
 from apixo_emulator.journal.verify import Expectation, Verification, filter_of, verify
 from apixo_emulator.service import documents
 from apixo_emulator.service.emulator import Emulator

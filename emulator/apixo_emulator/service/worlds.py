@@ -20,8 +20,7 @@ from apixo_emulator.domain.accounts import ONE_WORLD, Account
 from apixo_emulator.domain.clock import ClockState
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.journal.journal import MAX_BYTES, Journal, JournalBudget
-from apixo_emulator.journal.shared_journal import SharedJournal
+from apixo_emulator.journal.journal import MAX_BYTES, Journal, JournalBudget, SharedJournal
 from apixo_emulator.scenarios.rules import Rule, rule_of, rule_to_json
 from apixo_emulator.storage import RuleRow, Store, WorldRow
 

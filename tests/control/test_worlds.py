@@ -9,7 +9,7 @@ from apixo_emulator.domain.accounts import account_of
 from apixo_emulator.service.operator import NotFoundError, Operator
 
 
-def desk(harness: Harness, key: str) -> Operator:
+def operator(harness: Harness, key: str) -> Operator:
     worlds = harness.emulator.worlds
     return Operator(harness.emulator, worlds.of(account_of(key, own_world=True)))
 
@@ -25,7 +25,7 @@ def test_by_default_keys_share_everything_but_their_tasks_and_balance() -> None:
 
 def test_a_world_per_key_has_its_own_clock_rules_journal_and_balance() -> None:
     harness = make_harness(per_key=True, rate=0)
-    one, two = desk(harness, "sk-one"), desk(harness, "sk-two")
+    one, two = operator(harness, "sk-one"), operator(harness, "sk-two")
     one.add_scenario({"scenario": "SensitiveContent"})
     ids = {key: harness.submitted(key=key) for key in ("sk-one", "sk-two")}
     one.advance(60_000)
@@ -44,10 +44,10 @@ def test_a_world_per_key_has_its_own_clock_rules_journal_and_balance() -> None:
 def test_one_world_cannot_reach_into_another() -> None:
     harness = make_harness(per_key=True)
     task_id = harness.submitted(key="sk-one")
-    other = desk(harness, "sk-two")
-    for verb in (other.task, other.finish, other.delivery, other.redeliver):
+    other = operator(harness, "sk-two")
+    for operation in (other.task, other.finish, other.delivery, other.redeliver):
         with pytest.raises(NotFoundError):
-            verb(task_id)
+            operation(task_id)
     assert harness.status(task_id, key="sk-two").status == 404
 
 
@@ -67,7 +67,7 @@ def test_sixteen_at_once_disturb_nothing() -> None:
 
     def one(number: int) -> list[object]:
         key = f"sk-process-{number:02}"
-        mine = desk(harness, key)
+        mine = operator(harness, key)
         seen: list[object] = []
         for turn in range(10):
             if number % 2:

@@ -1,4 +1,4 @@
-"""Whatever number stands in a control call's body: an answer in words, and the world lives on."""
+"""Any number in the body of a control call gets an answer in words, and changes nothing it should not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Path_ = tuple[str, ...]
 
 
 def bodies() -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The schemas of all bodies, by the verb's path."""
+    """The schemas of all bodies, by the operation's path."""
     for path, methods in control_document("")["paths"].items():
         if "requestBody" in methods.get("post", {}):
             yield path, methods["post"]["requestBody"]["content"]["application/json"]["schema"]

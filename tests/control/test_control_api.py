@@ -1,4 +1,4 @@
-"""The control API over HTTP: verbs, guard, wire faults, events, metrics."""
+"""The control API over HTTP: operations, guard, wire faults, events, metrics."""
 
 import json
 import socket
@@ -127,7 +127,7 @@ def test_the_journal_is_masked_verified_and_exported(
     assert len(control.get("requests.har").json()["log"]["entries"]) == 2
 
 
-def test_the_openapi_document_is_valid_and_names_every_verb(control: httpx.Client) -> None:
+def test_the_openapi_document_is_valid_and_names_every_operation(control: httpx.Client) -> None:
     document = control.get("openapi.json").json()
     validate(document)
     for path in ("clock/advance", "scenarios", "tasks/{task_id}/finish", "requests/verify"):
@@ -275,7 +275,7 @@ def test_the_journal_can_be_filtered_and_names_the_fault(
     assert control.get("requests", params={"state": "x"}).status_code == 400
 
 
-def test_with_many_worlds_a_steering_call_says_which(tmp_path: Path) -> None:
+def test_with_many_worlds_a_control_call_says_which(tmp_path: Path) -> None:
     with running("--world-per-key", "--ephemeral", cwd=tmp_path) as server:
         url = f"{server.origin}/_emulator/scenarios"
         lost = httpx.post(url, json={"scenario": "stuck"})

@@ -1,7 +1,8 @@
-"""Whatever is given to the commands, and whoever answers them: they end in words."""
+"""The commands that control an emulator: any arguments, any server, and what they print."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,15 +12,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
-from support.process import command, environment
+from support.process import Running, command, environment, running
 
 from apixo_emulator.cli import main
 from apixo_emulator.settings import Settings
 
-# Nobody listens there: what reaches it was let through.
-NOBODY = "http://127.0.0.1:1"
+# No server listens there: arguments that get so far were accepted.
+NO_SERVER = "http://127.0.0.1:1"
 # A byte of a command line that is no UTF-8, as Python hands it on.
 BYTE = "\udcff"
 VARIABLES = (
@@ -27,7 +29,7 @@ VARIABLES = (
 )
 
 
-def run(*arguments: str, url: str = NOBODY, **env: str) -> Result:
+def run(*arguments: str, url: str = NO_SERVER, **env: str) -> Result:
     given: dict[str, str | None] = {**dict.fromkeys(VARIABLES), "APIXO_EMULATOR_URL": url, **env}
     return CliRunner(env=given).invoke(main, arguments)
 
@@ -161,8 +163,8 @@ def http(body: bytes, status: str = "200 OK", header: bytes = b"X: y") -> bytes:
 
 
 @contextmanager
-def stranger(answer: bytes) -> Iterator[str]:
-    """A server that gives everybody the same bytes and hangs up."""
+def other_server(answer: bytes) -> Iterator[str]:
+    """A server that answers every call with the same bytes and closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -204,26 +206,26 @@ COMMANDS = [
     ids=str,
 )
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_whoever_answers_the_command_ends_in_words(
+def test_with_any_server_the_command_ends_in_words(
     arguments: list[str], answer: bytes, code: int
 ) -> None:
-    with stranger(answer) as url:
+    with other_server(answer) as url:
         said = told(run(*arguments, url=url), code)
     assert "--url" in said
     assert url in said
 
 
 @pytest.mark.parametrize("arguments", [one for one in COMMANDS if len(one) == 1], ids=" ".join)
-def test_json_of_somebody_else_is_told(arguments: list[str]) -> None:
-    with stranger(http(b'{"hello": 1}')) as url:
+def test_json_of_another_server_is_told(arguments: list[str]) -> None:
+    with other_server(http(b'{"hello": 1}')) as url:
         said = told(run(*arguments, url=url), 1)
     assert f"found something else: JSON without {arguments[0]}" in said
 
 
-def test_words_of_a_stranger_do_not_steer_the_terminal() -> None:
-    with stranger(http(rb'{"message": "\u001b[2J\ud800"}', "404 X")) as url:
+def test_words_of_a_server_do_not_control_the_terminal() -> None:
+    with other_server(http(rb'{"message": "\u001b[2J\ud800"}', "404 X")) as url:
         assert told(run("clock", "show", url=url), 1) == r"apixo-emulator: \x1b[2J\ud800"
-    with stranger(http(rb'{"now": "\ud800"}')) as url:
+    with other_server(http(rb'{"now": "\ud800"}')) as url:
         assert run("clock", "show", url=url).stdout == '{\n  "now": "\\ud800"\n}\n'
 
 
@@ -269,3 +271,87 @@ def test_bytes_that_are_no_text_on_a_real_command_line(
 def test_an_option_of_serve_is_checked_before_it_starts(options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         Settings.of(**options)
+
+
+# On a real emulator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running("--ephemeral", "--rate", "0", cwd=tmp_path_factory.mktemp("control")) as server:
+        yield server
+
+
+def on_server(server: Running, *arguments: str) -> Result:
+    runner = CliRunner(env={"APIXO_EMULATOR_URL": server.origin, "APIXO_API_KEY": None})
+    return runner.invoke(main, arguments)
+
+
+@pytest.fixture(autouse=True)
+def no_rules(server: Running) -> None:
+    printed(server, "scenario", "clear")
+
+
+def printed(server: Running, *arguments: str) -> Any:
+    done = on_server(server, *arguments)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def submitted(server: Running, **headers: str) -> int:
+    url = f"{server.base_url}/generateTask/image-upscaler"
+    body = {"input": {"image_urls": ["https://example.com/a.jpg"]}}
+    headers = {"Authorization": "Bearer sk-test-0123456789abcd", **headers}
+    return httpx.post(url, json=body, headers=headers).status_code
+
+
+def test_a_rule_matches_on_all_that_a_file_can_say(server: Running) -> None:
+    rule = printed(
+        server,
+        *("scenario", "add", "http-503", "--always", "--image-url", "*/a.jpg", "--match-key", "sk-test-*"),
+        *("--resolution", "4k", "--format", "jpg", "--header", "X-Suite: night*"),
+        *("--call", "1", "--call", "3", "--probability", "1"),
+    )  # fmt: skip
+    assert rule["match"] == {
+        "image_url": "*/a.jpg",
+        "resolution": "4k",
+        "output_format": "jpg",
+        "key": "…t-*",
+        "headers": {"x-suite": "night*"},
+        "call": [1, 3],
+        "probability": 1.0,
+    }
+    answers = [submitted(server, **{"X-Suite": "nightly"}) for _ in range(3)]
+    assert [submitted(server), *answers] == [200, 503, 200, 503]
+    assert [one["used"] for one in printed(server, "scenario", "list")] == [2]
+    assert printed(server, "scenario", "clear") == {"removed": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["Timeout", "--header", "X-Suite"], "expected 'NAME: VALUE', found 'X-Suite'"),
+        (["Timeout", "--header", "a: 1", "--header", "A: 2"], "each header once"),
+        (["Timeout", "--probability", "2"], "expected a number from 0 to 1, found '2'"),
+        (["Timeout", "--call", "0"], "expected an integer from 1"),
+        (["Timeout", "--resolution", "3k"], "one of 2k, 4k, 8k"),
+        (["Timeout", "--times", "2", "--always"], "--times and --always"),
+        (["Timeuot"], "Timeout"),
+        ([], "expected names of scenarios"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_told_what_was_expected(
+    server: Running, arguments: list[str], words: str
+) -> None:
+    done = on_server(server, "scenario", "add", *arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert printed(server, "scenario", "list") == []
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
+def test_no_proxy_of_the_environment_is_used_for_this_machine(server: Running, proxy: str) -> None:
+    url = server.origin.replace("127.0.0.1", "localhost")
+    env = dict.fromkeys(("ALL_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy"), proxy)
+    done = run("clock", "show", "--token", "secret-token", url=url, **env)
+    assert done.exit_code == 0, done.stderr
