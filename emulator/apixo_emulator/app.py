@@ -15,8 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
-from apixo_emulator.domain.envelope import failure, refusal
+from apixo_emulator.domain.responses import failure, refusal
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, root_url
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callbacks import Bounds, CallbackWorker

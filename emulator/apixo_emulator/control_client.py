@@ -16,12 +16,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from apixo_emulator import option_types as types
+from apixo_emulator.domain.accounts import KEY
 from apixo_emulator.domain.clock import FASTEST, LATEST_MS
-from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
-from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import is_text
-from apixo_emulator.domain.seeds import LARGEST_SEED
-from apixo_emulator.domain.terms import KEY
+from apixo_emulator.domain.randomness import LARGEST_SEED
+from apixo_emulator.domain.text import shown
+from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.option_types import OptionType
 
 if TYPE_CHECKING:

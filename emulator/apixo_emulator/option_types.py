@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from apixo_emulator.domain.nearest import did_you_mean
 from apixo_emulator.domain.problems import found
+from apixo_emulator.domain.text import did_you_mean
 
 Reader = Callable[[Any], Any]
 

@@ -38,7 +38,7 @@ from apixo_emulator.domain.addresses import (
     judge,
     known_target,
 )
-from apixo_emulator.domain.callbacks import DEPTH_HEADER
+from apixo_emulator.domain.deliveries import DEPTH_HEADER
 from apixo_emulator.domain.wire import JSON_HEADERS
 
 _T = TypeVar("_T")

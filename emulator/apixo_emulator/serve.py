@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 
 from apixo_emulator.app import application
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore

@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from apixo_emulator import option_types as types
-from apixo_emulator.domain.callbacks import (
+from apixo_emulator.domain.accounts import KEY, AccountTerms, account_schema, account_terms, micros
+from apixo_emulator.domain.clock import FASTEST
+from apixo_emulator.domain.deliveries import (
     CallbackMode,
     CallbackOptions,
     RewriteRule,
     parse_rewrite,
 )
-from apixo_emulator.domain.clock import FASTEST
-from apixo_emulator.domain.latency import Latency, read_latency
-from apixo_emulator.domain.limits import AccountTerms
-from apixo_emulator.domain.money import micros
-from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.pictures import FetchMode, RefusedSource
 from apixo_emulator.domain.problems import DocumentError, Problem, found
-from apixo_emulator.domain.seeds import LARGEST_SEED
-from apixo_emulator.domain.terms import KEY, account_schema, account_terms
+from apixo_emulator.domain.randomness import LARGEST_SEED
+from apixo_emulator.domain.tasks import Latency, read_latency
+from apixo_emulator.domain.text import did_you_mean, shown
 from apixo_emulator.journal.secrets import Mask
 from apixo_emulator.option_types import SWITCH, OptionType
 from apixo_emulator.scenarios.file import load_rules, read_toml

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from apixo_emulator.cli import main
-from apixo_emulator.domain.limits import AccountTerms, Rate
+from apixo_emulator.domain.accounts import AccountTerms, Rate
 from apixo_emulator.domain.pictures import FetchMode
 from apixo_emulator.settings import OPTIONS, Settings, SettingsError, config_schema, load_settings
 

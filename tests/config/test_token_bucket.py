@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from apixo_emulator.domain.limits import AccountTerms, Bucket, Rate, take_token
+from apixo_emulator.domain.accounts import AccountTerms, Bucket, Rate, take_token
 
 RATES = st.builds(
     Rate,

@@ -3,7 +3,7 @@
 import pytest
 from support.harness import make_harness
 
-from apixo_emulator.domain.limits import AccountTerms, Rate
+from apixo_emulator.domain.accounts import AccountTerms, Rate
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])

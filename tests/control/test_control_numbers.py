@@ -11,7 +11,7 @@ import httpx
 import pytest
 from support.process import Running, running
 
-from apixo_emulator.domain.seeds import LARGEST_SEED
+from apixo_emulator.domain.randomness import LARGEST_SEED
 from apixo_emulator.http.openapi import control_document, schema_document
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}

@@ -8,7 +8,7 @@ from support.harness import START_MS, Harness, body, make_harness
 
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.service.callbacks import Reply
-from apixo_emulator.service.operator import ConflictError
+from apixo_emulator.service.control import ConflictError
 from apixo_schemas import contract
 
 HOOK = "http://127.0.0.1:9000/hook"

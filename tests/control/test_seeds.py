@@ -11,7 +11,7 @@ from support.harness import make_harness
 
 import apixo_emulator
 from apixo_emulator.cli import main
-from apixo_emulator.domain.seeds import LARGEST_SEED
+from apixo_emulator.domain.randomness import LARGEST_SEED
 from apixo_emulator.settings import load_settings
 from apixo_emulator.storage import SqliteStore
 

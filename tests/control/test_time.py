@@ -3,7 +3,7 @@
 import pytest
 from support.harness import START_MS, Clock, body, make_harness
 
-from apixo_emulator.domain.limits import AccountTerms, Rate
+from apixo_emulator.domain.accounts import AccountTerms, Rate
 from apixo_emulator.domain.wire import HttpRequest
 from apixo_emulator.service.callbacks import Reply
 from apixo_emulator.storage import SqliteStore

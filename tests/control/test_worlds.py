@@ -6,12 +6,12 @@ import pytest
 from support.harness import Harness, make_harness
 
 from apixo_emulator.domain.accounts import account_of
-from apixo_emulator.service.operator import NotFoundError, Operator
+from apixo_emulator.service.control import NotFoundError, WorldControl
 
 
-def operator(harness: Harness, key: str) -> Operator:
+def operator(harness: Harness, key: str) -> WorldControl:
     worlds = harness.emulator.worlds
-    return Operator(harness.emulator, worlds.of(account_of(key, own_world=True)))
+    return WorldControl(harness.emulator, worlds.of(account_of(key, own_world=True)))
 
 
 def test_by_default_keys_share_everything_but_their_tasks_and_balance() -> None:

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from support.harness import KEY, SUBMIT, body, make_harness
 
-from apixo_emulator.domain.accounts import mask
-from apixo_emulator.domain.latency import read_latency
-from apixo_emulator.domain.money import micros, usd
+from apixo_emulator.domain.accounts import mask, micros, usd
+from apixo_emulator.domain.tasks import read_latency
 
 BAD_KEYS = [None, "", "Bearer", "Bearer ", "Bearer    ", "Basic dXNlcjpwYXNz", KEY, "Token " + KEY]
 

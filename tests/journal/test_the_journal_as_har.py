@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import START_MS, STATUS, SUBMIT, body, make_harness
 
-from apixo_emulator.domain.instants import iso_instant
+from apixo_emulator.domain.clock import iso_instant
 
 SCHEMA = json.loads((Path(__file__).parent / "har-1.2.schema.json").read_text("utf-8"))
 HAR = Draft202012Validator(SCHEMA)

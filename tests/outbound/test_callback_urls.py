@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.domain.callbacks import (
+from apixo_emulator.domain.deliveries import (
     DEEPEST,
     CallbackMode,
     CallbackOptions,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_emulator.domain.globs import fits
+from apixo_emulator.domain.text import fits
 from apixo_emulator.scenarios.matching import SubmitFacts, drawn, screen, take
 from apixo_emulator.scenarios.rules import rule_of
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from apixo_emulator.domain.accounts import ONE_WORLD, Account, account_of
-from apixo_emulator.domain.chance import task_id
 from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState, Outcome
+from apixo_emulator.domain.randomness import task_id
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import Claim, Entry, Store, WorldRow
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from apixo_emulator.domain.accounts import ONE_WORLD, Account
+from apixo_emulator.domain.accounts import ONE_WORLD, Account, Rate
 from apixo_emulator.domain.clock import ClockState
-from apixo_emulator.domain.limits import Rate
 from apixo_emulator.storage import Entry, Store, TaskQuery, WorldRow
 from storage.samples import (
     ALICE,

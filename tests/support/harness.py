@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apixo_emulator.domain.latency import Latency
-from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.accounts import AccountTerms
 from apixo_emulator.domain.pictures import FetchMode, Verdict, quick_verdict
+from apixo_emulator.domain.tasks import Latency
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator, Options, WorldOptions
-from apixo_emulator.service.operator import Operator
+from apixo_emulator.service.control import WorldControl
 from apixo_emulator.storage import SqliteStore, Store
 
 PREFIX = "/api/v1"
@@ -83,9 +83,9 @@ class Harness:
     extra: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> WorldControl:
         """The desk of the world that is always there."""
-        return Operator(self.emulator)
+        return WorldControl(self.emulator)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         return self.emulator.handle(request)

@@ -10,7 +10,7 @@ from typing import Any
 
 from apixo_emulator.certify.client_cases import ClientCase, Outcome
 from apixo_emulator.certify.model import Finding, Verdict
-from apixo_emulator.domain.money import usd
+from apixo_emulator.domain.accounts import usd
 from apixo_schemas import contract
 
 _OK = 200

@@ -1,12 +1,50 @@
-"""Who calls: the bearer key, and the account that it stands for."""
+"""Accounts: money, keys, limits, and the terms that a configuration file gives a key."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from decimal import Decimal, InvalidOperation
+from functools import cache, lru_cache
 from hashlib import blake2b
+from typing import Any
 
-from apixo_emulator.domain.limits import Bucket, Rate, take_token
+from jsonschema_rs import Validator, validator_for
+
+from apixo_emulator.domain.problems import DocumentError, Problem, violations
+from apixo_emulator.domain.text import did_you_mean, shown
+from apixo_schemas import MICROS_PER_USD, contract
+
+# Beyond this a store's 64-bit integer could overflow.
+_MOST_USD = 1_000_000_000
+
+
+def micros(usd: str) -> int:
+    """Read an amount in USD, e.g. ``"74.87"``, as millionths.
+
+    Raises:
+        ValueError: It is no amount between 0 and a billion with at most six decimals.
+    """
+    expected = f"expected an amount in USD such as 100 or 0.05, found {shown(usd)}"
+    try:
+        amount = Decimal(usd)
+    except InvalidOperation:
+        raise ValueError(expected) from None
+    if amount.is_finite() and 0 <= amount <= _MOST_USD:
+        scaled = amount * MICROS_PER_USD
+        if scaled == int(scaled):
+            return int(scaled)
+    raise ValueError(f"{expected}: at least 0, at most {_MOST_USD:,}, six decimals")
+
+
+def usd(amount_micros: int) -> str:
+    """Write millionths as USD with at least four decimals, as the balance endpoint does (P3)."""
+    whole, fraction = divmod(amount_micros, MICROS_PER_USD)
+    digits = f"{fraction:06d}"
+    return f"{whole}.{digits[:4]}{digits[4:].rstrip('0')}"
+
 
 # The world that all accounts share unless each has its own.
 ONE_WORLD = "default"
@@ -102,3 +140,213 @@ def bearer_key(authorization: bytes | None) -> str | None:
     scheme, _, key = authorization.decode("latin-1").strip().partition(" ")
     key = key.strip()
     return key if key and scheme.lower() == "bearer" else None
+
+
+KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
+KEY_EXPECTED = "expected an API key: a text of printable ASCII without spaces around it."
+
+
+def _number(most: int) -> dict[str, Any]:
+    title = f"an integer from 1 to {most}"
+    return {"title": title, "type": "integer", "minimum": 1, "maximum": most}
+
+
+@cache
+def account_schema() -> Mapping[str, Any]:
+    """Give the JSON Schema of an account. It is shared: treat it as read-only."""
+    seconds = {
+        "title": f"seconds above 0 and up to {LONGEST_S:g}",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": LONGEST_S,
+    }
+    rate = {
+        "title": "a table with calls, and where they matter per_s (seconds) and burst",
+        "type": "object",
+        "required": ["calls"],
+        "properties": {
+            "calls": _number(MOST_CALLS),
+            "per_s": seconds,
+            "burst": _number(MOST_CALLS),
+        },
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a table with a key, and what is said of it",
+        "type": "object",
+        "required": ["key"],
+        "properties": {
+            "key": {"title": "an API key", "type": "string"},
+            "balance": {"title": 'an amount in USD such as "5.00"', "type": ["string", "number"]},
+            "models": {
+                "title": "a list of the models that it may use, none in an empty one",
+                "type": "array",
+                "items": {"title": "a model's name", "type": "string"},
+            },
+            "rate": rate,
+            "concurrency": _number(MOST_CALLS),
+        },
+        "additionalProperties": False,
+    }
+
+
+@cache
+def _validator() -> Validator:
+    return validator_for(dict(account_schema()))
+
+
+def account_terms(document: Any) -> tuple[str, AccountTerms]:
+    """Read an account: its key, and what it may do.
+
+    Raises:
+        DocumentError: Something is wrong with it; the message never shows the key.
+    """
+    problems = [_discreet(one) for one in violations(_validator(), account_schema(), document)]
+    if problems:
+        raise DocumentError(problems)
+    problems += [*_bad_key(document["key"]), *_misspelt(document.get("models", ()))]
+    balance = None
+    try:
+        balance = _balance(document)
+    except ValueError as error:
+        problems.append(Problem(("balance",), f"{error}."))
+    if problems:
+        raise DocumentError(problems)
+    models, concurrency = document.get("models"), document.get("concurrency")
+    return document["key"], AccountTerms(
+        balance_micros=balance,
+        models=None if models is None else frozenset(models),
+        rate=_rate(document["rate"]) if "rate" in document else None,
+        concurrency=None if concurrency is None else int(concurrency),
+    )
+
+
+def _rate(document: Mapping[str, Any]) -> Rate:
+    # JSON Schema counts 5.0 among the integers.
+    burst = document.get("burst", document["calls"])
+    return Rate(int(document["calls"]), float(document.get("per_s", 1)), int(burst))
+
+
+def _discreet(problem: Problem) -> Problem:
+    return Problem(problem.path, KEY_EXPECTED) if problem.path == ("key",) else problem
+
+
+def _bad_key(key: str) -> list[Problem]:
+    return [] if KEY.fullmatch(key) else [Problem(("key",), KEY_EXPECTED)]
+
+
+def _misspelt(models: list[str]) -> list[Problem]:
+    """Find names of models that are not served: an account of such a model could do nothing."""
+    model = contract().model
+    expected = f"expected {model}, the model that is served, or an empty list for none"
+    return [
+        Problem(("models", at), f"{expected}; found {shown(name)}.{did_you_mean(name, [model])}")
+        for at, name in enumerate(models)
+        if name != model
+    ]
+
+
+def _balance(document: Mapping[str, Any]) -> int | None:
+    balance = document.get("balance")
+    # A TOML float is read as the nearest binary one, whose shortest form is what was written.
+    return None if balance is None else micros(str(balance))
+
+
+MOST_CALLS = 1_000_000
+LONGEST_S = 86_400.0
+# A rate as slow as one call a day still counts tokens exactly enough.
+_MS_PER_S = 1000
+# Floats that refill in many small steps end a hair below the whole token that they owe.
+_HAIR = 1e-9
+# A clock that is further back was set back; nobody is to wait for the time that it has lost.
+_SET_BACK_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: ``calls`` tokens come in every ``per_s`` seconds, ``burst`` are kept at most.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    calls: int
+    per_s: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.calls <= MOST_CALLS:
+            raise ValueError(f"calls: expected 1 to {MOST_CALLS}, found {self.calls}")
+        if not 0 < self.per_s <= LONGEST_S:
+            raise ValueError(
+                f"per_s: expected seconds above 0 and up to {LONGEST_S:g}, found {self.per_s:g}"
+            )
+        if not 1 <= self.burst <= MOST_CALLS:
+            raise ValueError(f"burst: expected 1 to {MOST_CALLS}, found {self.burst}")
+
+    @property
+    def per_ms(self) -> float:
+        """The tokens that come in per millisecond."""
+        return self.calls / (self.per_s * _MS_PER_S)
+
+    def shown(self) -> dict[str, Any]:
+        """Give it as a JSON value, as the config file writes it."""
+        return {"calls": self.calls, "per_s": self.per_s, "burst": self.burst}
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How many tokens an account had at an instant, in Unix ms."""
+
+    tokens: float
+    at_ms: int
+
+
+def take_token(bucket: Bucket | None, rate: Rate, now_ms: int) -> tuple[Bucket, int | None]:
+    """Take one token at ``now_ms``; give the bucket as it is then, and None.
+
+    Without a token nothing is taken, and instead of None come the ms until there is one. A bucket
+    of None was never used and is full.
+    """
+    held = _refilled(bucket, rate, now_ms)
+    if held.tokens >= 1 - _HAIR:
+        return Bucket(max(held.tokens - 1, 0.0), held.at_ms), None
+    missing_ms = math.ceil((1 - held.tokens) / rate.per_ms - _HAIR)
+    return held, max(1, held.at_ms - now_ms + missing_ms)
+
+
+def _refilled(bucket: Bucket | None, rate: Rate, now_ms: int) -> Bucket:
+    if bucket is None or bucket.at_ms - now_ms > _SET_BACK_MS:
+        return Bucket(float(rate.burst), now_ms)
+    # Calls that were read side by side come in any order; no instant brings tokens in twice.
+    at_ms = max(now_ms, bucket.at_ms)
+    tokens = bucket.tokens + (at_ms - bucket.at_ms) * rate.per_ms
+    return Bucket(min(float(rate.burst), tokens), at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTerms:
+    """What the configuration says of an account; None is as for any other account.
+
+    ``models`` are those that it may use, none if empty; ``concurrency`` is how many of its tasks
+    may be unfinished at once; the balance is in millionths of a USD.
+    """
+
+    balance_micros: int | None = None
+    models: frozenset[str] | None = None
+    rate: Rate | None = None
+    concurrency: int | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Give what is limited as a JSON value, as the config file writes it."""
+        shown: dict[str, Any] = {}
+        if self.balance_micros is not None:
+            shown["balance"] = usd(self.balance_micros)
+        if self.models is not None:
+            shown["models"] = sorted(self.models)
+        if self.rate is not None:
+            shown["rate"] = self.rate.shown()
+        if self.concurrency is not None:
+            shown["concurrency"] = self.concurrency
+        return shown

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX, INBOX_PATH
+from apixo_emulator.domain.wire import CONTROL_PREFIX, INBOX_PATH
 
 IPAddress = IPv4Address | IPv6Address
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema_rs import ValidationError, Validator
 
-from apixo_emulator.domain.nearest import did_you_mean, shown
+from apixo_emulator.domain.text import did_you_mean, shown
 
 Path = tuple[str | int, ...]
 

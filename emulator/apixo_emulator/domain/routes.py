@@ -1,4 +1,4 @@
-"""Which endpoint a call means. The paths come from the contract."""
+"""Which endpoint a request is for. The paths come from the contract."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_schemas import document
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from jsonschema_rs import validator_for
 
-from apixo_emulator.domain.envelope import refusal, rejection
+from apixo_emulator.domain.responses import refusal, rejection
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_schemas import Rule, contract
 

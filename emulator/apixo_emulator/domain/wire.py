@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+CONTROL_PREFIX = "/_emulator/"
+# The built-in receiver of callbacks: the one control path that other programs may call.
+INBOX_PATH = f"{CONTROL_PREFIX}inbox"
+TOKEN_HEADER = "x-apixo-emulator-token"  # noqa: S105 - a header's name
+TOKEN_COOKIE = "apixo-emulator-token"  # noqa: S105 - a cookie's name
 
 
 class WireFault(StrEnum):

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
-from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.http.faults import send_faulty
 from apixo_emulator.runtime import Runtime

@@ -19,16 +19,15 @@ from starlette.types import Receive, Scope, Send
 
 from apixo_emulator.domain.accounts import ONE_WORLD, account_of, bearer_key
 from apixo_emulator.domain.addresses import is_loopback_name
-from apixo_emulator.domain.callbacks import DEPTH_HEADER
-from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER
-from apixo_emulator.domain.envelope import failure, refusal
-from apixo_emulator.domain.wire import HttpResponse
+from apixo_emulator.domain.deliveries import DEPTH_HEADER
+from apixo_emulator.domain.responses import failure, refusal
+from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER, HttpResponse
 from apixo_emulator.http.api import HOST, own_origin, root_url, route_path
 from apixo_emulator.http.openapi import control_document, schema_document, schema_names
 from apixo_emulator.http.operations import OPERATIONS, Operation, Text
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.operator import ConflictError, NotFoundError, Operator
+from apixo_emulator.service.control import ConflictError, NotFoundError, WorldControl
 from apixo_emulator.storage import StoreUnavailable
 
 _FORBIDDEN = 403
@@ -125,7 +124,7 @@ class Control:
         given = operation.read(request.path_params, dict(request.query_params), body)
         return operation.run(self._operator(request, changes=operation.method != "GET"), given)
 
-    def _operator(self, request: Request, *, changes: bool = False) -> Operator:
+    def _operator(self, request: Request, *, changes: bool = False) -> WorldControl:
         """Return the operator of the world that a request is about.
 
         Raises:
@@ -137,7 +136,7 @@ class Control:
         named = request.query_params.get("world")
         key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
         if named is None and key is not None and worlds.per_key:
-            return Operator(emulator, worlds.of(account_of(key, own_world=True)))
+            return WorldControl(emulator, worlds.of(account_of(key, own_world=True)))
         if named is None and worlds.per_key and changes:
             raise ConflictError(
                 "every key has a world of its own here: say which is meant, with the key in"
@@ -145,11 +144,11 @@ class Control:
                 f" {CONTROL_PREFIX}worlds"
             )
         if named in (None, ONE_WORLD):
-            return Operator(emulator, worlds.get(ONE_WORLD))
+            return WorldControl(emulator, worlds.get(ONE_WORLD))
         found = next((world for world in worlds.all() if world.id == named), None)
         if found is None:
             raise NotFoundError(f"no world {named!r}; see {CONTROL_PREFIX}worlds")
-        return Operator(emulator, found)
+        return WorldControl(emulator, found)
 
     async def _events(self, request: Request) -> Response:
         try:
@@ -265,7 +264,7 @@ _KEEP_ALIVE_S = 15.0
 _AT_ONCE = 200
 
 
-async def _stream(operator: Operator, runtime: Runtime) -> AsyncIterator[bytes]:
+async def _stream(operator: WorldControl, runtime: Runtime) -> AsyncIterator[bytes]:
     """Send a world's requests, and changes of its clock and rules, until the server stops."""
     changes = await asyncio.to_thread(_Changes, operator)
     yield _event("clock", operator.clock())
@@ -285,7 +284,7 @@ async def _stream(operator: Operator, runtime: Runtime) -> AsyncIterator[bytes]:
 class _Changes:
     """Collects what has changed in a world since the last time."""
 
-    def __init__(self, operator: Operator) -> None:
+    def __init__(self, operator: WorldControl) -> None:
         self._operator = operator
         self._seen = operator.last_number()
         self._clock = operator.clock_state()

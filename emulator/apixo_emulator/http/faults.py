@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
 
-from apixo_emulator.domain.faults import announced_bytes
+from apixo_emulator.domain.responses import announced_bytes
 from apixo_emulator.domain.wire import HttpResponse, WireFault
 
 # The scope's extension in which `EnvelopeProtocol` passes the transport of a connection.

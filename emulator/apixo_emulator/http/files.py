@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.pictures import PictureSpec
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.pictures import PictureStore, RenderedPicture
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX, TOKEN_HEADER
+from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.schema import scenario_file_schema

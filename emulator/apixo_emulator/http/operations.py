@@ -1,7 +1,7 @@
 """The operations of the control API, each declared once: path, method, what it takes, what it does.
 
 Its routes and its OpenAPI document are made from this table. What an operation does is a method of
-`Operator`, which Python programs call directly.
+`WorldControl`, which Python programs call directly.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import orjson
 from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.domain.clock import FASTEST, LATEST_MS
-from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import fitting
-from apixo_emulator.domain.seeds import seed_schema
+from apixo_emulator.domain.randomness import seed_schema
+from apixo_emulator.domain.text import shown
 from apixo_emulator.journal.verify import filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
-from apixo_emulator.service.operator import MOST_LISTED, Operator
+from apixo_emulator.service.control import MOST_LISTED, WorldControl
 
 # Longer ones are beyond all that is asked for, and of very many digits Python reads none.
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
@@ -65,7 +65,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    run: Callable[[Operator, Arguments], Any]
+    run: Callable[[WorldControl, Arguments], Any]
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     page: str | None = None
@@ -306,7 +306,7 @@ OPERATIONS: tuple[Operation, ...] = (
 # Metrics
 
 
-def metrics(control: Operator) -> str:
+def metrics(control: WorldControl) -> str:
     """Return a world's counters in the text format of Prometheus."""
     counts = control.counts()
     requests = (

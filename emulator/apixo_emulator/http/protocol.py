@@ -13,7 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.http.faults import TRANSPORT, head
 
 # Bytes of a request line and its headers.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from apixo_emulator.domain.instants import retry_after_ms
+from apixo_emulator.domain.clock import retry_after_ms
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.journal.entry import JournalEntry
 

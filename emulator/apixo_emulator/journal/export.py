@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 from urllib.parse import parse_qsl
 
-from apixo_emulator.domain.instants import iso_instant
+from apixo_emulator.domain.clock import iso_instant
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.entry import JournalEntry, Shown, as_text
 from apixo_emulator.journal.secrets import HIDDEN

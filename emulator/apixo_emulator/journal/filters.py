@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 
 from apixo_emulator.domain.accounts import mask
-from apixo_emulator.domain.globs import fits
-from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.routes import Endpoint
+from apixo_emulator.domain.text import fits, shown
 from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.secrets import AUTHORIZATION, HIDDEN, Mask, mask_of
 from apixo_schemas import contract

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from apixo_emulator.domain.accounts import mask
-from apixo_emulator.domain.chance import unit
-from apixo_emulator.domain.globs import fits
-from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.randomness import unit
+from apixo_emulator.domain.text import fits, shown
 from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.rules import Rule, shown_header, shown_match
 

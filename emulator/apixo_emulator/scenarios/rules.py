@@ -8,8 +8,8 @@ from typing import Any
 
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
-from apixo_emulator.domain.latency import LONGEST_MS
 from apixo_emulator.domain.problems import DocumentError, Problem, fitting, found
+from apixo_emulator.domain.tasks import LONGEST_MS
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.schema import rule_schema, rule_validator

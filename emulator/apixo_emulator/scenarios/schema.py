@@ -12,7 +12,7 @@ from typing import Any
 from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.domain.effects import Quirk
-from apixo_emulator.domain.latency import LONGEST_MS
+from apixo_emulator.domain.tasks import LONGEST_MS
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.scenarios.vocabulary import (
     LONGEST_NAME,

@@ -25,8 +25,8 @@ from apixo_emulator.domain.effects import (
     Quirk,
     ResultEffects,
 )
-from apixo_emulator.domain.latency import LONGEST_MS
-from apixo_emulator.domain.nearest import nearest, shown
+from apixo_emulator.domain.tasks import LONGEST_MS
+from apixo_emulator.domain.text import nearest, shown
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.scenarios.effects import ContradictionError, contradiction, merged
 from apixo_schemas import contract

@@ -1,6 +1,6 @@
 """The one gate of the emulator.
 
-The operator's desk beside it is `service.operator`: a server that nobody steers does not load it.
+The operator's desk beside it is `service.control`: a server that nobody steers does not load it.
 """
 
 from apixo_emulator.service.emulator import Emulator

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from apixo_emulator.domain.envelope import refusal
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.submit import Pending

@@ -14,8 +14,17 @@ from uuid import uuid4
 
 from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.addresses import AddressPolicy
-from apixo_emulator.domain.callbacks import DEEPEST, CallbackOptions, copies, payload
-from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome, failure_of, outcome_of
+from apixo_emulator.domain.deliveries import (
+    DEEPEST,
+    Attempt,
+    CallbackOptions,
+    Delivery,
+    Outcome,
+    copies,
+    failure_of,
+    outcome_of,
+    payload,
+)
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.journal.journal import SHARE_S
 from apixo_emulator.outbound import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from apixo_emulator.domain.accounts import usd
 from apixo_emulator.domain.deliveries import Attempt, Delivery
-from apixo_emulator.domain.money import usd
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.journal.secrets import Mask, masked_for_account
 from apixo_emulator.scenarios.rules import Rule, rule_to_json

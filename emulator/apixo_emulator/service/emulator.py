@@ -8,18 +8,22 @@ from functools import cache
 from time import perf_counter_ns
 from urllib.parse import parse_qsl
 
-from apixo_emulator.domain import render
-from apixo_emulator.domain.accounts import Account, account_of, bearer_key
-from apixo_emulator.domain.answers import poll_fault, status_answer
-from apixo_emulator.domain.callbacks import due_ms
+from apixo_emulator.domain.accounts import Account, account_of, bearer_key, usd
+from apixo_emulator.domain.deliveries import due_ms
 from apixo_emulator.domain.effects import ResultEffects
-from apixo_emulator.domain.envelope import as_json, refusal, success
-from apixo_emulator.domain.faults import result_answer
-from apixo_emulator.domain.latency import Latency
-from apixo_emulator.domain.money import usd
 from apixo_emulator.domain.pictures import Verdict
+from apixo_emulator.domain.responses import (
+    as_json,
+    poll_fault,
+    refusal,
+    result_answer,
+    result_name,
+    status_answer,
+    status_data,
+    success,
+)
 from apixo_emulator.domain.routes import Endpoint, Route, match
-from apixo_emulator.domain.tasks import Task, is_kept, result_available, settle
+from apixo_emulator.domain.tasks import Latency, Task, is_kept, result_available, settle
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limits import MAGIC_KEYS, AccountLimits
@@ -278,13 +282,13 @@ class Emulator:
 
     def _plain_status(self, task: Task, now_ms: int, base_url: str) -> HttpResponse:
         if task.ends_ms is None or now_ms < task.ends_ms or not task.settled:
-            return success(render.status(task, now_ms, base_url))
+            return success(status_data(task, now_ms, base_url))
         key = (task.epoch, task.id, base_url)
         known = self._finals.get(key)
         if known is None:
             if len(self._finals) >= _MOST_FINALS:
                 self._finals.clear()  # rare, and cheaper than an order of use at every call
-            known = self._finals[key] = success(render.status(task, now_ms, base_url))
+            known = self._finals[key] = success(status_data(task, now_ms, base_url))
         return known
 
     def _file(self, call: Call, name: str) -> HttpResponse:
@@ -292,7 +296,7 @@ class Emulator:
         self._look(call)
         call.task_id = name.partition(".")[0]
         task = self.store.task(call.task_id)
-        if task is None or name != render.result_name(task):
+        if task is None or name != result_name(task):
             call.decision = "there is no such result"
             return refusal("result_not_found")
         call.world = self.worlds.get(task.world)

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apixo_emulator.domain.accounts import Account, AccountState
-from apixo_emulator.domain.envelope import refusal
-from apixo_emulator.domain.faults import retry_after
-from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.accounts import Account, AccountState, AccountTerms
+from apixo_emulator.domain.responses import refusal, retry_after
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.service.worlds import Call

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from apixo_emulator.domain.callbacks import CallbackOptions
-from apixo_emulator.domain.latency import Latency
-from apixo_emulator.domain.limits import AccountTerms
+from apixo_emulator.domain.accounts import AccountTerms
+from apixo_emulator.domain.deliveries import CallbackOptions
+from apixo_emulator.domain.tasks import Latency
 from apixo_emulator.service.worlds import WorldOptions
 
 

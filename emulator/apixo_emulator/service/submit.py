@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from apixo_emulator.domain import render
-from apixo_emulator.domain.accounts import Account
-from apixo_emulator.domain.callbacks import DEPTH_HEADER, depth_of, plan_delivery
-from apixo_emulator.domain.chance import content_token
+from apixo_emulator.domain.accounts import Account, AccountTerms
+from apixo_emulator.domain.deliveries import DEPTH_HEADER, depth_of, plan_delivery
 from apixo_emulator.domain.effects import Effects
-from apixo_emulator.domain.envelope import refusal, rejection, success
-from apixo_emulator.domain.faults import answered_instead, damaged
-from apixo_emulator.domain.limits import AccountTerms
 from apixo_emulator.domain.pictures import Verdict
+from apixo_emulator.domain.randomness import content_token
+from apixo_emulator.domain.responses import (
+    answered_instead,
+    damaged,
+    refusal,
+    rejection,
+    submitted_data,
+    success,
+)
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.domain.submission import Rejection, Submission, read_submission
 from apixo_emulator.domain.tasks import plan_task
@@ -233,7 +237,7 @@ class Submits:
         tx.add(task, delivery)
         added.append(Entry(task, delivery))
         call.task_id = task.id
-        response = success(render.submitted(task))
+        response = success(submitted_data(task))
         return damaged(response, fault.wire) if fault and fault.wire else response
 
     @staticmethod

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from apixo_emulator.domain.accounts import Account
 from apixo_emulator.domain.deliveries import Attempt, Delivery, Outcome
-from apixo_emulator.domain.seeds import SEED_BITS
+from apixo_emulator.domain.randomness import SEED_BITS
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Claim, Entry, Sql, WorldRow, askable

@@ -9,11 +9,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import orjson
 
-from apixo_emulator.domain.accounts import AccountState
+from apixo_emulator.domain.accounts import AccountState, Bucket
 from apixo_emulator.domain.clock import ClockState
 from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState
 from apixo_emulator.domain.effects import Effects
-from apixo_emulator.domain.limits import Bucket
 from apixo_emulator.domain.tasks import Task
 
 Row = tuple[Any, ...]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 
 from apixo_emulator.domain.accounts import Account, AccountState
-from apixo_emulator.domain.chance import task_id
 from apixo_emulator.domain.deliveries import Delivery
+from apixo_emulator.domain.randomness import task_id
 from apixo_emulator.domain.states import is_final
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows

@@ -10,13 +10,13 @@ from numbers import Real
 from typing import Any
 
 from apixo_emulator.domain.clock import LATEST_MS
-from apixo_emulator.domain.nearest import did_you_mean, shown
 from apixo_emulator.domain.problems import found
+from apixo_emulator.domain.text import did_you_mean, shown
 from apixo_emulator.journal.audit import Finding, audit
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.verify import Expectation, Verification
 from apixo_emulator.scenarios.schema import rule_schema
-from apixo_emulator.service.operator import Operator
+from apixo_emulator.service.control import WorldControl
 
 _ALL = 10_000
 _COUNTS = ("exactly", "at_least", "at_most")
@@ -35,7 +35,7 @@ class Controls:
     ``operator`` has every operation of the control API, with JSON values as it returns them.
     """
 
-    def __init__(self, operator: Operator) -> None:
+    def __init__(self, operator: WorldControl) -> None:
         self.operator = operator
 
     # Failures on demand

@@ -19,7 +19,7 @@ from apixo_emulator.domain.tasks import Task
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
-from apixo_emulator.service.operator import Operator
+from apixo_emulator.service.control import WorldControl
 from apixo_emulator.storage import SqliteStore, TaskQuery
 from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError
 from apixo_emulator.testing.controls import Controls, span_ms
@@ -58,7 +58,7 @@ class InProcess(Controls):
             SqliteStore(None), self._pictures, setup.service_options(), lambda: START_MS
         )
         self._world = self._service.worlds.one
-        super().__init__(Operator(self._service))
+        super().__init__(WorldControl(self._service))
         self.setup = setup
         self._receivers: list[Receiver] = []
         # One thread or task delivers. A receiver that calls the API meanwhile does not wait for it.

@@ -19,7 +19,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apixo_emulator.domain.envelope import refusal
 from apixo_emulator.domain.pictures import (
     FetchMode,
     PictureSpec,
@@ -28,6 +27,7 @@ from apixo_emulator.domain.pictures import (
     quick_verdict,
     web_location,
 )
+from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.settings import Settings
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from apixo_emulator.domain.addresses import is_loopback_name
-from apixo_emulator.domain.nearest import shown
 from apixo_emulator.domain.problems import found
+from apixo_emulator.domain.text import shown
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.testing.clock import VirtualClock
 from apixo_schemas import contract

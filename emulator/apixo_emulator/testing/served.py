@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from apixo_emulator.domain.money import micros
+from apixo_emulator.domain.accounts import micros
 from apixo_emulator.pictures import PictureStore
 from apixo_emulator.serve import Embedded
 from apixo_emulator.service import Emulator, Options, WorldOptions
-from apixo_emulator.service.operator import Operator
+from apixo_emulator.service.control import WorldControl
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
 from apixo_emulator.testing import routing
@@ -33,7 +33,7 @@ class Served(Controls):
     """A running emulator; ``base_url`` is the API's. Its clock runs, unless frozen or advanced."""
 
     def __init__(self, emulator: Emulator, base_url: str) -> None:
-        super().__init__(Operator(emulator))
+        super().__init__(WorldControl(emulator))
         self._emulator = emulator
         self.base_url = base_url
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from apixo_emulator.domain.faults import announced_bytes
+from apixo_emulator.domain.responses import announced_bytes
 from apixo_emulator.domain.wire import Headers, HttpRequest, HttpResponse, WireFault
 from apixo_emulator.testing import routing
 from apixo_emulator.testing.patches import Patches

@@ -10,12 +10,12 @@ from urllib.parse import quote, urlencode, urlsplit
 from starlette.requests import Request
 
 from apixo_emulator.domain.accounts import ONE_WORLD
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
 from apixo_emulator.http.dashboard.inbox import Inbox
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.operator import NotFoundError, Operator
+from apixo_emulator.service.control import NotFoundError, WorldControl
 
 API_PATH = "/api/v1"
 _DIGITS = 15
@@ -38,7 +38,7 @@ class PageContext:
     """One call of a page. ``origin`` is the URL under which the client reaches the application."""
 
     shared: Shared
-    operator: Operator
+    operator: WorldControl
     origin: str
     here: str
     path: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ def context_of(shared: Shared, request: Request, form: Mapping[str, str]) -> Pag
     )
 
 
-def operator_of(emulator: Emulator, world: str | None) -> Operator:
+def operator_of(emulator: Emulator, world: str | None) -> WorldControl:
     """Give the operator of a world by its id; None is the one that is always there.
 
     Raises:
@@ -112,8 +112,8 @@ def operator_of(emulator: Emulator, world: str | None) -> Operator:
     """
     worlds = emulator.worlds
     if world in {None, ONE_WORLD}:
-        return Operator(emulator, worlds.get(ONE_WORLD))
+        return WorldControl(emulator, worlds.get(ONE_WORLD))
     found = next((entry for entry in worlds.all() if entry.id == world), None)
     if found is None:
         raise NotFoundError(f"no world {world!r}; the page's menu has those that there are")
-    return Operator(emulator, found)
+    return WorldControl(emulator, found)

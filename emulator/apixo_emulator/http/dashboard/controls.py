@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.dashboard.context import PageContext
 from apixo_emulator.http.dashboard.formatting import instant, span
 from apixo_emulator.http.dashboard.inbox import INBOX
 from apixo_emulator.http.dashboard.rendering import Done, Page, download
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service.control import NotFoundError
 
 _PAGE = 50
 # Callbacks on the inbox's page, and characters of each body: the page stays small whatever was sent.

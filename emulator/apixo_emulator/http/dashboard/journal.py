@@ -11,7 +11,7 @@ from apixo_emulator.http.dashboard.context import PageContext
 from apixo_emulator.http.dashboard.rendering import Page, download
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.export import curl
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service.control import NotFoundError
 from apixo_schemas import contract
 
 _PAGE = 50

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.dashboard import formatting
 from apixo_emulator.http.dashboard.context import PageContext
 

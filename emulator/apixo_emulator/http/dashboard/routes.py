@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from apixo_emulator.domain.control_names import CONTROL_PREFIX
+from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
 from apixo_emulator.http.control import EXPECTED, status_of
 from apixo_emulator.http.dashboard import controls, journal, scenarios, submit, tasks
@@ -28,7 +28,7 @@ from apixo_emulator.http.dashboard.rendering import Done, Page, asset, done, sho
 from apixo_emulator.http.dashboard.thumbnails import Thumbnails
 from apixo_emulator.pictures import PictureStore
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service.control import NotFoundError
 
 Handler = Callable[[PageContext], Page | Done | Response]
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -11,7 +11,7 @@ from apixo_emulator.http.dashboard.context import API_PATH, PageContext
 from apixo_emulator.http.dashboard.controls import inbox_url
 from apixo_emulator.http.dashboard.rendering import Page
 from apixo_emulator.http.dashboard.tasks import bar
-from apixo_emulator.service.operator import NotFoundError
+from apixo_emulator.service.control import NotFoundError
 from apixo_schemas import contract
 
 # Stands in the body for the file that was chosen, whose data: URL may have megabytes.

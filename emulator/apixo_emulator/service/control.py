@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apixo_emulator.domain.accounts import account_of, mask
-from apixo_emulator.domain.answers import status_answer
-from apixo_emulator.domain.callbacks import due_ms, payload
+from apixo_emulator.domain.accounts import account_of, mask, micros, usd
 from apixo_emulator.domain.clock import ClockState
-from apixo_emulator.domain.deliveries import Delivery
-from apixo_emulator.domain.money import micros, usd
-from apixo_emulator.domain.nearest import shown
+from apixo_emulator.domain.deliveries import Delivery, due_ms, payload
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.domain.seeds import checked_seed
+from apixo_emulator.domain.randomness import checked_seed
+from apixo_emulator.domain.responses import status_answer
 from apixo_emulator.domain.tasks import Task, finish
+from apixo_emulator.domain.text import shown
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.journal import Journal, SharedJournal
@@ -60,7 +58,7 @@ class Answers:
     callback: bytes | None
 
 
-class Operator:
+class WorldControl:
     """Steers one world of an emulator; ``world`` None is the one that is always there."""
 
     def __init__(self, emulator: Emulator, world: World | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The valid name that is closest to a misspelt one, and words as errors show them."""
+"""Text helpers: nearest names and patterns with asterisks."""
 
 from __future__ import annotations
 
@@ -33,3 +33,20 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 def shown(word: str, longest: int = _LONGEST) -> str:
     """Return a word as an error shows it: in quotes, cut where it is long."""
     return repr(word if len(word) <= longest else f"{word[:longest]}…")
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Return whether the whole text fits a pattern, in time linear in the text for each ``*``."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    *middle, last = rest
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

@@ -1,0 +1,223 @@
+"""The responses of the API: envelope, errors, faults, and what is said of a task."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import orjson
+
+from apixo_emulator.domain.clock import http_date
+from apixo_emulator.domain.effects import Effects, Fault, Quirk, ResultEffects
+from apixo_emulator.domain.pictures import PictureSpec
+from apixo_emulator.domain.states import TaskState, is_final
+from apixo_emulator.domain.tasks import Task, seen_at
+from apixo_emulator.domain.wire import JSON_HEADERS, HttpResponse, WireFault
+from apixo_schemas import contract, error_body
+
+
+def envelope(code: int, message: str, data: bytes) -> bytes:
+    """Render an envelope around ``data``, which is JSON already."""
+    return b'{"code":%d,"message":%b,"data":%b}' % (code, orjson.dumps(message), data)
+
+
+@cache
+def _success_parts() -> tuple[bytes, bytes]:
+    head, _, tail = envelope(200, contract().success_message, b"\0").partition(b"\0")
+    return head, tail
+
+
+def success(data: bytes) -> HttpResponse:
+    """Answer 200 with ``data``, which is JSON already."""
+    head, tail = _success_parts()
+    return HttpResponse(200, head + data + tail)
+
+
+@cache
+def without_data() -> HttpResponse:
+    """Answer 200 with an envelope that has no ``data``."""
+    return as_json({"code": 200, "message": contract().success_message})
+
+
+def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Return an error; ``code`` repeats the status, ``data`` is as the assumption ``error.data``."""
+    body = orjson.dumps(error_body(status, message, contract().assumed("error.data")))
+    return HttpResponse(status, body, JSON_HEADERS + headers)
+
+
+def rejection(message: str) -> HttpResponse:
+    """Return the refusal of a body that breaks a rule."""
+    return failure(contract().refused_status, message)
+
+
+def refusal(error_id: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
+    """Answer an error of the catalogue, e.g. ``task_not_found``."""
+    entry = contract().errors[error_id]
+    return failure(entry.status, entry.message, *headers)
+
+
+def as_json(value: object) -> HttpResponse:
+    """Answer 200 with a plain JSON document, outside the envelope."""
+    return HttpResponse(200, orjson.dumps(value))
+
+
+# What a gateway in front of an API says when it cannot reach it: no JSON, no envelope.
+_GATEWAY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>gateway</center>\r\n"
+    b"</body>\r\n</html>\r\n"
+)
+_RESULT_PAGE = b"<!doctype html><title>Sign in</title><h1>Sign in to see this file</h1>"
+_MISSING_BYTES = 64
+_GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
+
+
+def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
+    """Return the answer to a call that a fault keeps from having any effect, damaged if it says so.
+
+    None where the call takes effect and only its answer is damaged.
+    """
+    if fault.error is None:
+        return _GATEWAY if fault.wire is WireFault.HTML else None
+    form = fault.retry_after_form
+    wait = () if fault.retry_after_s is None else retry_after(fault.retry_after_s, now_ms, form)
+    error = _with_data(refusal(fault.error, *wait), fault.error_data)
+    return error if fault.wire is None else damaged(error, fault.wire)
+
+
+def _with_data(error: HttpResponse, form: str | None) -> HttpResponse:
+    """Return an error whose ``data`` is absent, or an object that repeats the message (P2)."""
+    if form is None:
+        return error
+    entry = orjson.loads(error.body)
+    data = {"error": "$message"} if form == "object" else form
+    return error._replace(body=orjson.dumps(error_body(entry["code"], entry["message"], data)))
+
+
+def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
+    """Return a damaged answer: in its bytes where they show it, else in a note to the adapter."""
+    if wire is WireFault.INVALID_JSON:
+        return response._replace(body=response.body[: len(response.body) // 2])
+    if wire is WireFault.HTML:
+        return _GATEWAY
+    return response._replace(fault=wire)
+
+
+def result_answer(picture: PictureSpec, result: ResultEffects) -> HttpResponse:
+    """Return the answer of a result's address, with what a scenario has in store for it."""
+    if result.missing:
+        return refusal("result_not_found")
+    if result.html:
+        return HttpResponse(200, _RESULT_PAGE, ((b"content-type", b"text/html"),))
+    return HttpResponse(200, b"", (), picture=picture, delay_ms=result.delay_ms)
+
+
+def announced_bytes(response: HttpResponse) -> int:
+    """Return the length that an answer announces; of a truncated one more than comes."""
+    missing = _MISSING_BYTES if response.fault is WireFault.TRUNCATED else 0
+    return len(response.body) + missing
+
+
+def retry_after(
+    seconds: int, now_ms: int, form: str | None = None
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header of a 429, if any; its form is assumption ``retry_after`` unless given."""
+    match form or contract().assumed("retry_after"):
+        case "seconds":
+            return ((b"retry-after", b"%d" % seconds),)
+        case "date":
+            return ((b"retry-after", http_date(now_ms + seconds * 1000).encode()),)
+    return ()
+
+
+# Seen on the live API by a public client (platform fact P15): to be read as "still running".
+UNDOCUMENTED_STATE = "processing_r2"
+_EXTRA_FIELDS = {"progress": 100, "provider": "auto", "extra": {"nested": [None, True]}}
+
+
+def result_name(task: Task) -> str:
+    """Give the file name of a task's result, e.g. ``0123….webp``."""
+    return f"{task.id}.{contract().formats[task.output_format].extension}"
+
+
+def result_url(task: Task, base_url: str) -> str:
+    """Give the address of a task's result on this emulator."""
+    return f"{base_url}/files/{result_name(task)}"
+
+
+def submitted_data(task: Task) -> bytes:
+    """Render the ``data`` of an accepted submit (page, Submit task response)."""
+    data: dict[str, object] = {"taskId": task.id}
+    if task.effects is not None and Quirk.EXTRA_FIELDS in task.effects.quirks:
+        data.update(_EXTRA_FIELDS)
+    return orjson.dumps(data)
+
+
+def status_data(task: Task, now_ms: int, base_url: str) -> bytes:
+    """Render the ``data`` of a status answer at an instant (page, Status response fields)."""
+    state = task.state_at(now_ms)
+    data: dict[str, object] = {"taskId": task.id, "state": state}
+    if state is TaskState.SUCCESS:
+        result = orjson.dumps({"resultUrls": [result_url(task, base_url)]})
+        data["resultJson"] = result.decode()
+    elif state is TaskState.FAILED:
+        data["failCode"] = task.fail_code
+        data["failMsg"] = task.fail_msg
+    data["createTime"] = task.created_ms
+    if task.ends_ms is not None and state in (TaskState.SUCCESS, TaskState.FAILED):
+        data["completeTime"] = task.ends_ms
+        if state is TaskState.SUCCESS:
+            _add_cost_time(data, task.ends_ms - task.created_ms)
+    if task.effects is not None and task.effects.quirks:
+        _bend(data, task.effects.quirks, state)
+    return orjson.dumps(data)
+
+
+def _add_cost_time(data: dict[str, object], elapsed_ms: int) -> None:
+    """Add `costTime`: in the page's example completeTime - createTime (assumption ``cost_time``)."""
+    form = contract().assumed("cost_time")
+    if isinstance(form, dict):
+        data["costTime"] = round(elapsed_ms * form["share"])
+    elif form != "absent":
+        data["costTime"] = elapsed_ms
+
+
+def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:
+    """Make an answer rare but allowed."""
+    if Quirk.STATE_UNKNOWN in quirks and state is TaskState.PROCESSING:
+        data["state"] = UNDOCUMENTED_STATE
+    if Quirk.NO_COST_TIME in quirks:
+        data.pop("costTime", None)
+    if Quirk.EXTRA_FIELDS in quirks:
+        data.update(_EXTRA_FIELDS)
+    if Quirk.RESULT_JSON_SPACED in quirks and "resultJson" in data:
+        result = {**orjson.loads(str(data["resultJson"])), "seed": 7}
+        text = orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()
+        data["resultJson"] = text.replace("/", "\\/")
+
+
+def has_data(task: Task, now_ms: int) -> bool:
+    """Tell whether an answer has ``data`` at all: with `Quirk.DATA_MISSING` not before the end."""
+    if task.effects is None or Quirk.DATA_MISSING not in task.effects.quirks:
+        return True
+    return is_final(task.state_at(now_ms))
+
+
+def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpResponse:
+    """Answer the ``polls``-th status call of a task, counted from 1, at an instant."""
+    fault = poll_fault(task.effects, polls)
+    instead = answered_instead(fault, now_ms) if fault else None
+    if instead is not None:
+        return instead
+    at_ms = seen_at(task, now_ms)
+    if not has_data(task, at_ms):
+        return without_data()
+    response = success(status_data(task, at_ms, base_url))
+    return damaged(response, fault.wire) if fault and fault.wire else response
+
+
+def poll_fault(effects: Effects | None, polls: int) -> Fault | None:
+    """Give what befalls the ``polls``-th status call of a task, counted from 1."""
+    if effects is None or effects.status_fault is None:
+        return None
+    times = effects.status_fault_times
+    return effects.status_fault if times is None or polls <= times else None
