@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX
-from apixo_emulator.http.api import Api, root_url
+from apixo_emulator.http.api import Api, root_url, route_path
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callbacks import Bounds, CallbackWorker
 from apixo_emulator.settings import Settings
@@ -47,15 +47,37 @@ def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
 
 def application(runtime: Runtime, *, bounds: Bounds | None = None) -> Starlette:
     """Return the application of one emulator."""
-    api = Api(runtime)
-    app = Starlette(
-        routes=_routes(runtime, api),
+    app = _Application(
+        routes=_routes(runtime, Api(runtime)),
         exception_handlers={HTTPException: _http_error, Exception: _server_error},
         lifespan=_lifespan,
     )
     app.state.runtime = runtime
     app.state.bounds = bounds
     return app
+
+
+class _Application(Starlette):
+    """Answers calls of the API before Starlette's own middlewares and routing.
+
+    These handle errors, which `Api` does itself, and cost as much as the answer to a poll. A program
+    that adds a middleware gets all requests there.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what answers requests."""
+        stack = super().build_middleware_stack()
+        endpoints = {
+            route.path.replace("{model}", contract().model): route.app
+            for route in self.routes
+            if isinstance(route, Route) and route.name in {"status", "submit", "balance"}
+        }
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            known = endpoints.get(route_path(scope)) if scope["type"] == "http" else None
+            await (known or stack)(scope, receive, send)
+
+        return stack if self.user_middleware else answer
 
 
 def _routes(runtime: Runtime, api: Api) -> list[Route]:

@@ -29,8 +29,6 @@ HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _log = logging.getLogger("apixo_emulator")
 # Bytes. A body that announces more is read only if key and model are accepted.
 SMALL_BODY = 65_536
-# For a whole body: enough for a slow link, yet no client holds memory for ever.
-_BODY_TIMEOUT_S = 60.0
 _EXPOSED = b"content-range, etag, retry-after"
 _PREFLIGHT_MAX_AGE_S = b"600"
 
@@ -60,13 +58,22 @@ class Api:
                 await send_response(_preflight(headers), scope, receive, send)
                 return
         try:
-            response = await self._answer(scope, headers, receive)
+            body = b""
+            if scope["method"] == "POST":
+                refused = self._refused(scope, headers)
+                if refused is not None:
+                    await send_response(refused, scope, receive, send)
+                    return
+                body = await _read_body(receive)
+            found = self._runtime.batcher.handle(_request(scope, headers, body))
+            response = found if isinstance(found, HttpResponse) else await found
             if response.picture is not None:
-                await asyncio.sleep(response.delay_ms / 1000)
                 from apixo_emulator.http.files import send_file  # late: a start does not need it
 
                 await send_file(self._runtime.pictures, response.picture, scope, receive, send)
                 return
+        except _BodyTooLarge:
+            response = self._runtime.emulator.too_large(_request(scope, headers, b""))
         except _ClientDisconnected:
             return
         except asyncio.CancelledError:  # the server stops, and this request took too long
@@ -76,32 +83,25 @@ class Api:
             response = refusal("server_error")
         await send_response(response, scope, receive, send)
 
-    async def _answer(
-        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
-    ) -> HttpResponse:
-        runtime = self._runtime
-        body = b""
-        if scope["method"] == "POST":
-            emulator, unread = runtime.emulator, _request(scope, headers, b"")
-            if self._cors is not Cors.ANY and _is_rebound(headers):
-                response = refusal("foreign_page")
-                emulator.note(unread, response, "the request comes from a web page")
-                return response
-            announced = _announced(headers)
-            if announced is None or announced > SMALL_BODY:
-                refused = emulator.refuses(unread)
-                if refused is not None:
-                    emulator.note(unread, refused, "refused unread")
-                    return refused
-            try:
-                body = await _read_body(announced, receive)
-            except _BodyTooLarge:
-                return emulator.too_large(unread)
-            except TimeoutError:
-                response = refusal("request_timeout")
-                emulator.note(unread, response, "the body did not arrive in time")
-                return response
-        return await runtime.batcher.handle(_request(scope, headers, body))
+    def _refused(self, scope: Scope, headers: Mapping[bytes, bytes]) -> HttpResponse | None:
+        """Return the answer to a request whose body is not read; None if it is."""
+        announced = _announced(headers)
+        is_small = announced is not None and announced <= SMALL_BODY
+        is_foreign = self._cors is not Cors.ANY and _is_rebound(headers)
+        if is_small and not is_foreign:
+            return None
+        emulator, request = self._runtime.emulator, _request(scope, headers, b"")
+        if is_foreign:
+            response = refusal("foreign_page")
+            emulator.note(request, response, "the request comes from a web page")
+            return response
+        refused = emulator.refuses(request)
+        if refused is not None:
+            emulator.note(request, refused, "refused unread")
+            return refused
+        if announced is not None and announced > contract().assumed("body.limit"):
+            return emulator.too_large(request)
+        return None
 
 
 async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,25 +175,21 @@ def _announced(headers: Mapping[bytes, bytes]) -> int | None:
     return None if b"transfer-encoding" in headers else 0
 
 
-async def _read_body(announced: int | None, receive: Receive) -> bytes:
-    """Read a whole body; one that announces too much is refused before a byte of it is read."""
-    limit: int = contract().assumed("body.limit")
-    if (announced or 0) > limit:
-        raise _BodyTooLarge
+async def _read_body(receive: Receive) -> bytes:
+    """Read a whole body, within the limit. How long it may take is the server's business."""
     pieces: list[bytes] = []
-    size = 0
-    async with asyncio.timeout(_BODY_TIMEOUT_S):
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise _ClientDisconnected
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > limit:
-                raise _BodyTooLarge
-            if not message.get("more_body"):
-                return b"".join((*pieces, piece)) if pieces else piece
-            pieces.append(piece)
+    left: int = contract().assumed("body.limit")
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _ClientDisconnected
+        piece = message.get("body", b"")
+        left -= len(piece)
+        if left < 0:
+            raise _BodyTooLarge
+        if not message.get("more_body"):
+            return b"".join((*pieces, piece)) if pieces else piece
+        pieces.append(piece)
 
 
 # Web pages

@@ -31,9 +31,6 @@ _UNUSUAL = frozenset(
         b"x-forwarded-proto",
     }
 )
-# Most clients send a body in a packet of its own, right behind the head. A body that does not arrive
-# within this time is left to the application, which knows how long to wait.
-_BODY_SOON_S = 1.0
 _CLOSE = (b"connection", b"close")
 
 
@@ -72,17 +69,10 @@ class FastProtocol(EnvelopeProtocol):
         self._has_body = False
         self._method = self._path = ""
         self._query = self._body = b""
-        self._overdue: asyncio.TimerHandle | None = None
         # The headers of the call before, and the origin that they name.
         self._before: Sequence[tuple[bytes, bytes]] = ()
         self._origin = ""
         self._dripping: asyncio.Task[None] | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what arrived, and begin to wait for a body that did not arrive with its head."""
-        super().data_received(data)
-        if self._reading and self._overdue is None:
-            self._overdue = self.loop.call_later(_BODY_SOON_S, self._leave_to_application)
 
     def on_message_begin(self) -> None:
         """Begin a call; the dicts of ASGI are made only for one that takes that way."""
@@ -143,7 +133,7 @@ class FastProtocol(EnvelopeProtocol):
         if not self._reading:
             super().on_message_complete()
             return
-        self._stop_reading()
+        self._reading = False
         self._end_message()
         # A connection's calls mostly have the same headers. Kept once they take about 1 KiB less for
         # each call in the journal, which is 4 % of a submit.
@@ -196,25 +186,6 @@ class FastProtocol(EnvelopeProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
         super()._start()
-
-    def _leave_to_application(self) -> None:
-        """Let the application wait for a body."""
-        self._stop_reading()
-        self._direct.response_complete = True
-        self._start_application()
-        if self._body:
-            super().on_body(self._body)
-
-    def _stop_reading(self) -> None:
-        self._reading = False
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End the request under way."""
-        super().connection_lost(exc)
-        self._stop_reading()
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,8 @@ _LARGEST_INCOMPLETE_HEAD = 98_304
 _HEADER_OVERHEAD = 4
 # A connection is kept longer than announced, so that no client that relies on it is cut off.
 _IDLE_GRACE_S = 2.0
+# For a whole body: enough for a slow link, yet no client holds memory for ever.
+_BODY_TIMEOUT_S = 60.0
 # When the server stops, an incomplete request may still arrive within this time.
 _LAST_REQUEST_S = 2.0
 
@@ -52,7 +54,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         # the request before it.
         self._head_bytes = self._shared_bytes = 0
         self._is_shared = False
-        self._head_since = 0.0
+        self._incomplete_since = 0.0
         self._idle_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
         # The error that answers the rest of the connection.
@@ -82,36 +84,47 @@ class EnvelopeProtocol(HttpToolsProtocol):
             self._head_bytes = len(data)
         self._is_shared = before is Part.BODY
         try:
-            self._feed(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             # The parser raises this for an exception in a callback, too.
             too_large = self._part is Part.HEAD and self._head_is_too_large()
             self._reject("head_too_large" if too_large else "invalid_http")
-            return
+        if self._part is not Part.NOTHING and self._rejected is None:
+            self._wait_for_more(before)
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """Parse the head again without its Upgrade header, then ``rest``, which follows it.
+
+        With it the parser takes the body for another protocol's. A server may ignore it (RFC 9110, 7.8).
+        """
+        parser: Any = self.parser  # uvicorn declares it as if it could be None
+        headers = [entry for entry in self.headers if entry[0] != b"upgrade"]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (
+            parser.get_method(),
+            self.url,
+            parser.get_http_version().encode(),
+            b"".join(b"%b: %b\r\n" % entry for entry in headers),
+        )
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the parent's
+        self.data_received(head + rest)
+
+    def _wait_for_more(self, before: Part) -> None:
+        """Begin to wait for the rest of a request."""
         if self._part is Part.HEAD:
             incomplete = self._head_bytes - self._shared_bytes
             if incomplete > _LARGEST_INCOMPLETE_HEAD or self._head_is_too_large():
                 self._reject("head_too_large")
-            elif before is not Part.HEAD:
-                self._head_since = self.loop.time()
-                self._arm(self._header_timeout)
+                return
+        if self._part is not before:
+            self._incomplete_since = self.loop.time()
+            self._arm(self._timeout())
 
-    def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # The parser takes the body for another protocol's. A server may ignore an Upgrade header
-            # (RFC 9110, 7.8), so the head is parsed again without it, and the body follows.
-            headers = [entry for entry in self.headers if entry[0] != b"upgrade"]
-            lines = b"".join(b"%b: %b\r\n" % entry for entry in headers)
-            request_line = (self.parser.get_method(), self.url, self.parser.get_http_version())
-            method, url, version = request_line
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the parent's
-            self.parser.feed_data(
-                b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), lines)
-            )
-            self._feed(data[upgrade.args[0] :])
+    def _timeout(self) -> float:
+        """Return the seconds in which the rest of a head or a body must arrive."""
+        return self._header_timeout if self._part is Part.HEAD else _BODY_TIMEOUT_S
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
@@ -214,20 +227,20 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(seconds, self._check_time)
 
     def _check_time(self) -> None:
-        """Close a connection that is idle for too long or whose head does not arrive.
+        """Close a connection that is idle for too long, or whose request does not arrive.
 
         One timer checks the time now and then: one for each request would cost 1 us.
         """
         now = self.loop.time()
         keep_alive = self.timeout_keep_alive + _IDLE_GRACE_S
         left = keep_alive
-        if self._part is Part.HEAD:
-            left = self._head_since + self._header_timeout - now
-        elif self._part is Part.NOTHING and not self._is_answering():
+        if self._part is not Part.NOTHING:
+            left = self._incomplete_since + self._timeout() - now
+        elif not self._is_answering():
             left = self._idle_since + keep_alive - now
         if left > 0:
             self._arm(left)
-        elif self._part is Part.HEAD:
+        elif self._part is not Part.NOTHING:
             self._reject("request_timeout")
         else:
             self.transport.close()

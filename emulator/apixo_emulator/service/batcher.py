@@ -43,18 +43,18 @@ class Batcher:
         self._committing = False
         self._logs = _log.isEnabledFor(logging.DEBUG)
 
-    async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Return the answer to one request; errors of the store are answers, too."""
+    def handle(self, request: HttpRequest) -> HttpResponse | asyncio.Future[HttpResponse]:
+        """Return the answer to one request, or a future of it; errors of the store are answers, too."""
         if self._threads is None and len(request.body) <= _LARGE_BODY and not self._logs:
             decided = self._decide(request)
             if isinstance(decided, HttpResponse):
                 return decided
             answer: asyncio.Future[HttpResponse] = self._loop.create_future()
             self._add(decided, partial(_resolve, answer))
-            return await answer
+            return answer
         answer = self._loop.create_future()
         self.answer(request, partial(_resolve, answer))
-        return await answer
+        return answer
 
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request by calling ``respond``, at once or in a later loop iteration."""
