@@ -26,7 +26,6 @@ import respx
 import apixo_emulator
 from apixo_emulator.testing import InProcess
 from apixo_emulator.testing.interception import close_session, open_session
-from apixo_emulator.testing.routing import BaseUrls
 from apixo_emulator.testing.setup import Setup
 
 API = "https://api.apixo.ai/api/v1"
@@ -101,11 +100,10 @@ def whole_cycle() -> tuple[float, float]:
 def fixture() -> float:
     """Give what the fixture does for a test before and after it."""
     emulator = InProcess(Setup.of(patch_sleep=True))
-    base_urls = BaseUrls()
 
     def once() -> None:
         emulator.reset()
-        close_session(open_session(emulator, base_urls))
+        close_session(open_session(emulator))
 
     (median,) = in_turns(once, rounds=FIXTURE_ROUNDS)
     emulator.close()

@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from apixo_emulator.testing import InProcess
+    from apixo_emulator.testing.base_urls import BaseUrl
     from apixo_emulator.testing.served import Served
     from apixo_emulator.testing.setup import Setup
 
@@ -72,30 +73,26 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     `apixo_emulator.intercept`.
     """
     from apixo_emulator.testing.interception import close_session, open_session
-    from apixo_emulator.testing.routing import BaseUrls
     from apixo_emulator.testing.setup import Setup
     from apixo_schemas import contract
 
     with _judged(request):
-        options = _asked(request)
-        base_urls = BaseUrls(options.pop("base_url", ()), also=_base_url_before())
-        setup = Setup.of(**options)
-    keys = setup.settings.api_key
+        setup = Setup.of(**_asked(request))
+    before, keys = _base_url_before(), setup.settings.api_key
     monkeypatch.setenv(_KEY_VARIABLE, keys[0] if keys else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
     emulator = _emulator(request.config, setup)
-    session = open_session(emulator, base_urls)
+    session = open_session(emulator, also=before)
     yield emulator
     close_session(session)
 
 
-def _base_url_before() -> str | None:
+def _base_url_before() -> BaseUrl | None:
     """Return where calls went before the test, as code may have read the variable already."""
-    from apixo_emulator.testing.routing import base_url_of
+    from apixo_emulator.testing.base_urls import of_environment
 
-    before = os.environ.get(_BASE_VARIABLE)
     try:
-        return base_url_of(before).url if before else None
+        return of_environment()
     except ValueError as error:
         raise pytest.UsageError(f"environment variable {_BASE_VARIABLE}: {error}") from None
 

@@ -134,7 +134,7 @@ def test_a_marker_that_asks_for_what_cannot_be_is_told_with_its_test(tmp_path: P
         "test_number": "scenario: expected the name of a scenario, found 5",
         "test_contradiction": "scenario[0]: http-429+reset cannot happen",
         "test_misspelt": "scenario[1]: Unknown scenario 'Timeuot'. Did you mean Timeout?",
-        "test_base_url": "base_url: expected a URL such as",
+        "test_base_url": "base_url: expected an absolute URL such as",
         "test_unnamed": "expected options by name",
     }.items():
         assert marker.format(name, words) in told

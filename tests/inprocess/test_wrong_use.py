@@ -21,8 +21,8 @@ KEY = {"Authorization": "Bearer k"}
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"base_url": 5}, TypeError, "base_url: expected a URL such as .* found 5"),
-        ({"base_url": [None]}, TypeError, "base_url: expected a URL such as .* found null"),
+        ({"base_url": 5}, ValueError, "base_url: expected an absolute URL such as .* found '5'"),
+        ({"base_url": [None]}, ValueError, "base_url: expected an absolute URL .* found 'null'"),
         ({"base_url": "http://[::1"}, ValueError, "expected an absolute URL"),
         ({"base_url": "http://a:99999"}, ValueError, "expected an absolute URL"),
         ({"latency": -1}, ValueError, "expected fast, realistic or milliseconds .* '-1'"),

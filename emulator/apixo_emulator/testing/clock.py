@@ -9,6 +9,7 @@ guaranteed; the tasks of one event loop nearly always wake in order.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import sys
 import threading
@@ -17,9 +18,12 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial, wraps
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from apixo_emulator.testing.patches import Patches
+
+if TYPE_CHECKING:
+    from apixo_emulator.testing.emulator import InProcess
 
 # A longer sleep is one that waits to be cancelled.
 _FOREVER_S = 366 * 24 * 3600.0
@@ -44,7 +48,7 @@ real_ns: Callable[[], int] = (
     else partial(time.monotonic_ns)  # Windows
 )
 
-_pause = time.sleep
+pause = time.sleep  # the real one
 
 
 class RealTimeLoop(asyncio.SelectorEventLoop):
@@ -59,34 +63,13 @@ class WaitedInVainError(RuntimeError):
     """The code under test waits for something that never comes; the message says for what."""
 
 
-class Moves(Protocol):
-    """What a virtual clock moves."""
-
-    @property
-    def now_ms(self) -> int:
-        """The instant, in Unix ms."""
-        ...
-
-    def run_to(self, target_ms: int) -> None:
-        """Move the clock to an instant."""
-        ...
-
-    async def arun_to(self, target_ms: int) -> None:
-        """Move the clock to an instant; async receivers run in the running event loop."""
-        ...
-
-    def unfinished(self) -> str:
-        """Return what the emulator still works at, for messages."""
-        ...
-
-
 class VirtualClock:
     """The time of one emulator from a reset to the next, for code that sleeps in it.
 
     ``is_open`` is False once the emulator was reset or its session closed: then sleeping is real.
     """
 
-    def __init__(self, emulator: Moves, *, patches_sleep: bool) -> None:
+    def __init__(self, emulator: InProcess, *, patches_sleep: bool) -> None:
         self._emulator = emulator
         self.patches_sleep = patches_sleep
         self.is_open = True
@@ -182,7 +165,7 @@ def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
             return
         wake_ms = clock.wake_ms(seconds)
         if threading.active_count() > 1:
-            _pause(_PAUSE_S)
+            pause(_PAUSE_S)
         clock.run_to(wake_ms)
 
     return sleep
@@ -190,14 +173,16 @@ def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
 
 def _virtual_async_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Return `asyncio.sleep` or `trio.sleep` for tasks that have called the API and all others."""
+    signature = inspect.signature(original)
+    name = next(iter(signature.parameters))  # asyncio and trio call it differently
 
     @wraps(original)
-    async def sleep(delay: float, *args: Any, **kwargs: Any) -> Any:
-        clock = _usable(_called.get())
-        if clock is None or not _passes(delay):
-            return await original(delay, *args, **kwargs)
-        await clock.asleep(delay, lambda: original(0))
-        return await original(0, *args, **kwargs)
+    async def sleep(*args: Any, **kwargs: Any) -> Any:
+        clock, call = _usable(_called.get()), signature.bind(*args, **kwargs)
+        if clock is not None and _passes(call.arguments[name]):
+            await clock.asleep(call.arguments[name], lambda: original(0))
+            call.arguments[name] = 0
+        return await original(*call.args, **call.kwargs)
 
     return sleep
 
@@ -226,7 +211,7 @@ class SleepPatches:
                 continue
             replacement = virtual(original)
             for module in self._holders():
-                if vars(module)["sleep"] is original:
+                if vars(module).get("sleep") is original:
                     self._patches.put(module, "sleep", replacement)
 
     def undo(self) -> None:

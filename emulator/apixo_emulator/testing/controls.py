@@ -115,6 +115,35 @@ class Controls:
         """
         return self.operator.task(task_id)
 
+    def finish(
+        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
+    ) -> dict[str, Any]:
+        """End a task now, with success or with a failure code, and return it.
+
+        In process its callback is made at once, on a port soon.
+
+        Raises:
+            LookupError: There is no such task.
+            ConflictError: It has ended already.
+        """
+        self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
+        self._deliver_now()
+        return self.task(task_id)
+
+    def redeliver(self, task_id: str) -> dict[str, Any]:
+        """Make a task's callback again, as soon as `finish` does, and return it.
+
+        Raises:
+            LookupError: There is no such task, or it has no callback.
+            ConflictError: The task has not ended.
+        """
+        self.operator.redeliver(task_id)
+        self._deliver_now()
+        return self.operator.delivery(task_id)
+
+    def _deliver_now(self) -> None:
+        """Make the callbacks that are due, unless a worker does that."""
+
     @property
     def deliveries(self) -> list[dict[str, Any]]:
         """The callbacks with all their attempts, the oldest first; at most the latest thousand."""

@@ -21,7 +21,7 @@ from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
 from apixo_emulator.service.control import WorldControl
 from apixo_emulator.storage import SqliteStore, TaskQuery
-from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError
+from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError, pause
 from apixo_emulator.testing.controls import Controls, span_ms
 from apixo_emulator.testing.pictures import Pictures, result_response
 from apixo_emulator.testing.receivers import App, Receiver, not_received
@@ -41,6 +41,7 @@ _LARGEST_BODY: int = contract().assumed("body.limit")
 _MOST_POLLS = 1000
 _LONGEST_FETCH_S = 60.0
 _MOST_TASKS = 1000
+_LONGEST_WAIT_MS = 2000
 
 
 class InProcess(Controls):
@@ -65,6 +66,8 @@ class InProcess(Controls):
         self._delivering = threading.Lock()
         self._may_be_due = False
         self._changed = threading.Event()
+        # What threads are doing just now.
+        self._running: list[_Steps[Any]] = []
         # By task: the instant of its last poll, and how many there were then.
         self._polled: dict[str, tuple[int, int]] = {}
         self._service.callbacks.on_change = self._note_change
@@ -138,29 +141,8 @@ class InProcess(Controls):
 
     # Tasks and callbacks
 
-    def finish(
-        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
-    ) -> dict[str, Any]:
-        """End a task now, with success or with a failure code, and make its callback.
-
-        Raises:
-            LookupError: There is no such task.
-            ConflictError: It has ended already.
-        """
-        self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
+    def _deliver_now(self) -> None:
         self._drive(self._deliver())
-        return self.task(task_id)
-
-    def redeliver(self, task_id: str) -> dict[str, Any]:
-        """Make a task's callback again.
-
-        Raises:
-            LookupError: There is no such task, or it has no callback.
-            ConflictError: The task has not ended.
-        """
-        self.operator.redeliver(task_id)
-        self._drive(self._deliver())
-        return self.operator.delivery(task_id)
 
     def receiver(self, url: str, app: App | None = None) -> Receiver:
         """Take the callbacks to a URL and to all below it.
@@ -305,6 +287,7 @@ class InProcess(Controls):
 
     def _drive(self, steps: _Steps[_T]) -> _T:
         """Do what steps ask for, blocking, and return their outcome."""
+        self._running.append(steps)
         try:
             step = next(steps)
             while True:
@@ -314,6 +297,7 @@ class InProcess(Controls):
             return outcome
         finally:
             steps.close()
+            self._running.remove(steps)
 
     async def _adrive(self, steps: _Steps[_T]) -> _T:
         """Do the same in async code: receivers run in this event loop, other work in a thread."""
@@ -355,8 +339,12 @@ class InProcess(Controls):
         self._add_scenario()
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release what it holds, once other threads have got their answers."""
         self.clock.is_open = False
+        for _ in range(_LONGEST_WAIT_MS):
+            if not self._running:
+                break
+            pause(0.001)
         self._service.close()
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from apixo_emulator.testing import mocks, routing, transports
+from apixo_emulator.testing.base_urls import BaseUrl
 from apixo_emulator.testing.clock import ClientTiming, SleepPatches, VirtualClock
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
-from apixo_emulator.testing.routing import BaseUrls, Session
+from apixo_emulator.testing.routing import Session
 from apixo_emulator.testing.setup import Setup
 
 _T = TypeVar("_T")
@@ -49,10 +50,13 @@ _patched: set[str] = set()
 _open = 0
 
 
-def open_session(emulator: InProcess, base_urls: BaseUrls) -> Session:
-    """Send the API's calls to an emulator from now on, until `close_session`."""
+def open_session(emulator: InProcess, also: BaseUrl | None = None) -> Session:
+    """Send calls to an emulator from now on, until `close_session`.
+
+    They are those to the live address, to the addresses of its setup, and to one ``also``.
+    """
     global _open  # noqa: PLW0603 - counted for the whole process, as libraries are patched for it
-    session = Session(emulator, base_urls, emulator.setup.block_network)
+    session = Session(emulator, filter(None, (*emulator.setup.base_url, also)))
     routing.add(session)
     with _lock:
         _open += 1
@@ -98,14 +102,13 @@ _watcher = ImportWatcher({*_TABLE, "asyncio", "trio", "apixo_client"}, _patch_im
 class Interception:
     """A block, sync or async, or a decorator; see `intercept`. It may be entered again once left."""
 
-    def __init__(self, setup: Setup, base_urls: BaseUrls) -> None:
+    def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._base_urls = base_urls
         self._entered: list[tuple[InProcess, Session]] = []
 
     def __enter__(self) -> InProcess:
         emulator = InProcess(self._setup)
-        self._entered.append((emulator, open_session(emulator, self._base_urls)))
+        self._entered.append((emulator, open_session(emulator)))
         return emulator
 
     def __exit__(self, *exc_info: object) -> None:
@@ -150,7 +153,7 @@ class Interception:
         return made
 
     def _again(self) -> Self:
-        return type(self)(self._setup, self._base_urls)
+        return type(self)(self._setup)
 
 
 def intercept(
@@ -197,6 +200,4 @@ def intercept(
         TypeError: An option is of another type.
         ValueError: An option is out of range.
     """
-    options = dict(locals())
-    base_urls = BaseUrls(options.pop("base_url"))
-    return Interception(Setup.of(**options), base_urls)
+    return Interception(Setup.of(**locals()))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apixo_emulator.domain.pictures import (
-    FetchMode,
     PictureSpec,
     Verdict,
     is_data_url,
@@ -56,8 +55,6 @@ class Pictures:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._images = settings.images
-        self._fetch = settings.fetch
         self._lock = threading.Lock()
         self._opened: PictureStore | None = None
         # Whether any source had to be left to the background, where it is fetched.
@@ -65,36 +62,28 @@ class Pictures:
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
         """Judge a source at once unless it has to be fetched, so that nothing is left to chance."""
-        has_folder = self._images is not None
-        verdict = quick_verdict(image_url, fetch=self._fetch, has_folder=has_folder)
+        verdict = self._by_its_url(image_url)
         if verdict is not None:
             return verdict
-        if self._is_at_hand(image_url):
+        location = web_location(image_url)
+        if is_data_url(image_url) or (location is not None and not location.is_loopback):
             return self._store().check(_ANY_TASK, image_url)
         self.fetches = True
         return None
 
-    def _is_at_hand(self, image_url: str) -> bool:
-        if is_data_url(image_url):
-            return True
-        location = web_location(image_url)
-        near = location is not None and location.is_loopback
-        return self._fetch is FetchMode.LOOPBACK and not near
+    def _by_its_url(self, image_url: str) -> Verdict | None:
+        has_folder = self._settings.images is not None
+        return quick_verdict(image_url, fetch=self._settings.fetch, has_folder=has_folder)
 
     def check(self, task_id: str, image_url: str) -> Verdict:
         """Look at a source that has to be fetched; blocks meanwhile."""
         return self._store().check(task_id, image_url)
 
     def at_hand(self, spec: PictureSpec) -> Picture | None:
-        """Give a result that needs no drawing any more."""
-        if self._shares_placeholder(spec.image_url):
-            return _placeholders.get((spec.resolution, spec.output_format))
-        return None
-
-    def _shares_placeholder(self, image_url: str) -> bool:
-        has_folder = self._images is not None
-        verdict = quick_verdict(image_url, fetch=self._fetch, has_folder=has_folder)
-        return verdict is not None and verdict is not Verdict.USABLE
+        """Return a result that was drawn before, None if it is to be drawn."""
+        if self._by_its_url(spec.image_url) in (None, Verdict.USABLE):
+            return None
+        return _placeholders.get((spec.resolution, spec.output_format))
 
     def draw(self, spec: PictureSpec) -> Picture:
         """Draw a result; blocks meanwhile.
@@ -102,11 +91,8 @@ class Pictures:
         Raises:
             OSError: The disk is full.
         """
-        found = self.at_hand(spec)
-        if found is not None:
-            return found
-        shared = self._shares_placeholder(spec.image_url)
-        if shared or self.check(spec.task_id, spec.image_url) is not Verdict.USABLE:
+        verdict = self._by_its_url(spec.image_url) or self.check(spec.task_id, spec.image_url)
+        if verdict is not Verdict.USABLE:
             return _placeholder(spec.resolution, spec.output_format)
         return _rendered(self._store(), spec)
 
@@ -170,7 +156,8 @@ def result_response(request: HttpRequest, picture: Picture) -> HttpResponse:
         (b"cache-control", b"private, max-age=3600"),
         (b"accept-ranges", b"bytes"),
     )
-    if _knows(request, picture.etag):
+    known = request.header(b"if-none-match") or b""
+    if b"*" in known or picture.etag.encode() in known:  # RFC 9110, 13.1.2: weak comparison
         return HttpResponse(304, b"", shared[1:3])
     size = len(picture.body)
     part = _part(request, picture.etag, size)
@@ -183,17 +170,8 @@ def result_response(request: HttpRequest, picture: Picture) -> HttpResponse:
     return HttpResponse(206, body, (*shared, (b"content-range", shown)))
 
 
-def _knows(request: HttpRequest, etag: str) -> bool:
-    """Tell whether the caller has this version (RFC 9110, 13.1.2: weak comparison)."""
-    known = request.header(b"if-none-match")
-    if known is None:
-        return False
-    tags = {tag.strip().removeprefix(b"W/") for tag in known.split(b",")}
-    return b"*" in tags or etag.encode() in tags
-
-
 def _part(request: HttpRequest, etag: str, size: int) -> range | None:
-    """Give the bytes that are asked for, none where they lie beyond; None for all."""
+    """Return the bytes that are asked for, none where they lie beyond; None for all."""
     given = _RANGE.fullmatch(request.header(b"range") or b"")
     if given is None or request.header(b"if-range") not in (None, etag.encode()):
         return None

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -51,22 +50,8 @@ class Callback:
         return self.json()["data"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What an app answered."""
-
-    status: int
-    excerpt: str
-
-
-class _Kind(StrEnum):
-    FUNCTION = "function"
-    WSGI = "wsgi"
-    ASGI = "asgi"
-
-
-_BY_PARAMETERS = {0: _Kind.FUNCTION, 1: _Kind.FUNCTION, 2: _Kind.WSGI, 3: _Kind.ASGI}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_WSGI, _ASGI = 2, 3  # arguments
 # An app, or a function of a `Callback` that returns None or a status, at once or awaited.
 App = Callable[..., Any]
 
@@ -90,7 +75,7 @@ class Receiver:
     def __post_init__(self) -> None:
         if not isinstance(self.url, str) or urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"a receiver's URL: expected http(s)://…, found {self.url!r}")
-        self._kind = _kind(self.app) if self.app is not None else _Kind.FUNCTION
+        self._arguments = 1 if self.app is None else _arguments(self.app)
 
     def takes(self, url: str) -> bool:
         """True if a callback to this URL is for this receiver."""
@@ -103,66 +88,59 @@ class Receiver:
     def reply(self, call: Call) -> Reply:
         """Pass a callback to the app and return its answer; an async app gets its own event loop."""
         try:
-            answer = self._asked(call)
-            if inspect.isawaitable(answer):
-                answer = _awaited(answer)
+            answer = self._ask(call)
+            return _reply(_awaited(answer) if inspect.isawaitable(answer) else answer)
         except Exception as error:  # noqa: BLE001 - as a server does, whatever the app raises
             return _failed(call, error)
-        return _reply(answer)
 
     async def areply(self, call: Call) -> Reply:
         """Do the same; an async app runs in the caller's event loop."""
         try:
-            answer = self._asked(call)
-            if inspect.isawaitable(answer):
-                answer = await answer
+            answer = self._ask(call)
+            return _reply(await answer if inspect.isawaitable(answer) else answer)
         except Exception as error:  # noqa: BLE001 - as above
             return _failed(call, error)
-        return _reply(answer)
 
-    def _asked(self, call: Call) -> Any:
+    def _ask(self, call: Call) -> Any:
         callback = Callback(call.url, dict(call.headers), call.body, call.at_ms)
         self.received.append(callback)
         if self.app is None:
             return None
-        if self._kind is _Kind.FUNCTION:
+        if self._arguments < _WSGI:
             return self.app(callback)
         import httpx
 
         request = httpx.Request("POST", call.url, headers=call.headers, content=call.body)
-        if self._kind is _Kind.ASGI:
+        if self._arguments == _ASGI:
             return _asgi(self.app, request)
         answer = httpx.WSGITransport(self.app).handle_request(request)
-        return _Answer(answer.status_code, _excerpt(answer.read()))
+        answer.read()
+        return answer
 
 
-def _kind(app: App) -> _Kind:
+async def _asgi(app: App, request: httpx.Request) -> httpx.Response:
+    import httpx
+
+    answer = await httpx.ASGITransport(app).handle_async_request(request)
+    await answer.aread()
+    return answer
+
+
+def _arguments(app: App) -> int:
+    """Return how many arguments an app needs, which tells what kind of app it is."""
     wrong = (
         f"a receiver: expected an ASGI app, a WSGI app or a function of one callback, found {app!r}"
     )
     try:
-        given = inspect.signature(app).parameters.values()
+        parameters = inspect.signature(app).parameters.values()
     except TypeError:
         raise ValueError(wrong) from None
     except ValueError:  # written in C, such as a list's append
-        return _Kind.FUNCTION
-    needed = [
-        entry for entry in given if entry.kind in _POSITIONAL and entry.default is entry.empty
-    ]
-    if len(needed) not in _BY_PARAMETERS:
-        raise ValueError(f"{wrong}, which takes {len(needed)} arguments")
-    return _BY_PARAMETERS[len(needed)]
-
-
-async def _asgi(app: App, request: httpx.Request) -> _Answer:
-    import httpx
-
-    answer = await httpx.ASGITransport(app).handle_async_request(request)
-    return _Answer(answer.status_code, _excerpt(await answer.aread()))
-
-
-def _excerpt(body: bytes) -> str:
-    return body[:_EXCERPT].decode(errors="replace")
+        return 1
+    needed = sum(one.kind in _POSITIONAL and one.default is one.empty for one in parameters)
+    if needed > _ASGI:
+        raise ValueError(f"{wrong}, which takes {needed} arguments")
+    return needed
 
 
 def _awaited(answer: Awaitable[Any]) -> Any:
@@ -186,8 +164,9 @@ def _reply(answer: Any) -> Reply:
         return Reply(0, contract().callbacks.success_status)
     if isinstance(answer, int) and not isinstance(answer, bool):
         return Reply(0, answer)
-    if isinstance(answer, _Answer):
-        return Reply(0, answer.status, answer.excerpt)
+    status, content = getattr(answer, "status_code", None), getattr(answer, "content", None)
+    if isinstance(status, int) and isinstance(content, bytes):  # a response of some library
+        return Reply(0, status, content[:_EXCERPT].decode(errors="replace"))
     # A mock, or a handler that returns something else: it has taken the callback.
     return Reply(0, contract().callbacks.success_status, repr(answer)[:_EXCERPT])
 

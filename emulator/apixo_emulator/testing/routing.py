@@ -1,4 +1,4 @@
-"""Which calls are the API's, which emulator answers them, and which connections are refused.
+"""Which emulator answers a call, and which connections are refused.
 
 HTTP libraries are patched for the whole process while any session is open. A call goes to the
 session that its thread or task entered last, else to the one that was opened last anywhere, so that
@@ -7,28 +7,24 @@ worker threads of an application are served too. Of nested sessions the inner on
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import NamedTuple
 
 from apixo_emulator.domain.addresses import is_loopback_name
-from apixo_emulator.domain.problems import found
-from apixo_emulator.domain.text import shown
-from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.testing.clock import VirtualClock
-from apixo_schemas import contract
+from apixo_emulator.testing.base_urls import (
+    BASE_URL_VARIABLE,
+    DEFAULT_PORTS,
+    BaseUrl,
+    Origin,
+    live,
+    of_environment,
+    origin_of,
+)
+from apixo_emulator.testing.emulator import InProcess
 
-BASE_URL_VARIABLE = "APIXO_BASE_URL"
-DOCUMENTATION = "docs/mocks-and-clocks.md"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-# A scheme, a host in lower case without brackets, and a port.
-Origin = tuple[str, str, int]
+_PAGE = "docs/mocks-and-clocks.md"
 
 
 class InterceptionError(RuntimeError):
@@ -42,142 +38,33 @@ class NetworkBlockedError(RuntimeError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class BaseUrl:
-    """An address of the API. ``folder`` is what its paths have before ``/api/v1``, mostly nothing."""
+class Session:
+    """An open block or fixture: its emulator, and the addresses whose calls go there.
 
-    origin: Origin
-    authority: str
-    folder: str
-
-    @property
-    def url(self) -> str:
-        """The address to which the API's paths are appended, as result links carry it."""
-        return f"{self.origin[0]}://{self.authority}{self.folder}"
-
-    def request(
-        self, method: str, target: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
-    ) -> HttpRequest:
-        """Return a call as the emulator takes it; ``target`` is its path and query as sent."""
-        path, _, query = target.partition("#")[0].partition("?")
-        path = unquote(path) or "/"
-        if self.folder and path.startswith(f"{self.folder}/"):
-            path = path[len(self.folder) :]
-        named = [(name.lower(), value) for name, value in headers]
-        return HttpRequest(method, path, query.encode("latin-1"), named, body, self.url)
-
-
-def origin_of(scheme: str, host: str, port: int | None) -> Origin:
-    """Return an origin in the form in which origins are compared."""
-    return scheme, host.lower().strip("[]").rstrip("."), port or _DEFAULT_PORTS.get(scheme, 0)
-
-
-@lru_cache(64)
-def base_url_of(text: str) -> BaseUrl:
-    """Return a base URL that was given with or without ``/api/v1``.
-
-    Raises:
-        ValueError: It is no absolute http(s) URL.
-    """
-    expected = f"expected an absolute URL such as {contract().live_base_url}"
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError as error:  # of the port, or of an IPv6 address
-        raise ValueError(f"{expected}, found {shown(text)}: {error}") from None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(f"{expected}, found {shown(text)}")
-    folder = parts.path.rstrip("/")
-    while folder.endswith(contract().prefix):
-        folder = folder.removesuffix(contract().prefix).rstrip("/")
-    origin = origin_of(parts.scheme, parts.hostname, port)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    usual = origin[2] == _DEFAULT_PORTS[parts.scheme]
-    return BaseUrl(origin, host if usual else f"{host}:{origin[2]}", unquote(folder))
-
-
-def live() -> BaseUrl:
-    """Return the live API's base URL."""
-    return base_url_of(contract().live_base_url)
-
-
-class BaseUrls:
-    """The base URLs of one session: the live one, those given, and that of ``APIXO_BASE_URL``.
-
-    The environment is read at each look-up, because a test may set the variable at any time.
-
-    Raises:
-        TypeError: A base URL is no text.
-        ValueError: It is no absolute http(s) URL.
+    They are the live one, those given, and that of ``APIXO_BASE_URL``. The variable is read at each
+    look-up, because a test may set it at any time.
     """
 
-    def __init__(self, given: Any = (), also: str | None = None) -> None:
-        known = [live(), *(base_url_of(_checked(url)) for url in _listed(given))]
-        if also is not None:
-            known.append(base_url_of(also))
-        self._by_origin = {base_url.origin: base_url for base_url in known}
+    def __init__(self, emulator: InProcess, base_urls: Iterable[BaseUrl] = ()) -> None:
+        self.emulator = emulator
+        self._by_origin = {base_url.origin: base_url for base_url in (live(), *base_urls)}
 
-    def find(self, origin: Origin) -> BaseUrl | None:
+    def base_url(self, origin: Origin) -> BaseUrl | None:
         """Return the base URL at an origin, None if the origin is not the API's."""
         known = self._by_origin.get(origin)
         if known is not None:
             return known
-        text = os.environ.get(BASE_URL_VARIABLE)
-        if not text:
-            return None
         try:
-            base_url = base_url_of(text)
+            base_url = of_environment()
         except ValueError:  # the client that uses the variable reports it
             return None
-        return base_url if base_url.origin == origin else None
-
-
-def _listed(given: Any) -> Sequence[Any]:
-    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    return tuple(given) if is_list else (given,)
-
-
-def _checked(url: Any) -> str:
-    if isinstance(url, str):
-        return url
-    expected = f"expected a URL such as {contract().live_base_url}, or a list of them"
-    raise TypeError(f"base_url: {expected}; found {found(url)}")
-
-
-class Answers(Protocol):
-    """An emulator as the transports see it."""
-
-    @property
-    def clock(self) -> VirtualClock:
-        """Its time, for code that sleeps in it."""
-        ...
-
-    def answer(self, request: HttpRequest) -> HttpResponse:
-        """Answer a call."""
-        ...
-
-    async def aanswer(self, request: HttpRequest) -> HttpResponse:
-        """Answer a call of async code."""
-        ...
-
-    def note_caller(self) -> None:
-        """Remember that the running thread and task call the API."""
-        ...
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Session:
-    """An open block or fixture: its emulator, and which calls go there."""
-
-    emulator: Answers
-    base_urls: BaseUrls
-    block_network: bool = False
+        return base_url if base_url is not None and base_url.origin == origin else None
 
 
 class Target(NamedTuple):
     """Where a call is answered."""
 
-    emulator: Answers
+    emulator: InProcess
     base_url: BaseUrl
 
 
@@ -218,33 +105,25 @@ def find(scheme: str, host: str, port: int | None) -> Target | None:
         NetworkBlockedError: It may not go there: a session blocks the network and the host is not
             this machine, or the live host is called at an origin that is not the API's.
     """
-    if not _sessions:
-        return None
     origin = origin_of(scheme, host, port)
-    if origin in served:
-        return None
-    asked = sessions()
+    asked = sessions() if _sessions and origin not in served else []
     for session in asked:
-        base_url = session.base_urls.find(origin)
+        base_url = session.base_url(origin)
         if base_url is not None:
             return Target(session.emulator, base_url)
-    _check_allowed(origin, block_network=any(session.block_network for session in asked))
-    return None
-
-
-def _check_allowed(origin: Origin, *, block_network: bool) -> None:
-    scheme, host, port = origin
-    refused = f"a call to {scheme}://{host}:{port} was refused: "
-    if host == live().origin[1]:
+    refused = f"a call to {scheme}://{origin[1]}:{origin[2]} was refused: "
+    if asked and origin[1] == live().origin[1]:
         raise NetworkBlockedError(
             f"{refused}the API is at {live().url}. If yours is there, give it as base_url=… or"
             f" {BASE_URL_VARIABLE}."
         )
-    if block_network and not is_loopback_name(host):
+    blocks = any(session.emulator.setup.block_network for session in asked)
+    if blocks and not is_loopback_name(origin[1]):
         raise NetworkBlockedError(
             f"{refused}block_network=True lets out calls to this machine only. If it is the API's"
             f" address, give it as base_url=… or {BASE_URL_VARIABLE}."
         )
+    return None
 
 
 def check_connection(host: object, port: object = None) -> None:
@@ -256,22 +135,19 @@ def check_connection(host: object, port: object = None) -> None:
         NetworkBlockedError: It is one of these.
     """
     asked = _sessions
-    if not asked:
-        return
     name = host.decode("latin-1") if isinstance(host, bytes) else host
-    if not isinstance(name, str):
+    if not asked or not isinstance(name, str):
         return
-    name = name.lower().strip("[]").rstrip(".")
     number = int(port) if isinstance(port, int | str) and str(port).isdecimal() else None
-    if name == live().origin[1] or any(
-        session.base_urls.find((scheme, name, number))
-        for session in asked
-        for scheme in _DEFAULT_PORTS
-        if number is not None and (scheme, name, number) not in served
+    origins = {origin_of(scheme, name, number) for scheme in DEFAULT_PORTS} - served
+    is_live = origin_of("https", name, None)[1] == live().origin[1]
+    if is_live or (
+        number is not None
+        and any(session.base_url(origin) for session in asked for origin in origins)
     ):
         raise NetworkBlockedError(
             f"a connection to {name} was refused, because the emulator answers for this host in this"
             " process and the call went past it. Either the HTTP library is not one that is"
-            f" intercepted, or another mock sent the call on. {DOCUMENTATION} says which libraries"
-            " and mocks work together and how."
+            f" intercepted, or another mock sent the call on. {_PAGE} says which libraries and mocks"
+            " work together and how."
         )

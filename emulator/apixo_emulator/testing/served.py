@@ -18,6 +18,7 @@ from apixo_emulator.service.control import WorldControl
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
 from apixo_emulator.testing import routing
+from apixo_emulator.testing.base_urls import base_url_of
 from apixo_emulator.testing.clock import RealTimeLoop, real_ns
 from apixo_emulator.testing.controls import Controls, span_ms
 from apixo_emulator.testing.setup import Setup
@@ -49,26 +50,6 @@ class Served(Controls):
     def freeze(self) -> None:
         """Stop the clock; `advance` still moves it."""
         self.operator.set_clock(frozen=True)
-
-    def finish(
-        self, task_id: str, *, fail_code: str | None = None, fail_msg: str | None = None
-    ) -> dict[str, Any]:
-        """End a task now, with success or with a failure code.
-
-        Raises:
-            LookupError: There is no such task.
-            ConflictError: It has ended already.
-        """
-        return self.operator.finish(task_id, fail_code=fail_code, fail_msg=fail_msg)
-
-    def redeliver(self, task_id: str) -> dict[str, Any]:
-        """Send a task's callback again, soon.
-
-        Raises:
-            LookupError: There is no such task, or it has no callback.
-            ConflictError: The task has not ended.
-        """
-        return self.operator.redeliver(task_id)
 
     def reset(self, **options: Any) -> None:
         """Begin anew, for the next test.
@@ -108,7 +89,7 @@ def serving() -> Iterator[Served]:
         )
         thread.start()
         try:
-            base_url = routing.base_url_of(server.ready(_PATIENCE_S))
+            base_url = base_url_of(server.ready(_PATIENCE_S))
             routing.served.add(base_url.origin)
             yield Served(emulator, base_url.url + contract().prefix)
         finally:

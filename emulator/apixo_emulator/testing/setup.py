@@ -18,6 +18,7 @@ from apixo_emulator.settings import (
     options_of,
     read_options,
 )
+from apixo_emulator.testing.base_urls import BaseUrl, base_url_of
 
 # Just below the documented 41 s, so that code that waits for 41 s sees the end.
 LATENCY_MS = 40_000
@@ -33,6 +34,9 @@ class Setup:
     """The options of an emulator in process: `settings` that ``serve`` has too, and its own."""
 
     settings: Settings
+    base_url: tuple[BaseUrl, ...] = option(
+        types.several(types.parsed("URL", base_url_of)), "where else the application calls the API"
+    )
     scenario: tuple[str, ...] = option(
         types.several(types.text("NAME", "the name of a scenario", bool)),
         "what happens to every submit: names of the vocabulary, all of them together",
