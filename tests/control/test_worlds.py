@@ -85,3 +85,15 @@ def test_sixteen_at_once_disturb_nothing() -> None:
     for number, seen in enumerate(found):
         state = "failed" if number % 2 else "success"
         assert seen == [(state, -1000, turn) for turn in range(10)] + [8, 99.96]
+
+
+def test_a_download_stands_in_the_journal_of_its_task_s_world() -> None:
+    harness = make_harness(per_key=True, rate=0)
+    task_id = harness.submitted(key="sk-one")
+    own, default = operator(harness, "sk-one"), harness.operator
+    own.reset()
+    task_id = harness.submitted(key="sk-one")
+    own.advance(60_000)
+    assert harness.call("GET", f"/files/{task_id}.jpg", key=None).status == 200
+    assert [entry.endpoint for entry in own.requests()] == ["submit", "file"]
+    assert default.requests() == []

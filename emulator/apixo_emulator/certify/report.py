@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from apixo_emulator.certify.model import Certificate, Result, Verdict
 
@@ -77,8 +79,15 @@ def as_html(certificate: Certificate) -> str:
     environment = Environment(
         loader=PackageLoader("apixo_emulator.certify"), autoescape=True, undefined=StrictUndefined
     )
+    environment.filters["code"] = _code
     page = environment.get_template("certificate.html")
-    return page.render(certificate=certificate, summary=summary(certificate), Verdict=Verdict)
+    worst_first = sorted(certificate.results, key=lambda each: -list(Verdict).index(each.verdict))
+    return page.render(certificate=certificate, results=worst_first, Verdict=Verdict)
+
+
+def _code(text: str) -> Markup:
+    """Return a text as HTML in which backticks mark code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))  # noqa: S704 - escaped before
 
 
 def as_junit(certificate: Certificate) -> str:

@@ -293,14 +293,16 @@ class Emulator:
 
     def _file(self, call: Call, name: str) -> HttpResponse:
         """Answer a result's address: open to all who know it, as the vendor's file host is."""
-        self._look(call)
         call.task_id = name.partition(".")[0]
         task = self.store.task(call.task_id)
+        if task is not None:
+            # The call has no key that selects a world: it belongs to its task's.
+            call.world = self.worlds.get(task.world)
+        self._look(call)
         if task is None or name != result_name(task):
             call.decision = "there is no such result"
             return refusal("result_not_found")
-        call.world = self.worlds.get(task.world)
-        if not result_available(task, self.worlds.now(self.worlds.get(task.world))):
+        if not result_available(task, call.at_ms):
             call.decision = "the task has not succeeded, or its result has expired"
             return refusal("result_not_found")
         return result_answer(task.picture, task.effects.result if task.effects else ResultEffects())

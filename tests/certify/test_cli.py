@@ -1,0 +1,105 @@
+"""The commands: exit codes, messages, and the reports that they write."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from certify.receivers import Receiver
+from certify.test_receivers import serving
+from support.process import environment
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path(__file__).with_name("clients.py")
+
+
+class Acknowledging(Receiver):
+    """Responds, and does nothing with a task: it has no API to ask."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9/api/v1")
+
+    def take(self, task_id: str) -> None:
+        """Do nothing."""
+
+
+def run(*words: str, **more: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "apixo_emulator", *words],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def reports(folder: Path) -> list[str]:
+    files = {"report": "json", "html": "html", "junit": "xml", "sarif": "sarif"}
+    return [f"--{option}={folder / f'report.{suffix}'}" for option, suffix in files.items()]
+
+
+def test_a_failing_client_is_reported_in_every_format(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    code, shown = run(
+        "certify-client", "--only", "states.ordinary", *reports(tmp_path), "--", sys.executable, str(PROGRAM),
+        DEFECT="ReportsFailureOfASuccess", GITHUB_STEP_SUMMARY=str(summary),
+    )  # fmt: skip
+    assert code == 1, shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "FAIL states.ordinary" in shown
+
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert report["target"] == f"{sys.executable} {PROGRAM}"
+    (case,) = report["cases"]
+    assert {"id", "title", "verdict", "why", "evidence"} <= set(case)
+    assert case["verdict"] == "fail"
+    assert report["summary"]["fail"] == 1
+
+    suite = ET.parse(tmp_path / "report.xml").getroot()  # noqa: S314 - written by us
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "1", "1")
+    sarif: dict[str, Any] = json.loads((tmp_path / "report.sarif").read_text("utf-8"))
+    assert sarif["runs"][0]["results"][0]["level"] == "error"
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "states.ordinary" in page
+    assert "http://" not in page.partition("<h1>")[0]
+    assert "| fail | `states.ordinary` |" in summary.read_text("utf-8")
+
+
+def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
+    with serving(Acknowledging()) as url:
+        code, shown = run("certify-receiver", url, "--only", "failed", *reports(tmp_path))
+    assert code == 0, shown
+    assert "5 cases: " in shown
+    assert "response p50" in shown
+
+
+def test_effects_are_counted_by_a_command() -> None:
+    count = f"{sys.executable} -c print(0)"
+    with serving(Acknowledging()) as url:
+        code, shown = run("certify-receiver", url, "--only", "success", "--effects", count)
+    assert code == 1
+    assert "expected 1 result taken in, observed 0 results taken in" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["certify-receiver", "http://127.0.0.1:9/hook"], 3, "cannot be reached"),
+        (["certify-receiver", "localhost:9000"], 2, "expected http://HOST[:PORT]/PATH"),
+        (["certify-receiver", "http://127.0.0.1:9/", "--only", "nothing"], 2, "expected one of success"),
+        (["certify-client", "--", "/nowhere/program"], 3, "the command cannot be started: /nowhere/program"),
+        (["certify-client"], 2, "expected COMMAND..., found nothing"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_clear_message(words: list[str], code: int, message: str) -> None:
+    found, shown = run(*words)
+    assert (found, "Traceback" in shown) == (code, False)
+    assert message in shown
