@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 try:
     import click
+    from click.exceptions import NoArgsIsHelpError
 except ImportError:  # the base install has only the client
     raise SystemExit(
         "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
@@ -31,6 +32,9 @@ class Program(click.Group):
         """Run a command; wrong usage is one line on stderr, and exit code 2."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except NoArgsIsHelpError as error:
+            error.show()
+            code = error.exit_code
         except click.ClickException as error:
             fail(one_line(error), error.exit_code)
         except click.Abort:
@@ -94,7 +98,7 @@ def main() -> None:
 
 def _click_option(option: Option) -> click.Option:
     """Return an option for click, which splits the command line; `load_settings` reads the values."""
-    plain: click.ParamType[Any] = click.Path() if option.type.is_path else click.STRING
+    plain = click.Path() if option.type.is_path else click.STRING
 
     def complete(*given: Any) -> list[Any]:
         context, parameter, begun = given

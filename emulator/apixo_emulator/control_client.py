@@ -44,7 +44,7 @@ _LONGEST_URL = 100
 # Types of arguments
 
 
-class _Typed(click.ParamType[Any]):
+class _Typed(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
     """An option type, for click."""
 
     def __init__(self, type_: OptionType) -> None:

@@ -464,12 +464,11 @@ def load_settings(
     """
     if config is None and environ.get(CONFIG_VARIABLE):
         config = Path(environ[CONFIG_VARIABLE])
-    file, accounts = _file(config, folder)
+    file, accounts, problems = _file(config, folder)
     sources = (file, _environment(environ), _Source(flags or {}, lambda name: OPTIONS[name].flag))
     # The profile comes first: it changes the contract, which the other options are checked against.
     _use_profile_of(sources)
     values: dict[str, Any] = {}
-    problems: list[str] = []
     for source in sources:
         read, wrong = source.read(OPTIONS)
         problems += wrong
@@ -530,11 +529,13 @@ def use_profile_file(path: Path | None) -> None:
 # The config file
 
 
-def _file(explicit: Path | None, folder: Path) -> tuple[_Source, Mapping[str, AccountTerms]]:
-    """Return the options and the accounts of the config file.
+def _file(
+    explicit: Path | None, folder: Path
+) -> tuple[_Source, Mapping[str, AccountTerms], list[str]]:
+    """Return the options and the accounts of the config file, and which names in it are wrong.
 
     Raises:
-        SettingsError: The file cannot be read, or a name or an account in it is wrong.
+        SettingsError: The file cannot be read.
     """
     path, table = _table(explicit, folder)
     values: dict[str, Any] = {}
@@ -553,9 +554,8 @@ def _file(explicit: Path | None, folder: Path) -> tuple[_Source, Mapping[str, Ac
             is_path = OPTIONS[name].type.is_path and isinstance(value, str) and value
             values[name] = path.parent / value if is_path else value
     accounts, wrong = _accounts(table.get(_ACCOUNT, []))
-    if problems := [*problems, *wrong]:
-        raise _wrong(f"{path}: {problem}" for problem in problems)
-    return _Source(values, lambda name: f"{path}: {name}"), accounts
+    told = [f"{path}: {problem}" for problem in (*problems, *wrong)]
+    return _Source(values, lambda name: f"{path}: {name}"), accounts, told
 
 
 def _table(explicit: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]]:
