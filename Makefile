@@ -66,10 +66,10 @@ test: lint types browser ## every test, linter and type checker, with coverage
 torture: $(STAMP) ## kill the server 1,000 times under load and check the books; ARGS="--kills 100"
 	$(BIN)/python tests/faults/torture.py --kills 1000 $(ARGS)
 
-bench: $(STAMP) ## measure against the limit and the peers, ten minutes at most
+bench: $(STAMP) ## measure against a raw ASGI callable and other mocks, about six minutes
 	PYTHONPATH=benchmarks $(BIN)/python -m apixo_bench $(ARGS)
 
-bench-quick: $(STAMP) ## the same in a minute, without the peers from npm
+bench-quick: $(STAMP) ## the same in two minutes, one short round of each
 	PYTHONPATH=benchmarks $(BIN)/python -m apixo_bench --quick $(ARGS)
 
 gauntlet: $(STAMP) ## judge the contract kit: mutants and variants, 20 seeds; ARGS="--seeds 3"

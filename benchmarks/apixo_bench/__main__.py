@@ -1,171 +1,100 @@
-"""Measure the emulator beside the limit and its peers.
+"""Measure the emulator beside a raw ASGI callable and what people use instead.
 
-Run: PYTHONPATH=benchmarks python -m apixo_bench [--quick] [--only NAME …] [--emulator NAME=PATH …]
+Run: PYTHONPATH=benchmarks python -m apixo_bench [--quick] [--only NAME …]
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import shutil
 import signal
 import sys
-import time
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 
-from apixo_bench import chart, cores, load, node, report
-from apixo_bench.bench import Bench, Measure
-from apixo_bench.figures import Figure
-from apixo_bench.report import Section
-from apixo_bench.servers import CannotRunError, Checkout
+from apixo_bench import behaviour, throughput
+from apixo_bench.figures import Bar, Figure, as_json, chart
+from apixo_bench.servers import CannotRunError, machine
 
-# In the order of the report; those of the quick run first.
-QUICK = {
-    "throughput": "Requests a second, 32 connections",
-    "generator": "The load itself",
-}
-FULL = {
-    "workers": "Two processes",
-    "start": "Start, memory, many tasks",
-    "callbacks": "Callbacks",
-    "pictures": "Pictures and polls together",
-    "memory": "Memory over many submits",
-    "imports": "Import of the client",
-    "layers": "Where the time goes",
-    "inprocess": "In process, one call",
-    "stores": "Submits by store",
-    "rendering": "Drawing one 8k result of 1280x720",
-}
-# Seconds after which no further measure begins; what was asked for by name always does.
-BUDGET_S = 540.0
-# Rounds, and seconds of each.
-_MOST = 1000
-_STOPPED = 130
 RESULTS = Path(__file__).parent.parent / "results"
+_CALLBACKS, _CALLBACKS_QUICK = 10_000, 1_000
+_STOPPED = 130
+_bars: list[Bar] = []
 
 
-def _checkout(text: str) -> Checkout:
-    name, found, path = text.partition("=")
-    tree = Path(path if found else name).resolve()
-    if not (tree / "emulator").is_dir():
-        raise argparse.ArgumentTypeError(f"expected NAME=PATH of a source tree, found {text!r}")
-    return Checkout(name if found else "emulator", tree)
+def _throughput(given: argparse.Namespace) -> list[Figure]:
+    servers = throughput.QUICK if given.quick else throughput.ALL
+    tracks = throughput.race(servers, given.rounds, given.seconds)
+    _bars.extend(throughput.bars(tracks))
+    return throughput.figures(tracks)
 
 
-def _rounds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {_MOST}, found {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= _MOST:  # wrk counts whole ones; nan is in no range
-        raise argparse.ArgumentTypeError(f"expected seconds from 1 to {_MOST}, found {text!r}")
-    return seconds
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"cannot write to {text}: {error.strerror}") from None
-    return path
+MEASURES: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
+    "throughput": _throughput,
+    "start": lambda given: behaviour.start(given.rounds),
+    "callbacks": lambda given: behaviour.callbacks(
+        given.rounds, _CALLBACKS_QUICK if given.quick else _CALLBACKS
+    ),
+    "pictures": lambda given: behaviour.pictures(given.rounds),
+}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute, fewer peers")
-    parser.add_argument("--install", action="store_true", help="install the peers from npm first")
-    parser.add_argument("--only", nargs="+", choices=[*QUICK, *FULL], help="these measures alone")
-    parser.add_argument("--rounds", type=_rounds, help="rounds of each measure [default: 3]")
-    parser.add_argument("--seconds", type=_seconds, help="of load a round [default: 2, quick 1]")
+    parser.add_argument("--quick", action="store_true", help="one short round, fewer peers")
+    parser.add_argument("--only", nargs="+", choices=[*MEASURES], help="these measures alone")
+    parser.add_argument("--rounds", type=int, help="of each measure [default: 3, quick 1]")
+    parser.add_argument("--seconds", type=float, help="of load a round [default: 2, quick 1]")
     parser.add_argument(
-        "--emulator",
-        action="append",
-        type=_checkout,
-        metavar="NAME=PATH",
-        help="measure this source tree; repeat to compare [default: what is installed]",
+        "--out", type=Path, help=f"where results go [default: {RESULTS}, full only]"
     )
-    parser.add_argument(
-        "--out", type=_folder, help=f"where results go [default: {RESULTS}, full only]"
-    )
-    return parser.parse_args()
-
-
-def _bench(given: argparse.Namespace) -> Bench:
-    return Bench(
-        checkouts=given.emulator or [Checkout()],
-        quick=given.quick,
-        rounds=given.rounds or 3,
-        seconds=given.seconds or (1.0 if given.quick else 2.0),
-    )
-
-
-def _measure(bench: Bench, name: str, title: str) -> Section:
-    measure: Measure = import_module(f"apixo_bench.measures.{name}").run
-    began = time.monotonic()
-    try:
-        figures = tuple(measure(bench))
-    except CannotRunError as error:  # said in the report; the other measures go on
-        figures = (Figure(name, "", note=str(error)),)
-    return Section(title, figures, time.monotonic() - began)
+    given = parser.parse_args()
+    given.rounds = given.rounds or (1 if given.quick else 3)
+    given.seconds = given.seconds or (1.0 if given.quick else 2.0)
+    if not 1 <= given.rounds <= 1000 or not 1 <= given.seconds <= 1000:  # noqa: PLR2004 - as the message says
+        parser.error("--rounds and --seconds: expected 1 to 1000")
+    return given
 
 
 def _stop(number: int, _frame: object) -> None:
-    """End as on Ctrl-C: servers that were started are thawed and ended, and their folders go."""
+    """End as on Ctrl-C: servers that were started are stopped, and their folders removed."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _run(given: argparse.Namespace) -> None:
+    about = {**machine(), "load": "wrk" if shutil.which("wrk") else "bundled"}
+    print("; ".join(f"{name}: {value}" for name, value in about.items()))
+    sections: dict[str, list[Figure]] = {}
+    for name in given.only or MEASURES:
+        try:
+            sections[name] = MEASURES[name](given)
+        except CannotRunError as error:  # said in the report; the other measures go on
+            sections[name] = [Figure(name, "", note=str(error))]
+        print("\n".join(["", name, *map(str, sections[name])]), flush=True)
+    figures = [figure for found in sections.values() for figure in found if figure.verdict]
+    missed = [figure.title for figure in figures if figure.verdict != "met"]
+    print(f"\naims: {len(figures) - len(missed)} met, {len(missed)} missed")
+    print("\n".join(f"  missed: {title}" for title in missed))
+    out = given.out or (None if given.quick or given.only else RESULTS)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "latest.json").write_text(as_json(about, sections), "utf-8")
+    if _bars:
+        subtitle = f"{about['cpu']}, one core for the server, one for the load; median of rounds"
+        (out / "chart.svg").write_text(chart(_bars, subtitle), "utf-8")
+    print(f"written to {out}")
 
 
 def main() -> None:
     """Measure, print, write."""
     signal.signal(signal.SIGTERM, _stop)
-    given = _arguments()
     try:
-        _run(given)
+        _run(_arguments())
     except KeyboardInterrupt:
         print("apixo_bench: stopped; nothing was written", file=sys.stderr)
         sys.exit(_STOPPED)
-
-
-def _run(given: argparse.Namespace) -> None:
-    if given.install:
-        try:
-            node.install()
-        except CannotRunError as error:
-            print(f"apixo_bench: {error}", file=sys.stderr)
-    bench = _bench(given)
-    known = {**QUICK, **({} if given.quick else FULL)}
-    chosen = {name: {**QUICK, **FULL}[name] for name in given.only or known}
-    machine = {**cores.machine(), "load": load.generator()}
-    print("; ".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
-    sections: list[Section] = []
-    began = time.monotonic()
-    for name, title in chosen.items():
-        if not given.only and time.monotonic() - began > BUDGET_S:
-            print(f"left out, nine minutes are over: {name}; --only {name} measures it\n")
-            continue
-        sections.append(_measure(bench, name, title))
-        print(report.table(sections[-1]), flush=True)
-    print(report.aims(sections))
-    out = given.out or (None if given.quick or given.only else RESULTS)
-    if out is not None:
-        _write(out, machine, sections)
-
-
-def _write(out: Path, machine: dict[str, str], sections: list[Section]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "latest.json").write_text(report.as_json(machine, sections), "utf-8")
-    bars = report.bars(sections)
-    if bars:
-        subtitle = f"{machine['cpu']}, one core for the server, one for the load; median of rounds"
-        (out / "chart.svg").write_text(chart.draw(bars, subtitle), "utf-8")
-    print(f"written to {out}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
-"""Load on a server: by wrk where it is installed, else by the bundled generator."""
+"""Load on a server: by wrk where it is installed, else by connections of this program.
+
+Run as a program it is the second of them: python -m apixo_bench.load ORDER (JSON)
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
-from apixo_bench import cores
-from apixo_bench.servers import BODY, HEADERS, STATUS, SUBMIT, CannotRunError
+from apixo_bench.figures import p99
+from apixo_bench.servers import BODY, HEADERS, LOAD_CORE, STATUS, SUBMIT, CannotRunError, on
 
 CONNECTIONS = 32
 
@@ -25,7 +32,7 @@ class Request:
     path: str
     body: str = ""
 
-    def wire(self, host: str) -> bytes:
+    def wire(self, host: str = "127.0.0.1") -> bytes:
         """Write it as HTTP/1.1."""
         headers = {"Host": host, **HEADERS}
         if self.body:
@@ -39,9 +46,13 @@ def polls(task_ids: Sequence[str]) -> list[Request]:
     return [Request("GET", f"{STATUS}?taskId={task_id}") for task_id in task_ids]
 
 
-def submits() -> list[Request]:
-    """Submit the page's own example, again and again."""
-    return [Request("POST", SUBMIT, BODY)]
+def submits(callback_url: str | None = None, **given: str) -> list[Request]:
+    """Submit one body; keyword arguments are parameters of its ``input``."""
+    body = json.loads(BODY)
+    body["input"] |= given
+    if callback_url is not None:
+        body |= {"request_type": "callback", "callback_url": callback_url}
+    return [Request("POST", SUBMIT, json.dumps(body))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +83,25 @@ end
 """
 
 
-def generator() -> str:
-    """Name what makes the load."""
-    return "wrk" if shutil.which("wrk") else "bundled (benchmarks/apixo_bench/loader.py)"
-
-
 def run(
-    port: int,
-    requests: Sequence[Request],
-    *,
-    seconds: float,
-    connections: int = CONNECTIONS,
-    bundled: bool = False,
+    port: int, requests: Sequence[Request], *, seconds: float, connections: int = CONNECTIONS
 ) -> Result:
     """Load a server on this machine from the load's core.
 
     Raises:
         CannotRunError: The generator failed, or got no answer at all.
     """
-    with tempfile.TemporaryDirectory(prefix="apixo-bench-") as folder:
-        if shutil.which("wrk") and not bundled:
-            command = _wrk(Path(folder), port, requests, seconds, connections)
+    with tempfile.TemporaryDirectory(prefix="apixo-bench-") as folder, on(LOAD_CORE):
+        if shutil.which("wrk"):
+            script = Path(folder) / "load.lua"
+            script.write_text(_script(requests), "utf-8")
+            options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+            command = ["wrk", *options, f"http://127.0.0.1:{port}/"]
         else:
-            command = _bundled(Path(folder), port, requests, seconds, connections)
-        with cores.on(cores.LOAD):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            asked = [(one.method, one.path, one.body) for one in requests]
+            order = json.dumps([port, connections, seconds, asked])
+            command = [sys.executable, "-m", "apixo_bench.load", order]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         result = Result(**json.loads(done.stdout.strip().rpartition("\n")[2]))
     except (ValueError, TypeError) as error:
@@ -106,25 +111,103 @@ def run(
     return result
 
 
-def _wrk(
-    folder: Path, port: int, requests: Sequence[Request], seconds: float, connections: int
-) -> list[str]:
+def _script(requests: Sequence[Request]) -> str:
     asked = ", ".join(
-        f"{{{json.dumps(entry.method)}, {json.dumps(entry.path)}, {json.dumps(entry.body) if entry.body else 'nil'}}}"
-        for entry in requests
+        "{" + ", ".join(json.dumps(part) if part else "nil" for part in parts) + "}"
+        for parts in ((one.method, one.path, one.body) for one in requests)
     )
     headers = ", ".join(f"[{json.dumps(n)}]={json.dumps(v)}" for n, v in HEADERS.items())
-    script = folder / "load.lua"
-    script.write_text(_SCRIPT.format(requests=f"{{{asked}}}", headers=f"{{{headers}}}"), "utf-8")
-    whole = max(1, round(seconds))
-    options = ["-t1", f"-c{connections}", f"-d{whole}s", "-s", str(script)]
-    return ["wrk", *options, f"http://127.0.0.1:{port}/"]
+    return _SCRIPT.format(requests=f"{{{asked}}}", headers=f"{{{headers}}}")
 
 
-def _bundled(
-    folder: Path, port: int, requests: Sequence[Request], seconds: float, connections: int
-) -> list[str]:
-    order = folder / "requests.json"
-    order.write_text(json.dumps([asdict(entry) for entry in requests]), "utf-8")
-    options = ["--port", str(port), "--seconds", str(seconds), "--connections", str(connections)]
-    return [sys.executable, "-m", "apixo_bench.loader", *options, str(order)]
+class Connection:
+    """A connection that is kept."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """Connect."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def call(self, request: bytes) -> tuple[bool, bytes]:
+        """Make one call; return whether it was answered 200, and the body."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        return head.startswith(b"HTTP/1.1 200"), await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+async def flood(port: int, requests: Sequence[Request], connections: int = 16) -> list[str]:
+    """Submit tasks over some connections at once; return their ids, in any order.
+
+    Raises:
+        CannotRunError: One was not answered 200.
+    """
+    left = iter(requests)
+
+    async def work() -> list[str]:
+        connection = await Connection.open(port)
+        ids = []
+        for request in left:
+            good, body = await connection.call(request.wire())
+            if not good:
+                raise CannotRunError(body.decode(errors="replace")[:600])
+            ids.append(str(json.loads(body)["data"]["taskId"]))
+        connection.close()
+        return ids
+
+    return [
+        one for ids in await asyncio.gather(*(work() for _ in range(connections))) for one in ids
+    ]
+
+
+async def poll_until(port: int, task_id: str, over: Callable[[], bool]) -> list[float]:
+    """Poll a task every ms or so until it is ``over``; return what each poll took in ms.
+
+    One client that waits between its calls sees what a polling application sees.
+    """
+    connection = await Connection.open(port)
+    request = polls([task_id])[0].wire()
+    took: list[float] = []
+    while not over() or not took:
+        began = time.perf_counter()
+        await connection.call(request)
+        took.append((time.perf_counter() - began) * 1e3)
+        await asyncio.sleep(0.001)
+    connection.close()
+    return took
+
+
+async def _generate(port: int, connections: int, seconds: float, asked: list[Any]) -> Result:
+    requests = [Request(*parts).wire(f"127.0.0.1:{port}") for parts in asked]
+    until = time.perf_counter() + seconds
+    took: list[float] = []
+    errors = 0
+
+    async def work(first: int) -> None:
+        nonlocal errors
+        connection = await Connection.open(port)
+        for request in islice(cycle(requests), first, None):
+            began = time.perf_counter()
+            if began > until:
+                break
+            good, _ = await connection.call(request)
+            took.append((time.perf_counter() - began) * 1e3)
+            errors += not good
+        connection.close()
+
+    await asyncio.gather(*(work(first) for first in range(connections)))
+    middle = sorted(took)[len(took) // 2] if took else 0.0
+    slow = p99(took) if took else 0.0
+    return Result(len(took) / seconds, middle, slow, len(took), errors)
+
+
+if __name__ == "__main__":
+    found = asyncio.run(_generate(*json.loads(sys.argv[1])))
+    print(json.dumps({name: getattr(found, name) for name in Result.__slots__}))

@@ -38,7 +38,7 @@ _PROFILE = "icc-profile-data"
 _FULL_CHROMA = "4:4:4"
 
 # Measured on two cores with a photograph of 1280x720, enlarged to 8k (8192x4608), which alone takes
-# 0.45 s of each (`benchmarks/pictures.py`).
+# 0.45 s of each (`make bench`).
 _ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     # 0.55 s, 2.7 MB with full chroma; the same for other Q.
     "jpg": ("jpegsave", {"Q": 90}),
