@@ -72,6 +72,7 @@ def test_callbacks_and_their_retries_wait_for_the_clock() -> None:
 def test_a_fast_clock_wakes_the_worker_sooner() -> None:
     harness = make_harness(duration_ms=10_000, rate=100)
     harness.submitted(callback_body())
+    assert harness.emulator.callbacks.claim(10) == []
     assert harness.emulator.callbacks.until_next_ms() == 100
 
 

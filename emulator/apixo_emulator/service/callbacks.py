@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.addresses import AddressPolicy
+from apixo_emulator.domain.clock import ClockState
 from apixo_emulator.domain.deliveries import (
     DEEPEST,
     Attempt,
@@ -44,6 +46,10 @@ _T = TypeVar("_T")
 _log = logging.getLogger("apixo_emulator")
 MAX_EXCERPT_BYTES = 1024
 """Bytes of a receiver's response body that are kept."""
+# After so many ms processes that share a store look for what others have left; one that is alone
+# looks for what it may have missed.
+_SURVEY_MS = 1000
+_LONE_SURVEY_MS = 15_000
 # Beyond the longest attempt: a lease must not end while its holder still waits for a response.
 _LEASE_MARGIN_MS = 15_000
 
@@ -80,6 +86,48 @@ class Reply:
     location: str | None = None
 
 
+class _Schedule:
+    """When each world may have a callback to make next, in ms of the store's clock.
+
+    So looking for callbacks costs the same with one world and with thousands.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: dict[str, int] = {}
+        # What has been planned, and stands no longer where `_at` says otherwise.
+        self._heap: list[tuple[int, str]] = []
+
+    def plan(self, world_id: str, at_ms: int) -> bool:
+        """Plan to look into a world, unless that is planned for earlier; True if it is the next."""
+        with self._lock:
+            if at_ms < self._at.get(world_id, at_ms + 1):
+                self._at[world_id] = at_ms
+                heapq.heappush(self._heap, (at_ms, world_id))
+            return self._next() == (at_ms, world_id)
+
+    def take(self, now_ms: int) -> str | None:
+        """Return a world into which to look now, and plan nothing for it."""
+        with self._lock:
+            found = self._next()
+            if found is None or found[0] > now_ms:
+                return None
+            heapq.heappop(self._heap)
+            del self._at[found[1]]
+            return found[1]
+
+    def next_ms(self) -> int | None:
+        """Return when to look next, None if nothing is planned."""
+        with self._lock:
+            found = self._next()
+        return None if found is None else found[0]
+
+    def _next(self) -> tuple[int, str] | None:
+        while self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0] if self._heap else None
+
+
 class Callbacks:
     """Hands out due calls and keeps what came of them. One owner of leases a process."""
 
@@ -95,28 +143,55 @@ class Callbacks:
         self.on_change: Callable[[], object] = lambda: None
         # Grows with every change, so that a watcher sees that there is something new.
         self.changes = 0
+        self._schedule = _Schedule()
+        self._next_survey_ms = 0
+        # Worlds with deliveries that were passed over: their receivers had enough under way.
+        self._passed_over: set[str] = set()
 
-    def changed(self) -> None:
-        """Tell the worker that there is something new."""
+    def changed(self, world_id: str) -> None:
+        """Tell the worker that a delivery of a world may be due earlier than it expects."""
         self.changes += 1
+        self._schedule.plan(world_id, 0)
         self.on_change()
 
-    def _busy(self) -> list[World]:
-        """Return the worlds that may have a callback to make."""
-        if not self._worlds.per_key:
-            return [self._worlds.get(ONE_WORLD)]
-        return [self._worlds.get(name) for name in self._store.worlds_with_deliveries()]
+    def added(self, delivery: Delivery | None, clock: ClockState) -> None:
+        """Tell the worker of a delivery that was kept."""
+        self.changes += 1
+        if delivery is not None and delivery.due_ms is not None:
+            self._plan(delivery.world, delivery.due_ms, clock)
+
+    def _plan(self, world_id: str, due_ms: int, clock: ClockState) -> None:
+        now_ms = self._worlds.real_now()
+        wait_ms = clock.real_wait_ms(due_ms, now_ms)
+        if wait_ms is not None and self._schedule.plan(world_id, now_ms + wait_ms):
+            self.on_change()
+
+    def _survey(self, now_ms: int) -> None:
+        """Look for deliveries of which this process was not told, and for leases that have ended."""
+        if now_ms < self._next_survey_ms:
+            return
+        self._next_survey_ms = now_ms + (_SURVEY_MS if self._worlds.shared else _LONE_SURVEY_MS)
+        for world, due_ms in self._store.next_deliveries(now_ms):
+            self._plan(world.id, due_ms, world.clock)
 
     def claim(self, limit: int, skip_origins: Collection[str] = ()) -> list[Call]:
         """Take up to ``limit`` due calls, none to the receivers to be skipped."""
+        real_ms = self._worlds.real_now()
+        self._survey(real_ms)
         calls: list[Call] = []
-        for world in self._busy():
-            now_ms = self._worlds.now(world)
+        while len(calls) < limit and (world_id := self._schedule.take(real_ms)):
+            world = self._worlds.get(world_id)
+            clock = self._worlds.row(world).clock
+            now_ms = clock.now(real_ms)
             claim = Claim(self._owner, self._lease_ms, limit - len(calls), skip_origins)
-            entries = self._store.claim_deliveries(world.id, now_ms, claim)
+            entries = self._store.claim_deliveries(world_id, now_ms, claim)
             calls.extend(self._call(entry, now_ms) for entry in entries)
-            if len(calls) >= limit:
-                break
+            if len(entries) == claim.limit:
+                self._schedule.plan(world_id, 0)
+            elif (due_ms := self._store.next_due_ms(world_id, now_ms)) is not None:
+                self._plan(world_id, due_ms, clock)
+            if skip_origins:
+                self._passed_over.add(world_id)
         return calls
 
     def _call(self, entry: Entry, now_ms: int) -> Call:
@@ -143,7 +218,11 @@ class Callbacks:
         """Keep attempts and plan what follows each; False where the lease had gone to another."""
         self.changes += 1
         decided = [self._decided(call, reply) for call, reply in made]
-        return self._store.record_attempts(decided, self._owner)
+        held = self._store.record_attempts(decided, self._owner)
+        for world_id in {call.delivery.world for call, _ in made} | self._passed_over:
+            self._schedule.plan(world_id, 0)
+        self._passed_over.clear()
+        return held
 
     def _decided(self, call: Call, reply: Reply) -> tuple[Delivery, Attempt, Outcome]:
         error = reply.error
@@ -171,20 +250,15 @@ class Callbacks:
         return call.delivery, attempt, outcome
 
     def until_next_ms(self) -> int | None:
-        """Return the machine's ms until a delivery becomes due that is not yet, None if none will."""
-        waits: list[int] = []
-        for world in self._busy():
-            due_ms = self._store.next_due_ms(world.id, self._worlds.now(world))
-            wait_ms = None if due_ms is None else self._worlds.real_wait_ms(world, due_ms)
-            if wait_ms is not None:
-                waits.append(wait_ms)
-        return min(waits, default=None)
+        """Return the ms until `claim` may find something, None if nothing is planned."""
+        next_ms = self._schedule.next_ms()
+        return None if next_ms is None else max(0, next_ms - self._worlds.real_now())
 
     def redeliver(self, delivery: Delivery) -> Delivery | None:
         """Send a callback again, now; None if it is under way or not due."""
         world = self._worlds.get(delivery.world)
         sent = self._store.redeliver(delivery, self._worlds.now(world))
-        self.changed()
+        self.changed(world.id)
         return sent
 
     def delivery(self, task_id: str) -> Delivery | None:
@@ -213,6 +287,9 @@ _LONGEST_SLEEP_S = 1.0
 # After a failed claim (a full disk, a lost database) the next is tried.
 _PAUSE_S = 1.0
 _SWEEP_S = 15.0
+# Between two lots of rows that are deleted after a reset, and between two looks for some.
+_BETWEEN_CLEANING_S = 0.02
+_CLEANING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +325,7 @@ class CallbackWorker:
     async def run(self) -> None:
         """Deliver until cancelled; attempts under way are then given up, and made again later."""
         loop = asyncio.get_running_loop()
-        sharing = asyncio.create_task(self._share())
+        beside = [asyncio.create_task(work()) for work in (self._share, self._clean)]
         self._callbacks.on_change = lambda: loop.call_soon_threadsafe(self._wake.set)
         try:
             while True:
@@ -256,10 +333,9 @@ class CallbackWorker:
                 await self._rest(await self._step())
         finally:
             self._callbacks.on_change = lambda: None
-            sharing.cancel()
-            for attempt in self._under_way:
-                attempt.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+            for task in (*beside, *self._under_way):
+                task.cancel()
+            await asyncio.gather(*beside, *self._under_way, return_exceptions=True)
             while self._made:
                 await self._record()
             await self._share_last()
@@ -315,6 +391,16 @@ class CallbackWorker:
                 await self._run(lambda: self._emulator.worlds.share(unasked=True))
             except Exception:  # noqa: BLE001 - as above
                 _log.exception("the journal could not be shared at the end")
+
+    async def _clean(self) -> None:
+        """Delete what resets have left in the store, a little at a time."""
+        while True:
+            try:
+                more = await asyncio.to_thread(self._emulator.store.clean)
+            except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+                _log.exception("the store could not be cleaned after a reset; trying again")
+                more = False
+            await asyncio.sleep(_BETWEEN_CLEANING_S if more else _CLEANING_S)
 
     async def _sweep(self) -> None:
         """Now and then take care of tasks whose process has died, where several share a store."""

@@ -282,7 +282,7 @@ class WorldControl:
         ended = ended._replace(scenario=task.scenario or name)
         if not self._store.replan(ended, due_ms(ended), now_ms):
             raise ConflictError(f"task {task_id} has ended in the meantime")
-        self._emulator.callbacks.changed()
+        self._emulator.callbacks.changed(self.world.id)
         return self.task(task_id)
 
     # Callbacks

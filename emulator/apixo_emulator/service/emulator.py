@@ -310,7 +310,7 @@ class Emulator:
     def _found(self, task: Task, verdict: Verdict) -> None:
         settled = settle(task, verdict, self.worlds.now(self.worlds.get(task.world)))
         self.store.settle(settled, due_ms(settled))
-        self.callbacks.changed()
+        self.callbacks.changed(task.world)
 
 
 def _key(request: HttpRequest) -> str | None:

@@ -174,12 +174,10 @@ class Submits:
             tx.load(accounts, contents)
             real_ms = self.worlds.real_now()
             responses = [self._decide(tx, one, real_ms, added) for one in pending]
-        for entry in added:
-            if not entry.task.settled:
-                self.checker.enqueue(entry.task)
-            elif entry.delivery is not None:
-                self.callbacks.changed()
-            self.callbacks.changes += 1
+        for task, delivery in added:
+            if not task.settled:
+                self.checker.enqueue(task)
+            self.callbacks.added(delivery, tx.world(task.world).clock)
         return responses
 
     def _decide(

@@ -140,7 +140,7 @@ class Worlds:
         # How often the journal had been asked for when this process shared its part of it.
         self._asked = -1
         # Called when a clock was changed: what was far off may be due now.
-        self.on_change: Callable[[], object] = lambda: None
+        self.on_change: Callable[[str], object] = lambda _world_id: None
         self.one = self._open(ONE_WORLD, ONE_WORLD)
         row = self.row(self.one)
         if row.seed != self._seed or options.rate not in (None, row.clock.rate):
@@ -235,7 +235,7 @@ class Worlds:
         row = self._store.change_world(
             world.id, lambda row: replace(row, clock=change(row.clock, real_ms))
         )
-        self.on_change()
+        self.on_change(world.id)
         return row.clock
 
     def rules(self, world: World) -> list[tuple[Rule, RuleRow]]:
@@ -262,7 +262,7 @@ class Worlds:
             world.id, lambda row: replace(row, seed=wanted, clock=clock), self._file_rules
         )
         world.begin(row.epoch)
-        self.on_change()
+        self.on_change(world.id)
         return row
 
     def share(self, *, unasked: bool = False) -> None:

@@ -363,15 +363,6 @@ class Store(TaskStore):
             )
         return [rows.attempt_of(row) for row in found]
 
-    def worlds_with_deliveries(self) -> list[str]:
-        """Return the worlds in which a delivery waits or is under way."""
-        with self._browse() as sql:
-            found = sql.all(
-                f"SELECT DISTINCT worlds.id FROM {rows.DELIVERIES}"  # noqa: S608 - constants
-                " WHERE state IN ('scheduled', 'delivering')"
-            )
-        return [row[0] for row in found]
-
     # The journal of processes that share the store
 
     def add_to_journal(

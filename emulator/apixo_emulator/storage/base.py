@@ -36,6 +36,12 @@ _NEXT_DUE = (
     "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - constants
     f" AND state='scheduled' AND epoch={EPOCH} AND due_ms>? ORDER BY due_ms LIMIT 1"
 )
+_NEXT_OF_WORLDS = (
+    f"SELECT {rows.WORLD}, due FROM worlds JOIN (SELECT epoch AS due_in,"  # noqa: S608 - constants
+    " min(CASE WHEN state='scheduled' THEN due_ms WHEN lease_until_ms<=? THEN 0 END) AS due"
+    " FROM deliveries WHERE state IN ('scheduled', 'delivering') GROUP BY epoch) AS waiting"
+    " ON due_in=epoch WHERE due IS NOT NULL"
+)
 _RECORD = (
     "UPDATE deliveries SET state=?, due_ms=?, accepted=?, tries=tries+1, lease_owner=NULL,"
     " lease_until_ms=NULL WHERE epoch=? AND task_id=? AND lease_owner=? AND attempts=?"
@@ -226,6 +232,15 @@ class TaskStore(ABC):
             ]
             sql.many(rows.INSERT_ATTEMPT, attempts)
         return held
+
+    def next_deliveries(self, now_ms: int) -> list[tuple[WorldRow, int]]:
+        """Return the worlds in which a delivery waits, each with the instant at which one is due.
+
+        A delivery whose lease has ended at ``now_ms``, on the store's clock, is due at 0.
+        """
+        with self._read() as sql:
+            found = sql.all(_NEXT_OF_WORLDS, now_ms)
+        return [(rows.world_of(row[:-1]), int(row[-1])) for row in found]
 
     def next_due_ms(self, world: str, after_ms: int) -> int | None:
         """Return the first instant after this one at which a scheduled delivery is due."""
