@@ -2,6 +2,7 @@
 
 A commit costs as much for thirty submits as for one. No request waits for others to arrive: submits
 of one loop iteration, or those that arrive while a transaction is under way, form the next batch.
+With a store across a network polls have connections of their own, so they never wait for submits.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from apixo_emulator.storage import StoreUnavailable
 Respond = Callable[[HttpResponse], None]
 
 _log = logging.getLogger("apixo_emulator")
-# Requests that wait for a store across a network; more than its connections would only queue there.
-_THREADS = 32
+# Polls, and submits, that may wait for a store across a network; more are answered 503 at once.
+_MOST_WAITING = 1000
 # Submits of one transaction: other machines wait for it where they charge the same account.
 _LARGEST_BATCH = 64
 # Bytes. Parsing a larger body takes long enough to delay other requests, so a thread does it.
@@ -37,7 +38,12 @@ class Batcher:
         self._emulator = emulator
         self._loop = asyncio.get_running_loop()
         # A store across a network must not be waited for in the event loop.
-        self._threads = ThreadPoolExecutor(_THREADS, "request") if emulator.blocking else None
+        self._readers: ThreadPoolExecutor | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        if emulator.blocking:
+            self._readers = ThreadPoolExecutor(emulator.store.readers, "poll")
+            self._writer = ThreadPoolExecutor(1, "submit")
+        self._reading = 0
         self._large: ThreadPoolExecutor | None = None
         self._waiting: list[tuple[Pending, Respond]] = []
         self._committing = False
@@ -45,7 +51,7 @@ class Batcher:
 
     def handle(self, request: HttpRequest) -> HttpResponse | asyncio.Future[HttpResponse]:
         """Return the answer to one request, or a future of it; errors of the store are answers, too."""
-        if self._threads is None and len(request.body) <= _LARGE_BODY and not self._logs:
+        if self._readers is None and len(request.body) <= _LARGE_BODY and not self._logs:
             decided = self._decide(request)
             if isinstance(decided, HttpResponse):
                 return decided
@@ -60,16 +66,26 @@ class Batcher:
         """Answer one request by calling ``respond``, at once or in a later loop iteration."""
         if self._logs:
             respond = partial(_respond_and_log, request, respond)
-        threads = self._threads
-        if len(request.body) > _LARGE_BODY:
+        if self._readers is not None and max(self._reading, len(self._waiting)) >= _MOST_WAITING:
+            respond(self._emulator.overloaded(request))
+        elif len(request.body) > _LARGE_BODY:
             if self._large is None:
                 self._large = ThreadPoolExecutor(_LARGE_BODIES_AT_ONCE, "large-body")
-            threads = self._large
-        if threads is None:
+            self._decide_in(self._large, request, respond)
+        elif self._readers is not None and self._emulator.waits(request):
+            self._decide_in(self._readers, request, respond)
+        else:
             self._decided(self._decide(request), respond)
-            return
-        deciding = self._loop.run_in_executor(threads, self._decide, request)
-        deciding.add_done_callback(lambda done: self._decided(done.result(), respond))
+
+    def _decide_in(
+        self, threads: ThreadPoolExecutor, request: HttpRequest, respond: Respond
+    ) -> None:
+        def decided(done: asyncio.Future[HttpResponse | Pending]) -> None:
+            self._reading -= 1
+            self._decided(done.result(), respond)
+
+        self._reading += 1
+        self._loop.run_in_executor(threads, self._decide, request).add_done_callback(decided)
 
     def _decide(self, request: HttpRequest) -> HttpResponse | Pending:
         try:
@@ -93,10 +109,10 @@ class Batcher:
         """Commit the submits that wait, then answer each."""
         batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
         pending = [one for one, _ in batch]
-        if self._threads is None:
+        if self._writer is None:
             self._committed(batch, self._emulator.accept_each(pending))
             return
-        accepting = self._loop.run_in_executor(self._threads, self._emulator.accept_each, pending)
+        accepting = self._loop.run_in_executor(self._writer, self._emulator.accept_each, pending)
         accepting.add_done_callback(lambda done: self._committed(batch, done.result()))
 
     def _committed(
@@ -115,7 +131,7 @@ class Batcher:
 
     def close(self) -> None:
         """Stop the threads, when no request is under way any more."""
-        for threads in (self._threads, self._large):
+        for threads in (self._readers, self._writer, self._large):
             if threads is not None:
                 threads.shutdown()
 

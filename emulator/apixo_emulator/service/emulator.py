@@ -121,17 +121,29 @@ class Emulator:
         self.note(request, response, "the body is larger than the limit")
         return response
 
+    def overloaded(self, request: HttpRequest) -> HttpResponse:
+        """Answer a call that would have to wait for too many others, without asking the store."""
+        response = refusal("unavailable", (b"retry-after", b"1"))
+        call = Call(request, self.worlds.one, perf_counter_ns())
+        call.key, call.decision = _key(request), "too many calls wait for the store"
+        call.at_ms, call.epoch = self.worlds.real_now(), call.world.epoch
+        self._write_down(call, response)
+        return response
+
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one call: the route first, then the key, then what the endpoint asks for."""
         decided = self.decide(request)
         return decided if isinstance(decided, HttpResponse) else self.accept([decided])[0]
 
     def waits(self, request: HttpRequest) -> bool:
-        """Return whether `decide` may wait for a network; it does not for submits."""
+        """Return whether `decide` may wait for a network; a submit mostly waits in `accept`."""
         if not self.store.blocking:
             return False
         route = match(request.method, request.path)
-        return isinstance(route, HttpResponse) or route.endpoint is not Endpoint.SUBMIT
+        if isinstance(route, HttpResponse) or route.endpoint is not Endpoint.SUBMIT:
+            return True
+        account = self._caller(request)[1]
+        return account is None or not self.worlds.is_open(account)
 
     def decide(self, request: HttpRequest) -> HttpResponse | Pending:
         """Answer one call, or return of a submit what `accept` takes.

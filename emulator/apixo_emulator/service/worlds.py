@@ -185,6 +185,10 @@ class Worlds:
             return self.one
         return self.get(account.world, account.label)
 
+    def is_open(self, account: Account) -> bool:
+        """Return whether this process knows an account's world already."""
+        return account.world in self._known
+
     def get(self, world_id: str, label: str = "") -> World:
         """Return a world, made where it was never used before."""
         known = self._known.get(world_id)

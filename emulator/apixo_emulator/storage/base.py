@@ -74,6 +74,8 @@ class TaskStore(ABC):
 
     # Whether calls may wait for a network, so that an event loop must not make them.
     blocking: ClassVar[bool]
+    # How many API calls may read at once without one waiting for another.
+    readers: ClassVar[int] = 1
     # The instant now in Unix ms, the same for all processes of the store, which never goes back.
     now: Callable[[], int]
 

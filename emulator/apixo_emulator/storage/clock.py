@@ -14,12 +14,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 _FORM = struct.Struct("<q")
 # Less is what correcting a clock over the network does, and less than a start takes.
 _RESERVE_MS = 200
 # No clock is wrong by more, but a damaged file may say so.
 _LONGEST_AHEAD_MS = 366 * 24 * 3600 * 1000
+# Round trips to a database until one was fast enough to tell its clock by.
+_SAMPLES = 8
+_GOOD_ROUND_TRIP_MS = 2.0
 _log = logging.getLogger("apixo_emulator")
 
 
@@ -141,18 +145,26 @@ class DatabaseClock:
         stepped = abs(system - monotonic - self._system_offset) > self._STEP_MS
         return self._offset is None or stepped or monotonic > self._measured_ms + self._EVERY_MS
 
-    def measure(self, ask: Callable[[int], int]) -> None:
-        """Ask for the database's instant; ``ask`` returns it, at least the latest it was given.
+    def measure(self, ask: Callable[[], int], keep: Callable[[int], int]) -> None:
+        """Ask for the database's instant, and keep it for the processes that start later.
 
-        What a database says is older than its answer, so no process is ahead of it. One whose clock
-        was set back is told how far time has come, for the processes that start later.
+        ``keep`` returns the latest instant that any process has kept: later than the database's where
+        that was set back. Time goes on from there then.
         """
-        database = ask(0)
-        if self._offset is not None and database < self() - _RESERVE_MS:
+        sample = _sample(ask)
+        for _ in range(_SAMPLES - 1):
+            if sample.round_trip_ms <= _GOOD_ROUND_TRIP_MS:
+                break
+            sample = min(sample, _sample(ask))
+        now_ms = sample.offset_ms + time.monotonic_ns() // 1_000_000
+        if self._offset is not None and self() - now_ms > _RESERVE_MS:
             _log.warning("the database's clock was set back; going on from the latest instant")
-            database = ask(self())
+            now_ms = self()
+        ahead_ms = keep(now_ms) - now_ms
         system, monotonic = _both_clocks()
-        self._offset = database - monotonic
+        self._offset = (
+            sample.offset_ms if ahead_ms <= _RESERVE_MS else now_ms + ahead_ms - monotonic
+        )
         self._measured_ms = monotonic
         self._system_offset = system - monotonic
 
@@ -162,6 +174,21 @@ class DatabaseClock:
             raise RuntimeError("the database was not asked for its instant yet")
         self._latest = max(self._latest, self._offset + time.monotonic_ns() // 1_000_000)
         return self._latest
+
+
+class _Sample(NamedTuple):
+    """How far a database's clock is ahead of the machine's monotonic one; the best compares lowest."""
+
+    round_trip_ms: float
+    offset_ms: int
+
+
+def _sample(ask: Callable[[], int]) -> _Sample:
+    before = time.monotonic_ns()
+    database_ms = ask()
+    after = time.monotonic_ns()
+    # The database has looked at its clock about half-way.
+    return _Sample((after - before) / 1e6, database_ms - (before + after) // 2_000_000)
 
 
 def _both_clocks() -> tuple[int, int]:

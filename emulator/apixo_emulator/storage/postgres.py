@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from apixo_emulator.storage.postgres_pool import Database
 
-# Connections of one process; of these so many at most are used by control calls.
-_CONNECTIONS = 8
+# Connections of one process. Of these 4 are for polls, one is for submits, one for callbacks, and
+# control calls and the background take at most 2 to read and 2 to write.
+_CONNECTIONS = 10
 _CONTROL_CONNECTIONS = 2
 # Any number that no other program is likely to lock: "apixo" in ASCII.
 _MIGRATION_LOCK = 0x61_70_69_78_6F
@@ -48,6 +49,7 @@ class PostgresStore(Store):
     """
 
     blocking: ClassVar = True
+    readers: ClassVar = 4
     longest_submit_ms: ClassVar = 60_000
 
     def __init__(self, url: str, *, pool_size: int = _CONNECTIONS) -> None:

@@ -49,13 +49,12 @@ _TIMEOUTS = (
     b"statement_timeout = %d" % _STATEMENT_MS,
     b"idle_in_transaction_session_timeout = %d" % _IDLE_IN_TRANSACTION_MS,
 )
-_CLOCK_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_CLOCK = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The latest instant is kept, for the case that the database's clock is set back.
-_MEASURE = (
-    f"INSERT INTO settings VALUES ('clock_ms', greatest({_CLOCK_MS}, %s)::text)"  # noqa: S608 - constants
-    " ON CONFLICT (name) DO UPDATE SET value"
-    " = greatest(settings.value::bigint, excluded.value::bigint)::text RETURNING value"
-).encode()
+_KEEP = (
+    b"INSERT INTO settings VALUES ('clock_ms', %s::text) ON CONFLICT (name) DO UPDATE SET value"
+    b" = greatest(settings.value::bigint, excluded.value::bigint)::text RETURNING value::bigint"
+)
 
 
 def place_of(url: str) -> str:
@@ -209,7 +208,10 @@ class Database:
             connection = self._checked_out()
             try:
                 if self.clock.stale():
-                    self.clock.measure(lambda latest_ms: _measured(connection, latest_ms))
+                    self.clock.measure(
+                        lambda: _number(connection, _CLOCK),
+                        lambda now_ms: _number(connection, _KEEP, now_ms),
+                    )
                 yield connection
             finally:
                 if connection.closed:
@@ -252,9 +254,9 @@ class Database:
             yield Session(connection)
 
 
-def _measured(connection: Connection[Row], latest_ms: int) -> int:
-    row = connection.execute(_MEASURE, (latest_ms,)).fetchone()
-    return int(row[0]) if row else latest_ms
+def _number(connection: Connection[Row], query: bytes, *values: int) -> int:
+    row = connection.execute(query, values).fetchone()
+    return int(row[0]) if row else 0
 
 
 class Session:
