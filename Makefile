@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo docs check lint types unit browser test torture wheel bench bench-quick gauntlet clean
+.PHONY: help setup serve demo docs check lint types unit browser pgbouncer test torture wheel bench bench-quick gauntlet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
@@ -57,7 +57,10 @@ check: $(STAMP) ## the everyday loop, about a minute
 browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is installed
 	$(BIN)/python tests/dashboard/browser.py
 
-test: lint types browser ## every test, linter and type checker, with coverage
+pgbouncer: $(STAMP) # for the tests of PostgreSQL behind a pooler: the one at hand, else Debian's
+	$(BIN)/python tests/support/pgbouncer.py
+
+test: lint types browser pgbouncer ## every test, linter and type checker, with coverage
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(JOBS)
 	$(BIN)/coverage combine --quiet
