@@ -7,6 +7,7 @@ in every pytest run of an environment that has the kit, so it imports the kit it
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _SUITE = "apixo_contract.test_contract"
 # Option, parameter of `apixo_contract.verify`, how to read it, help.
 _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("target", "base_url", str, "the API's address, with or without /api/v1"),
+    ("target", "base_url", str, "the API's address; for apixo_contract.properties also `live`"),
     ("key", "api_key", str, "the API key; better: APIXO_API_KEY"),
     ("image-url", "image_url", str, "a picture that the target can fetch and enlarge"),
     ("failing-image-url", "failing_image_url", str, "a source that makes a task fail"),
@@ -79,6 +80,12 @@ def pytest_configure(config: pytest.Config) -> None:
             "the contract's tests are one run against the target, which every worker would repeat "
             "and pay for: leave out -n, or say -n 0"
         )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the properties of the client out, unless they are asked for: see its `conftest`."""
+    is_ours = collection_path == Path(__file__).with_name("properties")
+    return True if is_ours and not any("properties" in name for name in config.args) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,0 +1,163 @@
+"""The client under every fault of the emulator, alone and in sequences."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+
+from hypothesis import strategies as st
+
+from apixo_client import (
+    ApixoError,
+    InvalidResponseError,
+    RetryPolicy,
+    ServerError,
+    UncertainSubmitError,
+)
+from apixo_contract.properties import expected
+from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.service import Call, Service
+from apixo_contract.properties.target import Target, scenarios
+
+kinds = st.sampled_from(["sync", "async"])
+_TIMEOUT_S = 300.0
+# Seconds: all attempts of a submit, a wait, and all attempts of its last poll, with their pauses.
+_LONGEST_S = 2000.0
+_POLICY = RetryPolicy()
+
+
+# Faults after which a request may be repeated; those of a submit must be certain refusals.
+_PASSING = ("http-429", "http-429-date", "http-500", "http-502", "http-503", "http-504")
+_DAMAGE = ("reset", "truncated", "invalid-json", "html-502")
+
+names = st.deferred(lambda: st.sampled_from(every_name()))
+sequences = st.lists(st.tuples(names, st.integers(1, 3)), max_size=3)
+
+
+def every_name() -> list[str]:
+    """Return every scenario of the vocabulary; those of polls once for each fault."""
+    found = scenarios()
+    plain = [name for name in found if name.startswith("http-")]
+    plain += [name for name in ("reset", "truncated", "drip", "invalid-json") if name in found]
+    forms = [name for name in found if "<fault>" in name]
+    polls = [form.replace("<fault>", fault) for form in forms for fault in plain]
+    return [*(name for name in found if "<" not in name), *polls]
+
+
+def assert_no_submit_is_repeated(service: Service) -> None:
+    """Check that a submit was only sent again after it had certainly been refused."""
+    *repeated, _last = service.submits
+    assert all(call.is_surely_refused for call in repeated)
+
+
+def assert_waits_as_asked(service: Service) -> None:
+    """Check that the client waits for `Retry-After`, in both of its forms, and not much longer."""
+    for entry, following in pairwise(service.log):
+        if isinstance(entry, Call) and "retry-after" in entry.answer_headers:
+            value = entry.answer_headers["retry-after"]
+            asked = (
+                float(value)
+                if value.isdecimal()
+                else parsedate_to_datetime(value).timestamp() - entry.at
+            )
+            assert isinstance(following, float), f"a pause of {asked} s was expected"
+            assert asked <= following <= asked + _POLICY.cap_s
+
+
+@client_property("client.faults", tasks=1, emulator=200, kind=kinds, sequence=sequences)
+def test_every_fault_ends_in_a_result_or_a_documented_error(
+    target: Target, kind: str, sequence: list[tuple[str, int]]
+) -> None:
+    """Under any faults no uncertain submit is repeated, one task is paid at most, and all calls end."""
+    with target.example() as service:
+        for name, times in sequence:
+            target.emulator.scenario(name, times=times)
+        started, before = target.now(), service.balance()
+        outcome = service.client(kind).attempt("upscale", service.image_url, timeout=_TIMEOUT_S)
+        assert target.now() - started < _LONGEST_S
+        assert outcome.error is None or isinstance(outcome.error, ApixoError)
+        assert_no_submit_is_repeated(service)
+        assert_waits_as_asked(service)
+        assert before - service.balance() <= expected.PRICE
+        if outcome.error is None:
+            assert outcome.value.task.state == "success"
+
+
+@client_property(
+    "client.retry-after",
+    tasks=1,
+    emulator=40,
+    kind=kinds,
+    form=st.sampled_from(["", "-date"]),
+    times=st.integers(1, 6),
+    polls=st.booleans(),
+)
+def test_a_passing_rate_limit_is_waited_for(
+    target: Target, kind: str, form: str, times: int, *, polls: bool
+) -> None:
+    """After 429 the client waits as long as Retry-After asks, in seconds or as a date, and goes on."""
+    with target.example() as service:
+        if polls:
+            target.emulator.scenario(f"status-http-429{form}-{times}-times")
+        else:
+            target.emulator.scenario(f"http-429{form}", times=times)
+        outcome = service.client(kind).attempt("upscale", service.image_url)
+        assert outcome.error is None
+        assert_waits_as_asked(service)
+        assert len([call for call in service.calls if call.status == 429]) == times
+
+
+@client_property(
+    "client.passing-faults",
+    tasks=1,
+    emulator=60,
+    kind=kinds,
+    fault=st.sampled_from(_PASSING + _DAMAGE),
+    times=st.integers(1, 5),
+)
+def test_passing_faults_of_polls_are_survived(
+    target: Target, kind: str, fault: str, times: int
+) -> None:
+    """A poll that fails in passing is repeated, and the wait ends with the result."""
+    with target.example() as service:
+        target.emulator.scenario(f"status-{fault}-{times}-times")
+        outcome = service.client(kind).attempt("upscale", service.image_url)
+        assert outcome.error is None
+        assert len(service.submits) == 1
+
+
+@client_property(
+    "client.uncertain-submit",
+    tasks=1,
+    emulator=30,
+    kind=kinds,
+    fault=st.sampled_from(_PASSING[2:] + _DAMAGE),
+)
+def test_an_uncertain_submit_is_not_repeated(target: Target, kind: str, fault: str) -> None:
+    """A submit that may have been accepted is sent once, and its error is raised."""
+    with target.example() as service:
+        target.emulator.scenario(fault)
+        outcome = service.client(kind).attempt("submit", service.image_url)
+        assert len(service.submits) == 1
+        (call,) = service.submits
+        if call.trouble:
+            assert type(outcome.error) is UncertainSubmitError
+        else:
+            assert isinstance(outcome.error, ServerError | InvalidResponseError)
+
+
+@client_property(
+    "client.refused-faults",
+    tasks=1,
+    emulator=30,
+    kind=kinds,
+    status=st.sampled_from([400, 401, 402, 403, 404]),
+    polls=st.booleans(),
+)
+def test_a_refusal_is_not_repeated(target: Target, kind: str, status: int, *, polls: bool) -> None:
+    """A request that the service refuses, other than by 429, is sent once, and its error is raised."""
+    with target.example() as service:
+        target.emulator.scenario(f"status-http-{status}" if polls else f"http-{status}")
+        outcome = service.client(kind).attempt("upscale", service.image_url)
+        (call,) = [call for call in service.calls if call.status != 200]
+        expected.assert_raised(call, outcome.error)

@@ -1,0 +1,123 @@
+"""Results: callbacks that say what a poll says, and files that are complete or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+from hypothesis import strategies as st
+
+from apixo_client import (
+    ApiError,
+    CallbackReply,
+    CallbackRequest,
+    CallbackServer,
+    DownloadError,
+    parse_callback,
+)
+from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.service import Pieces, Service
+from apixo_contract.properties.target import Target
+
+kinds = st.sampled_from(["sync", "async"])
+_HOOK = "https://app.example/hook"
+_CALLBACK_S = 180.0
+
+
+def callback_of_a_task(target: Target, service: Service, scenario: str) -> tuple[str, bytes]:
+    """Return the id of a task that has ended, and the body of its callback."""
+    if target.emulator is not None:
+        image = f"https://example.com/emulate/{scenario}.jpg"
+        receiver = target.emulator.receiver(_HOOK)
+        task_id = service.submit(image, _HOOK)
+        target.emulator.settle()
+        return task_id, receiver.received[0].body
+    came, bodies = Event(), list[bytes]()
+
+    def answer(call: CallbackRequest) -> CallbackReply:
+        bodies.append(call.body)
+        came.set()
+        return CallbackReply(200)
+
+    host = "0.0.0.0" if target.callback_url else "127.0.0.1"  # noqa: S104 - behind the user's tunnel
+    with CallbackServer(answer, host=host, port=target.callback_port) as server:
+        task_id = service.submit("", target.callback_url or f"{server.url}/hook")
+        assert came.wait(_CALLBACK_S), "a callback was expected, none came"
+    return task_id, bodies[0]
+
+
+def needs_callbacks(target: Target) -> str:
+    """Return why callbacks cannot be judged: this machine cannot be reached."""
+    is_reached = target.kind != "live" or target.callback_url
+    return "" if is_reached else "no address for callbacks: give --callback-url"
+
+
+@client_property(
+    "client.callback",
+    needs=needs_callbacks,
+    tasks=1,
+    emulator=40,
+    url=2,
+    live=1,
+    kind=kinds,
+    scenario=st.sampled_from(["slow-3", "SensitiveContent", "extra-fields"]),
+)
+def test_a_callback_is_read_as_a_poll_is(target: Target, kind: str, scenario: str) -> None:
+    """The task that parse_callback reads from a delivered body equals the task of a poll."""
+    with target.example() as service:
+        task_id, body = callback_of_a_task(target, service, scenario)
+        called_back = parse_callback(body)
+        assert called_back == service.client(kind)("status", task_id)
+        assert called_back.id == task_id
+        assert called_back.is_final
+
+
+@client_property("client.download", tasks=1, emulator=4, url=2, live=1, kind=kinds)
+def test_a_download_is_the_raw_bytes(target: Target, kind: str) -> None:
+    """A downloaded file has the bytes of the result, and its server does not get the API key."""
+    with target.example() as service:
+        client = service.client(kind)
+        result = client("upscale", service.image_url, resolution="2k")
+        path = client("download", result.url, target.folder / "result")
+        assert path.read_bytes() == service.fetch(result.url)
+        assert "authorization" not in service.calls[-1].headers
+
+
+@client_property(
+    "client.file",
+    emulator=150,
+    url=50,
+    live=20,
+    kind=kinds,
+    content=st.binary(max_size=200),
+    arrived=st.integers(0, 200),
+    status=st.sampled_from([200, 200, 200, 404, 410, 500]),
+    breaks=st.booleans(),
+    before=st.none() | st.binary(max_size=5),
+)
+def test_a_file_is_complete_or_absent(target: Target, **case: Any) -> None:
+    """A download that breaks off, comes short or is refused leaves the file as it was before."""
+    kind, content, arrived = case["kind"], case["content"], case["content"][: case["arrived"]]
+    path: Path = target.folder / "file"
+    path.unlink(missing_ok=True)
+    if case["before"] is not None:
+        path.write_bytes(case["before"])
+    others = set(target.folder.iterdir()) - {path}
+    with target.example() as service:
+        errors = [httpx.ReadError("broken off")] if case["breaks"] else []
+        service.answer = lambda _call: httpx.Response(
+            case["status"],
+            headers={"Content-Length": str(len(content))},
+            stream=Pieces(arrived, *errors),
+        )
+        outcome = service.client(kind).attempt("download", "https://files.example/x.jpg", path)
+        is_complete = case["status"] == 200 and arrived == content and not errors
+        if is_complete:
+            assert outcome.error is None
+            assert path.read_bytes() == content
+        else:
+            assert isinstance(outcome.error, DownloadError | ApiError)
+            assert (path.read_bytes() if path.exists() else None) == case["before"]
+        assert set(target.folder.iterdir()) - {path} == others

@@ -1,0 +1,409 @@
+"""Broken clients: each has one defect, and names the property that describes it."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from apixo_client import (
+    ApiError,
+    AsyncApixo,
+    Pace,
+    ServerError,
+    Task,
+    TransportError,
+    _core,
+    client,
+    errors,
+    images,
+    models,
+    webhooks,
+)
+
+Patch = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One defect: how it is put into the client, and the property that must find it."""
+
+    name: str
+    caught_by: str
+    put: Callable[[pytest.MonkeyPatch], None]
+
+
+MUTANTS: list[Mutant] = []
+
+
+def mutant(caught_by: str) -> Callable[[Callable[[pytest.MonkeyPatch], None]], None]:
+    def register(put: Callable[[pytest.MonkeyPatch], None]) -> None:
+        MUTANTS.append(Mutant(put.__name__, caught_by, put))
+
+    return register
+
+
+def changed(patch: pytest.MonkeyPatch, owner: Any, name: str, change: Callable[..., Any]) -> None:
+    """Replace a function by one that gets the original first."""
+    original = getattr(owner, name)
+    patch.setattr(owner, name, lambda *args, **kwargs: change(original, *args, **kwargs))
+
+
+def reads_tasks_with(patch: pytest.MonkeyPatch, change: Callable[[Task], Task]) -> None:
+    for module in (_core, webhooks):
+        changed(patch, module, "read_task", lambda read, data, task: change(read(data, task)))
+
+
+def changes_body(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], object]) -> None:
+    def build(original: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+        body = original(*args)
+        change(body)
+        return body
+
+    changed(patch, _core, "_submit_body", build)
+
+
+# Submits
+
+
+@mutant("client.accepted")
+def submits_twice(patch: pytest.MonkeyPatch) -> None:
+    def twice(submit: Any, *args: Any) -> Any:
+        yield from submit(*args)
+        return (yield from submit(*args))
+
+    changed(patch, _core.Flows, "submit", twice)
+
+
+@mutant("client.accepted")
+def sends_the_picture_twice(patch: pytest.MonkeyPatch) -> None:
+    changes_body(
+        patch, lambda body: body["input"].update(image_urls=body["input"]["image_urls"] * 2)
+    )
+
+
+@mutant("client.accepted")
+def sends_jpeg_for_jpg(patch: pytest.MonkeyPatch) -> None:
+    changes_body(patch, lambda body: body["input"].update(output_format="jpeg"))
+
+
+@mutant("client.accepted")
+def sends_files_as_png(patch: pytest.MonkeyPatch) -> None:
+    media_types = images._media_types()
+    patch.setattr(images, "_media_types", lambda: dict.fromkeys(media_types, "image/png"))
+
+
+@mutant("client.arguments")
+def sends_any_text_as_a_url(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "image_url", str)
+
+
+@mutant("client.arguments")
+def sends_any_value_as_text(patch: pytest.MonkeyPatch) -> None:
+    def build(original: Any, url: str, *options: Any) -> Any:
+        return original(url, *(None if option is None else str(option) for option in options))
+
+    changed(patch, _core, "_submit_body", build)
+
+
+@mutant("client.refusal")
+def normalises_the_tier(patch: pytest.MonkeyPatch) -> None:
+    def normalise(body: dict[str, Any]) -> None:
+        tier = unicodedata.normalize("NFKC", body["input"]["resolution"]).strip()
+        body["input"]["resolution"] = tier
+
+    changes_body(patch, normalise)
+
+
+@mutant("client.refusal")
+def takes_an_empty_text_for_the_default(patch: pytest.MonkeyPatch) -> None:
+    changes_body(
+        patch, lambda body: body["input"].update(resolution=body["input"]["resolution"] or "4k")
+    )
+
+
+@mutant("client.refusal")
+def drops_the_callback_url(patch: pytest.MonkeyPatch) -> None:
+    changes_body(patch, lambda body: body.pop("callback_url", None))
+
+
+@mutant("client.refusal")
+def replaces_the_words_of_the_service(patch: pytest.MonkeyPatch) -> None:
+    def error(original: Any, response: httpx.Response, **more: Any) -> ApiError:
+        made: ApiError = original(response, **{**more, "message": ""})
+        return made
+
+    changed(patch, _core, "api_error", error)
+
+
+@mutant("client.refusal")
+def has_one_exception_for_all_refusals(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(errors, "_API_ERRORS", dict.fromkeys(errors._API_ERRORS, ApiError))
+
+
+@mutant("client.uncertain-submit")
+def retries_a_submit_after_a_502(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        _core,
+        "is_surely_refused",
+        lambda original, error: original(error) or isinstance(error, ServerError),
+    )
+
+
+@mutant("client.uncertain-submit")
+def retries_a_submit_after_a_lost_answer(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        _core,
+        "is_surely_refused",
+        lambda original, error: original(error) or isinstance(error, TransportError),
+    )
+
+
+# Errors and pauses
+
+
+@mutant("client.unknown-task")
+def retries_what_was_refused(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "is_transient", lambda _error: True)
+
+
+@mutant("client.unknown-task")
+def does_not_quote_the_id_of_a_task(patch: pytest.MonkeyPatch) -> None:
+    def request(
+        original: Any, settings: Any, name: str, argument: Any = None, body: Any = None
+    ) -> Any:
+        made = original(settings, name, argument, body)
+        if argument is not None:
+            made.url = httpx.URL(f"{str(made.url).partition('?')[0]}?taskId={argument}")
+        return made
+
+    changed(patch, _core, "_request", request)
+
+
+@mutant("client.key")
+def takes_401_for_403(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(errors._API_ERRORS, "unauthorized", errors.PermissionDeniedError)
+
+
+@mutant("client.retry-after")
+def ignores_retry_after(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "parse_retry_after", lambda _value, _now: None)
+
+
+@mutant("client.retry-after")
+def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        _core,
+        "parse_retry_after",
+        lambda value, _now: float(value) if (value or "").isdecimal() else None,
+    )
+
+
+@mutant("client.retry-after")
+def waits_minutes_for_seconds(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        _core,
+        "parse_retry_after",
+        lambda parse, value, now: 60 * (parse(value, now) or 0),
+    )
+
+
+@mutant("client.passing-faults")
+def gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "is_transient", lambda _error: False)
+
+
+@mutant("client.answers")
+def trusts_every_body_to_be_json(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "parse_json", json.loads)
+
+
+# Balance
+
+
+@mutant("client.balance")
+def reads_money_as_a_float(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        _core,
+        "parse_json",
+        lambda content: json.loads(content, parse_float=lambda text: Decimal(float(text))),
+    )
+
+
+@mutant("client.balance")
+def rounds_the_balance(patch: pytest.MonkeyPatch) -> None:
+    def balance(original: Any, flows: Any) -> Any:
+        found = yield from original(flows)
+        return round(found, 2)
+
+    changed(patch, _core.Flows, "balance", balance)
+
+
+# Tasks
+
+
+@mutant("client.view")
+def drops_the_time_of_the_end(patch: pytest.MonkeyPatch) -> None:
+    reads_tasks_with(patch, lambda task: replace(task, complete_time=None))
+
+
+@mutant("client.view")
+def gives_seconds_for_milliseconds(patch: pytest.MonkeyPatch) -> None:
+    reads_tasks_with(
+        patch, lambda task: replace(task, cost_time=task.cost_time and task.cost_time // 1000)
+    )
+
+
+@mutant("client.view")
+def loses_the_message_of_a_failure(patch: pytest.MonkeyPatch) -> None:
+    reads_tasks_with(patch, lambda task: replace(task, fail_message=None))
+
+
+@mutant("client.tolerance")
+def takes_an_unknown_state_for_an_end(patch: pytest.MonkeyPatch) -> None:
+    running = {"pending", "processing"}
+    patch.setattr(models.Task, "is_final", property(lambda task: task.state not in running))
+
+
+@mutant("client.tolerance")
+def refuses_an_unknown_state(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(models, "_state", models.TaskState)
+
+
+@mutant("client.tolerance")
+def takes_any_value_for_a_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(models, "integer", lambda value: value)
+
+
+@mutant("client.fail-code")
+def takes_a_failed_task_for_a_result(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "_succeeded", lambda task, _request: replace(task, result_urls=("x",)))
+
+
+@mutant("client.fail-code")
+def knows_no_rate_limit_of_a_task(patch: pytest.MonkeyPatch) -> None:
+    patch.delitem(errors._TASK_FAILURES, "RateLimited")
+
+
+@mutant("client.session")
+def remembers_the_first_view_of_a_task(patch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def status(original: Any, flows: Any, task: Any) -> Any:
+        name = task if isinstance(task, str) else task.id
+        if name not in seen:
+            seen[name] = yield from original(flows, task)
+        return seen[name]
+
+    changed(patch, _core.Flows, "status", status)
+
+
+# Waiting
+
+
+@mutant("client.pace")
+def polls_every_second(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Pace, "recommended", classmethod(lambda cls, _tier: cls.every(1)))
+
+
+@mutant("client.pace")
+def polls_right_after_the_submit(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch, Pace, "recommended", lambda original, tier: replace(original(tier), first_s=(0, 0))
+    )
+
+
+@mutant("client.pace")
+def knows_no_heavy_tier(patch: pytest.MonkeyPatch) -> None:
+    changed(patch, Pace, "recommended", lambda original, _tier: original("4k"))
+
+
+@mutant("client.pace")
+def does_not_wait_in_async_code(patch: pytest.MonkeyPatch) -> None:
+    async def do(original: Any, self: AsyncApixo, step: Any, timing: Any) -> Any:
+        if not isinstance(step, _core.Sleep):
+            return await original(self, step, timing)
+        return None
+
+    changed(patch, client.AsyncApixo, "_do", do)
+
+
+@mutant("client.wait-timeout")
+def waits_for_ever(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        _core.Flows,
+        "wait",
+        lambda wait, flows, task, _timeout, on_progress: wait(flows, task, None, on_progress),
+    )
+
+
+@mutant("client.wait-timeout")
+def polls_instead_of_submitting_again(patch: pytest.MonkeyPatch) -> None:
+    def wait(original: Any, flows: Any, task: Any, timeout: Any, on_progress: Any) -> Any:
+        # A wait that is taken up again submits once more.
+        if isinstance(task, Task) and task.create_time is None and timeout == client.WAIT_TIMEOUT_S:
+            task = yield from flows.submit("https://example.com/input.jpg", None, None, None)
+        return (yield from original(flows, task, timeout, on_progress))
+
+    changed(patch, _core.Flows, "wait", wait)
+
+
+# Callbacks and files
+
+
+@mutant("client.callback")
+def reads_callbacks_without_their_result(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        webhooks,
+        "read_task",
+        lambda read, data, task: replace(read(data, task), result_urls=()),
+    )
+
+
+@mutant("client.download")
+def sends_the_key_to_the_file_server(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(_core._HEADERS, "Authorization", "Bearer key")
+
+
+class InPlace:
+    """A file that is written where it is wanted."""
+
+    def __init__(self, target: Any) -> None:
+        self._path = Path(target)
+        self._file = self._path.open("wb")
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+
+    def commit(self) -> Path:
+        return self._path
+
+    def discard(self) -> None:
+        self._file.close()
+
+
+@mutant("client.file")
+def writes_files_in_place(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "AtomicFile", InPlace)
+
+
+@mutant("client.file")
+def keeps_what_came_short(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core.Body, "check_length", lambda _body: None)
+
+
+@mutant("client.file")
+def leaves_half_files_behind(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(images.AtomicFile, "discard", lambda file: file._file.close())
