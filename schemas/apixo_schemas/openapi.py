@@ -297,6 +297,8 @@ def _typed(schema: Mapping[str, Any]) -> Node:
             found[key] = _typed(part)
         elif key == "const":
             found |= {"type": "integer" if isinstance(part, int) else "string", key: part}
+        elif (key, part) == ("type", "integer") and "maximum" not in schema:
+            found |= {"type": "integer", "format": "int64"}  # milliseconds since 1970 are long
         elif key not in _UNTYPED:
             found[key] = part
     return found
@@ -307,6 +309,9 @@ def _request(terms: Contract) -> Node:
     found: Node = {}
     for rule in terms.rules:
         _demand(found, rule.schema)
+        if "if" in rule.schema and "required" in rule.schema["then"]:
+            # No type, but validators read it and generators pass over it.
+            found |= {key: rule.schema[key] for key in ("if", "then")}
     return _described(found, document("submit-request.json"))
 
 

@@ -1,6 +1,7 @@
 """The types of the OpenAPI document take and refuse the bodies that the submit rules do.
 
-Where types cannot say what a rule says, `DIFFERENCES` names it; there is nothing else.
+They promise what is documented. `DIFFERENCES` are the bodies that the API takes beyond that: null and
+`callback_url` outside callback mode are assumptions, and an enum of any letter case is no type.
 """
 
 from collections.abc import Callable
@@ -62,8 +63,6 @@ DIFFERENCES: dict[Callable[[Fields], Fields], Fields] = {
         "callback_url": 1,
     },
 }
-# What the rules refuse and types would take.
-CALLED_NOWHERE: Fields = {"request_type": "callback", "input": {"image_urls": ["x"]}}
 
 
 def fits_the_types(body: Any) -> bool:
@@ -71,11 +70,10 @@ def fits_the_types(body: Any) -> bool:
         return TYPES.is_valid(body)
     for apply in DIFFERENCES:
         body = apply(body)
-    is_called_nowhere = body.get("request_type") == "callback" and not body.get("callback_url")
-    return TYPES.is_valid(body) and not is_called_nowhere
+    return TYPES.is_valid(body)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(BODIES)
 def test_types_and_rules_agree(body: Any) -> None:
     assert fits_the_types(body) == follows_the_rules(body)
@@ -87,11 +85,6 @@ def test_each_difference_is_one(apply: Callable[[Fields], Fields]) -> None:
     assert follows_the_rules(body)
     assert not TYPES.is_valid(body)
     assert TYPES.is_valid(apply(body))
-
-
-def test_a_required_callback_url_is_beyond_types() -> None:
-    assert TYPES.is_valid(CALLED_NOWHERE)
-    assert not follows_the_rules(CALLED_NOWHERE)
 
 
 def test_nothing_with_a_default_is_required() -> None:

@@ -85,6 +85,8 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         assert answer.json()["servers"][0]["url"] == server.base_url
         found = Workshop(folder, server.base_url)
         found.document.write_bytes(answer.content)
+        control = httpx.get(f"{server.origin}/_emulator/openapi.json")
+        (folder / "control.json").write_bytes(control.content)
         yield found
 
 
@@ -107,6 +109,15 @@ def test_the_clients_for_python(workshop: Workshop) -> None:
     assert len(found) == 3
 
 
+def test_a_typed_client_of_the_control_api(workshop: Workshop) -> None:
+    options = ("--path", "control.json", "--meta", "none", "--fail-on-warning")
+    workshop.python(
+        "-m", "openapi_python_client", "generate", *options, "--output-path", "generated_control"
+    )
+    found = workshop.outcome(sys.executable, workshop.folder / "control.py")
+    assert found == {"tasks": 1, "state": "failed", "met": True, "rule": "stuck"}
+
+
 def test_the_clients_for_typescript_compile_and_work(workshop: Workshop) -> None:
     (workshop.folder / "node_modules").symlink_to(nodejs.packages() / "node_modules")
     types = "generated/openapi-typescript.ts"
@@ -122,7 +133,7 @@ def test_the_clients_for_typescript_compile_and_work(workshop: Workshop) -> None
     assert len(found) == 3
 
 
-@pytest.mark.parametrize("path", ["openapi.json"])
+@pytest.mark.parametrize("path", ["openapi.json", "control.json"])
 def test_linters_find_nothing(workshop: Workshop, path: str) -> None:
     (workshop.folder / ".spectral.yaml").write_text('extends: ["spectral:oas"]\n')
     workshop.node("redocly", "lint", path, "--max-problems", 1000)

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from gauntlet.conduct import KEY, Conduct
 from gauntlet.mutants import MUTANTS
 from gauntlet.server import serving
 from support.process import environment, running
+
+from apixo_schemas import document, openapi_document
 
 pytestmark = pytest.mark.slow
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
@@ -27,27 +28,33 @@ class Outcome:
 
 
 def examined(base_url: str, folder: Path, *, examples: int) -> Outcome:
-    """Let Schemathesis look at a server, in all of its phases."""
+    """Let Schemathesis look at a server of the API, in all of its phases."""
+    found = openapi_document()
+    # The rules instead of the types: they say of every body whether it is accepted.
+    found["components"]["schemas"]["SubmitRequest"] = document("submit-request.json")
+    path = folder / "openapi.json"
+    path.write_text(json.dumps(found))
+    return _run(folder, path, f"--url={base_url}", f"--max-examples={examples}")
+
+
+def _run(folder: Path, source: Path | str, *more: str) -> Outcome:
     report = folder / "events.ndjson"
     options = [
-        f"--url={base_url}",
         f"--header=Authorization: Bearer {KEY}",
-        f"--max-examples={examples}",
         "--seed=1",
         "--generation-database=none",
         "--report=ndjson",
         f"--report-ndjson-path={report}",
     ]
-    with as_file(files("apixo_schemas") / "v1" / "openapi.json") as document:
-        done = subprocess.run(
-            [Path(sys.executable).parent / "schemathesis", "run", document, *options],
-            cwd=folder,
-            env=environment(HOME=str(folder)),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    done = subprocess.run(
+        [Path(sys.executable).parent / "schemathesis", "run", source, *more, *options],
+        cwd=folder,
+        env=environment(HOME=str(folder)),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
     events = [json.loads(line) for line in report.read_text().splitlines()]
     return Outcome(done.returncode, done.stdout + done.stderr, _phases(events))
 
@@ -62,6 +69,16 @@ def test_the_emulator_in_all_phases(tmp_path: Path) -> None:
         found = examined(emulator.base_url, tmp_path, examples=100)
     assert found.code == 0, found.output
     assert [found.phases.get(name) for name in PHASES] == ["success"] * 4, found.phases
+
+
+def test_the_control_api_takes_every_request_that_its_document_allows(tmp_path: Path) -> None:
+    with running("--ephemeral", cwd=tmp_path) as emulator:
+        url = f"{emulator.origin}/_emulator/openapi.json"
+        # The stream of events has no end.
+        options = ("--exclude-operation-id=streamEvents", "--phases=coverage,fuzzing")
+        found = _run(tmp_path, url, "--max-examples=10", *options)
+    assert found.code == 0, found.output
+    assert [found.phases[name] for name in ("coverage", "fuzzing")] == ["success"] * 2
 
 
 def test_an_independent_server_of_the_same_page(tmp_path: Path) -> None:

@@ -48,6 +48,10 @@ class DocumentError(ValueError):
         super().__init__("\n".join((*map(str, self.problems[:_MOST]), *more)))
 
 
+class ContradictoryError(DocumentError):
+    """A document that keeps its schema, and whose parts contradict each other."""
+
+
 def where(path: Path) -> str:
     """Write a path: ``match.headers.x-test``, ``scenario[1]``."""
     text = "".join(

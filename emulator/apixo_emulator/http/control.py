@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from apixo_emulator.domain.accounts import ONE_WORLD, account_of, bearer_key
 from apixo_emulator.domain.addresses import is_loopback_name
 from apixo_emulator.domain.deliveries import DEPTH_HEADER
+from apixo_emulator.domain.problems import ContradictoryError
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER, HttpResponse
 from apixo_emulator.http.api import HOST, own_origin, root_url, route_path
@@ -34,6 +35,7 @@ _FORBIDDEN = 403
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
+    (ContradictoryError, 409),
     (StoreUnavailable, 503),
     (ValueError, 400),
 )

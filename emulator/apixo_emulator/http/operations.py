@@ -19,8 +19,10 @@ from jsonschema_rs import Validator, validator_for
 from apixo_emulator.domain.clock import FASTEST, LATEST_MS
 from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.randomness import seed_schema
+from apixo_emulator.domain.states import TaskState
 from apixo_emulator.domain.text import shown
-from apixo_emulator.journal.verify import filter_names
+from apixo_emulator.http.control_types import list_of, record, ref
+from apixo_emulator.journal.verify import expectation_schema, filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.control import MOST_LISTED, WorldControl
 
@@ -57,17 +59,24 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``query`` and ``body`` are JSON Schemas of the parameters by name.
+    """One operation.
 
-    ``page`` is the dashboard's page that shows the same.
+    Attributes:
+        id: Its name in the OpenAPI document.
+        returns: The schema of its result; None for a text.
+        query: The schemas of its query parameters, by name.
+        body: The schema of its body, or the name of a component that ``run`` itself checks.
+        page: The dashboard's page that shows the same.
     """
 
+    id: str
     method: str
     path: str
     summary: str
     run: Callable[[WorldControl, Arguments], Any]
+    returns: Mapping[str, Any] | None = None
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | str | None = None
     page: str | None = None
 
     def read(self, path: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Arguments:
@@ -84,13 +93,16 @@ class Operation:
         return Arguments(path, found, self._read_body(body))
 
     def _read_body(self, body: bytes) -> Mapping[str, Any]:
-        if self.body is None or (not body.strip() and not self.body.get("required")):
+        schema = (
+            {"title": "an object", "type": "object"} if isinstance(self.body, str) else self.body
+        )
+        if schema is None or (not body.strip() and not schema.get("required")):
             return {}
         try:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ValueError(f"the body: expected JSON, found something else: {error}") from None
-        found: Mapping[str, Any] = fitting(_validator(json.dumps(self.body)), self.body, parsed)
+        found: Mapping[str, Any] = fitting(_validator(json.dumps(schema)), schema, parsed)
         return found
 
 
@@ -129,33 +141,72 @@ _RATE = {
     "minimum": 0,
     "maximum": FASTEST,
 }
-# Their operations check them against schemas of their own, which are published, too.
-_RULE = {"title": "an object, a rule of schemas/scenarios.json", "type": "object"}
-_EXPECTATION = {"title": "an object, an expectation of schemas/expectation.json", "type": "object"}
+_STATE = {"title": f"one of {', '.join(TaskState)}", "type": "string", "enum": [*TaskState]}
+_AMOUNT = {
+    "title": "an amount in USD such as 5.00, at most 1000000000, six decimals",
+    "type": "string",
+    "pattern": r"^([0-9]{1,9}(\.[0-9]{1,6})?|1000000000(\.0{1,6})?)$",
+}
+
+
+def _filters() -> Mapping[str, Mapping[str, Any]]:
+    """Return the query parameters that pick calls, as an expectation describes them."""
+    return {name: _required(expectation_schema()["properties"][name]) for name in filter_names()}
+
+
+def _required(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema without null."""
+    kinds = schema.get("type", ["string"])
+    found = {**schema, "type": kinds[0], "title": schema["title"].removesuffix(", or null")}
+    if "enum" in found:
+        found["enum"] = [name for name in found["enum"] if name is not None]
+    return found
+
+
+_REMOVED = record("How many rules were removed.", removed={"type": "integer"})
+
+
+def _list(name: str, component: str) -> Mapping[str, Any]:
+    return record(f"A list of {name}.", **{name: list_of(ref(component))})
+
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("GET", "config", "How the emulator behaves", lambda control, _: control.config()),
     Operation(
+        "getConfig",
+        "GET",
+        "config",
+        "How the emulator behaves",
+        lambda control, _: control.config(),
+        returns=ref("Config"),
+    ),
+    Operation(
+        "listWorlds",
         "GET",
         "worlds",
         "The worlds (tenants) that were used",
         lambda control, _: {"worlds": control.worlds()},
+        returns=_list("worlds", "World"),
     ),
     Operation(
+        "reset",
         "POST",
         "reset",
         "Begin anew: no tasks, accounts, scenarios or journal; clock and seed as at the start",
         lambda control, given: control.reset(given.body.get("seed")),
         body=_object(seed=seed_schema()),
+        returns=ref("Reset"),
     ),
     Operation(
+        "getClock",
         "GET",
         "clock",
         "The instant now, and how fast time runs",
         lambda control, _: control.clock(),
         page="ui/clock",
+        returns=ref("Clock"),
     ),
     Operation(
+        "setClock",
         "POST",
         "clock",
         "Set the instant (Unix ms) or the rate, freeze or resume",
@@ -163,15 +214,19 @@ OPERATIONS: tuple[Operation, ...] = (
         body=_object(
             now=_INSTANT, rate=_RATE, frozen={"title": "true or false", "type": "boolean"}
         ),
+        returns=ref("Clock"),
     ),
     Operation(
+        "advanceClock",
         "POST",
         "clock/advance",
         "Move the clock on by so many ms",
         lambda control, given: control.advance(given.body["ms"]),
         body=_object(("ms",), ms=_integer("milliseconds to advance, ", 0, LATEST_MS)),
+        returns=ref("Clock"),
     ),
     Operation(
+        "listScenarios",
         "GET",
         "scenarios",
         "The active rules in their order, and the vocabulary",
@@ -183,42 +238,58 @@ OPERATIONS: tuple[Operation, ...] = (
             ],
         },
         page="ui/scenarios",
+        returns=record(
+            "Rules and vocabulary.",
+            rules=list_of(ref("ActiveRule")),
+            vocabulary=list_of(ref("ScenarioName")),
+        ),
     ),
     Operation(
+        "addScenario",
         "POST",
         "scenarios",
         "Add a rule: a scenario by name, for which calls, how many times",
         lambda control, given: control.add_scenario(given.body),
-        body=_RULE,
+        body="Rule",
+        returns=ref("ActiveRule"),
     ),
     Operation(
+        "clearScenarios",
         "DELETE",
         "scenarios",
         "Remove all rules but the scenario file's",
         lambda control, _: {"removed": control.clear_scenarios()},
+        returns=_REMOVED,
     ),
     Operation(
+        "removeScenario",
         "DELETE",
         "scenarios/{rule_id}",
         "Remove a rule",
         lambda control, given: {"removed": control.remove_scenario(given.path["rule_id"])},
+        returns=_REMOVED,
     ),
     Operation(
+        "listTasks",
         "GET",
         "tasks",
         "Tasks, the newest first",
         lambda control, given: {"tasks": control.tasks(**given.query)},
-        query={**_PAGE, "before": _COUNT, "state": _TEXT, "account": _TEXT, "text": _TEXT},
+        query={**_PAGE, "before": _COUNT, "state": _STATE, "account": _TEXT, "text": _TEXT},
         page="",
+        returns=_list("tasks", "ListedTask"),
     ),
     Operation(
+        "getTask",
         "GET",
         "tasks/{task_id}",
         "A task with its plan and its callback",
         lambda control, given: control.task(given.path["task_id"]),
         page="ui/tasks/{task_id}",
+        returns=ref("Task"),
     ),
     Operation(
+        "finishTask",
         "POST",
         "tasks/{task_id}/finish",
         "End a task now, with success or with a failure code",
@@ -228,73 +299,93 @@ OPERATIONS: tuple[Operation, ...] = (
             fail_msg=given.body.get("failMsg"),
         ),
         body=_object(failCode=_NAME, failMsg=_TEXT),
+        returns=ref("Task"),
     ),
     Operation(
+        "listRequests",
         "GET",
         "requests",
         "The journal: calls with what decided them, the oldest first",
         lambda control, given: {
             "requests": [entry.to_json() for entry in control.requests(**given.query)]
         },
-        query={**_PAGE, "after": _COUNT, **dict.fromkeys(filter_names(), _TEXT)},
+        query={**_PAGE, "after": _COUNT, **_filters()},
         page="ui/requests",
+        returns=_list("requests", "JournalEntry"),
     ),
     Operation(
+        "getRequest",
         "GET",
         "requests/{number}",
         "One call of the journal",
         lambda control, given: control.request(given.path["number"]),
         page="ui/requests/{number}",
+        returns=ref("JournalEntry"),
     ),
     Operation(
+        "verifyRequests",
         "POST",
         "requests/verify",
         "Hold the journal against an expectation",
         lambda control, given: control.verify(given.body).to_json(),
-        body=_EXPECTATION,
+        body="Expectation",
+        returns=ref("Verification"),
     ),
     Operation(
+        "exportHar",
         "GET",
         "requests.har",
         "The journal as HAR 1.2",
         lambda control, _: control.har(),
+        returns=ref("Har"),
     ),
     Operation(
+        "listDeliveries",
         "GET",
         "deliveries",
         "Callbacks, the newest first",
         lambda control, given: {"deliveries": control.deliveries(**given.query)},
         query={**_PAGE, "offset": _COUNT},
         page="ui/callbacks",
+        returns=_list("deliveries", "Delivery"),
     ),
     Operation(
+        "getDelivery",
         "GET",
         "deliveries/{task_id}",
         "A task's callback with every attempt",
         lambda control, given: control.delivery(given.path["task_id"]),
         page="ui/tasks/{task_id}",
+        returns=ref("DeliveryLog"),
     ),
     Operation(
+        "redeliver",
         "POST",
         "deliveries/{task_id}/redeliver",
         "Send a callback again, now",
         lambda control, given: control.redeliver(given.path["task_id"]),
+        returns=ref("DeliveryLog"),
     ),
     Operation(
+        "listAccounts",
         "GET",
         "accounts",
         "Accounts with balance (USD) and limits",
         lambda control, _: {"accounts": control.accounts()},
         page="ui/clock",
+        returns=_list("accounts", "Account"),
     ),
     Operation(
+        "topUp",
         "POST",
         "accounts/top-up",
         "Add USD to the balance of a key, or of an account by its id",
         lambda control, given: control.top_up(given.body["key"], given.body["amount"]),
-        body=_object(("key", "amount"), key=_NAME, amount=_TEXT),
+        body=_object(("key", "amount"), key=_NAME, amount=_AMOUNT),
+        returns=ref("Balance"),
     ),
     Operation(
+        "getMetrics",
         "GET",
         "metrics",
         "Counters in Prometheus' text format",

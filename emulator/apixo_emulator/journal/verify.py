@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from jsonschema_rs import Validator, validator_for
 
-from apixo_emulator.domain.problems import DocumentError, Problem, fitting, found
+from apixo_emulator.domain.problems import ContradictoryError, Problem, fitting, found
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.filters import CallFilter, noun
@@ -96,7 +96,7 @@ class Expectation(CallFilter):
         try:
             return cls(**values)
         except ValueError as error:
-            raise DocumentError([Problem(("count",), f"{error}.")]) from None
+            raise ContradictoryError([Problem(("count",), f"{error}.")]) from None
 
 
 _COUNTS = ("exactly", "at_least", "at_most")
@@ -190,8 +190,9 @@ def filter_of(query: Mapping[str, str]) -> CallFilter:
         DocumentError: It names something that calls do not have, or a value that cannot be.
     """
     values: dict[str, Any] = dict(query)
-    if values.get("status", "").isdecimal():
-        values["status"] = int(values["status"])
+    status = values.get("status")
+    if isinstance(status, str) and status.isdecimal():
+        values["status"] = int(status)
     return Expectation.from_json(values)
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
-from apixo_emulator.domain.problems import DocumentError, Problem, fitting, found
+from apixo_emulator.domain.problems import (
+    ContradictoryError,
+    DocumentError,
+    Problem,
+    fitting,
+    found,
+)
 from apixo_emulator.domain.tasks import LONGEST_MS
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.journal.secrets import mask_of
@@ -63,13 +69,21 @@ def rule_of(document: Mapping[str, Any], rule_id: str) -> Rule:
     """Read a rule from its JSON form, the same in scenario files, the control API and Python.
 
     Raises:
-        DocumentError: It breaks the schema, or asks for what cannot happen; it says all of it.
+        DocumentError: It breaks the schema; the message says all of it.
+        ContradictoryError: It asks for what cannot happen.
     """
     try:
         read: dict[str, Any] = fitting(rule_validator(), rule_schema(), document)
     except DocumentError as error:
         problems = [_with_nearest_name(problem, document) for problem in error.problems]
         raise DocumentError(problems) from None
+    try:
+        return _rule_of(read, rule_id)
+    except DocumentError as error:
+        raise ContradictoryError(error.problems) from None
+
+
+def _rule_of(read: Mapping[str, Any], rule_id: str) -> Rule:
     parts = list(_scenarios(read.get("scenario", ())))
     plan = _plan(read["plan"]) if "plan" in read else None
     effects = _together(parts, plan)

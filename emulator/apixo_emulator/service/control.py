@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apixo_emulator.domain.accounts import account_of, mask, micros, usd
-from apixo_emulator.domain.clock import ClockState
+from apixo_emulator.domain.clock import LATEST_MS, ClockState
 from apixo_emulator.domain.deliveries import Delivery, due_ms, payload
 from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.domain.randomness import checked_seed
@@ -37,8 +37,8 @@ class NotFoundError(LookupError):
     """There is nothing of this name; the message says what was looked for and where to look."""
 
 
-class ConflictError(Exception):
-    """It cannot be done now; the message says why and what to do."""
+class ConflictError(ValueError):
+    """It cannot be done now, or contradicts itself; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,14 @@ class WorldControl:
         """Move the clock on by so many ms; everything that falls due in between happens.
 
         Raises:
-            ValueError: ``ms`` is negative or too far.
+            ValueError: ``ms`` is negative.
+            ConflictError: ``ms`` leads beyond the last instant of the clock.
         """
+        if ms > LATEST_MS - self.now():
+            raise ConflictError(
+                f"expected at most {LATEST_MS - self.now()} ms, up to the clock's last instant;"
+                f" found {ms}"
+            )
         self._worlds.change_clock(self.world, lambda clock, real_ms: clock.advanced(ms, real_ms))
         return self.clock()
 
@@ -125,14 +131,15 @@ class WorldControl:
         """Set the instant, the rate, or freeze and resume; what is None stays.
 
         Raises:
-            ValueError: A value is out of range, or the instant would take a final answer back.
+            ValueError: A value is out of range.
+            ConflictError: Values contradict each other, or the instant would withdraw a final answer.
         """
         if frozen is not None and rate is not None and frozen != (rate == 0):
-            raise ValueError(f"frozen {frozen} and rate {rate} contradict each other; give one")
+            raise ConflictError(f"frozen {frozen} and rate {rate} contradict each other; give one")
         if frozen is not None and rate is None:
             rate = 0.0 if frozen else self.clock_state().rate or 1.0
         if now is not None and now < self.now() and self.tasks(limit=1):
-            raise ValueError(
+            raise ConflictError(
                 f"the clock cannot go back from {self.now()} to {now} while there are tasks: final"
                 " answers would change. Reset first."
             )
