@@ -202,3 +202,110 @@ def test_nothing_is_charged_behind_a_response_that_ends_the_connection(
     path, answer, _ = send(tmp_path, broken + submit("k"), submit("k"), fast=fast)
     assert answer.count(b"HTTP/1.1 ") <= 1
     assert len(path.harness.operator.tasks()) == 1
+
+
+# Unusual requests
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("GET /%zz%ff HTTP/1.1", 404),
+        ("GET //api/v1//statusTask HTTP/1.1", 404),
+        ("GET http://elsewhere.example/api/v1/nope HTTP/1.1", 404),
+        ("OPTIONS * HTTP/1.1", 404),
+        ("GET /files/%2e%2e/%2e%2e/etc/passwd HTTP/1.1", 404),
+        ("PROPFIND /api/v1/generateTask/image-upscaler HTTP/1.1", 405),
+        ("GET /api/v1/statusTask/image-upscaler?taskId=%00%ff HTTP/1.1", 404),
+        ("CONNECT example.com:443 HTTP/1.1", 400),
+        ("GET /api/v1/ü HTTP/1.1", 400),
+        ("hello", 400),
+        ("GET / HTTP/1.1\r\nContent-Length: x", 400),
+        ("GET / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked", 400),
+    ],
+)
+def test_a_strange_request_is_answered_with_the_envelope(
+    tmp_path: Path, *, fast: bool, line: str, expected: int
+) -> None:
+    head = f"{line}\r\nHost: a\r\nAuthorization: Bearer k\r\nX-Strange: é\r\n\r\n"
+    _, answer, _ = send(tmp_path, head.encode(), fast=fast)
+    (body,) = bodies(answer)
+    assert body["code"] == expected
+    assert answer.startswith(b"HTTP/1.1 %d " % expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [
+        (SUBMIT, False, 401),
+        (b"/api/v1/generateTask/nope", True, 404),
+        (b"/nope", True, 404),
+        (SUBMIT, True, 413),
+    ],
+)
+@pytest.mark.parametrize("length", [b"Content-Length: 52428800", b"Transfer-Encoding: chunked"])
+def test_key_and_model_come_before_a_large_body(
+    tmp_path: Path, *, fast: bool, path: bytes, key: bool, status: int, length: bytes
+) -> None:
+    """Before it is sent, if its length or the rest of the request decides."""
+    authorization = b"Authorization: Bearer k\r\n" if key else b""
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\n%b%b\r\n\r\n" % (path, authorization, length)
+    pieces = [b"1000000\r\n" + b" " * 0x1000000 + b"\r\n"] * 2 if b"chunked" in length else []
+    if status != 413:
+        pieces = []
+    _, answer, _ = send(tmp_path, head, *pieces, fast=fast)
+    assert [one["code"] for one in bodies(answer)] == [status]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("Host: emulator:8787\r\n", "http://emulator:8787"),
+        ("Host: my_service\r\n", "http://my_service"),
+        ("Host: [::1]:99\r\n", "http://[::1]:99"),
+        ("Host: a\r\nX-Forwarded-Proto: https\r\n", "https://a"),
+        ('Host: evil"host\r\n', "http://127.0.0.1:8787"),
+        ("Host: a/b?c\r\n", "http://127.0.0.1:8787"),
+        ("", "http://127.0.0.1:8787"),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_result_s_link_follows_the_host_that_the_client_used(
+    tmp_path: Path, *, fast: bool, host: str, expected: str, version: str
+) -> None:
+    async def link() -> str:
+        path = ServerPath(tmp_path, fast=fast)
+        (submitted,) = bodies((await exchange(path, submit("k")))[0])
+        path.harness.clock.advance(100_000)
+        task_id = submitted["data"]["taskId"]  # type: ignore[index] # JSON
+        head = f"GET {STATUS.decode()}?taskId={task_id} HTTP/{version}\r\n{host}"
+        polled, closed = await exchange(path, f"{head}Authorization: Bearer k\r\n\r\n".encode())
+        assert closed == (version == "1.0")
+        return polled.decode()
+
+    assert f"{expected}/files/" in asyncio.run(link())
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("rebound.example:8787", "http://rebound.example:8787", 403),
+        ("rebound.example:8787", None, 200),
+        ("127.0.0.1:8787", "http://127.0.0.1:8787", 200),
+        ("192.168.1.7:8787", "http://192.168.1.7:8787", 200),
+        ("127.0.0.1:8787", "http://localhost:3000", 200),
+    ],
+)
+def test_a_web_page_under_a_rebound_name_is_refused(
+    tmp_path: Path, *, fast: bool, host: str, origin: str | None, status: int
+) -> None:
+    request = submit("k", **({"Origin": origin} if origin else {}))
+    request = request.replace(b"Host: a", f"Host: {host}".encode())
+    _, answer, _ = send(tmp_path, request, fast=fast)
+    assert [one["code"] for one in bodies(answer)] == [status]
+
+
+def test_a_client_that_disconnects_in_its_body_harms_nothing(tmp_path: Path, *, fast: bool) -> None:
+    path, answer, _ = send(tmp_path, submit("k")[:-10], fast=fast)
+    assert answer == b""
+    assert path.harness.operator.tasks() == []
