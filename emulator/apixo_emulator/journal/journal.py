@@ -38,27 +38,24 @@ _Kept = tuple[Answered, HttpResponse, int, int, TruncatedBody | None, TruncatedB
 
 
 class JournalBudget:
-    """The bytes that the journals of all worlds may take together; the oldest calls go first."""
+    """The bytes that the journals of all worlds may take together; the oldest calls go first.
+
+    ``order`` has the journals of all kept calls, the oldest call first, by the identity of what is
+    kept. Journals keep it and ``bytes`` up to date themselves, under ``lock``: every call does.
+    """
+
+    __slots__ = ("bytes", "lock", "max_bytes", "order")
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
         self.lock = threading.Lock()
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        # The kept calls of all journals, the oldest first: the journal and the serial number there.
-        self._order: OrderedDict[tuple[Journal, int], None] = OrderedDict()
+        self.bytes = 0
+        self.order: OrderedDict[int, Journal] = OrderedDict()
 
-    def add(self, journal: Journal, serial: int, size: int) -> None:
-        """Count a call, and drop the oldest ones, of any world, where there is no room for it."""
-        self._order[journal, serial] = None
-        self._bytes += size
-        while self._bytes > self._max_bytes and len(self._order) > 1:
-            oldest, _ = next(iter(self._order))
-            oldest.drop_oldest()
-
-    def remove(self, journal: Journal, serial: int, size: int) -> None:
-        """Stop to count a call."""
-        del self._order[journal, serial]
-        self._bytes -= size
+    def make_room(self) -> None:
+        """Drop the oldest calls, of any world, until the others fit; the newest one stays."""
+        while self.bytes > self.max_bytes and len(self.order) > 1:
+            next(iter(self.order.values())).drop_oldest()
 
 
 class Journal:
@@ -79,8 +76,6 @@ class Journal:
         self._known = tuple(known_keys)
         self._longest = max(map(len, self._known), default=0)
         self._kept: deque[_Kept] = deque()
-        # The serial number of the newest call; unlike the calls' numbers it never starts again.
-        self._serial = 0
         self._last = 0
         self._lock = self._budget.lock
 
@@ -109,13 +104,16 @@ class Journal:
         else:
             size = head + body + answer + _ENTRY_BYTES
             kept = (call, response, duration_us, size, None, None)
+        budget = self._budget
         with self._lock:
             self._kept.append(kept)
             self._last += 1
-            self._serial += 1
-            self._budget.add(self, self._serial, kept[3])
+            budget.order[id(kept)] = self
+            budget.bytes += kept[3]
             if len(self._kept) > self._capacity:
                 self.drop_oldest()
+            if budget.bytes > budget.max_bytes:
+                budget.make_room()
             return self._last
 
     def _truncated(
@@ -133,8 +131,9 @@ class Journal:
 
     def drop_oldest(self) -> None:
         """Drop the oldest call; the lock of the budget is held."""
-        serial = self._serial - len(self._kept) + 1
-        self._budget.remove(self, serial, self._kept.popleft()[3])
+        kept = self._kept.popleft()
+        del self._budget.order[id(kept)]
+        self._budget.bytes -= kept[3]
 
     def entries(
         self,
