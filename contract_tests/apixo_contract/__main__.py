@@ -1,5 +1,35 @@
-"""`python -m apixo_contract` is `apixo-contract`."""
+"""`apixo-contract`, also as `python -m apixo_contract`."""
 
-from apixo_contract.cli import main
+import sys
+from importlib.util import find_spec
 
-main(prog_name="apixo-contract")
+# What the extra brings, by the name under which it is imported.
+_LIBRARIES = ("click", "hypothesis", "jinja2", "jsonschema", "markupsafe", "rich")
+_FAULT = 70
+
+
+def missing_libraries() -> list[str]:
+    """Return the libraries of the extra `contract` that are not installed."""
+    return [name for name in _LIBRARIES if find_spec(name) is None]
+
+
+def what_to_install(missing: list[str]) -> str:
+    """Return what is missing, and how to install it, as one line."""
+    return (
+        f"apixo-contract needs {', '.join(missing)}, which the extra `contract` brings: "
+        "pip install 'apixo-emulator[contract]'"
+    )
+
+
+def main() -> None:
+    """Run the command; without its extra, say what to install and exit with 70."""
+    if missing := missing_libraries():
+        sys.stderr.write(f"{what_to_install(missing)}\n")
+        sys.exit(_FAULT)
+    from apixo_contract.cli import main as command
+
+    command(prog_name="apixo-contract")
+
+
+if __name__ == "__main__":
+    main()

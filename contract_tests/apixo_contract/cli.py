@@ -2,67 +2,437 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from apixo_contract._cassette import read_cassette
-from apixo_contract._drift_commands import COMMANDS
-from apixo_contract._exits import EXIT_CODES, observe_for, told_in_words
-from apixo_contract._explain import explain as explained
-from apixo_contract._json_files import text_of
-from apixo_contract._ledger import read_evidence
-from apixo_contract._options import (
-    keep_hypothesis_out_of_the_way,
-    settings_of,
-    target_options,
+from apixo_contract.cassette import CassetteError, read_cassette, write_cassette
+from apixo_contract.diff import compare, comparison_lines
+from apixo_contract.explain import explain as explained
+from apixo_contract.learn import profile_of, profile_toml
+from apixo_contract.observations import Run
+from apixo_contract.options import (
+    OPTIONS,
+    Option,
+    Settings,
+    Unreachable,
+    UsageError,
+    is_loopback,
+    option,
+    settle,
 )
-from apixo_contract._report_options import deliver, report_options
-from apixo_contract._visible import visible
+from apixo_contract.report.model import (
+    LiveEvidence,
+    Report,
+    decode_utf8,
+    evidence_of,
+    read_evidence,
+    read_json,
+    write_evidence,
+)
+from apixo_contract.report.render import append_step_summary, cost_line, print_report, write_reports
+from apixo_contract.run import check_target, judge, observe, unjudged
+from apixo_contract.text import escape_invisible
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_KEY, _KEY2 = "APIXO_API_KEY", "APIXO_API_KEY2"
+_BAD_USAGE = 2
+_UNREACHABLE = 3
+# As in `sysexits.h` and in shells.
+FAULT = 70
+_INTERRUPTED = 130
+
+# 0 and 1 are the exit codes of a report.
+EXIT_CODES = {
+    0: "the target keeps the contract; of `diff`: both answer alike",
+    1: "it drifted: a promise is broken; of `diff`: they differ",
+    _BAD_USAGE: "bad usage: an option, a file or a key cannot be used",
+    _UNREACHABLE: "the target cannot be reached, or is too busy to be judged",
+    FAULT: "a fault of `apixo-contract` itself, or its extra is not installed",
+    _INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
+}
+
+
+# --- options ----------------------------------------------------------------------------------
+
+
+class _Value(click.ParamType[Any]):
+    """The values of an option of a run."""
+
+    def __init__(self, known: Option) -> None:
+        self.name = "text" if known.kind is str else known.name.rpartition("-")[2]
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._known.read(value)
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+    def fail(
+        self,
+        message: str,
+        param: click.Parameter | None = None,  # noqa: ARG002 - the message names the option
+        ctx: click.Context | None = None,
+    ) -> Any:
+        raise click.UsageError(message, ctx)
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+_LIVE = click.option(
+    "--live", is_flag=True, help="Allow a target that is not this machine: it costs real money."
+)
+
+
+def _run_option(name: str, **more: Any) -> Callable[[Command], Command]:
+    known = option(name)
+    more = {"default": known.default, "help": known.text, **more}
+    return click.option(
+        f"--{name}",
+        known.field,
+        type=_Value(known),
+        show_default=more["default"] is not None,
+        metavar=more.pop("metavar", _Value(known).name.upper()),
+        **more,
+    )
+
+
+def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for found in reversed(options):
+            command = found(command)
+        return command
+
+    return add
+
+
+_target_options = _with(
+    click.option("--base-url", help="The API's address, with or without /api/v1. [APIXO_BASE_URL]"),
+    click.option("--api-key", help="The key. Better: APIXO_API_KEY, which no process list shows."),
+    *(_run_option(known.name) for known in OPTIONS),
+    _LIVE,
+)
+_report_options = _with(
+    click.option("--report", "json_path", type=FILE, help="Write the report as JSON."),
+    click.option("--html", "html_path", type=FILE, help="Write the report as one HTML page."),
+    click.option("--junit", "junit_path", type=FILE, help="Write the report as JUnit XML."),
+    click.option(
+        "--ledger",
+        type=FILE,
+        help="Read what earlier live runs have shown, and add what a live run shows.",
+    ),
+)
+
+
+# --- how a command ends -----------------------------------------------------------------------
+
+
+@contextmanager
+def _exit_codes() -> Iterator[list[Run]]:
+    """Turn what stops a command into clear lines and its exit code.
+
+    Yields a list for the runs that are made in the block, complete or not: what they have cost is
+    told if they were in vain.
+    """
+    made: list[Run] = []
+    try:
+        yield made
+    except KeyboardInterrupt:
+        _stop("interrupted", _INTERRUPTED, made)
+    except Unreachable as error:
+        _stop(str(error), _UNREACHABLE, _paid(made))
+    except BrokenPipeError:
+        raise  # the reader of our output has closed it: click knows how to end then
+    except (OSError, UsageError) as error:
+        _stop(str(error), _BAD_USAGE, _paid(made))
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not look like drift
+        traceback.print_exc()
+        words = f"this is a fault of apixo-contract and not of the target ({type(error).__name__})"
+        _stop(f"{words}; please report it with the lines above", FAULT, _paid(made))
+
+
+def _paid(made: Iterable[Run]) -> list[Run]:
+    return [run for run in made if unjudged(run).spent_usd]
+
+
+def _stop(words: str, code: int, made: Iterable[Run]) -> None:
+    for line in (words, *(f"{run.target}: {cost_line(unjudged(run))}" for run in made)):
+        _say(line)
+    sys.exit(code)
+
+
+def _say(words: str) -> None:
+    click.echo(f"apixo-contract: {escape_invisible(words)}", err=True)
+
+
+def _tell(words: str) -> None:
+    """Say what happens, on a terminal only: a log needs just the report."""
+    if sys.stderr.isatty():
+        click.echo(f"… {words}", err=True)
+
+
+def _announce(settings: Settings) -> None:
+    """Say what a run may cost, if it costs real money."""
+    if not settings.is_local:
+        click.echo(
+            f"{settings.base_url}: this run costs at most ${settings.budget_usd}; "
+            "what costs nothing is checked first",
+            err=True,
+        )
+
+
+def _settle(options: dict[str, Any]) -> Settings:
+    settings = settle(options.pop("base_url"), options.pop("api_key"), options)
+    _announce(settings)
+    return settings
+
+
+def _observe(
+    made: list[Run], settings: Settings, stopped: Callable[[Run], object] | None = None
+) -> Run:
+    """Make a run, and add it to those of `_exit_codes`."""
+
+    def keep(run: Run) -> None:
+        made.append(run)
+        if stopped is not None:
+            stopped(run)
+
+    run = observe(settings, tell=_tell, stopped=keep)
+    made.append(run)
+    return run
+
+
+def _deliver(
+    run: Run, earlier: Mapping[str, LiveEvidence], ledger: Path | None, **paths: Any
+) -> Report:
+    """Judge a run, and write and print the report as the options say."""
+    report = judge(run, earlier)
+    write_reports(report, **paths)
+    new = evidence_of(report)
+    if ledger and new:
+        write_evidence(ledger, {**earlier, **new})
+    append_step_summary(report)
+    print_report(report)
+    return report
+
+
+def _earlier(ledger: Path | None) -> Mapping[str, LiveEvidence]:
+    """Read the ledger before the run: a damaged one must not be found after money was spent."""
+    return read_evidence(ledger) if ledger else {}
+
+
+# --- commands ---------------------------------------------------------------------------------
 
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
     f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items()
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
+class _Program(click.Group):
+    """The group of all commands; wrong usage is one line on stderr, and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            _say(error.format_message())
+            sys.exit(error.exit_code)
+        except click.Abort:
+            _say("interrupted")
+            sys.exit(_INTERRUPTED)
+        sys.exit(0)
+
+
+@click.group(
+    cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES
+)
 @click.version_option(package_name="apixo-emulator")
 def main() -> None:
-    """Hold a server to APIXO's contract."""
-    keep_hypothesis_out_of_the_way()
+    """Check whether a server keeps APIXO's contract."""
+    # Hypothesis keeps tables of characters; they belong into the user's cache, not into the working
+    # folder. It keeps no examples: what is sent to a target stays in this process.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "apixo-contract"))
 
 
 @main.command()
-@target_options
-@report_options
+@_target_options
+@_report_options
 @click.option(
-    "--cassette",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Judge a recorded run again, without calling anybody.",
+    "--cassette", type=_EXISTING, help="Judge a recorded run again; the target is not called."
 )
-def verify(
+def verify(ledger: Path | None, cassette: Path | None, **options: Any) -> None:
+    """Make a run against a target and judge it, or judge a recorded one."""
+    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
+    with _exit_codes() as made:
+        earlier = _earlier(ledger)
+        run = read_cassette(cassette) if cassette else _observe(made, _settle(options))
+        sys.exit(_deliver(run, earlier, ledger, **paths).exit_code)
+
+
+@main.command()
+@_target_options
+@_report_options
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    required=True,
+    help="The cassette to write, as JSON lines; its secrets are masked.",
+)
+def record(output: Path, ledger: Path | None, **options: Any) -> None:
+    """Verify a target, and keep every call as a cassette.
+
+    `apixo-contract verify --cassette FILE` judges it again later, without calling the target. What a
+    stopped run has seen is kept as FILE.part.
+    """
+    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
+    with _exit_codes() as made:
+        settings = _settle(options)
+        _must_be_writable(output)
+        earlier = _earlier(ledger)
+        run = _observe(made, settings, lambda run: _keep_part(output, run, settings.api_key))
+        report = _deliver(run, earlier, ledger, **paths)
+        write_cassette(output, run, [settings.api_key])
+        sys.exit(report.exit_code)
+
+
+def _keep_part(path: Path, run: Run, key: str) -> None:
+    """Keep what a stopped run has seen, beside the cassette that it was to be."""
+    part = path.with_name(f"{path.name}.part")
+    if not any(call.status for call in run.exchanges):
+        return
+    # What stopped the run is told; that this cannot be written, too, is of little importance.
+    with suppress(OSError, CassetteError):
+        write_cassette(part, run, [key], cut_off=True)
+        _say(f"the calls so far are in {part}")
+
+
+def _must_be_writable(path: Path) -> None:
+    """Find out before money is spent.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    known = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
+    if not known:
+        path.unlink()
+
+
+@main.command()
+@click.argument("url1")
+@click.argument("url2")
+@click.option("--api-key", help=f"The key of URL1. [{_KEY}]")
+@click.option("--api-key2", help=f"The key of URL2. [{_KEY2}, else {_KEY}]")
+@_with(
+    _run_option("image-url", help="A picture that both can fetch and enlarge."),
+    _run_option("failing-image-url"),
+    _run_option(
+        "budget-usd",
+        help="The most that both together may cost; a target on this machine costs nothing.",
+    ),
+    _run_option("max-wait"),
+    _run_option("examples"),
+    _run_option("seed", default=0, help="Which bodies are generated."),
+    _LIVE,
+)
+@click.option("--report", "json_path", type=FILE, help="Write the differences as JSON.")
+def diff(
+    url1: str,
+    url2: str,
+    api_key: str | None,
+    api_key2: str | None,
     json_path: Path | None,
-    html_path: Path | None,
-    junit_path: Path | None,
-    ledger: Path | None,
-    cassette: Path | None,
     **options: Any,
 ) -> None:
-    """Make a run against a target and judge it, or judge a recorded one."""
-    with told_in_words() as made:
-        earlier = read_evidence(ledger) if ledger else {}
-        run = read_cassette(cassette) if cassette else observe_for(made, settings_of(options))
-        report = deliver(
-            run,
-            earlier,
-            json_path=json_path,
-            html_path=html_path,
-            junit_path=junit_path,
-            ledger=ledger,
+    """Make the same calls to two servers, and explain where they differ."""
+    with _exit_codes() as made:
+        keys = _keys((url1, url2), (api_key, api_key2), os.environ)
+        # Foreign targets share the budget; each gets the same tasks.
+        foreign = sum(not is_loopback(url) for url in (url1, url2))
+        options["budget_usd"] /= max(1, foreign)
+        both = [settle(url, key, options) for url, key in zip((url1, url2), keys, strict=True)]
+        if json_path:
+            _must_be_writable(json_path)
+        for settings in both:
+            check_target(settings)
+        for settings in both:
+            _announce(settings)
+        for settings in both:
+            _tell(settings.base_url)
+            _observe(made, settings)
+        found = compare(*made)
+        if json_path:
+            json_path.write_text(f"{json.dumps(found.to_json(), indent=2)}\n", "utf-8")
+        for line in comparison_lines(found):
+            click.echo(line)
+        sys.exit(found.exit_code)
+
+
+def _keys(
+    urls: tuple[str, str], given: tuple[str | None, str | None], environ: Mapping[str, str]
+) -> tuple[str, str]:
+    """Return the two keys; a key that was meant for one host is never sent to another.
+
+    Raises:
+        UsageError: The second key is missing.
+    """
+    common = environ.get(_KEY)
+    own = given[1] or environ.get(_KEY2)
+    first, second = given[0] or common, own or common
+    first, second = first or second, second or first
+    foreign = {url.partition("://")[2].partition("/")[0] for url in urls if not is_loopback(url)}
+    if len(foreign) > 1 and not own:
+        raise UsageError(
+            f"{urls[1]} is another host, to which the key of {urls[0]} must not go: give "
+            f"--api-key2, or set {_KEY2}"
         )
-        sys.exit(report.exit_code)
+    return first or "", second or ""
+
+
+@main.command()
+@click.option(
+    "--report", "report_path", type=_EXISTING, required=True, help="The JSON report of a run."
+)
+@click.option("-o", "--output", type=FILE, help="The profile to write. [standard output]")
+def learn(report_path: Path, output: Path | None) -> None:
+    """Turn the refuted assumptions of a report into a profile.
+
+    `apixo-emulator serve --profile FILE` then behaves as was observed.
+    """
+    with _exit_codes():
+        value = read_json(report_path, "a report of apixo-contract")
+        try:
+            report = Report.from_json(value)
+        except ValueError as error:
+            raise UsageError(f"{report_path}: {error}") from None
+        text = profile_toml(report)
+        if output is None:
+            click.echo(text, nl=False)
+            return
+        output.write_text(text, "utf-8")
+        settings = len(profile_of(report).assumptions)
+        click.echo(f"{output}: {settings} {'setting' if settings == 1 else 'settings'}")
 
 
 @main.command()
@@ -70,11 +440,7 @@ def verify(
 def explain(body: Any) -> None:
     """Say what the contract answers a submit body, and why.
 
-    BODY is a file with JSON, or - for standard input. Nobody is called.
+    BODY is a file with JSON, or - for standard input. No target is called.
     """
-    with told_in_words():
-        click.echo(visible(explained(text_of(body.read()))))
-
-
-for _command in COMMANDS:
-    main.add_command(_command)
+    with _exit_codes():
+        click.echo(escape_invisible(explained(decode_utf8(body.read()))))

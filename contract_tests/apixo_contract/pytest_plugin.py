@@ -13,34 +13,37 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from apixo_contract._observations import Run
-    from apixo_contract._report import CheckResult, Report
+    from apixo_contract.observations import Run
+    from apixo_contract.report.model import CheckResult, Report
 
 _SUITE = "apixo_contract.test_contract"
-# Option, parameter of `apixo_contract.verify`, how to read it, help.
-_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("target", "base_url", str, "the API's address; for apixo_contract.properties also `live`"),
-    ("key", "api_key", str, "the API key; better: APIXO_API_KEY"),
-    ("image-url", "image_url", str, "a picture that the target can fetch and enlarge"),
-    ("failing-image-url", "failing_image_url", str, "a source that makes a task fail"),
-    ("budget-usd", "budget_usd", str, "the most that the run may cost (0.10)"),
-    ("max-wait", "max_wait", float, "seconds to wait for a task (180)"),
-    ("poll-interval", "poll_interval", float, "seconds between two polls of a task"),
-    ("callback-host", "callback_host", str, "this machine as the target reaches it"),
-    ("callback-url", "callback_url", str, "a public URL that leads to the callback port"),
-    ("callback-port", "callback_port", int, "where to listen for callbacks (a free port)"),
-    ("seed", "seed", int, "the same seed sends the same bodies"),
+# As `apixo-contract` exits if its extra is not installed.
+_FAULT = 70
+# Option, field of the run's settings, help. The values are converted by `apixo_contract.options`.
+_OPTIONS = (
+    ("target", "base_url", "the API's address; for apixo_contract.properties also `live`"),
+    ("key", "api_key", "the API key; better: APIXO_API_KEY"),
+    ("image-url", "image_url", "a picture that the target can fetch and enlarge"),
+    ("failing-image-url", "failing_image_url", "a source that makes a task fail"),
+    ("budget-usd", "budget_usd", "the most that the run may cost (0.10)"),
+    ("max-wait", "max_wait_s", "seconds to wait for a task (180)"),
+    ("poll-interval", "poll_interval_s", "seconds between two polls of a task"),
+    ("callback-host", "callback_host", "this machine as the target reaches it"),
+    ("callback-url", "callback_url", "a public URL that leads to the callback port"),
+    ("callback-port", "callback_port", "where to listen for callbacks (a free port)"),
+    ("examples", "examples", "generated bodies for each rule broken alone (12)"),
+    ("seed", "seed", "the same seed sends the same bodies"),
 )
 _REPORT = pytest.StashKey["Report"]()
-# What was seen by a run that Ctrl-C or an error has stopped.
+# What a run saw that Ctrl-C or an error has stopped.
 _STOPPED = pytest.StashKey["Run"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that name the target and what a run may do there."""
-    group = parser.getgroup("apixo_contract", "holding a server to APIXO's contract")
-    for name, parameter, kind, words in _OPTIONS:
-        group.addoption(f"--apixo-{name}", dest=_dest(parameter), type=kind, help=words)
+    group = parser.getgroup("apixo_contract", "checking a server against APIXO's contract")
+    for name, field, words in _OPTIONS:
+        group.addoption(f"--apixo-{name}", dest=_dest(field), help=words)
     group.addoption(
         "--apixo-live",
         dest=_dest("live"),
@@ -49,32 +52,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _dest(parameter: str) -> str:
-    return f"apixo_contract_{parameter}"
+def _dest(field: str) -> str:
+    return f"apixo_contract_{field}"
 
 
 def _given(config: pytest.Config) -> dict[str, Any]:
-    names = [*(parameter for _, parameter, _, _ in _OPTIONS), "live"]
-    found = {name: config.getoption(_dest(name)) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    names = [*(field for _, field, _ in _OPTIONS), "live"]
+    return {name: config.getoption(_dest(name)) for name in names}
 
 
-def _with_our_names(words: str) -> str:
-    """Give words that name options of the command with the names that they have here."""
+def _with_suite_names(words: str) -> str:
+    """Return words with the names that the options of the command have in this suite."""
     names = {"--api-key": "--apixo-key", "--base-url": "--apixo-target"}
     return re.sub(
-        r"(?<!\S)--[a-z][a-z-]*",
+        r"(?<!\S)--(?!apixo-)[a-z][a-z-]*",
         lambda found: names.get(found[0], f"--apixo-{found[0].removeprefix('--')}"),
         words,
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to spread the suite over several processes.
+    """Refuse to run the suite without its extra, or spread over several processes.
 
     Raises:
+        pytest.exit.Exception: Libraries are missing; the message says what to install.
         pytest.UsageError: An option must be left out.
     """
+    asked = re.compile(r"apixo_contract(\W|$)")
+    if any(asked.match(str(argument)) for argument in config.invocation_params.args):
+        from apixo_contract.__main__ import missing_libraries, what_to_install
+
+        if missing := missing_libraries():
+            pytest.exit(what_to_install(missing), returncode=_FAULT)
     if config.getoption(_dest("base_url")) and config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
             "the contract's tests are one run against the target, which every worker would repeat "
@@ -91,7 +100,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test for each check."""
     if getattr(metafunc.module, "__name__", "") == _SUITE:
-        from apixo_contract._catalogue import catalogue
+        from apixo_contract.checks import catalogue
 
         metafunc.parametrize("check_id", list(catalogue()))
 
@@ -102,9 +111,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Raises:
         pytest.UsageError: An option must be given.
     """
-    if not any(_is_ours(item) for item in items):
-        return
-    if not config.getoption(_dest("base_url")):
+    if any(map(_is_ours, items)) and not config.getoption(_dest("base_url")):
         raise pytest.UsageError(
             "the contract's tests need a target: add --apixo-target URL, such as "
             "http://127.0.0.1:8787, and the key as --apixo-key or APIXO_API_KEY"
@@ -118,16 +125,18 @@ def _is_ours(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def contract_report(pytestconfig: pytest.Config) -> Report:
     """The report on the target, made once in a session."""
-    from apixo_contract._settings import Unreachable, UsageError
-    from apixo_contract._verify import verify
+    from apixo_contract.options import Unreachable, UsageError, settle
+    from apixo_contract.run import judge, observe
 
     def stopped(run: Run) -> None:
         pytestconfig.stash[_STOPPED] = run
 
+    given = _given(pytestconfig)
     try:
-        report = verify(**_given(pytestconfig), stopped=stopped)
+        settings = settle(given.pop("base_url"), given.pop("api_key"), given)
+        report = judge(observe(settings, stopped=stopped))
     except UsageError as error:
-        words = _with_our_names(str(error))
+        words = _with_suite_names(str(error))
         pytest.exit(f"apixo-contract: {words}", returncode=pytest.ExitCode.USAGE_ERROR)
     except Unreachable as error:
         pytest.exit(f"apixo-contract: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
@@ -137,35 +146,38 @@ def contract_report(pytestconfig: pytest.Config) -> Report:
 
 @pytest.fixture
 def check_result(check_id: str, contract_report: Report) -> CheckResult:
-    """What came of one check."""
-    return next(result for result in contract_report.results if result.id == check_id)
+    """The result of one check, its reason with the option names of this suite."""
+    from dataclasses import replace
+
+    found = next(result for result in contract_report.results if result.id == check_id)
+    return replace(found, evidence=_with_suite_names(found.evidence))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say what came of the run, beside the tests."""
+    """Say what the run showed beside the tests: its cost, assumptions, what is beyond the contract."""
     if stopped := config.stash.get(_STOPPED, None):
-        _tell_cost(terminalreporter, stopped)
+        from apixo_contract.report.render import cost_line
+        from apixo_contract.run import unjudged
+
+        terminalreporter.section(f"apixo-contract: {stopped.target}")
+        terminalreporter.write_line(f"stopped after {cost_line(unjudged(stopped))}")
     if report := config.stash.get(_REPORT, None):
-        _tell_assumptions(terminalreporter, report)
+        _tell(terminalreporter, report)
 
 
-def _tell_cost(terminalreporter: pytest.TerminalReporter, stopped: Run) -> None:
-    from apixo_contract._reporting import cost_line
-    from apixo_contract._verify import unjudged
-
-    terminalreporter.section(f"apixo-contract: {stopped.target}")
-    terminalreporter.write_line(f"stopped after {cost_line(unjudged(stopped))}")
-
-
-def _tell_assumptions(terminalreporter: pytest.TerminalReporter, report: Report) -> None:
-    """Say what the assumptions turned out to be: refuted ones are no failures."""
-    from apixo_contract._report import Verdict
+def _tell(terminalreporter: pytest.TerminalReporter, report: Report) -> None:
+    from apixo_contract.report.model import Verdict
+    from apixo_contract.report.render import beyond_line
 
     terminalreporter.section(f"apixo-contract: {report.target}")
     for result in report.of(Verdict.REFUTED):
         terminalreporter.write_line(f"REFUTED {result.source}: {result.evidence}")
+    for found in report.beyond:
+        terminalreporter.write_line(f"BEYOND THE CONTRACT {beyond_line(found)}")
+    for remark in report.remarks:
+        terminalreporter.write_line(remark)
     terminalreporter.write_line(
         f"{report.counts[Verdict.CONFIRMED]} assumptions confirmed, "
         f"{report.counts[Verdict.REFUTED]} refuted; cost at most ${report.spent_usd}, "

@@ -15,9 +15,7 @@ from typing import Any
 
 import httpx
 
-from apixo_contract._oracle import broken_rules
-from apixo_contract._settings import Settings
-from apixo_contract._verify import observe, settle
+from apixo_contract import Run, Settings, expect, observe, settle
 from apixo_schemas import contract
 
 KEY = "sk-kit-0123456789abcdef"
@@ -87,7 +85,7 @@ class Stub(httpx.BaseTransport):
             body = json.loads(content)
         except ValueError:
             return refused(400, "That is no JSON.")
-        broken = broken_rules(body)
+        broken = expect(body).broken
         if broken:
             return refused(400, broken[0].message)
         asked = body["input"]
@@ -156,10 +154,10 @@ def picture(kind: str, resolution: str) -> bytes:
 
 def settings(**given: Any) -> Settings:
     options = {"image_url": IMAGE, "failing_image_url": FAILING_IMAGE, "seed": 1, "examples": 1}
-    return settle(BASE, KEY, in_process=True, **{**options, **given})
+    return settle(BASE, KEY, {**options, "in_process": True, **given})
 
 
-def observed(stub: type[Stub] = Stub, **given: Any) -> Any:
+def observed(stub: type[Stub] = Stub, **given: Any) -> Run:
     """A run of the kit against a stub, on a virtual clock."""
     clock = Clock()
     return observe(settings(**given), transport=stub(clock), sleep=clock.sleep, clock=clock)

@@ -56,7 +56,7 @@ def test_a_broken_promise_is_a_failed_test_with_its_example(tmp_path: Path) -> N
         (("--apixo-target", "https://api.apixo.ai", "--apixo-key", "k"), "Add --apixo-live"),
         (
             ("--apixo-target", "http://127.0.0.1:1", "--apixo-key", "k", "--apixo-max-wait", "nan"),
-            "apixo-contract: --apixo-max-wait: expected seconds from 0 to 86400, found nan",
+            "apixo-contract: --apixo-max-wait: expected seconds from 0 to 86400, found 'nan'",
         ),
     ],
 )

@@ -1,6 +1,8 @@
 """The API key is nowhere but in the calls themselves."""
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from decimal import Decimal
 from html import escape
@@ -14,13 +16,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from kit.stub import BASE, IMAGE, Clock, Stub, refused
 
-from apixo_contract import verify
-from apixo_contract._masking import PLACEHOLDER, Mask
-from apixo_contract._report import Verdict
-from apixo_contract._reporting import render_html, render_junit, render_markdown, render_terminal
-from apixo_contract._secrets import find_secret
-from apixo_contract._settings import Settings
-from apixo_contract._verify import judge, observe, settle
+from apixo_contract import Settings, Verdict, judge, observe, settle, verify
+from apixo_contract.masking import PLACEHOLDER, Mask, curl_line, find_secret
+from apixo_contract.report.render import (
+    render_html,
+    render_junit,
+    render_markdown,
+    render_terminal,
+)
 
 SECRET = 'sk-"sec/ret"&key%0123456789'
 
@@ -49,8 +52,12 @@ class Chatty(Stub):
         return refused(401, f"Not {SECRET}")
 
 
+_WAYS = (str, lambda key: json.dumps(key)[1:-1], lambda key: quote(key, safe=""), quote)
+
+
 def hidden(text: str) -> bool:
-    forms = (SECRET, json.dumps(SECRET)[1:-1], quote(SECRET, safe=""), quote(SECRET))
+    # A key that lacks its last letter nearly tells it.
+    forms = [f(key) for key in (SECRET, SECRET[:-1], SECRET.swapcase()) for f in _WAYS]
     return not any(form in text for form in forms)
 
 
@@ -59,7 +66,7 @@ def test_no_report_and_no_record_holds_the_key(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     clock = Clock()
-    settings = settle(BASE, SECRET, image_url=IMAGE, in_process=True, examples=0)
+    settings = settle(BASE, SECRET, {"image_url": IMAGE, "in_process": True, "examples": 0})
     run = observe(settings, transport=Chatty(clock), sleep=clock.sleep, clock=clock)
     report = judge(run)
     assert [result.id for result in report.of(Verdict.FAIL)] == ["envelope.error-data"]
@@ -158,6 +165,22 @@ def test_a_key_too_short_to_be_one_garbles_no_answer(key: str, text: str) -> Non
     if "Bearer" not in text:
         assert Mask(key).text(text) == text
     assert Mask(key).text(f"Bearer {key}").startswith(f"Bearer {PLACEHOLDER}")
+
+
+def test_a_curl_line_makes_a_key_that_is_nearly_right_from_the_real_one() -> None:
+    key = "sk-live-0123456789"
+    mask = Mask(key)
+    for other in (f"{key}x", key[:-1], key.swapcase()):
+        line = curl_line("GET", "http://t/b", {"Authorization": mask.text(f"Bearer {other}")}, None)
+        shell = line.replace("curl -sS -X GET http://t/b -H", "printf %s")
+        done = subprocess.run(
+            ["/bin/sh", "-c", shell],
+            env={"APIXO_API_KEY": key, "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"Authorization: Bearer {other}"
 
 
 def test_settings_do_not_show_the_key() -> None:

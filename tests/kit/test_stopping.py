@@ -15,9 +15,8 @@ from click.testing import CliRunner
 from kit.stub import FAILING_IMAGE, IMAGE, KEY, Clock, Stub, serving, settings
 from support.process import environment
 
-from apixo_contract._cassette import CassetteError, read_cassette
-from apixo_contract._observations import Run
-from apixo_contract._verify import observe
+from apixo_contract import Run, observe
+from apixo_contract.cassette import CassetteError, read_cassette
 from apixo_contract.cli import main
 
 pytestmark = pytest.mark.slow
@@ -63,7 +62,7 @@ def interrupted(
 
 
 def test_ctrl_c_is_no_verdict_and_tells_what_was_spent(tmp_path: Path) -> None:
-    done = interrupted(tmp_path, "verify", "--base-url", "URL", *QUICK, after=60)
+    done = interrupted(tmp_path, "verify", "--base-url", "URL", *QUICK, after=80)
     assert done.returncode == 130, done.stderr
     first, second = done.stderr.splitlines()
     assert first == "apixo-contract: interrupted"
@@ -83,11 +82,11 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
     tape = tmp_path / "run.jsonl"
     tape.write_text("an earlier one")
     options = ("--base-url", "URL", "-o", str(tape), *QUICK)
-    done = interrupted(tmp_path, "record", *options, after=60)
+    done = interrupted(tmp_path, "record", *options, after=80)
     assert done.returncode == 130, done.stderr
     part = tmp_path / "run.jsonl.part"
     assert f"the calls so far are in {part}\n" in done.stderr
-    assert len(part.read_text("utf-8").splitlines()) > 70
+    assert len(part.read_text("utf-8").splitlines()) > 100
     with pytest.raises(CassetteError, match="cut off after line"):
         read_cassette(part)
     assert KEY not in part.read_text("utf-8")
@@ -96,7 +95,7 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
 
 def test_a_stopped_comparison_tells_the_cost_of_both(tmp_path: Path) -> None:
     with serving() as first:
-        done = interrupted(tmp_path, "diff", first, "URL", *QUICK[:4], after=60)
+        done = interrupted(tmp_path, "diff", first, "URL", *QUICK[:4], after=80)
     assert done.returncode == 130, done.stderr
     _, left, right = done.stderr.splitlines()
     assert re.fullmatch(rf"apixo-contract: {first}: {COST}", left)
@@ -105,7 +104,7 @@ def test_a_stopped_comparison_tells_the_cost_of_both(tmp_path: Path) -> None:
 
 def test_a_stopped_suite_tells_what_was_spent(tmp_path: Path) -> None:
     options = ("--pyargs", "apixo_contract", "-p", "no:cacheprovider", "--apixo-target", "URL")
-    done = interrupted(tmp_path, *options, after=60, module="pytest")
+    done = interrupted(tmp_path, *options, after=80, module="pytest")
     assert done.returncode == 2, done.stdout
     assert re.search(f"stopped after {COST}", done.stdout)
 
@@ -169,7 +168,7 @@ def test_a_fault_of_the_kit_is_not_drift(monkeypatch: pytest.MonkeyPatch) -> Non
     def judge(*_given: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("apixo_contract._report_options.judge", judge)
+    monkeypatch.setattr("apixo_contract.cli.judge", judge)
     with serving() as url:
         done = verify_in_process(url)
     assert done.exit_code == 70

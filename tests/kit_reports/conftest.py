@@ -3,11 +3,10 @@
 import pytest
 from kit.stub import observed
 
-from apixo_contract._observations import Run
+from apixo_contract import Run
 
 
 @pytest.fixture(scope="session")
 def run() -> Run:
     """One run against a target that keeps the contract in words of its own."""
-    found: Run = observed(examples=0)
-    return found
+    return observed(examples=0)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from apixo_contract._catalogue import catalogue
-from apixo_contract._report import CheckResult, Example, Report, ShownExchange, Verdict
+from apixo_contract import CheckResult, Example, Report, Verdict, catalogue
+from apixo_contract.report.model import ShownExchange
 
 # What no form may take for more than text.
 HOSTILE = (
@@ -36,7 +36,8 @@ def example(**given: Any) -> Example:
 
 def result(check_id: str, verdict: Verdict, **given: Any) -> CheckResult:
     info = catalogue()[check_id]
-    members = {"evidence": f"evidence of {check_id}", "calls": 3}
+    stated = "stated there" if info.can_fail else ""
+    members = {"evidence": f"evidence of {check_id}", "calls": 3, "statement": stated}
     return CheckResult(
         info.id, info.title, info.grade, info.source, verdict, **{**members, **given}
     )

@@ -10,20 +10,19 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from kit.stub import KEY
 
-from apixo_contract._cassette import (
+from apixo_contract import CallbackSeen, Exchange, Key, Picture, Purpose, Run, judge
+from apixo_contract.cassette import (
     CassetteError,
     cassette_lines,
     cassette_schema,
     read_cassette,
     write_cassette,
 )
-from apixo_contract._observations import CallbackSeen, Exchange, Key, Picture, Purpose, Run
-from apixo_contract._secrets import find_secret, scrubbed, scrubbed_headers
-from apixo_contract._verify import judge
+from apixo_contract.masking import find_secret, scrub, scrub_headers
 
 
 def harmless(text: str) -> bool:
-    return find_secret(text) is None and scrubbed(text) == text
+    return find_secret(text) is None and scrub(text) == text
 
 
 # Hypothesis also tries the texts of this file, among them those that look like keys.
@@ -176,7 +175,7 @@ def test_ids_and_the_made_up_key_are_no_secrets(text: str) -> None:
 )
 def test_signatures_of_links_are_masked_and_equal_ones_stay_equal(name: str) -> None:
     def link(value: str, mark: str = "&") -> str:
-        return scrubbed(f"https://files.example/a.jpg?w=1{mark}{name}={value}&h=2")
+        return scrub(f"https://files.example/a.jpg?w=1{mark}{name}={value}&h=2")
 
     assert "hunter2" not in link("hunter2")
     assert link("hunter2") == link("hunter2")
@@ -188,11 +187,11 @@ def test_signatures_of_links_are_masked_and_equal_ones_stay_equal(name: str) -> 
 @given(texts)
 def test_masking_twice_is_masking_once(value: str) -> None:
     text = f"https://x.example/?token={value}"
-    assert scrubbed(scrubbed(text)) == scrubbed(text)
+    assert scrub(scrub(text)) == scrub(text)
 
 
 def test_cookies_are_masked_and_other_headers_are_kept() -> None:
-    found = scrubbed_headers(
+    found = scrub_headers(
         {
             "set-cookie": "session=secret",
             "Authorization": "Bearer $APIXO_API_KEY",

@@ -7,9 +7,8 @@ import httpx
 import pytest
 from kit.stub import Stub, Task, observed, refused
 
-from apixo_contract._diff import Comparison, compare
-from apixo_contract._diff_words import comparison_lines
-from apixo_contract._observations import Run
+from apixo_contract import Run
+from apixo_contract.diff import Comparison, compare, comparison_lines
 
 
 def compared(run: Run, stub: type[Stub]) -> Comparison:
@@ -110,7 +109,7 @@ def test_a_difference_is_counted_and_shown_by_its_shortest_call(run: Run) -> Non
     (group,) = (group for group in found.groups if group.check_id == "assumption.error.data")
     assert group.title.startswith("What is `data` on an error?")
     (difference,) = group.differences
-    assert (difference.facet, difference.left, difference.right) == ("data", "null", "absent")
+    assert (difference.part, difference.left, difference.right) == ("data", "null", "absent")
     assert difference.count > 50
     assert difference.example.left.body is None
 
@@ -119,7 +118,7 @@ def test_where_one_refuses_only_that_is_told(run: Run) -> None:
     found = compared(run, Taking)
     (group,) = (g for g in found.groups if g.check_id == "assumption.output_format.case")
     (difference,) = group.differences
-    assert difference.facet == "answer"
+    assert difference.part == "answer"
     assert difference.left.startswith("HTTP 400 The parameter {{output_format}}")
     assert difference.right == "HTTP 200"
 
@@ -135,7 +134,7 @@ def test_the_words_say_both_verdicts_and_how_to_see_it(run: Run) -> None:
 def test_the_comparison_as_json(run: Run) -> None:
     value = json.loads(json.dumps(compared(run, NoCost).to_json()))
     assert value["same_calls"] > 100
-    assert value["spent_usd"] == [0.09, 0.09]
+    assert value["spent_usd"] == [0.1, 0.1]
     ids = [group["id"] for group in value["groups"]]
     assert ids[-1] == ""
     cost = value["groups"][ids.index("assumption.cost_time")]

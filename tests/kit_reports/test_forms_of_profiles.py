@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_contract._learn import id_form
+from apixo_contract.learn import id_form
 from apixo_schemas import error_body, shaped_task_id
 
 numbers = st.integers(0, 2**128 - 1)

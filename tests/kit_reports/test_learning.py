@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 from kit.stub import Stub, observed
 from kit_reports.samples import HOSTILE, example, exchange, refuted, report, result
 
-from apixo_contract._learn import id_form, lessons
-from apixo_contract._learn_toml import profile_of, profile_toml
-from apixo_contract._observations import Run
-from apixo_contract._report import CheckResult, Verdict
-from apixo_contract._verify import judge
+from apixo_contract import CheckResult, Run, Verdict, judge
+from apixo_contract.learn import id_form, lessons, profile_of, profile_toml
 from apixo_schemas import Profile, apply_profile, load_profile, published_contract
 
 LIVE = "https://api.apixo.ai/api/v1"

@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 from kit_reports.samples import report, result
 
-from apixo_contract._ledger import (
-    Evidence,
+from apixo_contract import Verdict
+from apixo_contract.report.model import (
+    LedgerEntry,
+    LiveEvidence,
+    Standing,
     evidence_of,
     read_evidence,
-    shares,
     with_ledger,
     write_evidence,
 )
-from apixo_contract._report import LedgerEntry, Standing, Verdict
+from apixo_contract.report.render import shares
 
 LIVE = "https://api.apixo.ai/api/v1"
 DAY = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -57,7 +59,7 @@ def test_a_later_local_run_knows_what_live_has_shown(tmp_path: Path) -> None:
 
 
 def test_this_run_s_evidence_wins_over_earlier_one() -> None:
-    earlier = {"envelope.shape": Evidence(held=False, on="2020-01-01", target=LIVE)}
+    earlier = {"envelope.shape": LiveEvidence(held=False, on="2020-01-01", target=LIVE)}
     found = with_ledger(report(live=True, target=LIVE, started=DAY), earlier)
     assert found.ledger[0].standing is Standing.LIVE
     assert found.ledger[0].on == "2026-01-02"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from apixo_contract._exits import EXIT_CODES
+from apixo_contract.cli import EXIT_CODES
 from apixo_contract.cli import main as kit
 from apixo_emulator.certify.client_cases import ClientCase, client_cases
 from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases

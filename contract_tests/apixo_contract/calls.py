@@ -1,0 +1,407 @@
+"""The calls of a run: sent over httpx, repeated when the target is busy, and written down."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from apixo_contract.masking import LONGER, OTHER_CASE, PLACEHOLDER, SHORTER, Mask, altered_keys
+from apixo_contract.observations import Exchange, Key, Picture, Purpose
+from apixo_contract.options import Settings, Unreachable
+from apixo_contract.view import BUSY
+from apixo_schemas import contract, document
+
+# Answers that may pass, but leave open whether a submit was accepted.
+TRANSIENT = frozenset({500, 502, 504})
+_BUSY_TRIES = 8
+_TRIES = 3
+# Calls without any answer in a row, after which the target is taken to be gone.
+_MOST_SILENT = 6
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+# How long a busy target may delay the run in all.
+_PATIENCE_S = 120.0
+_TIMEOUT_S = 30.0
+# Answers of the API have some hundred bytes.
+MOST_BYTES = 256 * 1024
+# The head of a result tells its size; pictures with long metadata need more.
+_HEAD_BYTES = 512 * 1024
+# Seconds for a whole answer. The client's timeout is for each piece of it.
+_MOST_S = 60.0
+_PIECE = 64 * 1024
+_ALTERED = {Key.LONGER: LONGER, Key.SHORTER: SHORTER, Key.OTHER_CASE: OTHER_CASE}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call to be made.
+
+    Attributes:
+        may_repeat: True if a submit may be sent again after this answer. It reserves the price.
+    """
+
+    purpose: Purpose
+    method: str
+    url: str
+    key: Key = Key.OWN
+    body: str | None = None
+    content_type: str | None = "application/json"
+    probe: str = ""
+    task_id: str | None = None
+    may_repeat: Callable[[Exchange], bool] = lambda _found: True
+
+
+class Calls:
+    """Sends calls one after the other and keeps what they showed.
+
+    Args:
+        settings: The target and the key.
+        transport: Replaces the network, for a target in this process.
+        sleep: Waits so many seconds.
+        clock: Returns the time in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        transport: httpx.BaseTransport | None,
+        sleep: Callable[[float], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._base = settings.base_url
+        self._key = settings.api_key
+        self._wrong = f"sk-contract-{settings.seed:08x}-no-such-key"
+        self._mask = Mask(settings.api_key)
+        self._client = httpx.Client(
+            transport=transport,
+            timeout=_TIMEOUT_S,
+            # A proxy of the environment must not see calls within this machine. A certificate
+            # authority of the environment is used in any case.
+            trust_env=not settings.is_local,
+            verify=httpx.create_ssl_context() if self._base.startswith("https:") else True,
+            # A server may close an idle connection just when it is used again, which looks like a
+            # refusal. A new connection for each call costs little on this machine.
+            limits=httpx.Limits(max_keepalive_connections=0 if settings.is_local else None),
+        )
+        self._sleep = sleep
+        self._clock = clock
+        self._number = 0
+        self._answered = False
+        self._silent = 0
+        self._patience_s = _PATIENCE_S
+        # Kinds of calls that stayed broken however often they were repeated.
+        self._persistent: set[tuple[Purpose, str, int | None]] = set()
+        self.exchanges: list[Exchange] = []
+
+    @property
+    def now_ms(self) -> int:
+        """Return the local time."""
+        return round(self._clock() * 1000)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def endpoint(self, name: str, model: str | None = None) -> str:
+        """Return the URL of an endpoint of the contract: ``submit``, ``status``, ``balance``."""
+        path: str = document("model.json")["api"][name]["path"]
+        return self._base + path.replace("{model}", model or contract().model)
+
+    def submit(self, body: str, purpose: Purpose, **more: Any) -> Exchange:
+        """Submit a body. The caller has reserved its price."""
+        return self.send(Ask(purpose, "POST", self.endpoint("submit"), body=body, **more))
+
+    def status(self, task_id: str | None, purpose: Purpose, **more: Any) -> Exchange:
+        """Poll a task; without an id the call names none."""
+        url = self.endpoint("status", more.pop("model", None))
+        if task_id is not None:
+            # A broken target may give an id that UTF-8 cannot hold; it is asked about all the same.
+            asked = {document("model.json")["api"]["status"]["query"]: task_id}
+            url += f"?{urlencode(asked, errors='surrogatepass')}"
+        return self.send(Ask(purpose, "GET", url, task_id=task_id, **more))
+
+    def balance(
+        self, probe: str, key: Key = Key.OWN, purpose: Purpose = Purpose.BALANCE
+    ) -> Exchange:
+        """Read the balance; ``probe`` says at which point of the run."""
+        return self.send(Ask(purpose, "GET", self.endpoint("balance"), key=key, probe=probe))
+
+    def send(self, ask: Ask) -> Exchange:
+        """Make a call, repeat it while the target is busy or broken, and keep its last answer.
+
+        Raises:
+            Unreachable: The target has never answered, or not for several calls in a row.
+        """
+        wait, attempt = _FIRST_WAIT_S, 1
+        while self._is_repeated(ask, found := self._once(ask), attempt):
+            self.exchanges.append(replace(found, purpose=Purpose.BUSY))
+            self._wait(retry_after(found.answer_headers) or wait)
+            wait, attempt = min(wait * 2, _LONGEST_WAIT_S), attempt + 1
+        self.exchanges.append(found)
+        if attempt >= _TRIES and _is_broken(found):
+            self._persistent.add((ask.purpose, ask.method, found.status))
+        self._silent = self._silent + 1 if found.status is None else 0
+        self._answered = self._answered or found.status is not None
+        if self._silent >= (_MOST_SILENT if self._answered else 1):
+            raise Unreachable(
+                f"{self._base} does not answer ({found.trouble}). Is the target running, and is "
+                "the address right?"
+            )
+        return found
+
+    def _wait(self, seconds: float) -> None:
+        seconds = min(seconds, _LONGEST_WAIT_S)
+        self._patience_s -= seconds
+        self._sleep(seconds)
+
+    def _is_repeated(self, ask: Ask, found: Exchange, attempt: int) -> bool:
+        if self._patience_s <= 0:
+            return False
+        if found.status in BUSY:
+            return attempt < _BUSY_TRIES and ask.may_repeat(found)
+        heard = self._answered or found.status is not None
+        if not _is_broken(found) or attempt >= _TRIES or not heard:
+            return False
+        known = (ask.purpose, ask.method, found.status) in self._persistent
+        return not known and ask.may_repeat(found)
+
+    def _once(self, ask: Ask) -> Exchange:
+        headers, url = self._headers(ask), self._url(ask)
+        sent = self.now_ms
+        made = self._exchange(ask, sent)
+        try:
+            request = self._client.build_request(ask.method, url, headers=headers, content=ask.body)
+            with closing(self._client.send(request, stream=True)) as response:
+                content, trouble = _read_content(response, self._clock)
+        except httpx.RequestError as error:
+            words = self._mask.text(f"{type(error).__name__}: {error}".rstrip(": "))
+            return replace(made, received_ms=self.now_ms, trouble=words)
+        return replace(
+            made,
+            received_ms=self.now_ms,
+            status=response.status_code,
+            answer_headers=self._mask.headers(response.headers),
+            # JSON between systems is UTF-8, whatever a header says.
+            text=self._mask.text(content.decode("utf-8", errors="replace")),
+            trouble=trouble and self._mask.text(trouble),
+        )
+
+    def _headers(self, ask: Ask) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if authorization := self._authorization(ask.key):
+            headers["Authorization"] = authorization
+        if ask.body is not None and ask.content_type is not None:
+            headers["Content-Type"] = ask.content_type
+        return headers
+
+    def _authorization(self, key: Key) -> str | None:
+        if key in _ALTERED:
+            return f"Bearer {altered_keys(self._key)[_ALTERED[key]]}"
+        return {
+            Key.OWN: f"Bearer {self._key}",
+            Key.EMPTY: "Bearer",
+            Key.SCHEME: f"Basic {self._key}",
+            Key.BARE: self._key,
+            Key.WRONG: f"Bearer {self._wrong}",
+        }.get(key)
+
+    def _url(self, ask: Ask) -> str:
+        if ask.key is not Key.QUERY:
+            return ask.url
+        names = ("api_key", "apikey", "key", "token", "access_token")
+        query = urlencode(dict.fromkeys(names, self._key))
+        return f"{ask.url}{'&' if '?' in ask.url else '?'}{query}"
+
+    def can_alter(self, key: Key) -> bool:
+        """True if the own key can be altered so: a key without letters has no other case."""
+        return key not in _ALTERED or _ALTERED[key] in altered_keys(self._key)
+
+    def _exchange(self, ask: Ask, sent_ms: int) -> Exchange:
+        self._number += 1
+        shown = self._headers(ask)
+        if ask.key is Key.OWN:
+            shown["Authorization"] = f"Bearer {PLACEHOLDER}"
+        elif ask.key in _ALTERED:
+            shown["Authorization"] = f"Bearer {_ALTERED[ask.key]}"
+        return Exchange(
+            number=self._number,
+            purpose=ask.purpose,
+            method=ask.method,
+            url=self._mask.text(self._url(ask)),
+            sent_ms=sent_ms,
+            received_ms=sent_ms,
+            key=ask.key,
+            headers=self._mask.headers(shown),
+            body=None if ask.body is None else self._mask.text(ask.body),
+            probe=ask.probe,
+            task_id=None if ask.task_id is None else self._mask.text(ask.task_id),
+        )
+
+    def result(self, url: str, task_id: str) -> Exchange:
+        """Fetch the head of a result file, without the key: the link alone must do."""
+        ask = Ask(Purpose.RESULT, "GET", url, key=Key.NONE, task_id=task_id)
+        found = self._fetch(ask)
+        if found.status in TRANSIENT:
+            self.exchanges.append(replace(found, purpose=Purpose.BUSY))
+            self._wait(_FIRST_WAIT_S)
+            found = self._fetch(ask)
+        self.exchanges.append(found)
+        return found
+
+    def _fetch(self, ask: Ask) -> Exchange:
+        made = self._exchange(ask, self.now_ms)
+        try:
+            with self._client.stream("GET", ask.url, follow_redirects=True) as response:
+                picture = _read_head(response, self._clock) if response.is_success else None
+            found = replace(
+                made,
+                status=response.status_code,
+                answer_headers=self._mask.headers(response.headers),
+                picture=picture,
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+            found = replace(made, trouble=self._mask.text(f"{type(error).__name__}: {error}"))
+        return replace(found, received_ms=self.now_ms)
+
+
+def _is_broken(found: Exchange) -> bool:
+    return found.status is None or found.status in TRANSIENT
+
+
+# --- reading answers --------------------------------------------------------------------------
+
+
+def _read_content(response: httpx.Response, clock: Callable[[], float]) -> tuple[bytes, str | None]:
+    """Return a body, decompressed and up to a limit, and why it is not complete.
+
+    Raises:
+        httpx.TransportError: The connection broke off.
+    """
+    data = b""
+    try:
+        for data in _growing(response, clock):
+            if len(data) > MOST_BYTES:
+                return data[:MOST_BYTES], f"the answer is longer than {MOST_BYTES:,} bytes"
+    except TimeoutError as error:
+        return data, str(error)
+    except httpx.DecodingError as error:
+        coding = response.headers.get("content-encoding")
+        return data, f"the answer is no {coding}, as its Content-Encoding says: {error}"
+    return data, None
+
+
+def _read_head(response: httpx.Response, clock: Callable[[], float]) -> Picture:
+    """Return what a picture's head tells.
+
+    Raises:
+        httpx.HTTPError: The connection broke off, or the picture cannot be decompressed.
+        TimeoutError: It took too long.
+    """
+    for head in _growing(response, clock):
+        picture = read_picture(head)
+        if picture is not None:
+            return picture
+        if len(head) > _HEAD_BYTES:
+            break
+    return Picture(None, 0, 0)
+
+
+def _growing(response: httpx.Response, clock: Callable[[], float]) -> Iterator[bytes]:
+    """Yield all that has come so far, each time that more has come."""
+    until = clock() + _MOST_S
+    data = bytearray()
+    for piece in response.iter_bytes(_PIECE):
+        data += piece
+        yield bytes(data)
+        if clock() > until:
+            raise TimeoutError(f"the answer had not ended after {_MOST_S:.0f} s")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of `Retry-After`; a date is compared with the answer's own `Date`."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+        then = parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, (until - then).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_LONGEST_SIGNATURE = 12
+# Markers that begin a frame and so tell the size; C4, C8 and CC mean something else.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers without a length.
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+_FILL = 0xFF
+
+
+def read_picture(head: bytes) -> Picture | None:
+    """Return a picture's format and size from its first bytes; None if more bytes are needed.
+
+    Bytes that are no JPG, PNG or WebP give a picture without format.
+    """
+    try:
+        if head.startswith(_PNG):
+            width, height = struct.unpack(">II", head[16:24])
+            return Picture("png", width, height)
+        if head.startswith(_JPEG):
+            return _jpeg(head)
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return _webp(head)
+    except (struct.error, IndexError):
+        return None
+    known = (_PNG, _JPEG, b"RIFF")
+    undecided = any(start.startswith(head[: len(start)]) for start in known)
+    return None if undecided and len(head) < _LONGEST_SIGNATURE else Picture(None, 0, 0)
+
+
+def _jpeg(head: bytes) -> Picture:
+    place = 2
+    while True:
+        while head[place] == _FILL and head[place + 1] == _FILL:
+            place += 1
+        marker = head[place + 1]
+        if marker in _BARE:
+            place += 2
+            continue
+        (length,) = struct.unpack(">H", head[place + 2 : place + 4])
+        if marker in _FRAMES:
+            height, width = struct.unpack(">HH", head[place + 5 : place + 9])
+            return Picture("jpg", width, height)
+        place += 2 + length
+
+
+def _webp(head: bytes) -> Picture:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(_take(head, at, 3), "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(_take(head, 21, 4), "little")
+        width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    else:
+        width, height = (side & 0x3FFF for side in struct.unpack("<HH", _take(head, 26, 4)))
+    return Picture("webp", width, height)
+
+
+def _take(head: bytes, place: int, count: int) -> bytes:
+    found = head[place : place + count]
+    if len(found) < count:
+        raise IndexError(place)
+    return found

@@ -1,0 +1,35 @@
+"""The checks by topic: what each sends and how it is judged stand in one file.
+
+Importing this package registers all of them.
+"""
+
+from apixo_contract.checks import (
+    assumptions,
+    auth,
+    callbacks,
+    envelope,
+    money,
+    pictures,
+    status,
+    submit,
+    tasks,
+    times,
+)
+from apixo_contract.checks.check import Check, Cost, catalogue, results
+
+__all__ = [
+    "Check",
+    "Cost",
+    "assumptions",
+    "auth",
+    "callbacks",
+    "catalogue",
+    "envelope",
+    "money",
+    "pictures",
+    "results",
+    "status",
+    "submit",
+    "tasks",
+    "times",
+]

@@ -1,0 +1,333 @@
+"""Assumptions about submit bodies: each is tested by a body whose answer is not documented.
+
+An assumption is confirmed or refuted, which is no failure. `learn` turns a refuted one into a
+setting of the emulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from apixo_contract.bodies import body, documented_rules
+from apixo_contract.checks.check import (
+    ANSWER,
+    WORDS,
+    Concern,
+    Cost,
+    Evidence,
+    Outcome,
+    answer_of,
+    as_assumed,
+    assumed,
+    assumption,
+    simplest,
+    skipped,
+)
+from apixo_contract.checks.submit import unsent
+from apixo_contract.checks.tasks import NOT_A_URL, TOLERANT
+from apixo_contract.observations import Exchange, Purpose
+from apixo_contract.oracle import expect_text, rule_of_message
+from apixo_contract.session import Session
+from apixo_contract.text import clipped, compact_json, plural
+from apixo_contract.view import Submitted, View
+from apixo_schemas import contract
+
+_PAYMENT_REQUIRED = 402
+_ACCEPTED = "accepted"
+_REJECTED = "rejected"
+# Three assumptions at once: a target that accepts this body follows none of them.
+_LENIENT = "lenient"
+_SHOWN_BY_LENIENT = frozenset({"output_format.case", "values.whitespace", "request_type.unknown"})
+
+
+# --- what is sent -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A body that tests an assumption.
+
+    ``name`` is the assumption's id; what stands behind a slash tells several of one kind apart. A
+    risky one may be accepted, and then costs a task.
+    """
+
+    name: str
+    text: str
+    risky: bool = False
+    content_type: str | None = "application/json"
+
+
+def _probes(url: str) -> Iterator[Probe]:
+    yield Probe("null.optional/image_urls", compact_json(body(url, image_urls=None)))
+    yield Probe("null.optional/input", compact_json({"request_type": "async", "input": None}))
+    broken = compact_json(body(url, output_format="other"))
+    yield Probe("body.content_type", broken, content_type=None)
+    yield Probe("input.not_object/text", compact_json({"request_type": "async", "input": url}))
+    yield Probe("input.not_object/array", compact_json({"request_type": "async", "input": [url]}))
+    yield Probe("body.not_json", '{"request_type":"async","input":')
+    yield Probe("body.not_object", compact_json([body(url)]))
+    loose = body(url, request_type="sync", resolution=" 4k ", output_format="PNG")
+    yield Probe(_LENIENT, compact_json(loose), risky=True)
+    yield Probe("output_format.case", compact_json(body(url, output_format="PNG")), risky=True)
+    yield Probe("values.whitespace", compact_json(body(url, resolution=" 4k ")), risky=True)
+    yield Probe("request_type.unknown", compact_json(body(url, request_type="sync")), risky=True)
+    by_callback = body(url, request_type="callback")
+    yield Probe("callback_url.missing", compact_json(by_callback), risky=True)
+    empty = compact_json({**by_callback, "callback_url": ""})
+    yield Probe("callback_url.missing/empty", empty, risky=True)
+    number = compact_json({**by_callback, "callback_url": 7})
+    yield Probe("callback_url.type", number, risky=True)
+
+
+def send_probes(session: Session, *, risky: bool) -> None:
+    """Submit the bodies that test an assumption; risky ones may be accepted."""
+    lenient = False
+    for probe in _probes(session.settings.image_url):
+        if probe.risky is not risky or (lenient and probe.name in _SHOWN_BY_LENIENT):
+            continue
+        found = session.submit(
+            probe.text, Purpose.PROBE, probe=probe.name, content_type=probe.content_type
+        )
+        lenient = lenient or (found is not None and found.succeeded and probe.name == _LENIENT)
+
+
+# --- bodies that are refused in words of ours ---------------------------------------------------
+
+
+def _of_probe(*names: str) -> Concern:
+    return lambda call, part: (
+        part in (ANSWER, WORDS) and call.probe.partition("/")[0] in names and bool(call.body)
+    )
+
+
+def _submitted(view: View, name: str) -> list[Submitted]:
+    return [found for found in view.submits if found.exchange.probe.partition("/")[0] == name]
+
+
+def _told(found: Submitted) -> str:
+    return _ACCEPTED if found.accepted else clipped(answer_of(found.exchange))
+
+
+def _wording(view: View, name: str) -> Outcome:
+    """Judge a body that is refused in words of ours; what is observed are the target's words."""
+    lenient = [found for found in _submitted(view, _LENIENT) if found.accepted]
+    probes = _submitted(view, name) or (lenient if name in _SHOWN_BY_LENIENT else [])
+    if not probes:
+        return skipped(unsent(view))
+    found = probes[0]
+    message = _message_of(found, name)
+    observed: Any = found.exchange.message
+    if found.accepted:
+        observed = "trimmed" if name == "values.whitespace" else _ACCEPTED
+    evidence = Evidence(found.exchange, f"refused: {message}", _told(found))
+    if not found.accepted and found.exchange.message == message:
+        return assumed(f"As assumed: {message}", holds=True, observed=observed)
+    return assumed(_told(found), evidence, holds=False, observed=observed)
+
+
+def _message_of(found: Submitted, name: str) -> str:
+    said = found.expected
+    if said is None or said.winner is None:
+        return contract().errors["invalid_json"].message
+    by_source = (rule for rule in said.broken if rule.source == f"assumption {name}")
+    return next(by_source, said.winner).message
+
+
+@assumption("request_type.unknown", concerns=_of_probe("request_type.unknown"))
+def unknown_request_type(view: View) -> Outcome:
+    """Judge an unknown `request_type`."""
+    return _wording(view, "request_type.unknown")
+
+
+@assumption("callback_url.missing", concerns=_of_probe("callback_url.missing"))
+def missing_callback_url(view: View) -> Outcome:
+    """Judge callback mode without `callback_url`."""
+    return _wording(view, "callback_url.missing")
+
+
+@assumption("callback_url.type", concerns=_of_probe("callback_url.type"))
+def callback_url_type(view: View) -> Outcome:
+    """Judge a `callback_url` that is no text."""
+    return _wording(view, "callback_url.type")
+
+
+@assumption("input.not_object", concerns=_of_probe("input.not_object"))
+def input_not_object(view: View) -> Outcome:
+    """Judge an `input` that is no object."""
+    return _wording(view, "input.not_object")
+
+
+@assumption("body.not_object", concerns=_of_probe("body.not_object"))
+def body_not_object(view: View) -> Outcome:
+    """Judge a body that is no object."""
+    return _wording(view, "body.not_object")
+
+
+@assumption("body.not_json", concerns=_of_probe("body.not_json"))
+def body_not_json(view: View) -> Outcome:
+    """Judge a body that is no JSON."""
+    return _wording(view, "body.not_json")
+
+
+@assumption("output_format.case", concerns=_of_probe("output_format.case", _LENIENT))
+def format_case(view: View) -> Outcome:
+    """Judge `output_format` in capitals."""
+    return _wording(view, "output_format.case")
+
+
+@assumption("values.whitespace", concerns=_of_probe("values.whitespace"))
+def whitespace(view: View) -> Outcome:
+    """Judge white space around a value."""
+    return _wording(view, "values.whitespace")
+
+
+# --- bodies that are treated as if the doubt were not there -------------------------------------
+
+
+def _contrary(probes: list[Submitted]) -> list[Evidence]:
+    """Return the bodies that did not get the message of the rule that they break."""
+    return [
+        Evidence(found.exchange, found.expected.winner.message, _told(found))
+        for found in probes
+        if found.expected is not None and found.expected.winner is not None
+        if found.exchange.message != found.expected.winner.message
+    ]
+
+
+def _refuted(seen: int, contrary: list[Evidence]) -> Outcome:
+    first = simplest(contrary)
+    words = f"{len(contrary)} of {seen} bodies: {first.observed}"
+    return assumed(words, first, holds=False, observed=_REJECTED)
+
+
+@assumption("body.content_type", concerns=_of_probe("body.content_type"))
+def content_type_of_bodies(view: View) -> Outcome:
+    """Judge a body without `Content-Type`."""
+    probes = _submitted(view, "body.content_type")
+    if not probes:
+        return skipped(unsent(view))
+    contrary = _contrary(probes)
+    if contrary:
+        return _refuted(len(probes), contrary)
+    return as_assumed(plural(len(probes), "body", "bodies"))
+
+
+def _tolerated(view: View, name: str, alone: str) -> Outcome:
+    """Judge what ought to be accepted: as a task, with others or alone, and beside a broken rule."""
+    probes = _submitted(view, name)
+    contrary = _contrary(probes)
+    together, single = view.planned.get(TOLERANT), view.planned.get(alone)
+    accepted = [task for task in (together, single) if task is not None and task.accepted]
+    refused = single is not None and single.exchange.status != _PAYMENT_REQUIRED
+    if single is not None and not accepted and refused:
+        contrary.append(Evidence(single.exchange, _ACCEPTED, _told(single)))
+    if contrary:
+        return _refuted(len(probes) + 1, contrary)
+    if not accepted:
+        return skipped(view.no_tasks if view.tasks else unsent(view))
+    beside = f", and ignored in {plural(len(probes), 'refused body', 'refused bodies')}"
+    return assumed(f"Accepted as a task{beside if probes else ''}.", holds=True)
+
+
+@assumption("null.optional", concerns=_of_probe("null.optional", "nulls"))
+def nulls(view: View) -> Outcome:
+    """Judge null for optional parameters."""
+    return _tolerated(view, "null.optional", "nulls")
+
+
+@assumption("parameters.unknown", concerns=_of_probe("parameters.unknown", "unknown-parameters"))
+def unknown_parameters(view: View) -> Outcome:
+    """Judge parameters that are not documented."""
+    return _tolerated(view, "parameters.unknown", "unknown-parameters")
+
+
+@assumption("request_type.missing", Cost.TASK, concerns=_of_probe("no-request-type"))
+def missing_request_type(view: View) -> Outcome:
+    """Judge a body without `request_type`."""
+    return _tolerated(view, "request_type.missing", "no-request-type")
+
+
+@assumption("callback_url.not_https", Cost.CALLBACK, concerns=_of_probe("callback"))
+def callback_url_not_https(view: View) -> Outcome:
+    """Judge a callback address that is not HTTPS."""
+    names = ("callback-plain", "callback")
+    found = next((view.planned[name] for name in names if name in view.planned), None)
+    if found is None or not found.by_callback:
+        return skipped(view.note("callbacks", view.no_tasks))
+    if found.callback_url.startswith("https://"):
+        return skipped("The callback URL was HTTPS.")
+    if found.exchange.status == _PAYMENT_REQUIRED:
+        return skipped("The account has no money for a task.")
+    evidence = Evidence(found.exchange, _ACCEPTED, _told(found))
+    words = f"{found.callback_url}: {_told(found)}"
+    observed = None if found.accepted else found.exchange.message
+    return assumed(words, evidence, holds=found.accepted, observed=observed)
+
+
+@assumption("image_url.not_a_url", Cost.TASK, concerns=_of_probe(NOT_A_URL))
+def not_a_url(view: View) -> Outcome:
+    """Judge an image URL that is none."""
+    found = view.planned.get(NOT_A_URL)
+    if found is None:
+        return skipped(view.note("budget", view.no_tasks))
+    wanted = contract().assumed("image_url.not_a_url")
+    if not found.accepted:
+        evidence = Evidence(found.exchange, _ACCEPTED, answer_of(found.exchange))
+        words = answer_of(found.exchange)
+        return assumed(words, evidence, holds=False, observed=_REJECTED)
+    task = view.tasks.get(found.exchange.submitted_id or "")
+    if task is None or task.final is None:
+        return skipped("The task has not ended: give a higher --max-wait.")
+    observed = task.final.task.get("failCode") if task.failed else "success"
+    evidence = Evidence(task.final, str(wanted), clipped(observed))
+    words = f"Accepted, then {clipped(observed)}."
+    return assumed(words, evidence, holds=observed == wanted, observed=observed)
+
+
+# --- the order of the rules ---------------------------------------------------------------------
+
+
+def _breaks_several(call: Exchange, part: str) -> bool:
+    if call.purpose is not Purpose.BODY or part not in (ANSWER, WORDS):
+        return False
+    return "order" in expect_text(call.body or "").doubts
+
+
+@assumption("order", concerns=_breaks_several)
+def order(view: View) -> Outcome:
+    """Judge which message wins if several documented rules are broken."""
+    seen, contrary = 0, []
+    wins: dict[str, set[str]] = {rule_id: set() for rule_id in documented_rules()}
+    for found in view.submits:
+        said = found.expected
+        if said is None or said.winner is None or said.doubts != {"order"} or found.accepted:
+            continue
+        won = rule_of_message(found.exchange.message)
+        if won is None or won not in said.broken:
+            continue
+        seen += 1
+        for lost in said.broken:
+            if lost is not won:
+                wins[lost.id].add(won.id)
+        if won is not said.winner:
+            broken = " + ".join(rule.id for rule in said.broken)
+            words = f"{won.id} wins over {said.winner.id}"
+            contrary.append(Evidence(found.exchange, f"of {broken}: {said.winner.id}", words))
+    if not seen:
+        return skipped(unsent(view))
+    if not contrary:
+        return as_assumed(f"{seen} bodies that break two rules or more")
+    first = simplest(contrary)
+    words = f"{len(contrary)} of {seen} bodies: {first.observed}"
+    return assumed(words, first, holds=False, observed=_ordered(wins))
+
+
+def _ordered(wins: dict[str, set[str]]) -> list[str] | None:
+    """Return an order in which every seen winner comes first; None if there is none."""
+    try:
+        return list(TopologicalSorter(wins).static_order())
+    except CycleError:
+        return None

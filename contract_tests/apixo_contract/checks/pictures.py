@@ -1,0 +1,184 @@
+"""Checks of results: they can be fetched, have the asked format, and grow with the tier."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from apixo_contract.checks.check import (
+    ANSWER,
+    PICTURE_FORMAT,
+    PICTURE_SIZE,
+    Cost,
+    Evidence,
+    Outcome,
+    assumed,
+    assumption,
+    check,
+    outcome_for,
+    page,
+    part,
+    skipped,
+)
+from apixo_contract.observations import Exchange, Picture, Purpose
+from apixo_contract.options import is_loopback
+from apixo_contract.session import Session
+from apixo_contract.text import clipped
+from apixo_contract.view import BUSY, TaskView, View, result_urls
+from apixo_schemas import contract
+
+# Repeated tasks would show nothing new.
+_NOT_FETCHED = frozenset({"repeat"})
+# Missing on the target's own host is a broken promise; elsewhere a proxy may stand in between.
+_GONE = frozenset({404, 410})
+# A stub answers every task with one tiny picture; its size tells nothing of tiers.
+_STAND_IN_PX = 256
+_UNSEEN = "No result could be fetched."
+
+
+def fetch_results(session: Session) -> None:
+    """Fetch the head of each result, without the key."""
+    for task in session.poller.tasks.values():
+        if (
+            task.final is not None
+            and task.final.state == "success"
+            and task.name not in _NOT_FETCHED
+        ):
+            for url in result_urls(task.final.task)[:1]:
+                session.calls.result(url, task.id)
+
+
+def _picture(task: TaskView) -> Picture | None:
+    return task.result.picture if task.result is not None else None
+
+
+def _fetched(view: View) -> list[tuple[TaskView, Exchange, Picture]]:
+    """Return the fetched pictures of all tasks."""
+    return [
+        (task, task.result, task.result.picture)
+        for task in view.tasks.values()
+        if task.result is not None and task.result.picture is not None
+    ]
+
+
+def _unseen(view: View) -> str:
+    calls = [task.result for task in view.tasks.values() if task.result is not None]
+    if not calls:
+        return _UNSEEN if view.tasks else view.no_tasks
+    why = calls[0].trouble or f"HTTP {calls[0].status} at {clipped(calls[0].url)}"
+    return f"No result could be fetched: {why}"
+
+
+@check(
+    "result.reachable",
+    page("Poll for result"),
+    Cost.TASK,
+    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.RESULT,
+)
+def reachable(view: View) -> Outcome:
+    """The URL in `resultUrls` can be fetched without a key."""
+    calls = [task.result for task in view.tasks.values() if task.result is not None]
+    told = [call for call in calls if call.picture is not None or _is_gone(view, call)]
+    broken = (
+        Evidence(call, "the picture", f"HTTP {call.status} at {call.url}")
+        for call in told
+        if call.picture is None
+    )
+    return outcome_for(len(told), broken, unseen=_unseen(view), what="results")
+
+
+def _is_gone(view: View, call: Exchange) -> bool:
+    if call.status is None or call.status in BUSY:
+        return False
+    if urlsplit(call.url).hostname == urlsplit(view.run.target).hostname:
+        return True
+    # A stub on this machine may link to a host of the documentation.
+    return call.status in _GONE and not is_loopback(view.run.target)
+
+
+@check("result.format", page("Parameters"), Cost.TASK, concerns=part(PICTURE_FORMAT))
+def formats(view: View) -> Outcome:
+    """The result has the format that the task names."""
+    named = set(contract().formats)
+    seen = [
+        (call, picture, task.submitted.asked["output_format"])
+        for task, call, picture in _fetched(view)
+        if task.submitted.asked.get("output_format") in named
+    ]
+    broken = (
+        Evidence(call, f"a {wanted}", picture.format or "no picture")
+        for call, picture, wanted in seen
+        if picture.format != wanted
+    )
+    return outcome_for(len(seen), broken, unseen=_unseen(view), what="results")
+
+
+@check("result.tier", page("Parameters"), Cost.TASK)
+def tiers(view: View) -> Outcome:
+    """A higher tier gives a larger picture of the same source."""
+    sizes = contract().long_edge_px
+    seen = [
+        (sizes[task.submitted.asked["resolution"]], picture.long_edge, call, task)
+        for task, call, picture in _fetched(view)
+        if task.submitted.asked.get("resolution") in sizes and picture.long_edge
+    ]
+    if len({level for level, *_ in seen}) < 2:  # noqa: PLR2004 - a comparison takes two
+        reason = "Results of one tier only were seen: give a higher --budget-usd."
+        return skipped(reason if seen else _unseen(view))
+    if max(size for _, size, *_ in seen) < _STAND_IN_PX:
+        return skipped("The results are small stand-in pictures.")
+    broken = []
+    for level, size, call, task in seen:
+        most = max((other for lower, other, *_ in seen if lower < level), default=0)
+        if size <= most:
+            tier = task.submitted.asked["resolution"]
+            expected = f"more than {most} pixels, the long edge of a lower tier"
+            broken.append(Evidence(call, expected, f"{size} pixels as {tier}"))
+    return outcome_for(len(seen), broken, unseen="", what="results")
+
+
+def _two(view: View, name: str, model: str) -> tuple[Exchange, Picture, Picture] | None:
+    """Return the result of a planned task beside that of another."""
+    by_name = {task.submitted.exchange.probe: (call, p) for task, call, p in _fetched(view)}
+    if name not in by_name or model not in by_name:
+        return None
+    return (*by_name[name], by_name[model][1])
+
+
+def same_as(view: View, name: str, model: str) -> Evidence | None:
+    """Return evidence if the results of two tasks that ask for one tier differ in size."""
+    found = _two(view, name, model)
+    if found is None or found[1].long_edge in (0, found[2].long_edge):
+        return None
+    call, mine, other = found
+    return Evidence(call, f"{other.long_edge} pixels, as in {model}", f"{mine.long_edge} pixels")
+
+
+def format_of(view: View, name: str, model: str) -> Evidence | None:
+    """Return evidence if the results of two tasks that ask for one format differ in format."""
+    found = _two(view, name, model)
+    if found is None or found[1].format == found[2].format:
+        return None
+    call, mine, other = found
+    return Evidence(call, f"{other.format}, as in {model}", mine.format or "no picture")
+
+
+@assumption("tiers.pixels", Cost.TASK, concerns=part(PICTURE_SIZE))
+def pixels(view: View) -> Outcome:
+    """Judge the size in pixels of each tier."""
+    wanted = contract().long_edge_px
+    observed: dict[str, int] = {}
+    calls: dict[str, Exchange] = {}
+    for task, call, picture in _fetched(view):
+        tier = str(task.submitted.asked.get("resolution"))
+        if tier in wanted and picture.long_edge:
+            observed.setdefault(tier, picture.long_edge)
+            calls.setdefault(tier, call)
+    if not observed:
+        return skipped(_unseen(view))
+    other = {tier: size for tier, size in observed.items() if size != wanted[tier]}
+    words = ", ".join(f"{tier}: {size} pixels" for tier, size in sorted(observed.items()))
+    evidence = [
+        Evidence(calls[tier], f"{wanted[tier]} pixels as {tier}", f"{size} pixels")
+        for tier, size in other.items()
+    ]
+    return assumed(words, *evidence, holds=not other, observed={**wanted, **observed})

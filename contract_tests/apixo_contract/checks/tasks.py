@@ -1,0 +1,514 @@
+"""Checks of accepted tasks: every supported value, default and alias is accepted and followed to the end.
+
+`PLAN` pays once for every supported value, in each of its spellings and in both modes. A task that
+fails is repeated, and the value that no successful task shares is blamed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from apixo_contract.bodies import PUBLIC_HOOK, Body, body, example, in_callback_mode
+from apixo_contract.checks.check import (
+    ANSWER,
+    Concern,
+    Cost,
+    Evidence,
+    Outcome,
+    Rank,
+    answer_of,
+    check,
+    fact,
+    outcome_for,
+    page,
+    skipped,
+)
+from apixo_contract.checks.money import FAILED, TASKS, Meter
+from apixo_contract.checks.pictures import format_of, same_as
+from apixo_contract.checks.submit import check_of_value, faults
+from apixo_contract.observations import Exchange, Purpose
+from apixo_contract.options import Unreachable
+from apixo_contract.oracle import rule_of_message
+from apixo_contract.session import Session
+from apixo_contract.view import BUSY, Submitted, TaskView, View
+from apixo_schemas import contract
+
+# Seconds for submitting tasks: a limit on how many run at once can delay them.
+_PAYING_S = 90.0
+_PAYMENT_REQUIRED = 402
+_APART_S = 1.0
+# Seconds that a task may go on after it was called back.
+_CALLED_BACK_S = 8.0
+_NOT_A_URL = "not a url"
+# A task that rests on several assumptions at once; if it is refused, each is tried alone.
+TOLERANT = "tolerant"
+NOT_A_URL = "not-a-url"
+FAILING = "failing"
+# Tasks whose refusal contradicts assumptions only.
+_ASSUMED = frozenset({TOLERANT, "no-request-type", "nulls", "unknown-parameters"})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A task that the run pays for."""
+
+    name: str
+    body: Body
+    by_callback: bool = False
+
+
+def _plan(url: str) -> Iterator[Planned]:
+    """Yield the tasks that ought to succeed, in the order of what they show.
+
+    A small budget pays for the first ones.
+    """
+    mode = "image-to-image"
+    yield Planned("example", example(url))
+    aliases = body(url, resolution="2K", output_format="jpeg")
+    yield Planned("callback", aliases, by_callback=True)
+    yield Planned("8k-webp", body(url, mode=mode, resolution="8k", output_format="webp"))
+    yield Planned("minimal", body(url))
+    yield Planned("2k-png", body(url, mode=mode, resolution="2k", output_format="png"))
+    yield Planned("4K-jpeg", body(url, resolution="4K", output_format="jpeg"))
+    yield Planned("repeat", example(url))
+    nulls = body(url, request_type=None, mode=None, output_format=None, resolution="8K", prompt="a")
+    yield Planned(TOLERANT, {"provider": "auto", "trace": {"id": 1}, **nulls})
+
+
+def _tolerances(url: str) -> Iterator[Planned]:
+    """Yield what the tolerant task holds, each alone, what must be accepted first."""
+    yield Planned("provider", {"provider": "auto", **body(url)})
+    yield Planned("no-request-type", body(url, request_type=None))
+    yield Planned("nulls", body(url, resolution=None, mode=None, output_format=None))
+    yield Planned("unknown-parameters", {"trace": {"id": 1}, **body(url, prompt="a cat")})
+
+
+# --- what is sent -----------------------------------------------------------------------------
+
+
+class Tasks:
+    """Submits the tasks that a run pays for."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._url = session.settings.image_url
+        self._meter = Meter(session)
+        self._planned: dict[str, Planned] = {}
+
+    def pay(self) -> None:
+        """Submit the planned tasks; keep the price of one for surprises.
+
+        Raises:
+            Unreachable: The target was too busy for every one of them.
+        """
+        session = self._session
+        self._note_callbacks()
+        session.read_balance(TASKS)
+        until = session.clock() + _PAYING_S
+        for task in _plan(self._url):
+            reason = None if session.clock() < until else "The target accepted tasks too slowly."
+            if session.budget.left < 2:  # noqa: PLR2004 - this one and the one for surprises
+                reason = session.over_budget
+            if reason is None:
+                reason = self._pay_for(task)
+            if reason is not None:
+                session.notes.setdefault("tasks", reason)
+                break
+        sent = [call for call in session.calls.exchanges if call.purpose is Purpose.TASK]
+        if sent and all(call.status in BUSY for call in sent):
+            raise Unreachable(
+                f"{session.settings.base_url} was too busy for every task (HTTP {sent[-1].status}, "
+                f"{len(sent)} submits that were not repeated any more): nothing can be judged. "
+                "Try again later"
+            )
+
+    def _note_callbacks(self) -> None:
+        session = self._session
+        if session.receiver is None:
+            reason = "No address for callbacks is known: give --callback-host or --callback-url."
+            session.notes["callbacks"] = reason
+        elif not session.settings.waits_for_retries:
+            reason = "The first retry comes after 30 s: give --max-wait 60 to wait for it."
+            session.notes["callback-retry"] = reason
+
+    def _pay_for(self, task: Planned) -> str | None:
+        """Submit one task; return the reason if there can be no more."""
+        if task.name == "repeat":
+            # A second later: by then a clock that runs faster has shown it.
+            self._session.idle(_APART_S)
+        called_back = task.by_callback and self._takes_callbacks
+        found = self._submit(task)
+        if found is None or found.succeeded:
+            return None
+        if found.status == _PAYMENT_REQUIRED:
+            return "The account has no money left."
+        if called_back:
+            self._call_back_otherwise(task, found)
+        if task.name == TOLERANT:
+            self._submit_all(_tolerances(self._url))
+        return None
+
+    def _submit_all(self, tasks: Iterable[Planned]) -> None:
+        for task in tasks:
+            self._submit(task)
+
+    @property
+    def _takes_callbacks(self) -> bool:
+        return self._session.receiver is not None and "callbacks" not in self._session.notes
+
+    def _call_back_otherwise(self, task: Planned, refused: Exchange) -> None:
+        """Submit a task in callback mode again: without aliases, or with a public HTTPS address."""
+        if rule_of_message(refused.message) is not None:
+            plain = body(self._url, mode="image-to-image", resolution="2k", output_format="png")
+            found = self._submit(Planned("callback-plain", plain, by_callback=True))
+            if found is not None and found.succeeded:
+                return
+        words = f"The target refused the callback URL: {refused.message}"
+        self._session.notes["callbacks"] = words
+        hook = self._meter.submit("callback-https", in_callback_mode(task.body, PUBLIC_HOOK))
+        if hook is not None and not hook.succeeded:
+            self._submit(replace(task, name="2K-jpeg", by_callback=False))
+
+    def _submit(self, task: Planned, suffix: str = "") -> Exchange | None:
+        receiver = self._session.receiver
+        name = task.name + suffix
+        if not task.by_callback or receiver is None or not self._takes_callbacks:
+            found = self._meter.submit(name, task.body)
+        else:
+            url = receiver.url(task.name)
+            if self._session.settings.waits_for_retries and task.name == "callback":
+                receiver.refuse_first(url)
+            found = self._meter.submit(name, in_callback_mode(task.body, url), url)
+        if found is not None and found.succeeded:
+            self._planned[name] = task
+        return found
+
+    def _elsewhere(self, task: Planned, refused: Exchange) -> None:
+        """Submit a task again: a target may accept only addresses that are public and HTTPS."""
+        words = f"The target refused the callback URL: {refused.message}"
+        self._session.notes["callbacks"] = words
+        found = self._meter.submit("callback-https", in_callback_mode(task.body, PUBLIC_HOOK))
+        if found is not None and not found.succeeded:
+            self._submit(replace(task, name="2K-jpeg", by_callback=False))
+
+    def finish(self) -> None:
+        """Wait until every task has ended, or has had its time."""
+        session = self._session
+        while session.poller.open:
+            session.idle(max(session.poller.next_s, 0.01))
+            for task in session.poller.open:
+                # A task that was called back has ended: polls must say so soon.
+                if session.receiver is not None and session.receiver.count(task):
+                    session.poller.no_longer_than(task, _CALLED_BACK_S)
+
+    def follow(self) -> None:
+        """Repeat tasks that failed, and find out which value makes them fail."""
+        self.finish()
+        self._meter.settle()
+        if not self._planned:
+            return
+        if not self._ended("success"):
+            self._again(next(iter(self._planned)))
+            return
+        for name in self._ended("failed"):
+            if self._again(name) != "failed":
+                continue
+            if name == TOLERANT:
+                self._submit_all(_tolerances(self._url))
+                self.finish()
+            else:
+                self._isolate(name)
+        odd = [name for name in self._meter.odd if name in self._planned]
+        if odd and len(odd) < len(self._meter.exact):
+            # Somebody else may use the account: the same price twice is the target's doing.
+            self._submit(self._planned[odd[0]], "/price")
+
+    def _ended(self, state: str) -> list[str]:
+        final = {task.name: task.final for task in self._session.poller.tasks.values()}
+        return [n for n in self._planned if (f := final.get(n)) is not None and f.state == state]
+
+    def _again(self, name: str) -> str | None:
+        """Repeat a task; return the state in which it ended."""
+        found = self._submit(self._planned[name], "/again")
+        self.finish()
+        tracked = self._session.poller.tasks.get((found and found.submitted_id) or "")
+        return tracked.final.state if tracked is not None and tracked.final is not None else None
+
+    def _isolate(self, name: str) -> None:
+        """Submit a failed task with all but one of its suspects replaced by proven values."""
+        failed = self._planned[name]
+        proven = {f for n in self._ended("success") for f in _features(self._planned[n])}
+        suspects = [f for f in _features(failed) if f not in proven]
+        model = example(self._url)["input"]
+        for feature in suspects[1:]:
+            if feature.parameter in model:
+                asked = {**failed.body["input"], feature.parameter: model[feature.parameter]}
+                body_ = {**failed.body, "input": asked}
+                self._submit(replace(failed, body=body_), f"/with-{feature.parameter}")
+        self.finish()
+
+    def fail(self) -> None:
+        """Submit a task that ought to fail, after all others: so its charge can be told."""
+        failing = self._session.settings.failing_image_url
+        if not self._planned:
+            return
+        if failing:
+            self._submit(Planned(FAILING, body(failing), by_callback=True))
+        else:
+            self._submit(self._not_a_url)
+        self.finish()
+        self._session.read_balance(FAILED)
+
+    def last(self) -> None:
+        """Submit what the budget still pays for: a source that is no URL."""
+        if self._planned and self._session.settings.failing_image_url:
+            self._submit(self._not_a_url)
+        self.finish()
+
+    @property
+    def _not_a_url(self) -> Planned:
+        return Planned(NOT_A_URL, body(_NOT_A_URL, resolution="4K"))
+
+
+# --- values and their checks --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One value of a task, and the check that promises it; no check if it is assumed."""
+
+    parameter: str
+    value: str
+    check_id: str
+
+
+def _features(task: Planned | Submitted) -> list[Feature]:
+    """Return the values of a task, those with a check of their own first."""
+    made = task.body
+    asked = made.get("input")
+    asked = asked if isinstance(asked, dict) else {}
+    found = []
+    for name in ("resolution", "output_format", "mode"):
+        if name not in asked:
+            found.append(Feature(name, "omitted", f"submit.default.{name}"))
+        elif asked[name] is None:
+            found.append(Feature(name, "null", ""))
+        else:
+            found.append(Feature(name, str(asked[name]), _check_of(name, str(asked[name]))))
+    if "provider" in made:
+        found.append(Feature("provider", "given", "submit.provider"))
+    kind = str(made.get("request_type", "omitted"))
+    found.append(Feature("request_type", kind, "" if kind == "omitted" else "submit.accepts"))
+    # `submit.accepts` speaks of all values; the others of one.
+    return sorted(found, key=lambda feature: feature.check_id == "submit.accepts")
+
+
+def _check_of(name: str, value: str) -> str:
+    if name == "resolution" and value != value.lower():
+        return "submit.resolution-case"
+    aliased = name == "output_format" and value in contract().format_aliases
+    return "submit.jpeg-alias" if aliased else "submit.accepts"
+
+
+def _ought_to_succeed(found: Submitted) -> bool:
+    return found.is_valid and found.name not in {FAILING, NOT_A_URL}
+
+
+def _refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
+    """Return the tasks that were refused, or failed twice, each with the check that it breaks."""
+    tried = [f for f in view.planned.values() if f.is_valid and f.name != NOT_A_URL]
+    refused = [found for found in tried if _is_refusal(found)]
+    accepted = [found for found in tried if found.accepted]
+    broken = [(_blamed(f, refused, accepted), _untaken(f.exchange)) for f in refused]
+    succeeded = [t.submitted for t in view.tasks.values() if t.succeeded]
+    failed = [tasks for tasks in _attempts(view).values() if _failed_again(tasks)]
+    for tasks in failed if any(map(_ought_to_succeed, succeeded)) else ():
+        final, first = tasks[-1].final, tasks[0].submitted
+        if final is not None and first.name != TOLERANT:  # what that holds was submitted alone
+            check_id = _blamed(first, [other[0].submitted for other in failed], succeeded)
+            words = f"it failed {len(tasks)} times, while others succeeded: {answer_of(final)}"
+            broken.append((check_id, Evidence(final, f"the task {first.name} succeeds", words)))
+    return broken
+
+
+def _is_refusal(found: Submitted) -> bool:
+    """True if a task was refused that must be accepted by what is documented."""
+    if found.accepted or found.exchange.status == _PAYMENT_REQUIRED or found.name in _ASSUMED:
+        return False
+    rule = rule_of_message(found.exchange.message)
+    if rule is not None and check_of_value(found, rule) is not None:
+        return True
+    # The page wants a public HTTPS URL; `callback-https` tells more.
+    return not found.by_callback or found.callback_url.startswith("https://")
+
+
+def _blamed(found: Submitted, wrong: list[Submitted], right: list[Submitted]) -> str:
+    """Return the check of the value that a wrong task does not share with any right one.
+
+    If there are several, it is the one that explains most of the wrong tasks, and rather one of
+    which no other value is right.
+    """
+    rule = rule_of_message(found.exchange.message)
+    by_message = check_of_value(found, rule) if rule is not None else None
+    if by_message is not None:
+        return by_message
+    proven = {feature for other in right for feature in _features(other)}
+    known = {feature.check_id for feature in proven}
+    # `submit.accepts` speaks of many values, each of which explains its own tasks only.
+    kinds = [
+        {f if f.check_id == "submit.accepts" else f.check_id for f in _features(other)} - proven
+        for other in wrong
+    ]
+    counts = Counter(kind for found_kinds in kinds for kind in found_kinds)
+    suspects = [f for f in _features(found) if f not in proven and f.check_id]
+
+    def weight(feature: Feature) -> tuple[int, bool, bool]:
+        general = feature.check_id == "submit.accepts"
+        return -counts[feature if general else feature.check_id], feature.check_id in known, general
+
+    return min(suspects, key=weight).check_id if suspects else "submit.accepts"
+
+
+def _failed_again(tasks: list[TaskView]) -> bool:
+    return len(tasks) > 1 and all(task.failed for task in tasks)
+
+
+def _attempts(view: View) -> dict[str, list[TaskView]]:
+    found: dict[str, list[TaskView]] = {}
+    for task in view.tasks.values():
+        suffix = task.submitted.exchange.probe.partition("/")[2]
+        if _ought_to_succeed(task.submitted) and suffix in ("", "again"):
+            found.setdefault(task.name, []).append(task)
+    return found
+
+
+def _untaken(call: Exchange) -> Evidence:
+    return Evidence(call, "accepted: code 200 and a `taskId`", answer_of(call))
+
+
+def _broken_off(view: View) -> list[tuple[str, Evidence]]:
+    """Return the tasks that the target hung up on, if it answered none: one may be bad luck."""
+    calls = [call for call in view.run.of(Purpose.TASK) if call.status is None]
+    return [] if view.planned else [("submit.accepts", _untaken(call)) for call in calls]
+
+
+def _accepts(view: View) -> list[tuple[str, Evidence]]:
+    blamed = [(n, e) for n, found in view.once(faults).items() for e in found]
+    return [*blamed, *view.once(_refused_or_failed), *_broken_off(view)]
+
+
+def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
+    """Return the outcome of a promise about a value, by the tasks that have this value."""
+    seen = [
+        found
+        for found in view.planned.values()
+        if found.accepted and any(f.check_id == check_id for f in _features(found))
+    ]
+    broken = [evidence for name, evidence in _accepts(view) if name == check_id]
+    once = {
+        tasks[0].name for tasks in _attempts(view).values() if len(tasks) == 1 and tasks[0].failed
+    }
+    others = any(task.succeeded for task in view.tasks.values())
+    if seen and others and not broken and all(found.name in once for found in seen):
+        return skipped(
+            "The only task with it failed, and the budget does not pay for another: give a higher "
+            "--budget-usd."
+        )
+    return outcome_for(len(seen), (*broken, *more), unseen=view.no_tasks, what="accepted tasks")
+
+
+def _task_concern(*names: str) -> Concern:
+    return lambda call, part: (
+        part == ANSWER and call.purpose is Purpose.TASK and call.probe.partition("/")[0] in names
+    )
+
+
+@check(
+    "submit.accepts",
+    page("Request body"),
+    Cost.TASK,
+    concerns=_task_concern("example", "8k-webp", "2k-png", "repeat", "callback-https", "2K-jpeg"),
+)
+def accepts(view: View) -> Outcome:
+    """The page's bodies and every supported value are accepted, and their tasks do not all fail."""
+    return _outcome(view, "submit.accepts")
+
+
+@check("submit.default.mode", page("Parameters"), Cost.TASK)
+def default_mode(view: View) -> Outcome:
+    """`mode` may be omitted."""
+    return _outcome(view, "submit.default.mode")
+
+
+@check(
+    "submit.default.resolution", page("Parameters"), Cost.TASK, concerns=_task_concern("minimal")
+)
+def default_resolution(view: View) -> Outcome:
+    """`resolution` may be omitted, and the result is then as large as with 4k."""
+    larger = same_as(view, "minimal", "example")
+    return _outcome(view, "submit.default.resolution", larger)
+
+
+@check("submit.default.output_format", page("Parameters"), Cost.TASK)
+def default_format(view: View) -> Outcome:
+    """`output_format` may be omitted, and the result is then of the same format as with jpg."""
+    return _outcome(view, "submit.default.output_format", format_of(view, "minimal", "example"))
+
+
+@check(
+    "submit.resolution-case",
+    page("Parameters"),
+    Cost.TASK,
+    concerns=_task_concern("4K-jpeg", "callback"),
+)
+def resolution_case(view: View) -> Outcome:
+    """`resolution` in capitals is accepted, and means the same tier."""
+    pairs = (("callback", "2k-png"), ("4K-jpeg", "example"), (TOLERANT, "8k-webp"))
+    sizes = [same_as(view, name, model) for name, model in pairs]
+    return _outcome(view, "submit.resolution-case", *sizes)
+
+
+@check("submit.jpeg-alias", page("Parameters"), Cost.TASK)
+def jpeg_alias(view: View) -> Outcome:
+    """`jpeg` is accepted, and the result is of the same format as with jpg."""
+    formats = [format_of(view, name, "example") for name in ("callback", "4K-jpeg")]
+    return _outcome(view, "submit.jpeg-alias", *formats)
+
+
+@check("submit.provider", fact(7), Cost.TASK, concerns=_task_concern("provider"))
+def provider(view: View) -> Outcome:
+    """A top-level `provider`, as older examples have it, is accepted."""
+    return _outcome(view, "submit.provider")
+
+
+# --- answers ----------------------------------------------------------------------------------
+
+
+@check("submit.response", page("Submit task response"), Cost.TASK, rank=Rank.IDENTITY)
+def response(view: View) -> Outcome:
+    """An accepted submit answers a non-empty text as `data.taskId`."""
+    accepted = [found.exchange for found in view.submits if found.accepted]
+    broken = (
+        Evidence(call, "a text as `data.taskId`", answer_of(call))
+        for call in accepted
+        if call.submitted_id is None
+    )
+    what = "accepted submits"
+    return outcome_for(len(accepted), broken, unseen=view.no_tasks, what=what)
+
+
+@check("task-id.unique", page("Submit task response"), Cost.TASK, rank=Rank.IDENTITY)
+def unique_ids(view: View) -> Outcome:
+    """Every accepted submit gets a task id that no earlier one got."""
+    accepted = [found.exchange for found in view.submits if found.exchange.submitted_id]
+    if len(accepted) < 2:  # noqa: PLR2004 - one id cannot repeat
+        return skipped(view.note("tasks", "Fewer than two tasks were accepted."))
+    known: set[str | None] = set()
+    broken = []
+    for call in accepted:
+        if call.submitted_id in known:
+            broken.append(Evidence(call, "an id that was not given before", answer_of(call)))
+        known.add(call.submitted_id)
+    return outcome_for(len(accepted), broken, unseen="", what="ids")

@@ -1,0 +1,290 @@
+"""A run from its options to its report: drive the target, then judge what was seen.
+
+What costs nothing comes first, so that a target which is badly broken is known before it is paid.
+Then the tasks are submitted, and while they run the generated bodies are sent. Tasks that fail are
+repeated at the end. Nothing is judged while the run goes on, except to shrink a failing body.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from apixo_contract.beyond import seen_beyond
+from apixo_contract.checks import (
+    assumptions,
+    auth,
+    callbacks,
+    pictures,
+    results,
+    status,
+    submit,
+    tasks,
+)
+from apixo_contract.observations import Exchange, Purpose, Run
+from apixo_contract.options import DEFAULT_BUDGET, Settings, settle
+from apixo_contract.report.model import LiveEvidence, Report, utc, with_ledger
+from apixo_contract.session import Session, receiving
+from apixo_contract.text import plural
+from apixo_contract.view import BUSY, View, is_integer
+
+__all__ = ["check_target", "judge", "observe", "settle", "unjudged", "verify"]
+
+# 32 years. A target may date its tasks as it likes, with more digits than a float holds.
+_LONGEST_MS = 10**12
+# More broken calls than these, and this share of all, make a target flaky.
+_FLAKY_CALLS = 3
+_FLAKY_SHARE = 0.01
+
+
+def _ignore(_value: object) -> None:
+    """Do nothing with what a caller did not ask for."""
+
+
+def observe(
+    settings: Settings,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.time,
+    tell: Callable[[str], object] = _ignore,
+    stopped: Callable[[Run], object] = _ignore,
+) -> Run:
+    """Return all that a target showed in a run; nothing is judged.
+
+    Args:
+        settings: What to do.
+        transport: Replaces the network, for a target in this process.
+        sleep: Waits so many seconds.
+        clock: Returns the time in Unix seconds, by the same clock.
+        tell: Gets words about what happens.
+        stopped: Gets what was seen so far, and paid for, if the run is stopped by Ctrl-C or by an
+            error, which is raised afterwards. It must not be judged: much is missing.
+
+    Raises:
+        UsageError: The target refuses the key, or callbacks cannot be received.
+        Unreachable: The target does not answer.
+    """
+    session = Session(settings, transport=transport, sleep=sleep, clock=clock)
+    started = session.calls.now_ms
+    try:
+        with receiving(settings, clock) as session.receiver:
+            _drive(session, tell)
+    except BaseException:
+        # Ctrl-C among them: what was seen, and paid for, is not lost.
+        stopped(_seen(session, started))
+        raise
+    finally:
+        session.calls.close()
+    return _seen(session, started)
+
+
+def check_target(settings: Settings, *, sleep: Callable[[float], object] = time.sleep) -> None:
+    """Find out whether a target answers and accepts the key; free.
+
+    Raises:
+        UsageError: The target refuses the key.
+        Unreachable: It does not answer.
+    """
+    session = Session(settings, transport=None, sleep=sleep, clock=time.time)
+    try:
+        auth.check_target(session)
+    finally:
+        session.calls.close()
+
+
+def _drive(session: Session, tell: Callable[[str], object]) -> None:
+    refusals, paid = submit.Refusals(session), tasks.Tasks(session)
+    tell("free checks")
+    auth.check_target(session)
+    auth.call_with_wrong_keys(session)
+    refusals.first()
+    tell("submitting tasks")
+    paid.pay()
+    tell("unknown tasks, and bodies that break rules, while the tasks run")
+    status.poll_what_is_not_there(session)
+    auth.poll_with_wrong_keys(session)
+    assumptions.send_probes(session, risky=False)
+    refusals.generated()
+    tell("waiting for the tasks")
+    paid.follow()
+    auth.read_foreign_balance(session)
+    paid.fail()
+    assumptions.send_probes(session, risky=True)
+    paid.last()
+    tell("results, callbacks, final answers")
+    pictures.fetch_results(session)
+    callbacks.await_callbacks(session)
+    session.read_balance("end")
+    session.poller.once_more()
+
+
+def _seen(session: Session, started: int) -> Run:
+    settings = session.settings
+    return Run(
+        target=settings.base_url,
+        seed=settings.seed,
+        started_ms=started,
+        ended_ms=session.calls.now_ms,
+        live=settings.live,
+        options={**settings.public(), "spent_usd": str(session.budget.spent_usd)},
+        notes=session.notes,
+        exchanges=tuple(session.calls.exchanges),
+        callbacks=tuple(session.receiver.seen) if session.receiver else (),
+    )
+
+
+# --- judging ----------------------------------------------------------------------------------
+
+
+def judge(run: Run, earlier: Mapping[str, LiveEvidence] | None = None) -> Report:
+    """Return the report on a run, by the contract as it is now.
+
+    Args:
+        run: A run, of just now or kept.
+        earlier: What earlier live runs have left in the ledger.
+    """
+    view = View(run)
+    report = replace(
+        unjudged(run),
+        results=tuple(results(view)),
+        measured=_measured(view),
+        remarks=tuple(_remarks(run)),
+        beyond=tuple(seen_beyond(view)),
+    )
+    return with_ledger(report, earlier)
+
+
+def unjudged(run: Run) -> Report:
+    """Return what a report says of a run itself, without any check."""
+    options = {k: v for k, v in run.options.items() if k not in {"budget_usd", "spent_usd"}}
+    return Report(
+        target=run.target,
+        started=utc(run.started_ms),
+        duration_s=(run.ended_ms - run.started_ms) / 1000,
+        seed=run.seed,
+        live=run.live,
+        budget_usd=Decimal(str(run.options.get("budget_usd", 0))),
+        spent_usd=Decimal(str(run.options.get("spent_usd", 0))),
+        results=(),
+        calls=len(run.exchanges),
+        notes=run.notes,
+        options=options,
+    )
+
+
+def _measured(view: View) -> dict[str, Any]:
+    """Return how long tasks took, in ms, by resolution."""
+    took: dict[str, list[int]] = {}
+    for task in view.tasks.values():
+        if task.final is None or not task.succeeded:
+            continue
+        made, done = (task.final.task.get(name) for name in ("createTime", "completeTime"))
+        if is_integer(made) and is_integer(done) and 0 <= done - made <= _LONGEST_MS:
+            took.setdefault(str(task.submitted.value("resolution")), []).append(done - made)
+    return {"latency_ms": took} if took else {}
+
+
+def _remarks(run: Run) -> Iterator[str]:
+    """Yield what a reader must know beside the verdicts: errors that passed when repeated."""
+    repeated = [call for call in run.of(Purpose.BUSY) if call.status not in BUSY]
+    busy = [call for call in run.of(Purpose.BUSY) if call.status in BUSY]
+    calls = plural(len(run.exchanges), "call")
+    if repeated:
+        kinds = Counter(_kind(call) for call in repeated)
+        told = ", ".join(f"{plural(count, kind, kind)}" for kind, count in kinds.most_common())
+        flaky = len(repeated) > _FLAKY_CALLS + _FLAKY_SHARE * len(run.exchanges)
+        name = "The target is flaky" if flaky else "Transient errors"
+        yield f"{name}: of {calls}, these failed and were repeated: {told}."
+    if busy:
+        statuses = sorted({str(call.status) for call in busy})
+        yield (
+            f"The target was busy: {len(busy)} of {calls} were answered with HTTP "
+            f"{' or '.join(statuses)} and repeated later."
+        )
+
+
+def _kind(call: Exchange) -> str:
+    if call.status is None:
+        return (call.trouble or "no answer").partition(":")[0]
+    return f"HTTP {call.status}"
+
+
+def verify(
+    base_url: str | None = None,
+    api_key: str | None = None,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.time,
+    image_url: str | None = None,
+    failing_image_url: str | None = None,
+    budget_usd: Decimal | float | str = DEFAULT_BUDGET,
+    max_wait: float | None = None,
+    poll_interval: float | None = None,
+    callback_host: str | None = None,
+    callback_url: str | None = None,
+    callback_port: int = 0,
+    seed: int | None = None,
+    examples: int | None = None,
+    live: bool = False,
+    tell: Callable[[str], object] = _ignore,
+    stopped: Callable[[Run], object] = _ignore,
+) -> Report:
+    """Return what a server keeps, breaks, confirms and refutes of the contract.
+
+    Args:
+        base_url: With or without ``/api/v1``; from ``APIXO_BASE_URL`` if it is None.
+        api_key: From ``APIXO_API_KEY`` if it is None.
+        transport: Replaces the network, for a target in this process.
+        sleep: Waits so many seconds; with a virtual clock it moves that clock.
+        clock: Returns the time in Unix seconds, by the same clock.
+        image_url: A picture that the target can fetch and enlarge. On this machine the
+            documentation's example is used, which emulators and stubs do not fetch.
+        failing_image_url: A source that makes a task fail.
+        budget_usd: What the run may cost at most; every submit is counted before it is sent.
+        max_wait: How long to wait for a task, in seconds; 45 or more also waits for the second try
+            of a callback.
+        poll_interval: Between two polls of a task, in seconds.
+        callback_host: Name or address of this machine as the target reaches it.
+        callback_url: A public URL that leads to ``callback_port`` of this machine.
+        callback_port: 0 takes a free one.
+        seed: The same seed sends the same bodies; None takes a random one.
+        examples: Generated bodies for each rule broken alone; sets of rules get fewer each.
+        live: Allows a target that is not on this machine, where tasks cost real money.
+        tell: Gets words about what happens.
+        stopped: Gets what was seen so far, if the run is stopped by Ctrl-C or by an error.
+
+    Raises:
+        UsageError: The run may not start so, or the target refuses the key.
+        Unreachable: The target does not answer.
+    """
+    options = {
+        "in_process": transport is not None,
+        "image_url": image_url,
+        "failing_image_url": failing_image_url,
+        "budget_usd": budget_usd,
+        "max_wait_s": max_wait,
+        "poll_interval_s": poll_interval,
+        "callback_host": callback_host,
+        "callback_url": callback_url,
+        "callback_port": callback_port,
+        "seed": seed,
+        "examples": examples,
+        "live": live,
+    }
+    run = observe(
+        settle(base_url, api_key, options),
+        transport=transport,
+        sleep=sleep,
+        clock=clock,
+        tell=tell,
+        stopped=stopped,
+    )
+    return judge(run)

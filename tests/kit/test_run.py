@@ -1,0 +1,614 @@
+"""The run: what is sent, repeated, shrunk and followed, and how callbacks are received."""
+
+import gzip
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pyvips
+from kit.stub import (
+    FAILING_IMAGE,
+    IMAGE,
+    KEY,
+    Clock,
+    Stub,
+    Task,
+    observed,
+    picture,
+    refused,
+    serving,
+    success,
+)
+
+from apixo_contract import (
+    Picture,
+    Purpose,
+    Report,
+    Settings,
+    Verdict,
+    expect_text,
+    judge,
+    verify,
+)
+from apixo_contract.calls import read_picture
+from apixo_contract.explain import explain
+from apixo_contract.session import Tracked, receiving
+
+pytestmark = pytest.mark.slow
+
+
+def failed(report: Report) -> dict[str, str]:
+    return {result.id: result.summary for result in report.of(Verdict.FAIL)}
+
+
+def judged(stub: type[Stub], **given: Any) -> Report:
+    return judge(observed(stub, **{"examples": 0, **given}))
+
+
+# --- bodies that are refused ------------------------------------------------------------------
+
+
+class WrongForLongNames(Stub):
+    """Other words for an output format of more than nine characters."""
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        found = re.search(rb'"output_format":"([^"]*)"', content)
+        long = found is not None and len(found[1].decode()) > 9
+        return refused(400, "Too long.") if status == 400 and long else (status, body)
+
+
+def test_a_failing_body_is_shrunk() -> None:
+    report = judge(observed(WrongForLongNames, examples=30))
+    failed = {result.id: result for result in report.of(Verdict.FAIL)}
+    shown = failed["submit.rule.output_format.invalid"].examples[0].exchanges[0].request_body
+    asked = json.loads(shown or "")["input"]
+    assert len(asked["output_format"]) == 10
+    assert set(asked) == {"image_urls", "output_format"}
+
+
+class BreaksOff(Stub):
+    """Hangs up at an empty image URL."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if b'"image_urls":[""]' in request.read():
+            raise httpx.RemoteProtocolError("hung up", request=request)
+        return super().handle_request(request)
+
+
+def test_a_target_that_hangs_up_at_a_body_breaks_its_rule() -> None:
+    report = judge(observed(BreaksOff, examples=0))
+    (failed,) = report.of(Verdict.FAIL)
+    assert failed.id == "submit.rule.image_urls.element_empty"
+    assert "hung up" in failed.summary
+
+
+def test_every_pair_of_rules_is_broken_together() -> None:
+    run = observed(examples=0)
+    broken = [expect_text(call.body or "").broken for call in run.of(Purpose.BODY)]
+    assert len({frozenset(rule.id for rule in rules) for rules in broken if len(rules) == 2}) == 20
+
+
+def test_the_same_seed_sends_the_same_bodies() -> None:
+    def bodies(seed: int) -> list[str | None]:
+        return [call.body for call in observed(seed=seed, examples=2).of(Purpose.BODY)]
+
+    assert bodies(7) == bodies(7)
+    assert bodies(7) != bodies(8)
+
+
+class TakesManyUrls(Stub):
+    """Accepts seventeen images and more."""
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        long = status == 400 and content.count(IMAGE.encode()) > 16
+        return success({"taskId": f"m{len(content)}"}) if long else (status, body)
+
+
+def test_a_fixed_body_is_shrunk_for_the_price_of_one_more_task() -> None:
+    run = observed(TakesManyUrls, examples=0)
+    (found,) = judge(run).of(Verdict.FAIL)
+    shown = found.examples[0].exchanges[0].request_body or ""
+    assert len(json.loads(shown)["input"]["image_urls"]) == 17
+    assert sum(call.succeeded for call in run.of(Purpose.BODY)) == 2
+
+
+class Unprocessable(Stub):
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        return refused(422, body["message"]) if status == 400 else (status, body)
+
+
+def test_a_refusal_is_http_400() -> None:
+    assert set(failed(judged(Unprocessable))) == {"errors.validation-status"}
+
+
+class LaxCallbackMode(Stub):
+    """Does not look at the format in callback mode."""
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        lax = b'"request_type":"callback"' in content and "output_format" in str(body["message"])
+        return success({"taskId": f"c{hash(content)}"}) if lax else (status, body)
+
+
+def test_a_rule_that_callback_mode_does_not_keep_is_broken() -> None:
+    assert set(failed(judged(LaxCallbackMode))) == {"submit.rule.output_format.invalid"}
+
+
+class Forgetful(Stub):
+    """Answers every third body without `image_urls` in other words."""
+
+    asked = 0
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        self.asked += "image_urls}} is missing" in str(body["message"])
+        odd = "image_urls}} is missing" in str(body["message"]) and self.asked % 3 == 0
+        return refused(400, "What?") if odd else (status, body)
+
+
+def test_a_body_that_was_also_answered_correctly_is_called_flaky() -> None:
+    words = failed(judged(Forgetful))["submit.rule.image_urls.missing"]
+    assert "flaky, the same body was also answered correctly" in words
+
+
+def test_the_number_of_bodies_does_not_depend_on_the_speed_of_the_target() -> None:
+    class Slow(Stub):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            self.clock.sleep(0.3)  # type: ignore[attr-defined]  # the stub's clock is one
+            return super().handle_request(request)
+
+    bodies = [[c.body for c in observed(s, examples=1).of(Purpose.BODY)] for s in (Stub, Slow)]
+    assert bodies[0] == bodies[1]
+
+
+# --- keys -------------------------------------------------------------------------------------
+
+
+class Keyed(Stub):
+    """Accepts keys for which a function holds."""
+
+    @staticmethod
+    def accepts(authorization: str, query: str) -> bool:
+        raise NotImplementedError
+
+    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
+        authorization = request.headers.get("authorization", "")
+        if self.accepts(authorization, request.url.query.decode()):
+            request.headers["authorization"] = f"Bearer {KEY}"
+        return super().answer(request, path)
+
+
+KEYS: dict[str, tuple[Any, str]] = {
+    "a prefix": (lambda a, _q: f"Bearer {KEY}".startswith(a) and len(a) > 10, "auth.invalid"),
+    "more letters": (lambda a, _q: a.startswith(f"Bearer {KEY}"), "auth.invalid"),
+    "any case": (lambda a, _q: a.lower() == f"bearer {KEY}".lower(), "auth.invalid"),
+    "any scheme": (lambda a, _q: a.split(" ")[-1] == KEY and " " in a, "auth.missing"),
+    "no scheme": (lambda a, _q: a.endswith(KEY), "auth.missing"),
+    "an empty key": (lambda a, _q: a.strip() == "Bearer", "auth.missing"),
+    "the query": (lambda _a, q: f"api_key={KEY}" in q, "auth.missing"),
+}
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_a_key_that_is_nearly_right_opens_nothing(case: str) -> None:
+    accepts, check = KEYS[case]
+    stub = type("Keyed", (Keyed,), {"accepts": staticmethod(accepts)})
+    run = observed(stub, examples=0)
+    assert set(failed(judge(run))) == {check}
+    assert KEY[:-1] not in "\n".join(run.to_lines())
+
+
+class AnyKey(Stub):
+    """Gives every key an account of its own."""
+
+    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
+        authorization = request.headers.get("authorization", "")
+        if path != "/apikeys/current-balance" or not authorization.startswith("Bearer "):
+            return super().answer(request, path)
+        own = authorization == f"Bearer {KEY}"
+        return success(float(self.balance)) if own else success(100.0)
+
+
+def test_a_free_run_does_not_call_separate_accounts_drift() -> None:
+    report = judged(AnyKey, budget_usd="0")
+    assert failed(report) == {}
+    (skipped,) = (r for r in report.of(Verdict.SKIPPED) if r.id == "auth.invalid")
+    assert "give --budget-usd" in skipped.evidence
+
+
+# --- errors that pass -------------------------------------------------------------------------
+
+
+class Transient(Stub):
+    """Answers some calls with an error of a proxy; the same call then succeeds."""
+
+    every, status, calls = 90, 502, 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.calls += 1
+        if self.calls % self.every == 0:
+            return httpx.Response(self.status, text="<h1>later</h1>")
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_transient_error_is_noted_and_no_drift(status: int) -> None:
+    stub = type("Planned", (Transient,), {"status": status})
+    report = judged(stub, budget_usd="0.30")
+    assert failed(report) == {}
+    assert any(f"HTTP {status}" in remark for remark in report.remarks)
+    assert report.remarks[0].startswith("Transient errors: ")
+
+
+def test_a_target_with_many_such_errors_is_called_flaky() -> None:
+    stub = type("Flaky", (Transient,), {"every": 12})
+    assert judged(stub, budget_usd="1").remarks[0].startswith("The target is flaky: ")
+
+
+class Persistent(Stub):
+    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
+        status, body = super().answer(request, path)
+        return refused(500, "oops") if status == 404 else (status, body)
+
+
+def test_a_persistent_error_is_a_failure_and_soon_not_repeated_any_more() -> None:
+    run = observed(Persistent, examples=0)
+    assert set(failed(judge(run))) == {"status.unknown-task"}
+    repeated = Counter(call.url for call in run.of(Purpose.BUSY))
+    assert max(repeated.values()) == 2
+    assert len(repeated) <= 3
+
+
+# --- accepted values --------------------------------------------------------------------------
+
+
+class FailsSome(Stub):
+    """Accepts every value, and fails tasks with one of them."""
+
+    @staticmethod
+    def fails(asked: dict[str, Any]) -> bool:
+        raise NotImplementedError
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        status, body = super().submit(content)
+        if status == 200:
+            task = self.tasks[body["data"]["taskId"]]
+            task.fails = task.fails or self.fails(json.loads(content)["input"])
+        return status, body
+
+
+VALUES: dict[str, tuple[Any, str]] = {
+    "jpeg": (lambda asked: asked.get("output_format") == "jpeg", "submit.jpeg-alias"),
+    "webp": (lambda asked: asked.get("output_format") == "webp", "submit.accepts"),
+    "no resolution": (lambda asked: "resolution" not in asked, "submit.default.resolution"),
+    "no format": (lambda asked: "output_format" not in asked, "submit.default.output_format"),
+    "no mode": (lambda asked: "mode" not in asked, "submit.default.mode"),
+    "capitals": (lambda asked: "K" in str(asked.get("resolution")), "submit.resolution-case"),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_an_accepted_value_that_always_fails_breaks_its_promise(case: str) -> None:
+    fails, check = VALUES[case]
+    stub = type("Failing", (FailsSome,), {"fails": staticmethod(fails)})
+    assert set(failed(judged(stub, budget_usd="0.20"))) == {check}
+
+
+def test_a_task_that_fails_once_is_repeated_and_no_drift() -> None:
+    left = ["webp"]
+
+    def fails(asked: dict[str, Any]) -> bool:
+        return asked.get("output_format") in left and bool(left.pop())
+
+    stub = type("FailsOnce", (FailsSome,), {"fails": staticmethod(fails)})
+    assert failed(judged(stub)) == {}
+    assert left == []
+
+
+def test_a_long_answer_is_read() -> None:
+    class Verbose(Stub):
+        def shown(self, task: Task) -> dict[str, Any]:
+            return {**super().shown(task), "log": "x" * 200_000}
+
+    report = judged(Verbose)
+    assert failed(report) == {}
+    assert [found.name for found in report.beyond] == ["data.log"]
+
+
+# --- beyond the contract ----------------------------------------------------------------------
+
+
+class Grown(Stub):
+    """Has grown: a field in each kind of answer, a state, a failure code, a header."""
+
+    def shown(self, task: Task) -> dict[str, Any]:
+        data = super().shown(task)
+        state = "queued" if data["state"] == "pending" else data["state"]
+        code = {"failCode": "NSFW"} if data["state"] == "failed" else {}
+        return {**data, **code, "state": state, "progress": 50}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        answer.headers["x-ratelimit-remaining"] = "7"
+        return answer
+
+
+def test_what_was_seen_beyond_the_contract_is_listed_and_no_failure() -> None:
+    report = judged(Grown)
+    assert failed(report) == {}
+    assert {(found.kind, found.name) for found in report.beyond} == {
+        ("field", "data.progress"),
+        ("state", "queued"),
+        ("fail code", "NSFW"),
+        ("header", "x-ratelimit-remaining"),
+    }
+
+
+def test_a_server_within_the_contract_shows_nothing_beyond_it() -> None:
+    assert judged(Stub).beyond == ()
+
+
+# --- answers without end, and odd ones ----------------------------------------------------------
+
+
+class NoGzip(Stub):
+    """Says of its balance that it is compressed, which it is not."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if "current-balance" not in request.url.path:
+            return answer
+        return httpx.Response(
+            200,
+            headers={"Content-Encoding": "gzip"},
+            stream=httpx.ByteStream(b'{"code": 200, "message": "success", "data": 5}'),
+        )
+
+
+def test_an_answer_that_is_not_compressed_as_it_says_is_shown_as_such() -> None:
+    report = judged(NoGzip)
+    assert "no gzip, as its Content-Encoding says" in failed(report)["envelope.shape"]
+
+
+class Pieces(httpx.SyncByteStream):
+    """A body without end, of which a piece comes each so many seconds."""
+
+    def __init__(self, clock: Clock, seconds: float, piece: bytes) -> None:
+        self.clock, self.seconds, self.piece = clock, seconds, piece
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.clock.sleep(self.seconds)
+            yield self.piece
+
+
+class Endless(Stub):
+    """Its own words for a missing task have no end."""
+
+    seconds_each, piece, coding = 0.5, b" ", "identity"
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if answer.status_code != 404:
+            return answer
+        stream = Pieces(self.clock, self.seconds_each, self.piece)  # type: ignore[arg-type]  # the stub's clock is one
+        return httpx.Response(404, headers={"Content-Encoding": self.coding}, stream=stream)
+
+
+class Trickles(Endless):
+    """A byte each half second."""
+
+
+class Floods(Endless):
+    seconds_each, piece = 0.0, b" " * 65_536
+
+
+class Bombs(Endless):
+    seconds_each, piece, coding = 0.0, gzip.compress(bytes(10_000_000)), "gzip"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (Trickles, "had not ended after 60 s"),
+        (Floods, "longer than 262,144 bytes"),
+        (Bombs, "longer than 262,144 bytes"),
+    ],
+)
+def test_an_answer_without_end_is_given_up_and_judged(target: type[Stub], words: str) -> None:
+    report = judged(target)
+    assert words in failed(report)["envelope.shape"]
+
+
+class LostResults(Stub):
+    """Results come in pieces without end, and are no pictures."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/files/"):
+            return httpx.Response(200, stream=Pieces(self.clock, 5.0, b"\xff\xd8\xff"[:1]))  # type: ignore[arg-type]  # the stub's clock is one
+        return super().handle_request(request)
+
+
+def test_a_result_that_trickles_is_given_up_and_judged() -> None:
+    assert failed(judged(LostResults))
+
+
+LONG = ["9" * 5_000, "-" + "7" * 5_000, "1" + "0" * 5_000 + ".5", "1e" + "9" * 30, "1e-" + "9" * 30]
+
+
+class LongNumbers(Stub):
+    """Adds a field to each answer whose number is long."""
+
+    number = LONG[0]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        text = answer.read().decode("utf-8", "replace")
+        if not text.startswith("{"):
+            return answer
+        added = f'{{"revision": {self.number}, {text[1:]}'
+        return httpx.Response(answer.status_code, text=added, headers={"X-Served": "stub"})
+
+
+@pytest.mark.parametrize("number", LONG)
+def test_a_field_that_is_not_documented_may_hold_any_number(number: str) -> None:
+    class Target(LongNumbers):
+        pass
+
+    Target.number = number
+    assert failed(judged(Target)) == {}
+
+
+@pytest.mark.parametrize("number", LONG)
+def test_what_a_body_with_a_long_number_is_answered_can_be_explained(number: str) -> None:
+    body = json.dumps({"request_type": "async", "input": {"mode": 0}}).replace("0", number)
+    assert "found: mode = " in explain(body)
+    assert explain(body).startswith("REFUSED")
+
+
+class PricedInDigits(Stub):
+    """Tells of a balance that no purse holds."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if "current-balance" not in request.url.path:
+            return answer
+        return httpx.Response(200, text=f'{{"code":200,"message":"success","data":{LONG[0]}}}')
+
+
+def test_a_balance_with_a_long_number_is_judged() -> None:
+    assert judged(PricedInDigits).results
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_the_head_of_a_result_tells_format_and_size(kind: str) -> None:
+    assert read_picture(picture(kind, "4k")) == Picture(kind, 4096, 2730)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        (".jpg", "jpg"),
+        (".jpg[interlace]", "jpg"),
+        (".png", "png"),
+        (".webp", "webp"),
+        (".webp[lossless]", "webp"),
+    ],
+)
+def test_real_pictures_are_read_and_never_misread(rocket: Path, suffix: str, kind: str) -> None:
+    image: Any = pyvips.Image.new_from_file(str(rocket))
+    content = image.write_to_buffer(suffix)
+    told = {read_picture(content[:length]) for length in range(2000)} | {read_picture(content)}
+    assert told - {None} == {Picture(kind, 640, 427)}
+
+
+@pytest.mark.parametrize(
+    "content", [b"GIF89a" + bytes(20), b"<html></html>", b"{}" * 20, b"\xff" * 30]
+)
+def test_what_is_no_picture_is_told(content: bytes) -> None:
+    assert read_picture(content) == Picture(None, 0, 0)
+
+
+# --- callbacks --------------------------------------------------------------------------------
+
+
+def target(**given: Any) -> Settings:
+    return Settings("http://127.0.0.1:1/api/v1", KEY, **given)
+
+
+def tracked(task_id: str, url: str) -> Tracked:
+    return Tracked(task_id, "callback", url, wait_s=0, due_s=0, until_s=0)
+
+
+def test_callbacks_are_kept_as_they_came() -> None:
+    with receiving(target(), time.time) as receiver:
+        assert receiver is not None
+        url = receiver.url("callback")
+        content = json.dumps({"data": {"taskId": "t1"}, "key": KEY}).encode()
+        answer = httpx.post(url, content=content, headers={"X-Note": KEY}, trust_env=False)
+        assert answer.status_code == 200
+        assert httpx.put(url, content=iter([b'{"a":', b"1}"]), trust_env=False).status_code == 200
+        assert receiver.count(tracked("t2", url)) == 2
+        assert receiver.count(tracked("t2", receiver.url("callback"))) == 0
+    first, second = receiver.seen
+    assert (first.method, first.task_id) == ("POST", "t1")
+    assert KEY not in first.text + str(first.headers)
+    assert (second.method, second.text) == ("PUT", '{"a":1}')
+
+
+def test_the_first_callback_is_turned_away_where_a_second_is_to_be_seen() -> None:
+    with receiving(target(), time.time) as receiver:
+        assert receiver is not None
+        soon, other = receiver.url("callback"), receiver.url("failing")
+        receiver.refuse_first(soon)
+        statuses = [httpx.post(url, trust_env=False).status_code for url in (soon, soon, other)]
+    assert statuses == [500, 200, 200]
+
+
+def test_a_named_callback_url_keeps_its_path() -> None:
+    given = target(callback_url="https://tunnel.example/in?x=1")
+    with receiving(given, time.time) as receiver:
+        assert receiver is not None
+        url = receiver.url("callback")
+        assert url.startswith("https://tunnel.example/in?x=1&apixo-contract=")
+        through = url.replace("https://tunnel.example", receiver.base_url)
+        httpx.post(through, json={}, trust_env=False)
+        httpx.post(receiver.base_url, json={"data": {"taskId": "t1"}}, trust_env=False)
+        assert receiver.count(tracked("t1", url)) == 2
+
+
+class CallsElsewhere(Stub):
+    """Calls the right host at another path, or without the query."""
+
+    change = "path"
+
+    def call_back(self, task: Task, url: str) -> None:
+        parts = httpx.URL(url)
+        wrong = (
+            parts.copy_with(path="/elsewhere")
+            if self.change == "path"
+            else parts.copy_with(query=None)
+        )
+        super().call_back(task, str(wrong))
+
+
+@pytest.mark.parametrize("change", ["path", "query"])
+def test_a_callback_to_another_path_or_query_is_not_delivered(change: str) -> None:
+    with serving(type("Elsewhere", (CallsElsewhere,), {"change": change})) as url:
+        report = verify(url, KEY, image_url=IMAGE, failing_image_url=FAILING_IMAGE, examples=0)
+    found = failed(report)
+    assert set(found) == {"callback.delivered"}
+    assert "it came at /" in found["callback.delivered"]
+
+
+class CalledBackTwice(Stub):
+    """Tries again at once where the first callback was turned away."""
+
+    def call_back(self, task: Any, url: str) -> None:
+        super().call_back(task, url)
+        super().call_back(task, url)
+
+
+def test_a_second_callback_is_waited_for_where_time_is_given() -> None:
+    with serving(CalledBackTwice) as url:
+        report = verify(
+            url,
+            KEY,
+            image_url=IMAGE,
+            failing_image_url=FAILING_IMAGE,
+            max_wait=45,
+            examples=0,
+        )
+    assert next(r.verdict for r in report.results if r.id == "callback.retry") == "pass"

@@ -1,0 +1,598 @@
+"""The report in its five forms: terminal, JSON, HTML, JUnit XML and Markdown."""
+
+import io
+import json
+import math
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from junitparser import JUnitXml
+from kit.stub import Stub, observed
+from kit_reports.samples import HOSTILE, example, exchange, hostile_report, report, result
+
+from apixo_contract import CheckResult, Example, Report, Run, Verdict, catalogue, judge
+from apixo_contract.report.model import (
+    Beyond,
+    LedgerEntry,
+    LiveEvidence,
+    ShownExchange,
+    Standing,
+    report_schema,
+    with_ledger,
+)
+from apixo_contract.report.render import (
+    append_step_summary,
+    print_report,
+    render_html,
+    render_junit,
+    render_markdown,
+    render_terminal,
+    write_reports,
+)
+from apixo_schemas import Grade
+
+DRIFTED = "The target drifted: it breaks 1 promise of the contract."
+BEYOND = Beyond("field", "data.progress", "status answers", 12, "50")
+REMARK = "Transient errors: of 42 calls, these failed and were repeated: 1 HTTP 502."
+
+
+# --- JSON -------------------------------------------------------------------------------------
+
+texts = st.text(max_size=20)
+headers = st.dictionaries(texts, texts, max_size=2)
+amounts = st.integers(0, 10**9).map(lambda micros: Decimal(micros) / 10**6)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=5,
+)
+exchanges = st.builds(
+    ShownExchange,
+    method=texts,
+    url=texts,
+    request_headers=headers,
+    request_body=st.none() | texts,
+    status=st.none() | st.integers(100, 599),
+    response_headers=headers,
+    response_body=texts,
+    elapsed_ms=st.integers(0, 10**6),
+    curl=texts,
+    trouble=st.none() | texts,
+)
+examples = st.builds(Example, texts, texts, texts, st.lists(exchanges, max_size=2).map(tuple))
+results = st.builds(
+    CheckResult,
+    id=st.text(min_size=1, max_size=20),
+    title=texts,
+    grade=st.sampled_from(Grade),
+    source=texts,
+    verdict=st.sampled_from(Verdict),
+    evidence=texts,
+    observed=json_values,
+    examples=st.lists(examples, max_size=2).map(tuple),
+    calls=st.integers(0, 1000),
+    statement=texts,
+)
+reports = st.builds(
+    Report,
+    target=texts,
+    started=st.datetimes(timezones=st.just(UTC)),
+    duration_s=st.integers(0, 10**6).map(lambda ms: ms / 1000),
+    seed=st.integers(0, 2**32),
+    live=st.booleans(),
+    budget_usd=amounts,
+    spent_usd=amounts,
+    results=st.lists(results, max_size=4).map(tuple),
+    calls=st.integers(0, 10**6),
+    notes=headers,
+    options=st.dictionaries(texts, json_values, max_size=2),
+    measured=st.just({}) | st.just({"latency_ms": {"4k": [1, 2]}}),
+    remarks=st.lists(texts, max_size=2).map(tuple),
+    beyond=st.lists(
+        st.builds(Beyond, st.just("state"), texts, texts, st.integers(1, 9), texts), max_size=2
+    ).map(tuple),
+    ledger=st.lists(
+        st.builds(LedgerEntry, texts, st.sampled_from(Standing), st.just("2026-11-23"), texts)
+        | st.builds(LedgerEntry, texts, st.sampled_from(Standing)),
+        max_size=3,
+    ).map(tuple),
+)
+
+
+def through_text(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+@settings(max_examples=40)
+@given(reports)
+def test_a_report_survives_the_way_through_json(found: Report) -> None:
+    assert Report.from_json(through_text(found.to_json())) == found
+
+
+@settings(max_examples=40)
+@given(reports)
+def test_every_report_satisfies_the_published_schema(found: Report) -> None:
+    Draft202012Validator(report_schema()).validate(through_text(found.to_json()))
+
+
+def test_the_report_of_a_real_run_satisfies_the_schema(run: Run) -> None:
+    found = judge(run)
+    value = through_text(found.to_json())
+    Draft202012Validator(report_schema()).validate(value)
+    assert Report.from_json(value).to_json() == value
+
+
+def test_hostile_texts_survive_too() -> None:
+    found = hostile_report()
+    assert Report.from_json(through_text(found.to_json())) == found
+    assert found.to_json()["target"] == HOSTILE
+
+
+def test_the_names_that_scripts_read() -> None:
+    value = report().to_json()
+    assert (value["target"], value["spent_usd"]) == ("https://api.example/api/v1", 0.09)
+    assert value["summary"] == {
+        "keeps_contract": False,
+        "headline": DRIFTED,
+        "checks": 6,
+        "pass": 1,
+        "fail": 1,
+        "skipped": 2,
+        "refuted": 1,
+        "confirmed": 1,
+    }
+    first = value["checks"][0]
+    assert {name: first[name] for name in ("id", "title", "grade", "source")} == {
+        "id": "envelope.shape",
+        "title": "Every answer is a JSON object with an integer `code` and a non-empty text `message`",
+        "grade": "platform",
+        "source": "platform fact P1",
+    }
+    assert (first["verdict"], first["evidence"]) == ("pass", "evidence of envelope.shape")
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_only_a_broken_promise_makes_the_exit_code_1(verdict: Verdict) -> None:
+    found = report((result("envelope.shape", verdict),))
+    assert found.exit_code == (1 if verdict is Verdict.FAIL else 0)
+    assert found.to_json()["summary"]["keeps_contract"] is (verdict is not Verdict.FAIL)
+
+
+def test_a_run_that_could_judge_nothing_says_so() -> None:
+    found = report((result("envelope.shape", Verdict.SKIPPED),))
+    assert found.headline == "Nothing could be judged: every check was skipped."
+
+
+def test_exact_and_odd_numbers_of_answers_become_json() -> None:
+    odd = {"exact": Decimal("74.87"), "whole": Decimal(3), "odd": [math.inf, Decimal("NaN")]}
+    found = report((result("envelope.shape", Verdict.PASS, observed=odd),))
+    (check,) = through_text(found.to_json())["checks"]
+    assert check["observed"] == {"exact": 74.87, "whole": 3, "odd": ["inf", "NaN"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([], r"expected a report of form 1, found a JSON list"),
+        ({"checks": []}, r"found an object without `form`"),
+        ({"form": 2}, r"found form 2"),
+        ({"form": 1}, r"this is no report: at \$, .*required"),
+        (
+            {**report().to_json(), "checks": [{"id": "x"}]},
+            r"this is no report: at \$\.checks\[0\]",
+        ),
+    ],
+)
+def test_what_is_no_report_is_refused_with_the_place(value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Report.from_json(value)
+
+
+def test_new_fields_of_later_versions_are_ignored() -> None:
+    value = report().to_json()
+    value["later"] = value["checks"][0]["later"] = value["summary"]["later"] = 1
+    assert Report.from_json(value) == report()
+
+
+def test_the_ledger_goes_along() -> None:
+    found = with_ledger(report(started=datetime(2026, 1, 2, tzinfo=UTC), live=True))
+    entries = through_text(found.to_json())["ledger"]
+    assert entries[0] == {
+        "id": "envelope.shape",
+        "standing": "confirmed on live",
+        "on": "2026-01-02",
+        "target": "https://api.example/api/v1",
+    }
+
+
+class Endless(Stub):
+    def shown(self, task: Any) -> dict[str, Any]:
+        found = super().shown(task)
+        return {**found, "completeTime": 10**400} if found["state"] == "success" else found
+
+
+def test_a_duration_that_no_float_holds_stands_in_no_form() -> None:
+    found = judge(observed(Endless, examples=0))
+    assert found.measured == {}
+    Draft202012Validator(report_schema()).validate(found.to_json())
+    assert "tasks took" not in render_html(found)
+
+
+# --- terminal ---------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_outcome_is_the_last_line() -> None:
+    lines = render_terminal(report()).splitlines()
+    assert lines[-1] == DRIFTED
+    assert lines[-3] == "pass 1 · fail 1 · skipped 2 · refuted 1 · confirmed 1"
+    assert lines[-2] == "42 calls in 12.5 s, cost at most $0.09 of $0.10, seed 7"
+
+
+def test_a_broken_promise_is_shown_as_expected_observed_and_curl_line() -> None:
+    text = render_terminal(report())
+    assert (
+        "\nFAIL submit.rule.mode.invalid: Invalid mode: refused with the documented message\n"
+        "  documented, Image Upscaler page, Request validation: stated there\n"
+        "  evidence of submit.rule.mode.invalid\n"
+        "  expected: refused: Yes.\n"
+        "  observed: HTTP 400 No.\n"
+        "  curl -sS -X POST https://api.example\n"
+    ) in text
+
+
+def test_a_line_stays_whole_where_there_is_no_terminal() -> None:
+    long = "x" * 500
+    text = render_terminal(report((result("envelope.shape", Verdict.FAIL, evidence=long),)))
+    assert f"  {long}\n" in text
+
+
+def test_no_text_of_a_target_acts_on_the_terminal() -> None:
+    for color in (False, True):
+        text = render_terminal(hostile_report(), color=color, width=80)
+        assert "\x1b[31mline" not in text
+        assert not set("\x00\x07\r\u202e\ud800") & set(text)
+    assert "\x1b" not in render_terminal(hostile_report())
+
+
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour_is_used_where_it_is_not_wanted(environ: dict[str, str]) -> None:
+    out = Terminal()
+    print_report(report(), out, environ)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_colours_are_used_on_a_terminal() -> None:
+    out = Terminal()
+    print_report(report(), out, {"TERM": "xterm"})
+    assert "\x1b[" in out.getvalue()
+
+
+def test_a_pipe_gets_plain_text() -> None:
+    out = io.StringIO()
+    print_report(report(), out, {})
+    assert out.getvalue() == render_terminal(report())
+
+
+def test_an_old_encoding_gets_escapes_instead_of_an_error() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    print_report(hostile_report(), out, {})
+    assert b"\\xb7 skipped" in raw.getvalue()
+
+
+def test_all_files_are_written_and_none_is_left_half(tmp_path: Path) -> None:
+    json_path, html_path, junit_path = (
+        tmp_path / "new" / name for name in ("r.json", "r.html", "r.xml")
+    )
+    write_reports(hostile_report(), json_path=json_path, html_path=html_path, junit_path=junit_path)
+    value = json.loads(json_path.read_text("utf-8"))
+    Draft202012Validator(report_schema()).validate(value)
+    assert value == hostile_report().to_json()
+    assert html_path.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert junit_path.read_bytes().startswith(b"<?xml")
+    assert {path.name for path in json_path.parent.iterdir()} == {"r.json", "r.html", "r.xml"}
+
+
+def test_a_device_can_be_written_to() -> None:
+    write_reports(report(), json_path=Path("/dev/null"))
+    assert not Path("/dev/null").is_file()
+
+
+# --- files for CI servers ---------------------------------------------------------------------
+
+
+def suite(found: Report) -> ET.Element:
+    root = ET.fromstring(render_junit(found))  # noqa: S314 - our own
+    (only,) = root
+    assert root.tag == "testsuites"
+    return only
+
+
+def test_junit_counts_are_the_report_s() -> None:
+    found = suite(report())
+    assert (found.get("tests"), found.get("failures"), found.get("skipped")) == ("6", "1", "2")
+    assert found.get("errors") == "0"
+    assert found.get("time") == "12.500"
+    cases = {case.get("name"): case for case in found.iter("testcase")}
+    assert len(cases) == 6
+    assert cases["envelope.shape"].get("classname") == "apixo-contract.envelope"
+
+
+def test_junit_says_why_a_check_failed_or_was_skipped() -> None:
+    cases = {case.get("name"): case for case in suite(report()).iter("testcase")}
+    failure = cases["submit.rule.mode.invalid"].find("failure")
+    assert failure is not None
+    message = "evidence of submit.rule.mode.invalid Expected: refused: Yes.. Observed: HTTP 400 No."
+    assert failure.get("message") == message
+    for words in ("expected: refused: Yes.", "observed: HTTP 400 No.", "curl -sS"):
+        assert words in (failure.text or "")
+    skipped = cases["callback.method"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "no address for callbacks"
+
+
+def test_a_refuted_assumption_is_no_failure_for_junit() -> None:
+    cases = {case.get("name"): case for case in suite(report()).iter("testcase")}
+    case = cases["assumption.retry_after"]
+    assert case.find("failure") is None
+    assert (case.findtext("system-out") or "").startswith("refuted: ")
+
+
+def test_junit_takes_control_characters() -> None:
+    found = suite(hostile_report())
+    text = found.find("testcase/failure")
+    assert text is not None
+    assert "\\x1b[31m\\x00\\x07" in (text.text or "")
+    assert "<script>alert(1)</script>" in (text.text or "")
+    render_junit(hostile_report()).encode()
+
+
+def test_another_reader_of_junit_agrees() -> None:
+    found = JUnitXml.fromstring(render_junit(report()).encode())
+    assert (found.tests, found.failures, found.skipped) == (6, 1, 2)
+
+
+def test_the_summary_shows_what_is_wrong_and_the_counts() -> None:
+    text = render_markdown(report())
+    assert text.startswith("## ❌ apixo-contract: The target drifted&#58; it breaks 1 promise")
+    assert "| fail | 1 |" in text
+    assert "### Broken promises" in text
+    assert "### Refuted assumptions" in text
+    assert "<pre>curl -sS -X POST https://api.example</pre>" in text
+
+
+def test_a_kept_contract_has_its_mark() -> None:
+    found = report((result("envelope.shape", Verdict.PASS),))
+    text = render_markdown(found)
+    assert text.startswith("## ✅ ")
+    assert "Broken promises" not in text
+
+
+def test_hostile_texts_stay_text_in_the_summary() -> None:
+    text = render_markdown(hostile_report())
+    assert set(re.findall(r"</?([a-z]+)", text)) <= {"code", "pre", "details", "summary"}
+    # Within <pre> nothing is Markdown.
+    assert "](http" not in re.sub("<pre>.*?</pre>", "", text)
+    # Every row of a table has as many cells as its head.
+    for line in text.splitlines():
+        if line.startswith("| <code>"):
+            assert line.count("|") in (3, 4)
+    text.encode()
+
+
+def test_the_summary_stays_below_what_github_takes() -> None:
+    long = "x" * 100_000
+    failed = tuple(result("envelope.shape", Verdict.FAIL, evidence=long) for _ in range(200))
+    text = render_markdown(report(failed))
+    assert len(text.encode()) < 1 << 20
+    assert "… and 170 more." in text
+
+
+def test_the_summary_is_appended_where_github_says(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("before\n", "utf-8")
+    assert append_step_summary(hostile_report(), {"GITHUB_STEP_SUMMARY": str(path)})
+    text = path.read_text("utf-8")
+    assert text.startswith("before\n## ❌ ")
+
+
+def test_without_github_nothing_is_appended() -> None:
+    assert not append_step_summary(report(), {})
+
+
+# --- HTML -------------------------------------------------------------------------------------
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+# All that the page is made of; a script, a picture or a link is none of it.
+ELEMENTS = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "footer"),
+    *("h1", "h2", "h3", "h5", "p", "dl", "dt", "dd", "div", "span", "ul", "li", "b", "small"),
+    *("article", "pre", "code", "details", "summary", "br"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+class Page(HTMLParser):
+    """Elements, ids and visible text of a page; open elements must be closed in their order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+
+
+def test_the_headline_the_counts_and_the_facts_are_there() -> None:
+    text = " ".join(Page(render_html(report())).text.split())
+    assert DRIFTED in text
+    for words in ("1 fail", "1 refuted", "1 pass", "1 confirmed", "2 skipped"):
+        assert words in text
+    for fact in ("https://api.example/api/v1", "2026-11-23 08:00:00 UTC", "$0.09 of $0.10", "42"):
+        assert fact in text
+
+
+def test_a_broken_promise_comes_before_all_else_with_its_example() -> None:
+    text = Page(render_html(report())).text
+    order = ["Broken promises", "Assumptions", "Skipped, and why"]
+    places = [text.index(title) for title in [*order, "Kept promises"]]
+    assert places == sorted(places)
+    shown = text[places[0] : places[1]]
+    for words in ("refused: Yes.", "HTTP 400 No.", "curl -sS -X POST https://api.example"):
+        assert words in shown
+
+
+def test_an_assumption_stands_beside_what_it_turned_out_to_be() -> None:
+    text = Page(render_html(report())).text
+    shown = text[text.index("The API does not document these") :]
+    assert "Is Retry-After sent on 429?" in shown
+    assert shown.index("Yes, in seconds") < shown.index("evidence of assumption.retry_after")
+
+
+def test_skipped_checks_share_their_reason() -> None:
+    text = Page(render_html(report())).text
+    shown = text[text.index("Skipped, and why") :]
+    assert shown.count("no address for callbacks") == 1
+    assert "callback.method" in shown
+    assert "callback.json" in shown
+
+
+def test_the_page_needs_nothing_else() -> None:
+    html = render_html(report())
+    for _tag, attributes in Page(html).elements:
+        assert not {"src", "href", "srcset", "onclick", "onerror"} & attributes.keys()
+    assert "url(" not in html
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_both_themes_are_there() -> None:
+    html = render_html(report())
+    assert "color-scheme: light dark" in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_hostile_texts_stay_text() -> None:
+    html = render_html(hostile_report())
+    found = Page(html)
+    assert {tag for tag, _ in found.elements} <= ELEMENTS
+    assert "<script>alert(1)</script>" in found.text
+    assert "{{7*7}}" in found.text
+    for control in "\x00\x07\x1b\u202e\ud800\ufffe":
+        assert control not in html
+    assert "\\x1b[31m" in found.text
+    assert "\\u202e" in found.text
+    html.encode()
+
+
+def test_texts_between_backticks_are_code_and_still_only_text() -> None:
+    html = render_html(
+        report((result("envelope.shape", Verdict.FAIL, evidence="saw `<b>x</b>` there"),))
+    )
+    assert "saw <code>&lt;b&gt;x&lt;/b&gt;</code> there" in html
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"a":1,"a":2}', '{"a":1.10}', '{"a":1e2}', "not JSON", "[" * 10_000, '{"a": 1 }'],
+)
+def test_a_body_that_indenting_would_change_is_shown_as_it_is(body: str) -> None:
+    shown = example(exchanges=(exchange(response_body=body),))
+    html = render_html(report((result("envelope.shape", Verdict.FAIL, examples=(shown,)),)))
+    assert body in Page(html).text
+
+
+def test_json_is_indented() -> None:
+    html = render_html(report())
+    assert '{\n  "code": 400,\n  "message": "No.",\n  "data": null\n}' in Page(html).text
+
+
+def test_the_ledger_is_counted_by_standing() -> None:
+    earlier = {
+        "envelope.shape": LiveEvidence(held=True, on="2026-01-02", target="https://api.example")
+    }
+    text = Page(render_html(with_ledger(report(), earlier))).text
+    shown = " ".join(text[text.index("Ledger of evidence") :].split())
+    assert "1 confirmed on live 25 %" in shown
+    assert "2026-01-02" in shown
+    assert "2 assumed 50 %" in shown
+
+
+def test_ids_are_anchors_and_unique() -> None:
+    results = tuple(result(name, Verdict.PASS) for name in catalogue())
+    ids = [
+        attributes["id"]
+        for _tag, attributes in Page(render_html(report(results))).elements
+        if "id" in attributes
+    ]
+    assert len(ids) == len(set(ids))
+    assert {"passed", *catalogue()} <= set(ids)
+
+
+def test_the_page_of_nothing_says_so() -> None:
+    text = Page(render_html(report(()))).text
+    assert "Nothing could be judged" in text
+    assert not re.search(r"Broken promises|Kept promises|Ledger", text)
+
+
+# --- what all forms tell ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("render", [render_terminal, render_html, render_junit, render_markdown])
+def test_what_is_beyond_the_contract_and_remarks_stand_in_every_form(render: Any) -> None:
+    text = render(report(beyond=(BEYOND,), remarks=(REMARK,)))
+    text = re.sub(r"&#(\d+);", lambda found: chr(int(found[1])), text)
+    assert "Seen beyond the contract" in text
+    assert "data.progress" in text
+    assert "Transient errors" in text
+
+
+@pytest.mark.parametrize("render", [render_terminal, render_html, render_markdown])
+def test_our_backticks_are_not_shown(render: Any) -> None:
+    text = render(report())
+    assert "`" not in re.sub(r"(?s)<style>.*?</style>", "", text)
+    assert "&#96;" not in text
+
+
+def test_evidence_and_observation_do_not_repeat_each_other() -> None:
+    for found in judge(observed(NoCode, examples=0)).of(Verdict.FAIL):
+        assert found.examples[0].observed not in found.evidence
+
+
+class NoCode(Stub):
+    def shown(self, task: Any) -> dict[str, Any]:
+        return {**super().shown(task), "createTime": "now"}
