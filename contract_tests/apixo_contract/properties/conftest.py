@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apixo_contract._settings import UsageError
+from apixo_contract.options import OPTIONS, UsageError
 from apixo_contract.properties.expected import PRICE
 from apixo_contract.properties.registry import PROPERTIES, in_order
 from apixo_contract.properties.target import EMULATOR, Target, open_target
@@ -44,9 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def apixo_target(pytestconfig: pytest.Config) -> Iterator[Target]:
     """The target that the options name."""
     given = {name: _option(pytestconfig, name) for name in _OPTIONS}
-    given = {name: value for name, value in given.items() if value is not None}
+    known = {option.field: option for option in OPTIONS}
     budget = _option(pytestconfig, "budget_usd")
     try:
+        given = {
+            name: known[name].read(value) if name in known else value
+            for name, value in given.items()
+            if value is not None
+        }
         name = _option(pytestconfig, "base_url") or EMULATOR
         with open_target(name, budget=budget, **given) as target:
             yield target

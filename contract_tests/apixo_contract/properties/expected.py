@@ -28,7 +28,7 @@ from apixo_client import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from apixo_contract._oracle import broken_rules
+from apixo_contract.oracle import broken_rules
 from apixo_contract.properties.service import Call
 from apixo_schemas import MICROS_PER_USD, contract
 

@@ -22,10 +22,9 @@ import httpx
 from hypothesis import reject
 
 from apixo_client import ConfigurationError, resolve_settings
-from apixo_contract._budget import Budget
-from apixo_contract._option_values import usd
-from apixo_contract._settings import DEFAULT_BUDGET, EXAMPLE_IMAGE, UsageError, is_loopback
+from apixo_contract.options import DEFAULT_BUDGET, EXAMPLE_IMAGE, UsageError, is_loopback, option
 from apixo_contract.properties.service import OverBudgetError, Service
+from apixo_contract.session import Budget
 from apixo_schemas import contract
 
 EMULATOR, LIVE = "emulator", "live"
@@ -184,7 +183,7 @@ def open_target(
             raise UsageError("a live run needs --image-url: a public JPG, PNG or WebP")
     if not isinstance(budget, Budget):
         limit = _PLENTY if in_process else DEFAULT_BUDGET
-        budget = Budget(limit if budget is None else usd(budget))
+        budget = Budget(limit if budget is None else option("budget-usd").read(budget))
     with ExitStack() as stack:
         emulator = stack.enter_context(_emulator(seed)) if in_process else None
         yield Target(
