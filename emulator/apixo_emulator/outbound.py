@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -82,6 +82,10 @@ class OutboundBroken(OutboundError):
 
 class OutboundTooLarge(OutboundError):
     """The body is longer than allowed."""
+
+
+class OutboundStopped(Exception):
+    """The client was closed while a thread waited for a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,8 @@ class OutboundClient:
     def __init__(self, *, ca_file: Path | None = None, resolver: Resolver | None = None) -> None:
         self._ca_file = ca_file
         self._resolver = resolver or system_addresses
+        self._fetches: set[Future[Response]] = set()
+        self._closed = False
 
     async def post(
         self, url: str, body: bytes, *, policy: AddressPolicy, timeout_s: float, depth: int = 1
@@ -225,20 +231,35 @@ class OutboundClient:
         timeout_s: float,
         max_redirects: int = 0,
     ) -> Response:
-        """Do what `get` does, blocking the calling thread, which may run an event loop of its own."""
+        """Do what `get` does, blocking the calling thread, which may run an event loop of its own.
 
-        def run() -> Response:
-            getting = self.get(
-                url,
-                policy=policy,
-                max_bytes=max_bytes,
-                timeout_s=timeout_s,
-                max_redirects=max_redirects,
-            )
-            return asyncio.run(getting)
+        Raises:
+            OutboundError: there is no response.
+            OutboundStopped: `close` was called.
+        """
+        getting = self.get(
+            url,
+            policy=policy,
+            max_bytes=max_bytes,
+            timeout_s=timeout_s,
+            max_redirects=max_redirects,
+        )
+        fetch = asyncio.run_coroutine_threadsafe(getting, _background_loop())
+        self._fetches.add(fetch)
+        if self._closed:
+            fetch.cancel()
+        try:
+            return fetch.result()
+        except CancelledError:
+            raise OutboundStopped from None
+        finally:
+            self._fetches.discard(fetch)
 
-        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-            return pool.submit(run).result()
+    def close(self) -> None:
+        """End the fetches under way, and those that begin later."""
+        self._closed = True
+        for fetch in list(self._fetches):
+            fetch.cancel()
 
     async def _send(
         self, request: _Request, policy: AddressPolicy, deadline: _Deadline
@@ -322,6 +343,14 @@ def _redirected(here: Target, location: str, policy: AddressPolicy) -> Target:
         words = f"{here.authority} redirects to {location[:_MAX_WORDS]!r}, which is no URL"
         raise OutboundBroken(words) from error
     return target
+
+
+@cache
+def _background_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop that runs in a daemon thread, for the fetches of threads."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="apixo-fetch", daemon=True).start()
+    return loop
 
 
 # The exchange of one request and its response

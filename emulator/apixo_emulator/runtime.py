@@ -172,6 +172,8 @@ class Runtime:
         with self._opening:
             if self._batcher is not None:
                 self._batcher[1].close()
+            if self._pictures is not None:
+                self._pictures.close()  # a source that is being fetched must not delay the end
             if self._emulator is not None:
                 self._emulator.close()
             if self._folder is not None:

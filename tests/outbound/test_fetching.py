@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from apixo_emulator.outbound import (
     OutboundClient,
     OutboundError,
     OutboundRefused,
+    OutboundStopped,
     OutboundTooLarge,
     OutboundUnreachable,
     Resolver,
@@ -248,3 +250,27 @@ def test_strict_never_reaches_this_machine(serve: Serve) -> None:
         get(f"https://rebound.example:{receiver.port}/", policy=STRICT, resolver=to_localhost)
     assert get(receiver.url(), policy=ANY_BUT_FORBIDDEN).body == b"x"
     assert len(receiver.requests) == 1
+
+
+def test_a_closed_client_ends_its_fetches(serve: Serve) -> None:
+    over, reached = threading.Event(), threading.Event()
+
+    def hold(_connection: socket.socket, _request: bytes) -> None:
+        reached.set()
+        over.wait(10)
+
+    client = OutboundClient()
+    url = serve(hold).url()
+
+    def fetch() -> Response:
+        return client.fetch(url, policy=LOOPBACK_ONLY, max_bytes=1, timeout_s=60)
+
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(fetch)
+        assert reached.wait(10)
+        client.close()
+        with pytest.raises(OutboundStopped):
+            fetching.result(10)
+    with pytest.raises(OutboundStopped):
+        fetch()
+    over.set()

@@ -77,7 +77,7 @@ class Finding:
 
 
 class Sources:
-    """Finds source pictures. No method raises for what a URL may hold."""
+    """Finds source pictures. Nothing that a URL may hold makes a method raise."""
 
     def __init__(self, options: SourceOptions, decoding: AbstractContextManager[object]) -> None:
         """Set the options; ``decoding`` is entered while a picture is decoded to its end."""
@@ -85,6 +85,10 @@ class Sources:
         self._decoding = decoding
         self._limits = options.limits
         self._client = OutboundClient(ca_file=options.ca_file)
+
+    def close(self) -> None:
+        """End the fetches under way; `find` then raises `OutboundStopped`."""
+        self._client.close()
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
         """Judge by the URL alone, see `domain.pictures.quick_verdict`."""

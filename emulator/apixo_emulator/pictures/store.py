@@ -85,6 +85,10 @@ class PictureStore:
         self._checks: SingleFlight[tuple[_Record, bytes]] = SingleFlight()
         self._renders: SingleFlight[StoredFile] = SingleFlight()
 
+    def close(self) -> None:
+        """End the fetches under way; calls that wait for one raise `OutboundStopped`."""
+        self._sources.close()
+
     def quick_verdict(self, image_url: str) -> Verdict | None:
         """Judge a source by its URL alone, in microseconds; None means that `check` has to."""
         return self._sources.quick_verdict(image_url)

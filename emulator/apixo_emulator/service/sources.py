@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from apixo_emulator.domain.pictures import Verdict, is_data_url
 from apixo_emulator.domain.tasks import Task
+from apixo_emulator.outbound import OutboundStopped
 
 # A fetch is mostly waiting for another server; one that hangs must not hold up many.
 _FETCHED_AT_ONCE = 64
@@ -48,6 +49,8 @@ class SourceChecker:
     def _run(self, task: Task) -> None:
         try:
             self._settled(task, self._verdict(task))
+        except OutboundStopped:
+            _log.info("task %s: its source will be checked after the next start", task.id)
         finally:
             with self._lock:
                 self._enqueued.discard(task.id)
@@ -55,6 +58,8 @@ class SourceChecker:
     def _verdict(self, task: Task) -> Verdict:
         try:
             return self._check(task)
+        except OutboundStopped:
+            raise
         except Exception:  # noqa: BLE001 - a thread has no caller to raise to
             # A task whose source could not be judged must still end: it gets the placeholder.
             _log.exception("task %s: checking its source failed", task.id)
