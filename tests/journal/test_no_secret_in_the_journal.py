@@ -251,7 +251,14 @@ def test_of_a_short_key_the_end_is_shown_at_most_its_half(send: Send, key: str, 
 
 
 @pytest.mark.parametrize("key", ["Zq7-no-known-form", "Zq7/with+signs==", "Zq7 with spaces"])
-@pytest.mark.parametrize("place", ["https://x.example/{}/a.jpg", "https://x.example/a.jpg?k={}"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://x.example/{}/a.jpg",
+        "https://x.example/{}.jpg",
+        "https://x.example/a.jpg?k={}",
+    ],
+)
 def test_the_callers_key_is_in_no_task_and_no_delivery(key: str, place: str) -> None:
     harness = make_harness()
     for written in (key, quote(key, safe=""), quote_plus(key)):

@@ -148,8 +148,9 @@ def masked_for_account(text: str, account: str) -> str:
 
     The key itself is not kept; a part of the text is the key if it has the account's digest.
     """
-    parts = {part for pattern in _PARTS for part in pattern.findall(text) if len(part) >= SHORTEST}
-    for part in sorted(parts, key=len, reverse=True):
+    parts = {part for pattern in _PARTS for part in pattern.findall(text)}
+    parts |= {part.rpartition(".")[0] for part in parts}  # a file's name without its suffix
+    for part in sorted((part for part in parts if len(part) >= SHORTEST), key=len, reverse=True):
         for key in {part, unquote(part), unquote_plus(part)}:
             if account in {account_id(key), account_id(key, own_world=True)}:
                 text = text.replace(part, mask(key))
