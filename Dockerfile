@@ -7,10 +7,15 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
 
 FROM python:3.13-slim
+LABEL org.opencontainers.image.title="apixo-emulator" \
+      org.opencontainers.image.description="Offline emulator of APIXO's Image Upscaler API" \
+      org.opencontainers.image.source="https://github.com/apixo-emulator/apixo-emulator" \
+      org.opencontainers.image.licenses="MIT"
 COPY --from=build /dist/ /dist/
-COPY constraints.txt /dist/
-# The versions that the tests ran with.
-RUN pip install --no-cache-dir --constraint /dist/constraints.txt "$(echo /dist/*.whl)[all]" \
+COPY requirements/server.txt /dist/
+# The versions that the tests ran with, each checked by its hash.
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /dist/server.txt \
+    && pip install --no-cache-dir --no-deps /dist/*.whl \
     && rm -r /dist \
     && useradd --create-home --uid 10001 emulator \
     && install --directory --owner emulator /data

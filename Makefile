@@ -13,20 +13,22 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
 
 # `make serve` installs the server only; everything else installs all that tests and linters need.
+# The files in requirements/ pin each version and its hashes; `make lock` makes them.
 SERVER := $(VENV)/.server
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
+LOCKED := $(PIP) --require-hashes
 
-$(SERVER): pyproject.toml constraints.txt
+$(SERVER): pyproject.toml requirements/server.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "apixo-emulator needs Python 3.11 or newer; set PYTHON=...")'
 	@echo "Installing the emulator into $(VENV) (about 100 MB) ..."
 	@$(PYTHON) -m venv $(VENV)
-	$(PIP) --no-compile --editable '.[emulator]'
+	@$(LOCKED) --no-compile --requirement requirements/server.txt --requirement requirements/build.txt
+	@$(PIP) --quiet --no-compile --no-build-isolation --editable .
 	@touch $@
 
-$(STAMP): $(SERVER)
-	@echo "Installing tests, linters and type checkers into $(VENV) (about 900 MB) ..."
-	$(PIP) --quiet --upgrade 'pip>=25.1'
-	$(PIP) --quiet --group dev --editable '.[all]'
+$(STAMP): $(SERVER) requirements/dev.txt
+	@echo "Installing tests, linters and type checkers into $(VENV) (about 1 GB) ..."
+	@$(LOCKED) --quiet --requirement requirements/dev.txt
 	@touch $@
 
 setup: $(STAMP) ## install all that tests and linters need
@@ -84,11 +86,13 @@ wheel: $(STAMP) ## build the wheel and the source distribution into dist/
 clean: ## remove what was built
 	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: tables constraints
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+.PHONY: tables lock
 tables: $(STAMP) ## write generated tables, schemas and collections again
 	PYTHONPATH=tests $(BIN)/python -m support.documents
 	PYTHONPATH=tests $(BIN)/python -m support.tables
 
-constraints: $(STAMP) ## pin the newest third-party versions
-	$(BIN)/pip install --quiet --upgrade --upgrade-strategy eager --group dev --editable '.[all]'
-	$(BIN)/pip freeze --exclude-editable > constraints.txt
+lock: $(STAMP) ## pin the newest third-party versions with their hashes
+	$(LOCK) pyproject.toml --extra emulator --extra postgres --output-file requirements/server.txt
+	printf 'hatchling\nhatch-fancy-pypi-readme\neditables\n' | $(LOCK) - --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --extra all --group dev --output-file requirements/dev.txt
