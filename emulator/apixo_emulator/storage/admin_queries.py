@@ -34,7 +34,8 @@ _TASK_STATES = {
 # The + keeps the engines from sorting all rows of a world: the newest are found by their numbers.
 _OF_WORLD = "worlds JOIN {0} ON +{0}.epoch=worlds.epoch"
 _SEARCHED = ("tasks.id", "scenario", "fail_code", "resolution", "output_format", "account_id")
-# Each is a range of an index: how many tasks there were does not matter.
+# Each is a range of an index: how many tasks there were does not matter. A + keeps the engines from
+# an index in which all finished tasks are.
 _COUNT_PENDING = (
     "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms>? AND starts_ms>?)"
     " + (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms IS NULL AND starts_ms>?)"
@@ -42,10 +43,10 @@ _COUNT_PENDING = (
 _COUNT_UNFINISHED = (
     "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms>?)"
     " + (SELECT count(*) FROM tasks WHERE epoch=? AND ends_ms IS NULL)"
-    " + (SELECT count(*) FROM tasks WHERE NOT settled AND epoch=? AND ends_ms<=?)"
+    " + (SELECT count(*) FROM tasks WHERE NOT settled AND +epoch=? AND +ends_ms<=?)"
 )
 _COUNT_FAILED = (
-    "SELECT count(*) FROM tasks WHERE epoch=? AND fail_code IS NOT NULL AND settled AND ends_ms<=?"
+    "SELECT count(*) FROM tasks WHERE epoch=? AND fail_code IS NOT NULL AND settled AND +ends_ms<=?"
 )
 # The tables whose rows belong to an epoch, with what tells rows of one epoch apart.
 _BELONGING = {

@@ -76,8 +76,9 @@ class SystemClock:
         be written seldom. After it was set back the file holds the latest instant of any of them.
         """
         with self._lock:
-            if now_ms - system_ms > _RESERVE_MS:
-                now_ms = max(now_ms, self._kept())
+            kept_ms = self._kept()
+            if max(now_ms, kept_ms) - system_ms > _RESERVE_MS:
+                now_ms = max(now_ms, kept_ms)
                 self._offset = max(self._offset, now_ms - monotonic_ms)
                 self._keep(now_ms)
             elif now_ms > self._reserved:

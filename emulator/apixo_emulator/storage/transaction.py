@@ -41,12 +41,13 @@ _ASK = (
     " ON CONFLICT (epoch, account_id, content) DO UPDATE SET asked=contents.asked+1 RETURNING asked"
 )
 _RULES = "SELECT id, document, seen, used FROM rules WHERE epoch=? ORDER BY number"
-# Three sums and not one with OR, so that each is a range of an index.
+# Three sums and not one with OR, so that each is a range of an index. A + keeps the engines from an
+# index in which all finished tasks are: of the unsettled ones there are few.
 _UNFINISHED = (
     "SELECT (SELECT count(*) FROM tasks WHERE epoch=? AND account_id=? AND limited=1 AND ends_ms>?)"
     " + (SELECT count(*) FROM tasks WHERE epoch=? AND account_id=? AND limited=1 AND ends_ms IS NULL)"
-    " + (SELECT count(*) FROM tasks WHERE NOT settled AND epoch=? AND account_id=? AND limited=1"
-    " AND ends_ms<=?)"
+    " + (SELECT count(*) FROM tasks WHERE NOT settled AND +epoch=? AND account_id=? AND +limited=1"
+    " AND +ends_ms<=?)"
 )
 _REFUND = (
     "UPDATE tasks SET refunded=1 WHERE epoch=? AND refunded=0 AND account_id=? AND ends_ms<=?"

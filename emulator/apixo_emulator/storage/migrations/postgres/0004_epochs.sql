@@ -56,8 +56,7 @@ ALTER TABLE deliveries DROP COLUMN world, ALTER COLUMN epoch SET NOT NULL,
     ADD UNIQUE (task_id, epoch);
 CREATE INDEX deliveries_due ON deliveries (epoch, due_ms)
 WHERE state IN ('scheduled', 'delivering');
-CREATE INDEX deliveries_over ON deliveries (epoch, state)
-WHERE state IN ('delivered', 'exhausted');
+CREATE INDEX deliveries_state ON deliveries (epoch, state);
 
 ALTER TABLE attempts ADD COLUMN epoch BIGINT, DROP CONSTRAINT attempts_pkey;
 UPDATE attempts SET epoch = deliveries.epoch FROM deliveries

@@ -120,7 +120,7 @@ ALTER TABLE new_attempts RENAME TO attempts;
 DROP TABLE deliveries;
 ALTER TABLE new_deliveries RENAME TO deliveries;
 CREATE INDEX deliveries_due ON deliveries (epoch, due_ms) WHERE state IN ('scheduled', 'delivering');
-CREATE INDEX deliveries_over ON deliveries (epoch, state) WHERE state IN ('delivered', 'exhausted');
+CREATE INDEX deliveries_state ON deliveries (epoch, state);
 
 -- accepted counts the tasks of an account with this body, from which ids are derived; 0 or absent
 -- stands for at most one. asked counts its submits, from which draws of probabilities are derived.
