@@ -134,7 +134,13 @@ class SqliteStore(Store):
         except DamagedClockError as error:
             self._close_connections()
             raise StoreError(str(error)) from error
-        except (sqlite3.Error, OSError) as error:
+        except OSError as error:
+            self._close_connections()
+            raise StoreError(
+                f"cannot write to the data folder {Path(self._where).parent}: {error.strerror}. "
+                "Choose another with --data, or --ephemeral to keep nothing."
+            ) from error
+        except sqlite3.Error as error:
             self._close_connections()
             raise StoreError(
                 f"cannot use {self._where} as the emulator's store: {error}. "
