@@ -56,8 +56,9 @@ class _Cycle:
 class FastProtocol(EnvelopeProtocol):
     """Answers ordinary calls with a batcher, and hands all others to the application."""
 
-    # The server's headers that were rendered last, and how: they change once a second.
-    _rendered: ClassVar[tuple[object, bytes]] = (None, b"")
+    # The server's headers that were rendered last, how, and whether they end connections. They change
+    # once a second, and when the server stops.
+    _rendered: ClassVar[tuple[object, bytes, bool]] = (None, b"", False)
 
     def __init__(self, *args: Any, batcher: Batcher, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -159,11 +160,10 @@ class FastProtocol(EnvelopeProtocol):
             break_off(response, self.transport)
             return
         defaults = self.server_state.default_headers
-        kept, lines = FastProtocol._rendered
-        if defaults is not kept:  # the date has changed, or the server stops
-            lines = _lines(tuple(defaults))
-            FastProtocol._rendered = (defaults, lines)
-        closes = _CLOSE in defaults
+        kept, lines, closes = FastProtocol._rendered
+        if defaults is not kept:
+            lines, closes = _lines(tuple(defaults)), _CLOSE in defaults
+            FastProtocol._rendered = (defaults, lines, closes)
         # Head and body in one write: two would be two system calls, 5 us each.
         self.transport.write(
             b"%b%b%bcontent-length: %d\r\n%b\r\n%b"

@@ -7,7 +7,6 @@ split into packets. A request that cannot be parsed is answered after those that
 from __future__ import annotations
 
 import asyncio
-from enum import Enum, auto
 from typing import Any
 
 import httptools
@@ -35,12 +34,8 @@ class _NotServedError(Exception):
     """The request is too large, or asks for a tunnel; it makes the parser stop."""
 
 
-class Part(Enum):
-    """What the next bytes of a connection belong to."""
-
-    NOTHING = auto()
-    HEAD = auto()
-    BODY = auto()
+# What the next bytes of a connection belong to. No Enum: its members take 40 ns each time.
+_NOTHING, _HEAD, _BODY = range(3)
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
@@ -49,11 +44,12 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, header_timeout: float = 30.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_timeout = header_timeout
-        self._part = Part.NOTHING
+        self._part = _NOTHING
         # Bytes of the packets that the current head is in, and of these in packets that it shares with
         # the request before it.
         self._head_bytes = self._shared_bytes = 0
-        self._is_shared = False
+        # Whether a request has ended in the packet that is parsed.
+        self._ended = False
         self._incomplete_since = 0.0
         self._idle_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -78,20 +74,20 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._rejected is not None or self.transport.is_closing():
             return
         before = self._part
-        if before is Part.HEAD:
+        if before is _HEAD:
             self._head_bytes += len(data)
         else:
             self._head_bytes = len(data)
-        self._is_shared = before is Part.BODY
+        self._ended = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             # The parser raises this for an exception in a callback, too.
-            too_large = self._part is Part.HEAD and self._head_is_too_large()
+            too_large = self._part is _HEAD and self._head_is_too_large()
             self._reject("head_too_large" if too_large else "invalid_http")
-        if self._part is not Part.NOTHING and self._rejected is None:
+        if self._part is not _NOTHING and self._rejected is None:
             self._wait_for_more(before)
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
@@ -111,20 +107,20 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the parent's
         self.data_received(head + rest)
 
-    def _wait_for_more(self, before: Part) -> None:
+    def _wait_for_more(self, before: int) -> None:
         """Begin to wait for the rest of a request."""
-        if self._part is Part.HEAD:
+        if self._part is _HEAD:
             incomplete = self._head_bytes - self._shared_bytes
             if incomplete > _LARGEST_INCOMPLETE_HEAD or self._head_is_too_large():
                 self._reject("head_too_large")
                 return
-        if self._part is not before:
+        if self._part is not before or self._ended:
             self._incomplete_since = self.loop.time()
             self._arm(self._timeout())
 
     def _timeout(self) -> float:
         """Return the seconds in which the rest of a head or a body must arrive."""
-        return self._header_timeout if self._part is Part.HEAD else _BODY_TIMEOUT_S
+        return self._header_timeout if self._part is _HEAD else _BODY_TIMEOUT_S
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
@@ -132,8 +128,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def _begin_head(self) -> None:
-        self._part = Part.HEAD
-        self._shared_bytes = self._head_bytes if self._is_shared else 0
+        self._part = _HEAD
+        self._shared_bytes = self._head_bytes if self._ended else 0
 
     def on_headers_complete(self) -> None:
         """Start the application."""
@@ -147,24 +143,27 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self.transport.is_closing():  # the response before this request ends the connection
             return
         self._start()
-        self._part = Part.BODY
+        self._part = _BODY
 
     def _start(self) -> None:
         extensions: dict[str, Any] = {TRANSPORT: self.transport}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body of a request that is answered."""
+        if self._part is _BODY:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Note that the next bytes belong to another request."""
-        parser: Any = self.parser  # as above
-        if parser.should_upgrade():
-            return
-        super().on_message_complete()
+        if self._part is _BODY:  # else the head asks for an upgrade, and is parsed again
+            super().on_message_complete()
         self._end_message()
 
     def _end_message(self) -> None:
-        self._part = Part.NOTHING
-        self._is_shared = True
+        self._part = _NOTHING
+        self._ended = True
 
     def _head_is_too_large(self) -> bool:
         if len(self.headers) > _MOST_HEADERS:
@@ -183,7 +182,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._rejected = error_id
         self.flow.pause_reading()
         cycle = self.cycle
-        if self._part is not Part.BODY:
+        if self._part is not _BODY:
             if not self._is_answering():
                 self._write_rejection()
         elif cycle.response_started:  # the request has its one response
@@ -234,13 +233,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
         now = self.loop.time()
         keep_alive = self.timeout_keep_alive + _IDLE_GRACE_S
         left = keep_alive
-        if self._part is not Part.NOTHING:
+        if self._part is not _NOTHING:
             left = self._incomplete_since + self._timeout() - now
         elif not self._is_answering():
             left = self._idle_since + keep_alive - now
         if left > 0:
             self._arm(left)
-        elif self._part is not Part.NOTHING:
+        elif self._part is not _NOTHING:
             self._reject("request_timeout")
         else:
             self.transport.close()
@@ -248,5 +247,5 @@ class EnvelopeProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End after the response under way; an incomplete request may still arrive for a moment."""
         super().shutdown()
-        if self._part is not Part.NOTHING:
+        if self._part is not _NOTHING:
             self.loop.call_later(_LAST_REQUEST_S, self.transport.close)

@@ -48,10 +48,12 @@ class Batcher:
         self._waiting: list[tuple[Pending, Respond]] = []
         self._committing = False
         self._logs = _log.isEnabledFor(logging.DEBUG)
+        # Whether small requests are decided in the event loop, and nothing is said about them.
+        self._plain = self._readers is None and not self._logs
 
     def handle(self, request: HttpRequest) -> HttpResponse | asyncio.Future[HttpResponse]:
         """Return the answer to one request, or a future of it; errors of the store are answers, too."""
-        if self._readers is None and len(request.body) <= _LARGE_BODY and not self._logs:
+        if self._plain and len(request.body) <= _LARGE_BODY:
             decided = self._decide(request)
             if isinstance(decided, HttpResponse):
                 return decided
@@ -64,6 +66,9 @@ class Batcher:
 
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request by calling ``respond``, at once or in a later loop iteration."""
+        if self._plain and len(request.body) <= _LARGE_BODY:
+            self._decided(self._decide(request), respond)
+            return
         if self._logs:
             respond = partial(_respond_and_log, request, respond)
         if self._readers is not None and max(self._reading, len(self._waiting)) >= _MOST_WAITING:
