@@ -184,7 +184,7 @@ def enlarge(body: bytes, *, resolution: str, output_format: str, to: Path) -> No
 
 
 def _raise_if_unwritable(path: Path) -> None:
-    """Tell a full disk from a damaged source: libvips has one kind of error for both."""
+    """Raise the error of a full disk, which libvips does not tell from that of a damaged source."""
     with path.open("ab") as file:
         file.write(bytes(_PROBE))
 
