@@ -15,11 +15,9 @@ import httpx
 from apixo_contract.masking import LONGER, OTHER_CASE, PLACEHOLDER, SHORTER, Mask, altered_keys
 from apixo_contract.observations import Exchange, Key, Picture, Purpose
 from apixo_contract.options import Settings, Unreachable
-from apixo_contract.view import BUSY
+from apixo_contract.view import BUSY, TRANSIENT
 from apixo_schemas import contract, document
 
-# Answers that may pass, but leave open whether a submit was accepted.
-TRANSIENT = frozenset({500, 502, 504})
 _BUSY_TRIES = 8
 _TRIES = 3
 # Calls without any answer in a row, after which the target is taken to be gone.

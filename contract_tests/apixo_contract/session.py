@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from apixo_client.webhooks import CallbackReply, CallbackRequest, CallbackServer
-from apixo_contract.calls import TRANSIENT, Calls
+from apixo_contract.calls import Calls
 from apixo_contract.masking import Mask
 from apixo_contract.observations import CallbackSeen, Exchange, Key, Purpose
 from apixo_contract.options import Settings, UsageError
-from apixo_contract.view import ENDED, MARK, is_called_at, is_odd_end
+from apixo_contract.view import ENDED, MARK, TRANSIENT, is_called_at, is_odd_end
 from apixo_schemas import MICROS_PER_USD, contract
 
 OK = 200

@@ -23,7 +23,14 @@ BUSY = frozenset({429, 503})
 # Part of every callback address of a run. With `--callback-url` it is the name of a query parameter.
 MARK = "apixo-contract"
 
+# Answers that may pass, but leave open whether a submit was accepted.
+TRANSIENT = frozenset({500, 502, 504})
+
 T = TypeVar("T")
+
+
+def _is_broken(call: Exchange) -> bool:
+    return call.status is None or call.status in TRANSIENT
 
 
 def carries(value: Any) -> bool:
@@ -195,16 +202,22 @@ class View:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._memo: dict[Callable[[View], Any], Any] = {}
-        self.answers = [call for call in run.exchanges if answered(call)]
+        # A submit that broke off, or got an error of a proxy, tells something only if that happened
+        # again when it was repeated.
+        broken = Counter(call.body for call in run.exchanges if _is_broken(call))
+        self.answers = [
+            call
+            for call in run.exchanges
+            if answered(call) and not (call.body and _is_broken(call) and broken[call.body] == 1)
+        ]
         others = (Purpose.RESULT, Purpose.BUSY)
         self.api = [call for call in self.answers if call.purpose not in others]
-        # A body at which the target breaks off the connection twice counts as answered.
-        cut = Counter(call.body for call in run.exchanges if call.status is None)
+        told = {call.number for call in self.answers}
         self.submits = [
             Submitted(call)
             for call in run.of(Purpose.BODY, Purpose.PROBE, Purpose.TASK)
             if call.body is not None
-            and (answered(call) or (call.purpose is Purpose.BODY and cut[call.body] > 1))
+            and (call.number in told or (call.purpose is Purpose.BODY and broken[call.body] > 1))
         ]
         self.tasks = self._tasks()
 

@@ -6,6 +6,7 @@ from gauntlet.mutants import (
     answers,
     callbacks,
     fields,
+    modes,
     money,
     results,
     rules,
@@ -15,4 +16,4 @@ from gauntlet.mutants import (
 
 __all__ = ["MUTANTS", "SOURCES", "Mutant"]
 
-SOURCES = (rules, access, answers, money, states, fields, times, results, callbacks)
+SOURCES = (rules, access, answers, modes, money, states, fields, times, results, callbacks)

@@ -137,8 +137,7 @@ made(
 made(
     "callback: another task",
     _SAME,
-    "callback.payload",
-    "callback.delivered",
+    "callback.envelope",
     callback_payload=_data(lambda data: data.update(taskId="task_12345678")),
 )
 made(

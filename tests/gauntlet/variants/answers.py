@@ -55,6 +55,8 @@ class Zipped(Conduct):
 class OtherType(Conduct):
     """No page promises the Content-Type of answers."""
 
+    refutes = ("response.content_type",)
+
     def handle(self, request: Request) -> Reply:
         reply = super().handle(request)
         return reply if reply.raw is not None else replace(reply, media_type="text/plain")

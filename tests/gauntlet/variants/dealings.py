@@ -183,3 +183,12 @@ class FewAtOnce(Conduct):
         if valid and running >= 3:
             return replace(self.error(429, "too many", "busy"), headers={"retry-after": "1"})
         return super().decided(body)
+
+
+@variant("502 now and then")
+class BadGateway(Interrupted):
+    """A transient error of a proxy; the page says to retry with backoff."""
+
+    status_code = 502
+    share = 0.004
+    headers = ()
