@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apixo_schemas.contract import Contract, ErrorEntry, contract, document, published_contract
+from apixo_schemas.contract import (
+    MICROS_PER_USD,
+    Contract,
+    ErrorEntry,
+    contract,
+    document,
+    published_contract,
+)
 from apixo_schemas.profiles import error_body
 
 _DEFAULT_ORIGIN = "http://127.0.0.1:8787"
@@ -93,7 +100,10 @@ def _submit(terms: Contract) -> Node:
     return {
         "operationId": "submit",
         "summary": "Submit an upscaling task",
-        "description": "Costs $0.01 a picture; see `status` for what follows.",
+        "description": (
+            f"Costs ${terms.price_micros / MICROS_PER_USD:g} an image. The answer holds the id of the"
+            " task."
+        ),
         "tags": ["tasks"],
         "requestBody": {
             "required": True,
@@ -119,13 +129,19 @@ def _submit(terms: Contract) -> Node:
     }
 
 
+def _seconds(range_ms: tuple[int, int]) -> str:
+    least, most = (ms // 1000 for ms in range_ms)
+    return f"{least} to {most} s"
+
+
 def _status(terms: Contract) -> Node:
+    pace = terms.polling.normal
     return {
         "operationId": "status",
         "summary": "Poll task status and retrieve results",
         "description": (
-            "Poll first 10 to 15 s after the submit, then every 5 to 10 s, until `state` is"
-            " `success` or `failed`."
+            f"Poll first {_seconds(pace.first_ms)} after the submit, then every"
+            f" {_seconds(pace.interval_ms)}, until `state` is `success` or `failed`."
         ),
         "tags": ["tasks"],
         "parameters": [

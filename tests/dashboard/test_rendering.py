@@ -190,7 +190,9 @@ def test_calls_are_filtered_and_come_in_pages(site: Site) -> None:
 def test_a_rejected_call_names_its_rule(site: Site) -> None:
     site.harness.submit(body(resolution="16k"))
     assert "Broken rule: Invalid <code>resolution</code>" in site.get("ui/requests").text
-    assert "resolution.invalid" in site.get("ui/requests/1").text
+    page = site.get("ui/requests/1").text
+    assert "resolution.invalid" in page
+    assert "documented, Image Upscaler page, Request validation: A table lists nine" in page
 
 
 @pytest.mark.parametrize(

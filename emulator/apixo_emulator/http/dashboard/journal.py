@@ -12,7 +12,7 @@ from apixo_emulator.http.dashboard.rendering import Page, download
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.export import curl
 from apixo_emulator.service.control import NotFoundError
-from apixo_schemas import contract
+from apixo_schemas import Source, contract, source
 
 _PAGE = 50
 _FIRST_ERROR = 400
@@ -88,6 +88,12 @@ def rule_of(entry: JournalEntry) -> str | None:
     return next(found, entry.broken_rule)
 
 
+def _sources_of(entry: JournalEntry) -> list[Source]:
+    """Return what the broken rule rests on."""
+    broken = (rule for rule in contract().rules if rule.id == entry.broken_rule)
+    return [source(name) for rule in broken for name in rule.sources]
+
+
 def show_request(context: PageContext) -> Page:
     """Show one call.
 
@@ -101,6 +107,7 @@ def show_request(context: PageContext) -> Page:
         {
             "entry": entry,
             "rule": rule_of(entry),
+            "sources": _sources_of(entry),
             "bodies": {
                 "request": as_text(entry.request_body),
                 "response": as_text(entry.response_body),
