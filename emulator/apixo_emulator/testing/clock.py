@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,7 @@ def _passes(seconds: object) -> bool:
     return isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S
 
 
+@cache
 def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
     """Return `time.sleep` for threads that have called the API and for all others."""
 
@@ -171,6 +172,7 @@ def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
     return sleep
 
 
+@cache
 def _virtual_async_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Return `asyncio.sleep` or `trio.sleep` for tasks that have called the API and all others."""
     signature = inspect.signature(original)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -86,12 +86,12 @@ def _patch_imported() -> None:
     with _lock:
         if not _open:
             return
-        for name in _TABLE.keys() & sys.modules.keys() - _patched:
+        for name in [name for name in _TABLE if name in sys.modules and name not in _patched]:
             _patched.add(name)
             # A version of a library without these names is not intercepted. Its calls are refused by
             # what `patch_network` has patched, when there are any.
             with suppress(AttributeError):
-                _TABLE[name](sys.modules[name], _patches)
+                _patches.put_all(name, partial(_TABLE[name], sys.modules[name], _patches))
         _sleeps.put()
         _client.put()
 
@@ -145,7 +145,7 @@ class Interception:
                 return function(*args, **kwargs, **given(emulator))
 
         wrapper: Any = asynchronous if inspect.iscoroutinefunction(function) else synchronous
-        functools.update_wrapper(wrapper, function)
+        update_wrapper(wrapper, function)
         if wants:  # or pytest would look for a fixture of this name
             kept = [entry for name, entry in signature.parameters.items() if name != _PARAMETER]
             wrapper.__signature__ = signature.replace(parameters=kept)
