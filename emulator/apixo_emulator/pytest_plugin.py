@@ -14,7 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from apixo_emulator.testing import InProcess
-    from apixo_emulator.testing.base_urls import BaseUrl
+    from apixo_emulator.testing.routing import BaseUrl
     from apixo_emulator.testing.served import Served
     from apixo_emulator.testing.setup import Setup
 
@@ -89,7 +89,7 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 def _base_url_before() -> BaseUrl | None:
     """Return where calls went before the test, as code may have read the variable already."""
-    from apixo_emulator.testing.base_urls import of_environment
+    from apixo_emulator.testing.routing import of_environment
 
     try:
         return of_environment()

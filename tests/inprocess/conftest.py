@@ -82,7 +82,8 @@ def by_urllib3(method: str, url: str, body: bytes | None) -> Got:
 def by_urllib(method: str, url: str, body: bytes | None) -> Got:
     request = urllib.request.Request(url, data=body, headers=HEADERS, method=method)  # noqa: S310 - the address is ours
     try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - as above
+        # `urlopen` would keep an opener with the proxies of its first call.
+        with urllib.request.build_opener().open(request) as answer:
             return Got(answer.status, answer.read())
     except urllib.error.HTTPError as refused:
         with refused:

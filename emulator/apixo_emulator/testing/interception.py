@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from apixo_emulator.testing import mocks, routing, transports
-from apixo_emulator.testing.base_urls import BaseUrl
 from apixo_emulator.testing.clock import ClientTiming, SleepPatches, VirtualClock
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
-from apixo_emulator.testing.routing import Session
+from apixo_emulator.testing.routing import BaseUrl, Session
 from apixo_emulator.testing.setup import Setup
 
 _T = TypeVar("_T")
@@ -172,6 +171,7 @@ def intercept(
     callbacks: str | None = None,
     callback_retries: str | None = None,
     config: str | Path | None = None,
+    **more: Any,
 ) -> Interception:
     """Return a block in which every call to the API is answered in this process.
 
@@ -195,9 +195,12 @@ def intercept(
         callbacks: ``local``, or ``strict`` to take public HTTPS addresses only, as live.
         callback_retries: Seconds before each retry of a callback, such as ``30,120,600``.
         config: A configuration file, for its accounts: limits and balances by key.
+        more: Other options of ``serve`` by name that are of use here, such as ``fetch_timeout``.
 
     Raises:
-        TypeError: An option is of another type.
-        ValueError: An option is out of range.
+        TypeError: There is no such option.
+        ValueError: A value is none of its option's.
     """
-    return Interception(Setup.of(**locals()))
+    options = dict(locals())
+    options |= options.pop("more")
+    return Interception(Setup.of(**options))

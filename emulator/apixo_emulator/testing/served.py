@@ -18,9 +18,9 @@ from apixo_emulator.service.control import WorldControl
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import SqliteStore
 from apixo_emulator.testing import routing
-from apixo_emulator.testing.base_urls import base_url_of
 from apixo_emulator.testing.clock import RealTimeLoop, real_ns
 from apixo_emulator.testing.controls import Controls, span_ms
+from apixo_emulator.testing.routing import base_url_of
 from apixo_emulator.testing.setup import Setup
 from apixo_schemas import contract
 

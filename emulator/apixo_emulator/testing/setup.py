@@ -18,7 +18,7 @@ from apixo_emulator.settings import (
     options_of,
     read_options,
 )
-from apixo_emulator.testing.base_urls import BaseUrl, base_url_of
+from apixo_emulator.testing.routing import BaseUrl, base_url_of
 
 # Just below the documented 41 s, so that code that waits for 41 s sees the end.
 LATENCY_MS = 40_000

@@ -20,6 +20,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import httptools
 
@@ -100,6 +101,7 @@ class _Httpx:
     def __init__(self, httpx: Any, patches: Patches) -> None:
         self._httpx = httpx
         self._patches = patches
+        self._ours: WeakSet[_Function] = WeakSet()
         self._damaged: Any = type(
             "Damaged", (_Damaged, httpx.SyncByteStream, httpx.AsyncByteStream), {}
         )
@@ -117,8 +119,10 @@ class _Httpx:
             (self._httpx.AsyncHTTPTransport, "handle_async_request", self._handling_async),
         ):
             handle = vars(owner)[name]
-            if not self._patches.made(handle):
-                self._patches.put(owner, name, handling(handle))
+            if handle not in self._ours:
+                patched = handling(handle)
+                self._ours.add(patched)
+                self._patches.put(owner, name, patched)
 
     def _sending(self, send: _Function) -> _Function:
         def send_through_patches(client: Any, request: Any, **options: Any) -> Any:

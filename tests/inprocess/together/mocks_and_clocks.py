@@ -300,15 +300,19 @@ def test_pytest_randomly(apixo: InProcess, number: int) -> None:
 
 
 def test_monkeypatch_before(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
     request.getfixturevalue("apixo")
     assert upscale() == 40_000
+    assert slept == []
 
 
 @pytest.mark.usefixtures("apixo")
 def test_monkeypatch_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
     assert upscale() == 40_000
+    assert slept
 
 
 def test_time_sleep_by_its_own_name(apixo: InProcess) -> None:
