@@ -85,7 +85,8 @@ class DataFolder:
         except Timeout:
             raise StoreError(
                 f"the data folder {self.path} is in use by another emulator. "
-                "Stop that one, or give this one its own with --data, or --ephemeral."
+                "Stop that one, or give this one its own with --data, or --ephemeral. Several processes of"
+                " one server share it with --workers N (APIXO_EMULATOR_WORKERS=N)."
             ) from None
         except OSError as error:
             raise _unwritable(self.path, error) from error
@@ -106,6 +107,7 @@ class Runtime:
     """
 
     def __init__(self, settings: Settings, location: DataLocation | None = None) -> None:
+        use_profile_file(settings.profile)  # first: it changes the contract
         self.settings = settings
         # Set when the server stops: event streams, which never end by themselves, end then.
         self.stopping = threading.Event()
@@ -149,16 +151,20 @@ class Runtime:
         with self._opening:
             if self._emulator is not None and self._pictures is not None:
                 return self._emulator, self._pictures
-            settings = self.settings
-            use_profile_file(settings.profile)  # a spawned process has not read it yet
-            location = self._location or self._own_location()
-            pictures = PictureStore(location.folder / "pictures", settings.source_options())
-            store = location.open_store(settings)
-            if self._location is None and settings.store is None and settings.workers == 1:
-                store.release_leases()  # the folder's lock says that no other process holds one
-            emulator = Emulator(store, pictures, _options(settings))
-            self._emulator, self._pictures = emulator, pictures
-            return emulator, pictures
+            try:
+                return self._opened(self._location or self._own_location())
+            except BaseException:
+                self.close()  # so that the next request can try again
+                raise
+
+    def _opened(self, location: DataLocation) -> tuple[Emulator, PictureStore]:
+        settings = self.settings
+        self._pictures = PictureStore(location.folder / "pictures", settings.source_options())
+        store = location.open_store(settings)
+        if self._location is None and settings.store is None and settings.workers == 1:
+            store.release_leases()  # the folder's lock says that no other process holds one
+        self._emulator = Emulator(store, self._pictures, _options(settings))
+        return self._emulator, self._pictures
 
     def _own_location(self) -> DataLocation:
         settings = self.settings

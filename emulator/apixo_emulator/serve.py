@@ -277,6 +277,7 @@ def run_server(
 
 def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _Server:
     settings = runtime.settings
+    idle_s = settings.idle_timeout_s()
     config = uvicorn.Config(
         application(runtime, bounds=_bounds()),
         log_config=None,
@@ -284,8 +285,8 @@ def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _
         access_log=False,
         server_header=False,
         proxy_headers=False,  # no header makes a client local
-        headers=[("keep-alive", f"timeout={settings.keep_alive:.0f}")],
-        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # it may have a fraction
+        headers=[("keep-alive", f"timeout={idle_s:.0f}")],
+        timeout_keep_alive=idle_s,  # type: ignore[arg-type] # it may have a fraction
         timeout_graceful_shutdown=_GRACE_S,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,

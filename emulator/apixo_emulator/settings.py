@@ -35,7 +35,7 @@ from apixo_emulator.option_types import SWITCH, OptionType
 from apixo_emulator.scenarios.file import load_rules, read_toml
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
-from apixo_schemas import load_profile, published_contract, use_profile
+from apixo_schemas import contract, load_profile, published_contract, use_profile
 
 if TYPE_CHECKING:
     from apixo_emulator.pictures import SourceOptions
@@ -325,13 +325,15 @@ class Settings:
         "the private key of --tls-cert (PEM)",
         shown_default="in the file of --tls-cert",
     )
-    cors: Cors = option(
+    cors: Cors | None = option(
         types.choice(Cors),
         "which web pages may call the API: those on this machine, all, or none",
-        Cors.LOOPBACK,
+        shown_default=published_contract().assumed("cors.preflight"),
     )
-    keep_alive: float = option(
-        types.number(0.001, 86_400, "S"), "seconds after which an idle connection is closed", 75
+    keep_alive: float | None = option(
+        types.number(0.001, 86_400, "S"),
+        "seconds after which an idle connection is closed",
+        shown_default=f"{published_contract().assumed('keep_alive.idle') / 1000:g}",
     )
     header_timeout: float = option(
         types.number(0.001, 86_400, "S"),
@@ -394,6 +396,14 @@ class Settings:
             seconds=self.fetch_timeout,
         )
         return SourceOptions(self.images, self.fetch, self.refused_sources, self.ca_file, limits)
+
+    def page_policy(self) -> Cors:
+        """Return which web pages may call the API: assumption ``cors.preflight``."""
+        return self.cors or Cors(contract().assumed("cors.preflight"))
+
+    def idle_timeout_s(self) -> float:
+        """Return after how many seconds an idle connection is closed: ``keep_alive.idle``."""
+        return self.keep_alive or contract().assumed("keep_alive.idle") / 1000
 
     def callback_options(self) -> CallbackOptions:
         """Return how callbacks are delivered."""

@@ -46,7 +46,7 @@ class Api:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._cors = runtime.settings.cors
+        self._cors = runtime.settings.page_policy()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
