@@ -177,13 +177,13 @@ def _say(words: str) -> None:
 
 
 def _tell(words: str) -> None:
-    """Say what happens, on a terminal only: a log needs just the report."""
+    """Show what happens, on a terminal only: a log needs just the report."""
     if sys.stderr.isatty():
         click.echo(f"… {words}", err=True)
 
 
 def _announce(settings: Settings) -> None:
-    """Say what a run may cost, if it costs real money."""
+    """Show what a run may cost, if it costs real money."""
     if not settings.is_local:
         click.echo(
             f"{settings.base_url}: this run costs at most ${settings.budget_usd}; "
@@ -438,7 +438,7 @@ def learn(report_path: Path, output: Path | None) -> None:
 @main.command()
 @click.argument("body", type=click.File("rb"))
 def explain(body: Any) -> None:
-    """Say what the contract answers a submit body, and why.
+    """Show what the contract answers a submit body, and why.
 
     BODY is a file with JSON, or - for standard input. No target is called.
     """

@@ -156,7 +156,7 @@ def check_result(check_id: str, contract_report: Report) -> CheckResult:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say what the run showed beside the tests: its cost, assumptions, what is beyond the contract."""
+    """Show what the run showed beside the tests: its cost, assumptions, what is beyond the contract."""
     if stopped := config.stash.get(_STOPPED, None):
         from apixo_contract.report.render import cost_line
         from apixo_contract.run import unjudged

@@ -135,7 +135,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _index(request: Request) -> Response:
-    """Say where the API and the dashboard are, as JSON or as HTML."""
+    """Return where the API and the dashboard are, as JSON or as HTML."""
     root = root_url(request)
     found = {
         "api": root + contract().prefix,

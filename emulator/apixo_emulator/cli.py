@@ -180,7 +180,7 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "    "}
     help="trust this certificate authority (PEM) too",
 )
 def doctor(url: str, *, probe: bool, ca_file: Path | None) -> None:
-    """Say whether the live API could deliver callbacks to URL, and if not, why.
+    """Report whether the live API could deliver callbacks to URL, and if not, why.
 
     Nothing is sent unless --probe asks for it; a host's name is resolved. Exit codes: 0 it could,
     1 it could not.

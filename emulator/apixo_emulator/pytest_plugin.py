@@ -123,7 +123,7 @@ def apixo_server(
 ) -> Served:
     """Serve on a real port of this machine, ``base_url``: one for the session, reset for each test.
 
-    Its clock runs as everybody's does; a task takes 1.5 s unless the marker says otherwise.
+    Its clock runs in real time; a task takes 1.5 s unless the marker says otherwise.
     """
     with _judged(request):
         _apixo_serving.reset(**_asked(request))
@@ -138,7 +138,7 @@ def apixo_server(
 
 @contextmanager
 def _judged(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Say of which test a marker is whose options are wrong."""
+    """Name of which test a marker is whose options are wrong."""
     try:
         yield
     except (TypeError, ValueError) as error:

@@ -84,7 +84,7 @@ class Harness:
 
     @property
     def operator(self) -> WorldControl:
-        """The desk of the world that is always there."""
+        """The control operations of the default world."""
         return WorldControl(self.emulator)
 
     def handle(self, request: HttpRequest) -> HttpResponse:

@@ -288,7 +288,7 @@ def price(view: View) -> Outcome:
     broken = []
     if _blamed(bill) is None:
         broken = [_evidence(charge) for charge in _odd_charges(bill)]
-    # If a task was charged otherwise only once, somebody else uses the account.
+    # If a task was charged otherwise only once, another client uses the account.
     used_alone = not bill.is_metered or all(charge.is_exact for charge in bill.charges)
     if used_alone and not _fits(view, bill):
         count = len(bill.accepted)

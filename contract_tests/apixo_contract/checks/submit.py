@@ -118,7 +118,7 @@ class Refusals:
     def _cost_of(self, bodies: list[str]) -> Decimal:
         """Return what the target charged for refusing bodies, in USD.
 
-        They are sent twice: somebody else may use the account, too.
+        They are sent twice: another client may use the account, too.
         """
         cost = self._fall_by(bodies)
         if cost and self._session.budget.left >= 2 * len(bodies):

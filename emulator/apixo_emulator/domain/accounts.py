@@ -87,7 +87,7 @@ class AccountState:
         self.changed = True
 
     def refund(self, amount_micros: int) -> None:
-        """Give back what failed tasks have cost."""
+        """Refund what failed tasks have cost."""
         self.spent_micros -= amount_micros
         self.changed = True
 
@@ -153,7 +153,7 @@ def _number(most: int) -> dict[str, Any]:
 
 @cache
 def account_schema() -> Mapping[str, Any]:
-    """Give the JSON Schema of an account. It is shared: treat it as read-only."""
+    """Return the JSON Schema of an account. It is shared: treat it as read-only."""
     seconds = {
         "title": f"seconds above 0 and up to {LONGEST_S:g}",
         "type": "number",
@@ -259,7 +259,7 @@ LONGEST_S = 86_400.0
 _MS_PER_S = 1000
 # Floats that refill in many small steps end a hair below the whole token that they owe.
 _HAIR = 1e-9
-# A clock that is further back was set back; nobody is to wait for the time that it has lost.
+# A clock that is further back was set back; no caller waits for the time that it has lost.
 _SET_BACK_MS = 60_000
 
 
@@ -291,7 +291,7 @@ class Rate:
         return self.calls / (self.per_s * _MS_PER_S)
 
     def shown(self) -> dict[str, Any]:
-        """Give it as a JSON value, as the config file writes it."""
+        """Return it as a JSON value, as the config file writes it."""
         return {"calls": self.calls, "per_s": self.per_s, "burst": self.burst}
 
 
@@ -339,7 +339,7 @@ class AccountTerms:
     concurrency: int | None = None
 
     def shown(self) -> dict[str, Any]:
-        """Give what is limited as a JSON value, as the config file writes it."""
+        """Return what is limited as a JSON value, as the config file writes it."""
         shown: dict[str, Any] = {}
         if self.balance_micros is not None:
             shown["balance"] = usd(self.balance_micros)

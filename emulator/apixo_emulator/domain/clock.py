@@ -26,13 +26,13 @@ class ClockState:
     rate: float = 1.0
 
     def now(self, real_ms: int) -> int:
-        """Give the emulator's instant at an instant of the machine's clock."""
+        """Return the emulator's instant at an instant of the machine's clock."""
         if self.rate == 1.0:  # exact, where a float would round
             return self.virtual_base_ms + real_ms - self.real_base_ms
         return self.virtual_base_ms + math.floor((real_ms - self.real_base_ms) * self.rate)
 
     def real_wait_ms(self, due_ms: int, real_ms: int) -> int | None:
-        """Give the machine's ms until ``due_ms``, at least 0; None for ever, as the clock is frozen."""
+        """Return the machine's ms until ``due_ms``, at least 0; None for ever, as the clock is frozen."""
         left = due_ms - self.now(real_ms)
         if left <= 0:
             return 0

@@ -37,26 +37,26 @@ def _digest(seed: int, parts: tuple[str | int, ...], size: int) -> bytes:
 
 
 def unit(seed: int, *parts: str | int) -> float:
-    """Give a number strictly between 0 and 1, always the same for the same arguments."""
+    """Return a number strictly between 0 and 1, always the same for the same arguments."""
     # 52 bits and a half: exact in a float, and never 0 or 1.
     number = int.from_bytes(_digest(seed, parts, 8), "big") >> 12
     return (number + 0.5) / 2**52
 
 
 def content_token(body: bytes) -> bytes:
-    """Give 16 bytes that stand for a request's body."""
+    """Return 16 bytes that stand for a request's body."""
     return blake2b(body, digest_size=16).digest()
 
 
 @lru_cache(maxsize=1024)
 def _family(seed: int, account_id: str, content: bytes) -> tuple[bytes, str]:
-    """Give the name that an account's tasks of one content share, and how their ids begin."""
+    """Return the name that an account's tasks of one content share, and how their ids begin."""
     name = f"{seed}\0task\0{account_id}\0{content.hex()}".encode()
     return name, blake2b(name, digest_size=8).hexdigest()
 
 
 def task_id(seed: int, account_id: str, content: bytes, occurrence: int) -> str:
-    """Give the id of an account's ``occurrence``-th accepted task of this content, 32 hex digits.
+    """Return the id of an account's ``occurrence``-th accepted task of this content, 32 hex digits.
 
     Derived from what was asked for and not from a count of calls: the same calls get the same ids
     in whatever order they come. Their form is assumption ``task_id.form``.

@@ -135,12 +135,12 @@ _EXTRA_FIELDS = {"progress": 100, "provider": "auto", "extra": {"nested": [None,
 
 
 def result_name(task: Task) -> str:
-    """Give the file name of a task's result, e.g. ``0123….webp``."""
+    """Return the file name of a task's result, e.g. ``0123….webp``."""
     return f"{task.id}.{contract().formats[task.output_format].extension}"
 
 
 def result_url(task: Task, base_url: str) -> str:
-    """Give the address of a task's result on this emulator."""
+    """Return the address of a task's result on this emulator."""
     return f"{base_url}/files/{result_name(task)}"
 
 
@@ -196,7 +196,7 @@ def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -
 
 
 def has_data(task: Task, now_ms: int) -> bool:
-    """Tell whether an answer has ``data`` at all: with `Quirk.DATA_MISSING` not before the end."""
+    """True if an answer has ``data`` at all: with `Quirk.DATA_MISSING` not before the end."""
     if task.effects is None or Quirk.DATA_MISSING not in task.effects.quirks:
         return True
     return is_final(task.state_at(now_ms))
@@ -216,7 +216,7 @@ def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpRes
 
 
 def poll_fault(effects: Effects | None, polls: int) -> Fault | None:
-    """Give what befalls the ``polls``-th status call of a task, counted from 1."""
+    """Return what befalls the ``polls``-th status call of a task, counted from 1."""
     if effects is None or effects.status_fault is None:
         return None
     times = effects.status_fault_times

@@ -68,7 +68,7 @@ def _table() -> _Table:
 
 @cache
 def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
-    """Give the API's own paths as they stand on the wire: the method there, and both as text."""
+    """Return the API's own paths as they stand on the wire: the method there, and both as text."""
     table = _table()
     calls = {path: methods for path, (end, methods) in table.exact.items() if end in _OWN}
     for folder, (end, methods) in table.by_folder.items():
@@ -79,7 +79,7 @@ def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
 
 @cache
 def _ordinary_routes() -> Mapping[tuple[str, str], Route]:
-    """Give the routes of the API's own paths, found in one step."""
+    """Return the routes of the API's own paths, found in one step."""
     table = _table()
     routes = {}
     for _, method, path in ordinary_calls().values():

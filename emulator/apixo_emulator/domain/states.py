@@ -54,7 +54,7 @@ TRANSITIONS: Mapping[TaskState, Mapping[Event, TaskState]] = {
 
 
 def advance(state: TaskState, event: Event) -> TaskState:
-    """Give the state after an event.
+    """Return the state after an event.
 
     Raises:
         ValueError: The event cannot happen in this state.
@@ -69,7 +69,7 @@ def advance(state: TaskState, event: Event) -> TaskState:
 
 
 def state_at(timeline: Iterable[tuple[Event, int]], now_ms: int) -> TaskState:
-    """Give the state at an instant, in Unix ms. The timeline is in the order of time."""
+    """Return the state at an instant, in Unix ms. The timeline is in the order of time."""
     state = TaskState.PENDING
     for event, at_ms in timeline:
         if at_ms > now_ms:
@@ -79,5 +79,5 @@ def state_at(timeline: Iterable[tuple[Event, int]], now_ms: int) -> TaskState:
 
 
 def is_final(state: TaskState) -> bool:
-    """Tell whether nothing can happen any more."""
+    """True if nothing can happen any more."""
     return not TRANSITIONS[state]

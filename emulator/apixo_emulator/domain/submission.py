@@ -55,7 +55,7 @@ def _validator() -> _Validator:
 
 
 def broken_rules(body: Any) -> list[Rule]:
-    """Give every rule that a parsed body breaks, the winner first; none if it is accepted."""
+    """Return every rule that a parsed body breaks, the winner first; none if it is accepted."""
     return [rule for rule, holds in _validator().rules if not holds(body)]
 
 

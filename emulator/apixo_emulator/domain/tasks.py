@@ -111,7 +111,7 @@ class Task(NamedTuple):
         return (start, (Event.FAIL if self.fail_code else Event.SUCCEED, self.ends_ms))
 
     def state_at(self, now_ms: int) -> TaskState:
-        """Give the state at an instant, in Unix ms."""
+        """Return the state at an instant, in Unix ms."""
         return state_at(self.timeline, now_ms)
 
     @property
@@ -170,7 +170,7 @@ def plan_task(
 def _durations(
     effects: Effects | None, latency: Latency, seed: int, task_id: str, resolution: str
 ) -> tuple[int, int]:
-    """Give how long the task is pending, and how long it takes in all, in ms."""
+    """Return how long the task is pending, and how long it takes in all, in ms."""
     planned = effects.duration if effects else None
     if planned is not None and planned.total_ms is not None:
         latency = Latency(planned.total_ms)
@@ -197,7 +197,7 @@ def _failure(
 def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
     """Write into the plan what was found out about the source picture at ``now_ms``.
 
-    A verdict that came late moves the end to now: nobody has seen an end before it.
+    A verdict that came late moves the end to now: no response has shown an end before it.
     """
     if task.settled:
         return task
@@ -229,7 +229,7 @@ def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
 
 
 def seen_at(task: Task, now_ms: int) -> int:
-    """Give the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
+    """Return the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
     lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
     if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
         return task.ends_ms - 1
@@ -237,7 +237,7 @@ def seen_at(task: Task, now_ms: int) -> int:
 
 
 def is_kept(task: Task, now_ms: int) -> bool:
-    """Tell whether a task can still be polled: assumption ``task.retention``."""
+    """True if a task can still be polled: assumption ``task.retention``."""
     kept_ms = contract().assumed("task.retention")
     if not isinstance(kept_ms, int) or task.ends_ms is None or not task.settled:
         return True
@@ -245,7 +245,7 @@ def is_kept(task: Task, now_ms: int) -> bool:
 
 
 def result_available(task: Task, now_ms: int) -> bool:
-    """Tell whether the result can be fetched: the task succeeded, and not too long ago (P6)."""
+    """True if the result can be fetched: the task succeeded, and not too long ago (P6)."""
     if task.state_at(now_ms) is not TaskState.SUCCESS or task.ends_ms is None:
         return False
     return now_ms < task.ends_ms + contract().result_ttl_ms

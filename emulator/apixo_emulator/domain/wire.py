@@ -47,7 +47,7 @@ class HttpRequest(NamedTuple):
     base_url: str
 
     def header(self, name: bytes) -> bytes | None:
-        """Give the first value of a header, ``name`` in lower case."""
+        """Return the first value of a header, ``name`` in lower case."""
         for key, value in self.headers:
             if key == name:
                 return value
@@ -57,7 +57,7 @@ class HttpRequest(NamedTuple):
 class HttpResponse(NamedTuple):
     """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
 
-    A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by whoever
+    A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by the adapter that
     sends the answer; the others have changed the bytes already. A server waits ``delay_ms`` before
     it sends a picture.
     """

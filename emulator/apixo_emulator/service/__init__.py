@@ -1,6 +1,6 @@
 """The one gate of the emulator.
 
-The operator's desk beside it is `service.control`: a server that nobody steers does not load it.
+The control operations are in `service.control`, which is imported when the first one is called.
 """
 
 from apixo_emulator.service.emulator import Emulator

@@ -68,17 +68,17 @@ class WorldControl:
         self.world = world or emulator.worlds.one
 
     def now(self) -> int:
-        """Give the instant in the world, in Unix ms."""
+        """Return the instant in the world, in Unix ms."""
         return self._worlds.now(self.world)
 
     # The world as a whole
 
     def config(self) -> dict[str, Any]:
-        """Give how the emulator behaves; secrets are masked."""
+        """Return how the emulator behaves; secrets are masked."""
         return documents.config(self._emulator, self.world)
 
     def worlds(self) -> list[dict[str, Any]]:
-        """Give every world that was ever used."""
+        """Return every world that was ever used."""
         return [
             {"id": row.id, "label": row.label, "seed": row.seed}
             for row in map(self._worlds.row, self._worlds.all())
@@ -101,7 +101,7 @@ class WorldControl:
     # Time
 
     def clock(self) -> dict[str, Any]:
-        """Give the instant now, and how fast time runs."""
+        """Return the instant now, and how fast time runs."""
         clock = self.clock_state()
         rate, now_ms = clock.rate, clock.now(self._worlds.real_now())
         return {"now": now_ms, "rate": rate, "frozen": rate == 0}
@@ -155,7 +155,7 @@ class WorldControl:
     # Scenarios
 
     def scenarios(self) -> list[dict[str, Any]]:
-        """Give the active rules in the order in which they are tried, with how often each was used."""
+        """Return the active rules in the order in which they are tried, with how often each was used."""
         return [documents.rule(rule, row) for rule, row in self._worlds.rules(self.world)]
 
     def add_scenario(self, rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class WorldControl:
         ]
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """Give a task with its plan, and its callback with every attempt.
+        """Return a task with its plan, and its callback with every attempt.
 
         Raises:
             NotFoundError: There is none of this id.
@@ -238,7 +238,7 @@ class WorldControl:
         return task
 
     def picture(self, task_id: str) -> PictureSpec:
-        """Give what a task's result shows, with the whole URL of its source.
+        """Return what a task's result shows, with the whole URL of its source.
 
         Raises:
             NotFoundError: There is none of this id.
@@ -246,7 +246,7 @@ class WorldControl:
         return self._task(task_id).picture
 
     def answers(self, task_id: str, base_url: str) -> Answers:
-        """Give what is said of a task now; nothing is counted or written into the journal.
+        """Return what is said of a task now; nothing is counted or written into the journal.
 
         Raises:
             NotFoundError: There is none of this id.
@@ -262,7 +262,7 @@ class WorldControl:
         )
 
     def calls_of(self, task_id: str, limit: int = 20) -> list[JournalEntry]:
-        """Give the journal's entries about a task, the newest first."""
+        """Return the journal's entries about a task, the newest first."""
         found = self._journal.entries(where=lambda entry: entry.task_id == task_id)
         return found[::-1][:limit]
 
@@ -311,7 +311,7 @@ class WorldControl:
         return {**self._shown(delivery), "attempts": attempts}
 
     def delivery(self, task_id: str) -> dict[str, Any]:
-        """Give a task's callback with every attempt.
+        """Return a task's callback with every attempt.
 
         Raises:
             NotFoundError: There is no such task, or it has no callback.
@@ -372,7 +372,7 @@ class WorldControl:
     def requests(
         self, *, after: int | None = None, limit: int = 100, **wanted: str
     ) -> list[JournalEntry]:
-        """Give journal entries, the oldest first, ``limit`` at most: those above a number.
+        """Return journal entries, the oldest first, ``limit`` at most: those above a number.
 
         Without ``after`` the latest ones. ``wanted`` picks some, e.g. ``call="submit"``,
         ``status="400"``: what `core.expectation` knows of calls.
@@ -386,7 +386,7 @@ class WorldControl:
         return self._journal.entries(where=where)[-limit:]
 
     def request(self, number: str) -> dict[str, Any]:
-        """Give one call of the journal by its number.
+        """Return one call of the journal by its number.
 
         Raises:
             NotFoundError: There is none, or it has left the bounded journal.
@@ -400,19 +400,19 @@ class WorldControl:
         return entry.to_json()
 
     def revision(self) -> int:
-        """Give a number that grows when this process changes a task, a callback or a world."""
+        """Return a number that grows when this process changes a task, a callback or a world."""
         return self._emulator.callbacks.changes
 
     def last_number(self) -> int:
-        """Give the number of the latest call."""
+        """Return the number of the latest call."""
         return self._journal.last
 
     def clock_state(self) -> ClockState:
-        """Give the clock as a value, to see whether it was changed."""
+        """Return the clock as a value, to see whether it was changed."""
         return self._worlds.row(self.world).clock
 
     def rule_ids(self) -> tuple[str, ...]:
-        """Give the ids of the active rules in their order."""
+        """Return the ids of the active rules in their order."""
         return tuple(row.id for row in self._store.rules(self.world.id))
 
     def counts(self) -> Counts:
@@ -439,7 +439,7 @@ class WorldControl:
 
 
 def _failure(code: str | None, message: str | None) -> tuple[str, str] | None:
-    """Give a failure by its code, with the documented message unless another is given."""
+    """Return a failure by its code, with the documented message unless another is given."""
     if code is None:
         return None
     by_name = {

@@ -20,7 +20,7 @@ _LONGEST_URL = 300
 
 
 def task(task: Task, now_ms: int) -> dict[str, Any]:
-    """Give a task: its state now, and its plan."""
+    """Return a task: its state now, and its plan."""
     return {
         "taskId": task.id,
         "state": str(task.state_at(now_ms)),
@@ -50,7 +50,7 @@ def _shown(url: str, account_id: str) -> str:
 
 
 def delivery(delivery: Delivery, account_id: str) -> dict[str, Any]:
-    """Give a callback's state."""
+    """Return a callback's state."""
     return {
         "taskId": delivery.task_id,
         "url": _shown(delivery.url, account_id),
@@ -61,7 +61,7 @@ def delivery(delivery: Delivery, account_id: str) -> dict[str, Any]:
 
 
 def attempt(attempt: Attempt) -> dict[str, Any]:
-    """Give what came of one attempt of a callback."""
+    """Return what came of one attempt of a callback."""
     return {
         "number": attempt.number,
         "time": attempt.at_ms,
@@ -73,7 +73,7 @@ def attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def rule(rule: Rule, counts: RuleRow) -> dict[str, Any]:
-    """Give a rule as it may be shown, with how often it was used."""
+    """Return a rule as it may be shown, with how often it was used."""
     return {
         "id": rule.id,
         **rule_to_json(rule, masked=True),
@@ -83,7 +83,7 @@ def rule(rule: Rule, counts: RuleRow) -> dict[str, Any]:
 
 
 def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
-    """Give a world's accounts with their balances, in USD, and limits."""
+    """Return a world's accounts with their balances, in USD, and limits."""
     found = []
     if refunds_failed():
         emulator.limits.refund_all(world.id, emulator.worlds.now(world))
@@ -104,7 +104,7 @@ def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
 
 
 def config(emulator: Emulator, world: World) -> dict[str, Any]:
-    """Give how the emulator behaves, without secrets."""
+    """Return how the emulator behaves, without secrets."""
     options = emulator.options
     latency = options.latency.fixed_ms
     return {

@@ -85,13 +85,13 @@ class AccountLimits:
 
     @staticmethod
     def refund(tx: Transaction, account: Account, now_ms: int) -> None:
-        """Give back what tasks have cost that have failed by now: assumption ``failed.charged``."""
+        """Refund what tasks have cost that have failed by now: assumption ``failed.charged``."""
         failed = tx.failed_since(account, now_ms)
         if failed:
             tx.account(account).refund(contract().price_micros * failed)
 
     def refund_all(self, world_id: str, now_ms: int) -> None:
-        """Give back what the failed tasks of a world's accounts have cost."""
+        """Refund what the failed tasks of a world's accounts have cost."""
         for row in self.store.accounts(world_id):
             account = Account(row.id, row.label, world_id)
             self.balance_micros(account, now_ms)

@@ -1,6 +1,6 @@
 """Worlds: tenants, each with a clock, a seed, rules, accounts, tasks and a journal of its own.
 
-By default there is one. With a world per key, parallel test runs share a server and disturb nobody.
+By default there is one. With a world per key, parallel test runs share a server without disturbing each other.
 All of a world but the calls that this process has answered is kept in the store, and looked up
 there, so that several processes act as one.
 """
@@ -39,7 +39,7 @@ class WorldOptions:
     per_key: bool = False
     alone: bool = True
     rules: Sequence[Rule] = ()
-    # Masked in every call's texts, whoever made it.
+    # Masked in the texts of every call, by any client.
     known_keys: frozenset[str] = frozenset()
     # Of the journals of all worlds in this process.
     journal_bytes: int = MAX_BYTES

@@ -81,7 +81,7 @@ def _for_others(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
-    """Say what to do when it takes a call to the API, which it cannot pass on from there."""
+    """Return what to do when it takes a call to the API, which it cannot pass on from there."""
     mock = aioresponses.aioresponses
     match = mock.match
 

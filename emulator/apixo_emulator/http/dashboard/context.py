@@ -77,7 +77,7 @@ class PageContext:
         return int(text) if text else None
 
     def link(self, page: str = "", **query: object) -> str:
-        """Give the address of a page in the same world; what is None is left out of the query."""
+        """Return the address of a page in the same world; what is None is left out of the query."""
         asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
         if self.world != ONE_WORLD:
             asked["world"] = self.world
@@ -105,7 +105,7 @@ def context_of(shared: Shared, request: Request, form: Mapping[str, str]) -> Pag
 
 
 def operator_of(emulator: Emulator, world: str | None) -> WorldControl:
-    """Give the operator of a world by its id; None is the one that is always there.
+    """Return the operator of a world by its id; None is the one that is always there.
 
     Raises:
         NotFoundError: There is no such world.

@@ -18,7 +18,7 @@ _BRIEF = 2048
 
 
 def inbox_url(context: PageContext) -> str:
-    """Give the address to use as ``callback_url``."""
+    """Return the address to use as ``callback_url``."""
     return f"{context.origin}{CONTROL_PREFIX}{INBOX}"
 
 

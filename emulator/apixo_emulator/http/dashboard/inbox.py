@@ -125,7 +125,7 @@ class Inbox(Protocol):
         ...
 
     def received(self) -> list[Received]:
-        """Give what is kept, the newest first."""
+        """Return what is kept, the newest first."""
         ...
 
     def clear(self) -> None:

@@ -55,7 +55,7 @@ def list_requests(context: PageContext) -> Page:
 def _found(
     context: PageContext, kind: str | None, text: str, before: int | None
 ) -> list[JournalEntry]:
-    """Give one entry more than fit on a page, the newest first."""
+    """Return one entry more than fit on a page, the newest first."""
     until = context.operator.last_number() if before is None else before - 1
     fits = KINDS[kind][1] if kind else lambda _entry: True
     found: list[JournalEntry] = []
@@ -81,7 +81,7 @@ def _searched(entry: JournalEntry) -> str:
 
 
 def rule_of(entry: JournalEntry) -> str | None:
-    """Say in words which of the contract's rules a rejected call broke."""
+    """Return in words which of the contract's rules a rejected call broke."""
     if entry.broken_rule is None:
         return None
     found = (rule.condition for rule in contract().rules if rule.id == entry.broken_rule)

@@ -140,7 +140,7 @@ def _edition() -> str:
 
 
 def address_of(name: str) -> str:
-    """Give the address of a file; all of them change together, as scripts import each other."""
+    """Return the address of a file; all of them change together, as scripts import each other."""
     return f"{CONTROL_PREFIX}static/{_edition()}/{name}"
 
 

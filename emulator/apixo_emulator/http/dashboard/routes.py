@@ -68,7 +68,7 @@ _BUTTONS: dict[str, Handler] = {
 class Dashboard:
     """The dashboard of one emulator.
 
-    ``routes`` are for whoever may steer it. ``open_routes`` take callbacks, from anybody. Once
+    ``routes`` are for clients that may control it. ``open_routes`` take callbacks from any client. Once
     ``stopping`` is set, streams to open pages end.
     """
 
@@ -115,7 +115,7 @@ class Dashboard:
         return done(found) if isinstance(found, Done) else shown(found, context)
 
     def _problem(self, request: Request, words: str, status: int) -> Response:
-        """Say what is wrong: below the button that was pressed, or as a page."""
+        """Return what is wrong: below the button that was pressed, or as a page."""
         if request.method == "POST":
             return done(Done(words, status))
         plain = PageContext(

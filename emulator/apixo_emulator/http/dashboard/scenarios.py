@@ -45,7 +45,7 @@ def show_scenarios(context: PageContext) -> Page:
 
 
 def _shown(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a rule's parts: its names, how often it was used, and the rest as JSON."""
+    """Return a rule's parts: its names, how often it was used, and the rest as JSON."""
     names = rule.get("scenario", [])
     rest = [
         (f"{part} {key}", value if isinstance(value, str) else json.dumps(value))

@@ -66,7 +66,7 @@ def _mask(key: str) -> str:
 
 
 def _key(context: PageContext) -> str:
-    """Give the key that was typed, else one that is accepted."""
+    """Return the key that was typed, else one that is accepted."""
     options = context.shared.emulator.options
     typed = context.form.get("key", "").strip()
     if typed or options.api_keys is None:
@@ -115,7 +115,7 @@ def _task_id(response: HttpResponse) -> str | None:
 
 
 def _task(context: PageContext, task_id: str | None) -> dict[str, object] | None:
-    """Give the task that was accepted, None where none was or it is in another world."""
+    """Return the task that was accepted, None where none was or it is in another world."""
     if task_id is None:
         return None
     try:

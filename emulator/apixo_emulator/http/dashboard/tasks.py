@@ -30,7 +30,7 @@ class Bar:
 
 
 def bar(task: TaskDocument, now_ms: int) -> Bar:
-    """Give the bar of a task; the page moves it on by the same rule."""
+    """Return the bar of a task; the page moves it on by the same rule."""
     created, starts, ends = task["createTime"], task["startTime"], task["endTime"]
     if ends is None:
         return Bar(_OPEN_PENDING, _WHOLE if now_ms >= starts else _OPEN_PENDING, open=True)
@@ -53,7 +53,7 @@ class Moment:
 
 
 def moments(task: TaskDocument) -> list[Moment]:
-    """Give what happened and will happen to a task and its callback, in the order of time."""
+    """Return what happened and will happen to a task and its callback, in the order of time."""
     found = [*_life(task), *_callback(task)]
     latest = max((moment.at_ms or 0 for moment in found), default=0)
     return sorted(found, key=lambda moment: latest + 1 if moment.at_ms is None else moment.at_ms)
@@ -118,7 +118,7 @@ def list_tasks(context: PageContext) -> Page:
 
 
 def labels_of(context: PageContext) -> dict[str, str]:
-    """Give the accounts' keys, masked, by account id."""
+    """Return the accounts' keys, masked, by account id."""
     return {entry["account"]: entry["key"] for entry in context.operator.accounts()}
 
 

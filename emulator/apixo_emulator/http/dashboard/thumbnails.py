@@ -38,7 +38,7 @@ class Thumbnails:
         self._kept: OrderedDict[str, Shown] = OrderedDict()
 
     def source(self, spec: PictureSpec) -> Shown:
-        """Give a task's source, as far as the emulator has it. Blocks."""
+        """Return a task's source, as far as the emulator has it. Blocks."""
         found = self._pictures.source(spec)
         if not found.body:
             return Shown(reason=found.reason)
@@ -46,7 +46,7 @@ class Thumbnails:
         return self._known(name) or self._keep(name, found.body)
 
     def result(self, spec: PictureSpec) -> Shown:
-        """Give a task's result, drawn where it was not yet. Blocks."""
+        """Return a task's result, drawn where it was not yet. Blocks."""
         try:
             path = self._pictures.render(spec).path
             return self._known(path.name) or self._keep(path.name, path.read_bytes())
@@ -54,7 +54,7 @@ class Thumbnails:
             return Shown(reason=f"it cannot be drawn: {error.strerror}")
 
     def source_body(self, spec: PictureSpec) -> tuple[bytes, str]:
-        """Give a source's bytes and media type, both empty where the emulator has none."""
+        """Return a source's bytes and media type, both empty where the emulator has none."""
         found = self._pictures.source(spec)
         return found.body, found.media_type
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 
 def scripts(engine: str) -> list[str]:
-    """Give the scripts of ``sqlite`` or ``postgres``; a store's version is how many it has seen."""
+    """Return the scripts of ``sqlite`` or ``postgres``; a store's version is how many it has seen."""
     folder = files(__name__) / engine
     found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=str)
     return [entry.read_text("utf-8") for entry in found]
