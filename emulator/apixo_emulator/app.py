@@ -20,7 +20,7 @@ from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, root_url, route_path
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callbacks import Bounds, CallbackWorker
-from apixo_emulator.settings import Settings
+from apixo_emulator.settings import Settings, use_profile_file
 from apixo_schemas import contract, document, openapi_document
 
 
@@ -46,7 +46,12 @@ def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
 
 
 def application(runtime: Runtime, *, bounds: Bounds | None = None) -> Starlette:
-    """Return the application of one emulator."""
+    """Return the application of one emulator.
+
+    Raises:
+        ValueError: The profile of its settings cannot be used.
+    """
+    use_profile_file(runtime.settings.profile)  # before a document shows the contract
     app = _Application(
         routes=_routes(runtime, Api(runtime)),
         exception_handlers={HTTPException: _http_error, Exception: _server_error},

@@ -364,6 +364,8 @@ def _described(types: Node, notes: Mapping[str, Any]) -> Node:
         found["properties"] = {
             name: _described(known.get(name, {}), entry) for name, entry in fields.items()
         }
+    for name in types.get("required", ()):  # by a profile what has a default may be required
+        found["properties"][name].pop("default", None)
     return found
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from jsonschema_rs import validator_for
 from support.bodies import BODIES
 
-from apixo_schemas import contract, openapi_document
+from apixo_schemas import Profile, apply_profile, contract, openapi_document
 
 TYPES = validator_for(
     {
@@ -87,8 +87,11 @@ def test_each_difference_is_one(apply: Callable[[Fields], Fields]) -> None:
     assert TYPES.is_valid(apply(body))
 
 
-def test_nothing_with_a_default_is_required() -> None:
-    schemas = openapi_document()["components"]["schemas"]
+@pytest.mark.parametrize("settings", [{}, {"request_type.missing": {"message": "Say how."}}])
+def test_nothing_with_a_default_is_required(settings: Fields) -> None:
+    terms = apply_profile(contract(), Profile("test", settings))
+    schemas = openapi_document(terms=terms)["components"]["schemas"]
+    assert ("request_type" in schemas["SubmitRequest"]["required"]) == bool(settings)
     for schema in schemas.values():
         fields = schema.get("properties", {})
         with_default = {name for name, field in fields.items() if "default" in field}

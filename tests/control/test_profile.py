@@ -64,6 +64,13 @@ def test_errors_are_worded_and_shaped_as_observed(server: Running) -> None:
     assert (other.status_code, other.json()["message"]) == (415, "Send JSON.")
 
 
+def test_the_served_document_follows_the_profile(server: Running) -> None:
+    paths = httpx.get(f"{server.origin}/openapi.json").json()["paths"]
+    refused = paths["/apikeys/current-balance"]["get"]["responses"]["401"]
+    example = refused["content"]["application/json"]["examples"]["unauthorized"]["value"]
+    assert example == {"code": 401, "message": "No key, no picture."}
+
+
 def test_tasks_look_as_observed(server: Running) -> None:
     answer = submit(server, output_format=" WEBP ")
     task_id = answer.json()["data"]["taskId"]
