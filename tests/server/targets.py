@@ -112,11 +112,15 @@ def _in_process(app: Any, prefix: str) -> Target:
 
 
 @contextmanager
-def asgi_transport(folder: Path) -> Iterator[Target]:
-    assert folder
-    app = create_app(ephemeral=True, latency=0)
+def in_process(**options: Any) -> Iterator[Target]:
+    app = create_app(ephemeral=True, latency=0, **options)
     yield _in_process(app, "")
     app.state.runtime.close()
+
+
+def asgi_transport(folder: Path) -> AbstractContextManager[Target]:
+    assert folder
+    return in_process()
 
 
 @contextmanager

@@ -98,6 +98,20 @@ def test_a_body_that_comes_late_is_read(server: Running) -> None:
         assert [answer(connection)[0], answer(connection)[0]] == [200, 200]
 
 
+@pytest.mark.parametrize("more", ["", "Origin: http://localhost\r\n"])
+def test_a_client_that_closes_its_side_gets_its_answers(server: Running, more: str) -> None:
+    raw = json.dumps(BODY)
+    head = POST.partition("Content-Length")[0] + more
+    request = f"{head}Content-Length: {len(raw)}\r\n\r\n{raw}".encode()
+    with server.dial() as connection:
+        connection.sendall(request * 3)
+        connection.shutdown(socket.SHUT_WR)
+        came = b""
+        while piece := connection.recv(65_536):
+            came += piece
+    assert came.count(b"HTTP/1.1 200 OK") == 3
+
+
 @pytest.mark.parametrize("begin", ["GET / HTTP/1.1\r\nHo", POST])
 def test_an_incomplete_request_does_not_hold_up_the_end(server: Running, begin: str) -> None:
     with server.dial() as connection:

@@ -12,7 +12,7 @@ import pytest
 from support.receivers import receiving
 
 from apixo_schemas import contract
-from server.targets import HEADERS, TARGETS, Target
+from server.targets import HEADERS, TARGETS, Target, in_process
 
 SUBMIT = "/api/v1/generateTask/image-upscaler"
 STATUS = "/api/v1/statusTask/image-upscaler"
@@ -231,3 +231,31 @@ def test_a_callback_is_made_while_the_application_lives(target: Target) -> None:
             assert json.loads(receiver.next().body)["data"]["taskId"] == task_id
         else:
             assert receiver.received.empty()
+
+
+@pytest.mark.parametrize(
+    ("cors", "page", "allowed"),
+    [
+        ("any", "https://example.com", True),
+        ("loopback", "https://example.com", False),
+        ("loopback", "http://app.localhost:5173", True),
+        ("loopback", "http://127.0.0.1", True),
+        ("loopback", "http://[::1]:3000", True),
+        ("loopback", "http://localhost.example.com", False),
+        ("loopback", "null", False),
+        ("off", "http://localhost:3000", False),
+    ],
+)
+def test_the_option_says_which_pages_may_call(*, cors: str, page: str, allowed: bool) -> None:
+    with in_process(cors=cors) as target:
+        asks = {"Origin": page, "Access-Control-Request-Method": "POST"}
+        preflight = target.call("OPTIONS", SUBMIT, headers=asks)
+        assert preflight.status_code == (204 if allowed else 405)
+        answer = target.call("POST", SUBMIT, json=GOOD, headers={**HEADERS, "Origin": page})
+        assert answer.status_code == 200
+        for found in (preflight, answer):
+            name = found.headers.get("access-control-allow-origin")
+            assert name == (page if allowed else None)
+        control = target.call("POST", "/_emulator/reset", headers={"Origin": page})
+        assert control.status_code == 403
+        assert "access-control-allow-origin" not in control.headers

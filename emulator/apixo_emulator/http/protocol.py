@@ -69,6 +69,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     # Reading
 
+    def eof_received(self) -> bool:  # type: ignore[override] # as `asyncio.Protocol`
+        """Return True to stay open: a client that closes its side still gets its answers."""
+        if self._part is not _NOTHING or not self._is_answering():
+            return False
+        self.cycle.keep_alive = False  # the last request
+        return True
+
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
         if self._rejected is not None or self.transport.is_closing():
