@@ -87,6 +87,31 @@ def test_a_callback_submit_costs_the_same_with_many_worlds() -> None:
     assert many <= few * 1.5, (few, many)
 
 
+def test_a_reset_and_what_follows_it_cost_the_same_with_many_tasks() -> None:
+    store = SqliteStore(None)
+    harness = make_harness(store=store, duration_ms=0)
+
+    def cost(count: int) -> list[int]:
+        submit_all(harness, count, CALLBACK)
+        while harness.emulator.callbacks.claim(100):
+            pass
+        first = steps(store, harness.operator.reset)
+        lots = []
+        while True:
+            more = False
+
+            def clean() -> None:
+                nonlocal more
+                more = store.clean()
+
+            lots.append(steps(store, clean))
+            if not more:
+                return [first, max(lots)]
+
+    few, many = cost(1200), cost(4800)
+    assert all(after <= before * 1.2 for before, after in zip(few, many, strict=True)), (few, many)
+
+
 def test_the_state_of_many_tasks_is_counted_from_few() -> None:
     store = SqliteStore(None)
     harness = make_harness(store=store)

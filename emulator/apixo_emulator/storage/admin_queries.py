@@ -48,15 +48,8 @@ _COUNT_UNFINISHED = (
 _COUNT_FAILED = (
     "SELECT count(*) FROM tasks WHERE epoch=? AND fail_code IS NOT NULL AND settled AND +ends_ms<=?"
 )
-# The tables whose rows belong to an epoch, with what tells rows of one epoch apart.
-_BELONGING = {
-    "attempts": "task_id, number",
-    "deliveries": "number",
-    "tasks": "number",
-    "contents": "account_id, content",
-    "rules": "id",
-    "accounts": "id",
-}
+# The tables whose rows belong to an epoch.
+_BELONGING = ("attempts", "deliveries", "tasks", "contents", "rules", "accounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,12 +491,10 @@ def _insert_rule(sql: Sql, epoch: int, number: int, rule_id: str, document: str)
 
 def _delete_some(sql: Sql, table: str, epoch: int) -> bool:
     """Delete some rows of an epoch; True if there may be more."""
-    key = _BELONGING[table]
     # Rows that a late submit has locked are left for the next time: waiting could be a deadlock.
     found = sql.all(
-        f"DELETE FROM {table} WHERE epoch=? AND ({key}) IN"  # noqa: S608 - constants
-        f" (SELECT {key} FROM {table} WHERE epoch=? LIMIT ?{sql.lock_free}) RETURNING 1",
-        epoch,
+        f"DELETE FROM {table} WHERE {sql.row_id} IN"  # noqa: S608 - constants
+        f" (SELECT {sql.row_id} FROM {table} WHERE epoch=? LIMIT ?{sql.lock_free}) RETURNING 1",
         epoch,
         _DELETED_AT_ONCE,
     )

@@ -264,6 +264,7 @@ class Session:
 
     lock: ClassVar[str] = " FOR UPDATE"
     lock_free: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
+    row_id: ClassVar[str] = "ctid"
 
     def __init__(self, connection: Connection[Row]) -> None:
         self._connection = connection

@@ -30,6 +30,8 @@ class Sql(Protocol):
     # that another transaction has locked.
     lock: ClassVar[str]
     lock_free: ClassVar[str]
+    # The name by which the engine finds a row of any table at once.
+    row_id: ClassVar[str]
 
     @staticmethod
     def stored(text: str) -> object:

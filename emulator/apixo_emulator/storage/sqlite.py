@@ -48,6 +48,7 @@ class _Session:
 
     lock: ClassVar[str] = ""
     lock_free: ClassVar[str] = ""
+    row_id: ClassVar[str] = "rowid"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection

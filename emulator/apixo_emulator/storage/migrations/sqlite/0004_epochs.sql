@@ -29,7 +29,7 @@ CREATE TABLE new_accounts (
     tokens REAL,
     tokens_at_ms INTEGER,
     PRIMARY KEY (epoch, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO new_accounts (epoch, id, label, granted_micros, spent_micros, accepted, callbacks)
 SELECT worlds.epoch, accounts.id, accounts.label, granted_micros, spent_micros, accepted,
     (SELECT count(*) FROM deliveries JOIN tasks ON tasks.id = task_id
@@ -113,7 +113,7 @@ CREATE TABLE new_attempts (
     excerpt TEXT NOT NULL,
     error TEXT,
     PRIMARY KEY (epoch, task_id, number)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO new_attempts SELECT epoch, attempts.* FROM attempts JOIN new_deliveries USING (task_id);
 DROP TABLE attempts;
 ALTER TABLE new_attempts RENAME TO attempts;
@@ -131,7 +131,7 @@ CREATE TABLE new_contents (
     accepted INTEGER NOT NULL,
     asked INTEGER NOT NULL,
     PRIMARY KEY (epoch, account_id, content)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO new_contents SELECT epoch, account_id, content, contents.accepted, 0
 FROM contents JOIN accounts ON accounts.id = account_id;
 DROP TABLE contents;
@@ -146,7 +146,7 @@ CREATE TABLE new_rules (
     seen INTEGER NOT NULL,
     used INTEGER NOT NULL,
     PRIMARY KEY (epoch, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO new_rules SELECT epoch, number, rules.id, document, seen, used
 FROM rules JOIN worlds ON worlds.id = rules.world WHERE rules.id NOT LIKE 'file-%';
 DROP TABLE rules;
