@@ -18,6 +18,7 @@ from apixo_emulator.certify.emulator import EmulatorError, OwnEmulator, own_emul
 from apixo_emulator.certify.model import Certificate, NothingToJudgeError, Result
 from apixo_emulator.certify.receiver import ReceiverCertifier
 from apixo_emulator.certify.receiver_cases import receiver_cases
+from apixo_emulator.domain.text import nearest
 
 FAILED = 1
 USAGE = 2
@@ -125,9 +126,12 @@ def certify_client(
 def _chosen(cases: list[_Case], only: Sequence[str]) -> list[_Case]:
     for wanted in only:
         if not any(case.id.startswith(wanted) for case in cases):
-            ids = ", ".join(case.id for case in cases)
+            groups = ", ".join(dict.fromkeys(case.id.partition(".")[0] for case in cases))
+            near = nearest(wanted, [case.id for case in cases])
+            hint = f"; did you mean {near}?" if near else ""
             raise click.BadParameter(
-                f"expected one of {ids}, found {wanted!r}", param_hint="--only"
+                f"expected a case, or one of the groups {groups}; found {wanted!r}{hint}",
+                param_hint="--only",
             )
     return [case for case in cases if not only or case.id.startswith(tuple(only))]
 

@@ -33,7 +33,6 @@ class ClientCase:
         balance: USD of the account, None for the ordinary starting balance.
         skew_ms: How far the emulator's clock is ahead of the system's.
         paced: True if the documented pace of polls is judged.
-        giving_up: What a client is told that gives up although the task succeeds.
     """
 
     id: str
@@ -76,10 +75,15 @@ def _plan(**plan: Any) -> Rules:
 
 
 def _states() -> Iterable[ClientCase]:
-    def case(name: str, title: str, rules: Rules, *, paced: bool = False) -> ClientCase:
-        return ClientCase(f"states.{name}", title, _LOST, _STATES, rules, paced=paced)
+    def case(name: str, title: str, rules: Rules) -> ClientCase:
+        return ClientCase(f"states.{name}", title, _LOST, _STATES, rules)
 
-    yield case("ordinary", "A task runs through pending and processing to success", (), paced=True)
+    yield ClientCase(
+        "states.ordinary", "A task runs through pending and processing to success, polled at the recommended pace",
+        "Every accepted task is paid, and a client that polls too often meets rate limits.",
+        "Poll as the page recommends: first after 10 to 15 s, then every 5 to 10 s; download the result once.",
+        paced=True,
+    )  # fmt: skip
     yield case("immediate", "The first poll says success", _plan(duration=0))
     yield case("no-pending", "A task that is never pending", _plan(pending_ms=0, processing_ms=800))
     yield case("long-pending", "A task that is pending most of the time", _plan(pending_ms=2500, processing_ms=300))  # fmt: skip
