@@ -17,7 +17,7 @@ def what_to_install(missing: list[str]) -> str:
     """Return what is missing, and how to install it, as one line."""
     return (
         f"apixo-contract needs {', '.join(missing)}, which the extra `contract` brings: "
-        "pip install 'apixo-emulator[contract]'"
+        "pip install '.[contract]' in a checkout of the project"
     )
 
 

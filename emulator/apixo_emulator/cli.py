@@ -11,7 +11,7 @@ try:
     from click.exceptions import NoArgsIsHelpError
 except ImportError:  # the base install has only the client
     raise SystemExit(
-        "apixo-emulator: the emulator is not installed; run: pip install 'apixo-emulator[emulator]'"
+        "apixo-emulator: the emulator is not installed; run: pip install '.[emulator]' in a checkout of the project"
     ) from None
 
 from apixo_emulator.settings import (

@@ -90,7 +90,7 @@ def test_the_base_install_is_the_client_and_the_contract(wheel: Path, tmp_path: 
     assert output(commands / "apixo-client", "--help")[0] == 0
     status, text = output(commands / "apixo-emulator", "serve")
     assert status == 1
-    assert "pip install 'apixo-emulator[emulator]'" in text
+    assert "pip install '.[emulator]'" in text
 
 
 def test_the_full_install_serves(wheel: Path, tmp_path: Path) -> None:

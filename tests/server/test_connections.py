@@ -248,3 +248,40 @@ def test_a_log_that_is_not_read_blocks_nothing(tmp_path: Path) -> None:
         assert process.wait(timeout=15) == 0
         process.communicate()
         os.close(read)
+
+
+CHUNKED = (
+    f"POST /api/v1/generateTask/image-upscaler HTTP/1.1\r\n{AUTH}Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        ("0\r\n", "X: y\r\n" * 10_000),
+        ("0\r\nX: ", "y" * 65_536),
+        ("", "1;" + "x" * 65_536 + "\r\na\r\n"),
+        ("", "10000\r\n" + "x" * 65_536 + "\r\n"),
+    ],
+    ids=["trailers", "a long trailer", "chunk extensions", "content behind a 413"],
+)
+def test_a_body_without_end_ends_its_connection(server: Running, begin: str, piece: str) -> None:
+    sent = 0
+    with server.dial() as connection, suppress(ConnectionError):
+        connection.sendall((CHUNKED + begin).encode())
+        while sent < 64 * MIB:
+            connection.sendall(piece.encode())
+            sent += len(piece)
+    # 20 MiB may be content; what the sockets hold comes on top.
+    assert sent < 40 * MIB
+
+
+def test_a_trailer_is_dropped(server: Running) -> None:
+    content = json.dumps(BODY)
+    with server.dial() as connection:
+        connection.sendall(
+            f"{CHUNKED}{len(content):x}\r\n{content}\r\n0\r\nX-Trace: 1\r\n\r\n".encode()
+        )
+        assert answer(connection)[0] == 200
+        connection.sendall(BALANCE)
+        assert answer(connection)[0] == 200

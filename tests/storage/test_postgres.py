@@ -279,7 +279,7 @@ except StoreError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "pip install 'apixo-emulator[postgres]'" in done.stdout
+    assert "pip install '.[postgres]'" in done.stdout
 
 
 def test_a_closed_store_says_so(postgres_url: str) -> None:

@@ -207,7 +207,7 @@ def _emulator(seed: int) -> Any:
         from apixo_emulator import intercept
     except ImportError as error:
         raise UsageError(
-            f"the target {EMULATOR} needs {error.name}: pip install 'apixo-emulator[pytest]', "
+            f"the target {EMULATOR} needs {error.name}: pip install '.[pytest]' in a checkout of the project, "
             "or give the URL of a server"
         ) from None
     return intercept(seed=seed, auto_advance=False, balance="1000", api_key=_KEY)

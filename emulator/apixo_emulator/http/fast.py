@@ -18,7 +18,7 @@ from apixo_emulator.domain.routes import ordinary_calls
 from apixo_emulator.domain.wire import Headers, HttpRequest, HttpResponse, WireFault
 from apixo_emulator.http.api import SMALL_BODY, origin_of
 from apixo_emulator.http.faults import break_off, send_slowly
-from apixo_emulator.http.protocol import EnvelopeProtocol
+from apixo_emulator.http.protocol import BODY, EnvelopeProtocol
 from apixo_emulator.service.batcher import Batcher
 
 # Headers that ask more of HTTP than a body of a known length, or that say where a call came from.
@@ -85,7 +85,9 @@ class FastProtocol(EnvelopeProtocol):
         self._has_body = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
+        """Keep a header; a trailer of a chunked body is dropped."""
+        if self._part is BODY:
+            return
         name = name.lower()
         if name == b"content-length":
             self._has_body = True

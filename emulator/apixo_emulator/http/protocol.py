@@ -26,6 +26,12 @@ _HEADER_OVERHEAD = 4
 _IDLE_GRACE_S = 2.0
 # For a whole body: enough for a slow link, yet no client holds memory for ever.
 _BODY_TIMEOUT_S = 60.0
+# Bytes of chunk sizes, chunk extensions and trailers of a body, beside eight for each byte of content: a client
+# may send each byte as a chunk. The parser limits none of them.
+_MOST_FRAMING = 1_048_576
+_FRAMING_SHARE = 8
+# Content that is still read, and dropped, behind an early response such as 413.
+_MOST_UNREAD = 1_048_576
 # When the server stops, an incomplete request may still arrive within this time.
 _LAST_REQUEST_S = 2.0
 
@@ -35,7 +41,7 @@ class _NotServedError(Exception):
 
 
 # What the next bytes of a connection belong to. No Enum: its members take 40 ns each time.
-_NOTHING, _HEAD, _BODY = range(3)
+_NOTHING, _HEAD, BODY = range(3)
 
 
 class EnvelopeProtocol(HttpToolsProtocol):
@@ -50,6 +56,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._head_bytes = self._shared_bytes = 0
         # Whether a request has ended in the packet that is parsed.
         self._ended = False
+        # Bytes of the body that is being read: on the connection, of its content, and behind its response.
+        self._wire_bytes = self._content_bytes = self._unread_bytes = 0
         self._incomplete_since = 0.0
         self._idle_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +89,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self._rejected is not None or self.transport.is_closing():
             return
         before = self._part
+        if before is BODY:
+            self._wire_bytes += len(data)
         if before is _HEAD:
             self._head_bytes += len(data)
         else:
@@ -94,8 +104,18 @@ class EnvelopeProtocol(HttpToolsProtocol):
             # The parser raises this for an exception in a callback, too.
             too_large = self._part is _HEAD and self._head_is_too_large()
             self._reject("head_too_large" if too_large else "invalid_http")
+        if self._part is BODY and self._rejected is None:
+            self._check_body()
         if self._part is not _NOTHING and self._rejected is None:
             self._wait_for_more(before)
+
+    def _check_body(self) -> None:
+        """End a request whose body is more framing than content, or does not end behind its response."""
+        framing = self._wire_bytes - self._content_bytes
+        if framing > _MOST_FRAMING + _FRAMING_SHARE * self._content_bytes:
+            self._reject("invalid_http")
+        elif self._unread_bytes > _MOST_UNREAD:
+            self.transport.close()
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
         """Parse the head again without its Upgrade header, then ``rest``, which follows it.
@@ -150,21 +170,30 @@ class EnvelopeProtocol(HttpToolsProtocol):
         if self.transport.is_closing():  # the response before this request ends the connection
             return
         self._start()
-        self._part = _BODY
+        self._part = BODY
+        self._wire_bytes = self._content_bytes = self._unread_bytes = 0
 
     def _start(self) -> None:
         extensions: dict[str, Any] = {TRANSPORT: self.transport}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; a trailer of a chunked body is dropped."""
+        if self._part is not BODY:
+            super().on_header(name, value)
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body of a request that is answered."""
-        if self._part is _BODY:
+        if self._part is BODY:
+            self._content_bytes += len(body)
+            if self.cycle.response_complete:
+                self._unread_bytes += len(body)
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the next bytes belong to another request."""
-        if self._part is _BODY:  # else the head asks for an upgrade, and is parsed again
+        if self._part is BODY:  # else the head asks for an upgrade, and is parsed again
             super().on_message_complete()
         self._end_message()
 
@@ -189,7 +218,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._rejected = error_id
         self.flow.pause_reading()
         cycle = self.cycle
-        if self._part is not _BODY:
+        if self._part is not BODY:
             if not self._is_answering():
                 self._write_rejection()
         elif cycle.response_started:  # the request has its one response

@@ -109,7 +109,7 @@ def _database(url: str, pool_size: int) -> Database:
     except ImportError as error:
         raise StoreError(
             f"a postgresql:// store needs psycopg 3 with its pool, but: {error}."
-            " Install it with: pip install 'apixo-emulator[postgres]'"
+            " Install it with: pip install '.[postgres]' in a checkout of the project"
         ) from error
     return Database(url, pool_size)
 
