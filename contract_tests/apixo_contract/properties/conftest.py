@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = [found.test for found in in_order()]
 
     def place(item: pytest.Item) -> int:
-        test = getattr(item, "function", None)
+        test: Any = getattr(item, "function", None)
         return order.index(test) if test in order else -1
 
     items.sort(key=place)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -153,10 +153,15 @@ def _run(
     try:
         with own_emulator(port, options, config=config, profile=profile) as emulator:
             certificate = asyncio.run(judged(emulator))
-    except* NothingToJudgeError as group:
-        _fail(str(group.exceptions[0]), NOTHING_TO_JUDGE)
-    except* EmulatorError as group:
-        _fail(f"the certifier's own emulator: {group.exceptions[0]}", NOTHING_TO_JUDGE)
+    except (NothingToJudgeError, EmulatorError) as error:
+        _fail(str(error), NOTHING_TO_JUDGE)
+    except (
+        ExceptionGroup
+    ) as group:  # the cases run in a task group; the first one that failed decides
+        first = group.exceptions[0]
+        if not isinstance(first, NothingToJudgeError | EmulatorError):
+            raise
+        _fail(str(first), NOTHING_TO_JUDGE)
     for text in report.explained(certificate):
         click.echo(text)
     for name, render in _REPORTS.items():
@@ -171,6 +176,6 @@ def _run(
         sys.exit(FAILED)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)

@@ -118,7 +118,7 @@ def _not_followed(
         if call.endpoint == "file" and call.method == "GET" and call.status in _RESULT_SENT
     }
     for task in tasks:
-        task_id, url = task["taskId"], _short(task["imageUrl"])
+        task_id, url = str(task["taskId"]), _short(task["imageUrl"])
         if task["endTime"] is None:
             continue
         if task_id not in known:

@@ -152,12 +152,12 @@ def thumbnail(body: bytes, width: int, height: int) -> tuple[int, int, bytes]:
     """
     name, kept = stripped(body)
     picture = _loaded(name, kept, streaming=True)
-    measures = (int(picture.width), int(picture.height))
+    wide, high = int(picture.width), int(picture.height)
     if _orientation(picture) >= _FIRST_TRANSPOSED:
-        measures = measures[::-1]
+        wide, high = high, wide
     try:
         small = vips().Image.thumbnail_buffer(kept, width, height=height, size="down")
-        return *measures, bytes(small.webpsave_buffer(Q=82, effort=0, keep="icc"))
+        return wide, high, bytes(small.webpsave_buffer(Q=82, effort=0, keep="icc"))
     except vips().Error as error:
         raise _damaged("it is damaged behind its header", error) from error
 
