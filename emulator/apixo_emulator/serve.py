@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -89,6 +90,8 @@ def _work(settings: Settings, location: DataLocation, sock: socket.socket, tell:
     except (OSError, StartError, StoreError, ValueError) as error:
         tell.send(str(error))
         sys.exit(_FAILED)
+    finally:
+        logging.shutdown()  # a spawned process ends without it
 
 
 # Sockets

@@ -91,14 +91,14 @@ class ServerPath:
         protocol: Any = EnvelopeProtocol
         if fast:
             protocol = partial(FastProtocol, batcher=runtime.batcher)
-        self._protocol: Callable[[], Any] = partial(
+        self.protocol: Callable[[], Any] = partial(
             protocol, config=config, server_state=self.state, app_state={}
         )
 
     def connect(self) -> tuple[MemoryTransport, Callable[[bytes], None]]:
         """Open a connection; return its transport, and what takes the bytes of the client."""
         transport = MemoryTransport()
-        protocol = self._protocol()
+        protocol = self.protocol()
         transport.connect(protocol)
 
         def receive(data: bytes) -> None:
