@@ -223,6 +223,31 @@ def test_everything_is_as_before_afterwards() -> None:
     assert [getattr(owner, name) for owner, name in patched] == before
 
 
+MOCKS = """
+import apixo_emulator
+with apixo_emulator.intercept() as emulator:
+    import responses, requests_mock, vcr, aioresponses, respx, asyncio, requests, httpx
+    url = "https://api.apixo.ai/api/v1/apikeys/current-balance"
+    headers = {"Authorization": "Bearer k"}
+    with responses.RequestsMock():
+        assert requests.get(url, headers=headers).json()["data"] == 100
+    with requests_mock.Mocker():
+        assert requests.get(url, headers=headers).json()["data"] == 100
+    with vcr.use_cassette("none.yaml", record_mode="none"):
+        assert requests.get(url, headers=headers).json()["data"] == 100
+        assert httpx.get(url, headers=headers).json()["data"] == 100
+    with respx.mock(using="httpx"):
+        assert httpx.get(url, headers=headers).json()["data"] == 100
+    with aioresponses.aioresponses():
+        import aiohttp
+        async def ask():
+            async with aiohttp.ClientSession() as session:
+                await session.get(url)
+        try:
+            asyncio.run(ask())
+        except apixo_emulator.testing.InterceptionError:
+            print("told")
+"""
 LATER = """
 import sys
 import apixo_emulator
@@ -251,3 +276,10 @@ def test_libraries_imported_within_the_block_are_intercepted_and_none_is_importe
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_mocks_imported_within_the_block_let_calls_through() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", MOCKS], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("told\n", "")

@@ -21,16 +21,21 @@ INI = "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = fu
 pytestmark = pytest.mark.slow
 
 
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the suite with plugins of all libraries."""
+    (folder / "pytest.ini").write_text(INI, "utf-8")
+    shutil.copy(SUITE, folder / "test_together.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 @pytest.fixture(scope="module")
 def passed(tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
     """Run the suite, and return how many of its tests have passed, by library."""
     folder = tmp_path_factory.mktemp("together")
-    (folder / "pytest.ini").write_text(INI, "utf-8")
-    shutil.copy(SUITE, folder / "test_together.py")
-    options = ["-q", "-n", "2", "-p", "no:cacheprovider", "--junit-xml", "report.xml"]
-    command = [sys.executable, "-m", "pytest", *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(folder, "-n", "2", "--junit-xml", "report.xml")
     names = [
         case.attrib["name"].removeprefix("test_")
         for case in ET.parse(folder / "report.xml").iter("testcase")  # noqa: S314 - our own
@@ -48,3 +53,8 @@ def test_the_page_has_lines() -> None:
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_line_is_true(library: str, passed: Counter[str]) -> None:
     assert passed[library]
+
+
+def test_async_code_needs_no_network_sockets(tmp_path: Path) -> None:
+    told = run(tmp_path, "--disable-socket", "--allow-unix-socket", "-k", "test_pytest_recording")
+    assert "10 passed" in told.stdout

@@ -61,7 +61,10 @@ def open_session(emulator: InProcess, also: BaseUrl | None = None) -> Session:
         _open += 1
         if _open == 1:
             _watcher.start()
-            _patch_imported()
+            for name in [name for name in _TABLE if name in sys.modules]:
+                _patch(name)
+            _sleeps.put()
+            _client.put()
     return session
 
 
@@ -80,22 +83,26 @@ def close_session(session: Session) -> None:
     routing.remove(session)
 
 
-def _patch_imported() -> None:
-    """Patch the libraries that are imported and not patched yet."""
+def _patch(name: str) -> None:
+    """Patch a library that is imported, unless it is patched already."""
+    if name not in _TABLE or name in _patched:
+        return
+    _patched.add(name)
+    # A version of a library without these names is not intercepted. Its calls are refused by what
+    # `patch_network` has patched, when there are any.
+    with suppress(AttributeError, ImportError):
+        _patches.put_all(name, partial(_TABLE[name], sys.modules[name], _patches))
+
+
+def _imported(name: str) -> None:
     with _lock:
-        if not _open:
-            return
-        for name in [name for name in _TABLE if name in sys.modules and name not in _patched]:
-            _patched.add(name)
-            # A version of a library without these names is not intercepted. Its calls are refused by
-            # what `patch_network` has patched, when there are any.
-            with suppress(AttributeError):
-                _patches.put_all(name, partial(_TABLE[name], sys.modules[name], _patches))
-        _sleeps.put()
-        _client.put()
+        if _open:
+            _patch(name)
+            _sleeps.put()
+            _client.put()
 
 
-_watcher = ImportWatcher({*_TABLE, "asyncio", "trio", "apixo_client"}, _patch_imported)
+_watcher = ImportWatcher({*_TABLE, "asyncio", "trio", "apixo_client"}, _imported)
 
 
 class Interception:

@@ -61,9 +61,9 @@ _INHERITED = object()
 
 
 class ImportWatcher(MetaPathFinder):
-    """Calls a function after one of some modules was imported; others find and load it."""
+    """Calls ``imported`` with the name of a module, one of ``names``, after its import."""
 
-    def __init__(self, names: Collection[str], imported: Callable[[], object]) -> None:
+    def __init__(self, names: Collection[str], imported: Callable[[str], object]) -> None:
         self._names = names
         self._imported = imported
         self._busy = threading.local()
@@ -102,6 +102,6 @@ class ImportWatcher(MetaPathFinder):
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module  # the loader's own again
             execute(module)
-            self._imported()
+            self._imported(module.__name__)
 
         loader.exec_module = exec_module
