@@ -60,7 +60,7 @@ browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is inst
 	$(BIN)/python tests/dashboard/browser.py
 
 pgbouncer: $(STAMP) # for the tests of PostgreSQL behind a pooler: the one at hand, else Debian's
-	$(BIN)/python tests/support/pgbouncer.py
+	PYTHONPATH=tests $(BIN)/python -m support.pgbouncer
 
 test: lint types browser pgbouncer ## every test, linter and type checker, with coverage
 	rm -f .coverage .coverage.*

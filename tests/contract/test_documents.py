@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support.collections import FOLDER
+from support.api_collections import FOLDER
 from support.documents import derived_files
 
 from apixo_schemas import (

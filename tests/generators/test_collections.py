@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support import nodejs
-from support.collections import FOLDER
+from support.api_collections import FOLDER
 from support.process import Running, running
 
 KEY = "sk-local"

@@ -17,7 +17,7 @@ def text_of(document: Any) -> str:
 
 def derived_files() -> dict[Path, str]:
     """Return the text of each derived file by its path."""
-    from support.collections import FOLDER, collections
+    from support.api_collections import FOLDER, collections
 
     schemas = ROOT / "schemas/apixo_schemas/v1"
     return {
