@@ -14,7 +14,8 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial, wraps
 from types import ModuleType
@@ -84,6 +85,12 @@ class VirtualClock:
         """Remember that the running thread and task have called the API."""
         _called.set(self)
         _thread.clock = self
+
+    @contextmanager
+    def in_use(self) -> Iterator[bool]:
+        """Keep the emulator from being closed meanwhile; False if it is closed already."""
+        with self._emulator.in_use():
+            yield self.is_open
 
     def time(self) -> float:
         """Return the emulator's instant in Unix seconds."""
@@ -164,10 +171,14 @@ def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
         if clock is None or not _passes(seconds):
             original(seconds)
             return
-        wake_ms = clock.wake_ms(seconds)
-        if threading.active_count() > 1:
-            pause(_PAUSE_S)
-        clock.run_to(wake_ms)
+        with clock.in_use() as is_open:
+            if is_open:
+                wake_ms = clock.wake_ms(seconds)
+                if threading.active_count() > 1:
+                    pause(_PAUSE_S)
+                clock.run_to(wake_ms)
+                return
+        original(seconds)  # the session has ended just now
 
     return sleep
 

@@ -7,7 +7,8 @@ asked for by generators, which `InProcess` drives for sync code and for async co
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -66,8 +67,8 @@ class InProcess(Controls):
         self._delivering = threading.Lock()
         self._may_be_due = False
         self._changed = threading.Event()
-        # What threads are doing just now.
-        self._running: list[_Steps[Any]] = []
+        # One for each thread that uses the emulator just now.
+        self._users: list[object] = []
         # By task: the instant of its last poll, and how many there were then.
         self._polled: dict[str, tuple[int, int]] = {}
         self._service.callbacks.on_change = self._note_change
@@ -287,17 +288,14 @@ class InProcess(Controls):
 
     def _drive(self, steps: _Steps[_T]) -> _T:
         """Do what steps ask for, blocking, and return their outcome."""
-        self._running.append(steps)
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(self._reply(step) if isinstance(step, Call) else step())
-        except StopIteration as done:
-            outcome: _T = done.value
-            return outcome
-        finally:
-            steps.close()
-            self._running.remove(steps)
+        with self.in_use(), closing(steps):
+            try:
+                step = next(steps)
+                while True:
+                    step = steps.send(self._reply(step) if isinstance(step, Call) else step())
+            except StopIteration as done:
+                outcome: _T = done.value
+                return outcome
 
     async def _adrive(self, steps: _Steps[_T]) -> _T:
         """Do the same in async code: receivers run in this event loop, other work in a thread."""
@@ -338,11 +336,21 @@ class InProcess(Controls):
         self.clock = VirtualClock(self, patches_sleep=self.setup.patch_sleep)
         self._add_scenario()
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the emulator from being closed by another thread."""
+        user = object()
+        self._users.append(user)
+        try:
+            yield
+        finally:
+            self._users.remove(user)
+
     def close(self) -> None:
         """Release what it holds, once other threads have got their answers."""
         self.clock.is_open = False
         for _ in range(_LONGEST_WAIT_MS):
-            if not self._running:
+            if not self._users:
                 break
             pause(0.001)
         self._service.close()
