@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,12 @@ class OwnEmulator:
     def poll(self, key: str, task_id: str) -> httpx.Response:
         """Return the status response of a task."""
         return self._api("status", key, params={"taskId": task_id})
+
+    def fetch_results(self, response: httpx.Response) -> None:
+        """Download the results that a status response names, if any."""
+        result = response.json()["data"].get("resultJson")
+        for url in json.loads(result)["resultUrls"] if result else ():
+            self._client.get(url)
 
     def calls(self, key: str, after: int = 0) -> list[dict[str, Any]]:
         """Return the calls of a world with a greater number, the oldest first."""
