@@ -42,7 +42,7 @@ def generated(bodies: st.SearchStrategy[Body], *, examples: int, seed_number: in
         deadline=None,
         phases=[Phase.generate],
         verbosity=Verbosity.quiet,
-        suppress_health_check=[*HealthCheck.__members__.values()],
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] - its metaclass leaves out the deprecated ones
         print_blob=False,
     )
     @given(bodies)
