@@ -45,7 +45,8 @@ def explained(certificate: Certificate) -> Iterator[str]:
     shown = [each for each in certificate.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
     for result in shown:
         yield ""
-        yield f"{result.verdict.value.upper()} {result.id}: {result.title}"
+        head = f"{result.verdict.value.upper()} {result.id}: {result.title}"
+        yield from wrap(head, _WIDTH, subsequent_indent="  ")
         for label, text in (
             ("Why", result.why),
             ("Matters", result.matters),
@@ -57,9 +58,10 @@ def explained(certificate: Certificate) -> Iterator[str]:
     skipped = [each for each in certificate.results if each.verdict is Verdict.SKIPPED]
     if skipped:
         yield ""
-        yield f"SKIPPED {len(skipped)} cases: {skipped[0].why}"
+        text = f"SKIPPED {len(skipped)} cases: {skipped[0].why}"
+        yield from wrap(text, _WIDTH, subsequent_indent="  ")
     yield ""
-    yield summary(certificate)
+    yield from wrap(summary(certificate), _WIDTH, subsequent_indent="  ")
 
 
 def summary(certificate: Certificate) -> str:
