@@ -40,7 +40,7 @@ demo: $(SERVER) ## one picture upscaled, one request rejected, one task failed
 	@$(BIN)/python examples/demo.py
 
 docs: $(STAMP) ## build the documentation site into build/site
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet .

@@ -94,8 +94,9 @@ def test_a_body_that_comes_late_is_read(server: Running) -> None:
     with server.dial() as connection:
         connection.sendall(head.encode())
         time.sleep(1.5)  # longer than the fast path waits
-        connection.sendall(raw.encode() + BALANCE)
-        assert [answer(connection)[0], answer(connection)[0]] == [200, 200]
+        for rest in (raw.encode(), BALANCE):
+            connection.sendall(rest)
+            assert answer(connection)[0] == 200
 
 
 @pytest.mark.parametrize("more", ["", "Origin: http://localhost\r\n"])
