@@ -56,6 +56,26 @@ def test_it_goes_on_where_the_system_clock_is_set_back(machine: Machine) -> None
     assert clock() == START + 1010
 
 
+def test_it_is_the_system_clock_and_its_file_is_written_seldom(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The two clocks do not begin a millisecond at the same instant.
+    ran_us = 0
+    monkeypatch.setattr(time, "time_ns", lambda: START * 1_000_000 + (900 + ran_us) * 1000)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: (100 + ran_us) * 1000)
+    file = tmp_path / "clock"
+    clocks = [SystemClock(file) for _ in range(2)]
+    kept = set()
+    for _ in range(10_000):
+        ran_us += 300
+        for clock in clocks:
+            assert 0 <= clock() - time.time_ns() // 1_000_000 <= 1
+        kept.add(file.read_bytes())
+    assert len(kept) <= 40
+    for clock in clocks:
+        clock.close()
+
+
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(-HOUR, HOUR)), max_size=12))
 def test_it_never_goes_back_and_never_stands_still(steps: list[tuple[int, int]]) -> None:
     machine = Machine()

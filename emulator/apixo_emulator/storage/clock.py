@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FORM = struct.Struct("<q")
-# Less is what correcting a clock over the network does, and less than a start takes.
+# How far the file of a clock is ahead of it, so that it is written seldom.
 _RESERVE_MS = 200
+# A clock that is behind by less was not set back: reading two clocks is not exact, and correcting one
+# over the network does as much. A start takes longer.
+_STEP_MS = 100
 # No clock is wrong by more, but a damaged file may say so.
 _LONGEST_AHEAD_MS = 366 * 24 * 3600 * 1000
 # Round trips to a database until one was fast enough to tell its clock by.
@@ -50,7 +53,7 @@ class SystemClock:
         system_ms, monotonic_ms = _both_clocks()
         # The difference between the instants shown and the machine's monotonic clock.
         self._offset = system_ms - monotonic_ms
-        if self._reserved - system_ms > _RESERVE_MS:
+        if self._reserved - system_ms > _RESERVE_MS + _STEP_MS:
             self._offset = self._reserved - monotonic_ms
             _log.warning(
                 "the system's clock is %.1f s behind the latest instant in %s; going on from there",
@@ -62,11 +65,11 @@ class SystemClock:
         """Return the instant now."""
         system_ms, monotonic_ms = _both_clocks()
         now_ms = self._offset + monotonic_ms
-        if system_ms >= now_ms:
+        if system_ms > now_ms:
             now_ms = system_ms
             self._offset = system_ms - monotonic_ms
-            if now_ms <= self._reserved:  # as nearly always, and then the file is not needed
-                return now_ms
+        if now_ms <= self._reserved and now_ms - system_ms <= _STEP_MS:
+            return now_ms  # as nearly always, and then the file is not needed
         return self._exact(now_ms, system_ms, monotonic_ms)
 
     def _exact(self, now_ms: int, system_ms: int, monotonic_ms: int) -> int:
@@ -77,7 +80,7 @@ class SystemClock:
         """
         with self._lock:
             kept_ms = self._kept()
-            if max(now_ms, kept_ms) - system_ms > _RESERVE_MS:
+            if max(now_ms, kept_ms - _RESERVE_MS) - system_ms > _STEP_MS:
                 now_ms = max(now_ms, kept_ms)
                 self._offset = max(self._offset, now_ms - monotonic_ms)
                 self._keep(now_ms)
@@ -158,14 +161,12 @@ class DatabaseClock:
                 break
             sample = min(sample, _sample(ask))
         now_ms = sample.offset_ms + time.monotonic_ns() // 1_000_000
-        if self._offset is not None and self() - now_ms > _RESERVE_MS:
+        if self._offset is not None and self() - now_ms > _STEP_MS:
             _log.warning("the database's clock was set back; going on from the latest instant")
             now_ms = self()
         ahead_ms = keep(now_ms) - now_ms
         system, monotonic = _both_clocks()
-        self._offset = (
-            sample.offset_ms if ahead_ms <= _RESERVE_MS else now_ms + ahead_ms - monotonic
-        )
+        self._offset = sample.offset_ms if ahead_ms <= _STEP_MS else now_ms + ahead_ms - monotonic
         self._measured_ms = monotonic
         self._system_offset = system - monotonic
 
