@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
 from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
-from apixo_emulator.http.faults import send_faulty
+from apixo_emulator.http.faults import TRANSPORT, send_faulty
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.settings import Cors
 from apixo_schemas import contract
@@ -91,6 +91,9 @@ class Api:
         if is_small and not is_foreign:
             return None
         emulator, request = self._runtime.emulator, _request(scope, headers, b"")
+        transport = scope.get("extensions", {}).get(TRANSPORT)
+        if transport is not None and transport.is_closing():
+            raise _ClientDisconnected  # the body was malformed, and the protocol has said so
         if is_foreign:
             response = refusal("foreign_page")
             emulator.note(request, response, "the request comes from a web page")
