@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -130,11 +131,22 @@ def _bound_to(address: Any, *, share: bool = False) -> socket.socket:
     except OSError as error:
         sock.close()
         raise StartError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}. "
-            "Stop what uses it, or choose another port with --port (0 takes a free one)."
+            f"cannot listen on {host} port {port}: {error.strerror or error}. {_advice(error)}"
         ) from error
     sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return sock
+
+
+def _advice(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "Stop what uses it, or choose another port with --port (0 takes a free one)."
+        case errno.EACCES:
+            return "Choose a port from 1024 with --port (0 takes a free one)."
+    return (
+        "Give --host an address or a name of this machine: 127.0.0.1 for this machine alone, 0.0.0.0"
+        " for others too."
+    )
 
 
 def bind_path(path: Path) -> socket.socket:

@@ -26,7 +26,7 @@ from apixo_emulator.domain.addresses import (
 )
 
 # Loopback addresses only, behind any name.
-NAMED_LOOPBACK = AddressPolicy("loopback-only", frozenset({Scope.LOOPBACK}))
+NAMED_LOOPBACK = AddressPolicy(frozenset({Scope.LOOPBACK}))
 POLICIES = (NAMED_LOOPBACK, ANY_BUT_FORBIDDEN, STRICT)
 
 SCOPES = {
@@ -170,7 +170,7 @@ def test_loopback_in_every_form_is_loopback(host: str) -> None:
     assert not target.is_literal or scope_of(target.host) is Scope.LOOPBACK
     if host.isascii():
         assert is_loopback_name(host.replace("%25", "%"))
-    with pytest.raises(AddressRefused, match="loopback address is not allowed"):
+    with pytest.raises(AddressRefused, match="loopback addresses are not called"):
         parse_target(f"https://{host}/", STRICT)
 
 
@@ -343,10 +343,10 @@ def test_a_refusal_says_what_the_policy_wants() -> None:
     with pytest.raises(AddressRefused) as refused:
         parse_target("http://10.0.0.1/", LOOPBACK_ONLY)
     assert str(refused.value) == (
-        "a private address is not allowed here (policy loopback-only): expected an address that is "
-        "loopback, found '10.0.0.1'; give a URL whose host has only such addresses"
+        "private addresses are not called here: expected a loopback address, found '10.0.0.1'; give"
+        " a URL whose host has only such addresses"
     )
-    assert STRICT.words == "an address that is public over https"
+    assert STRICT.words == "a public address over https"
 
 
 def test_a_text_that_nothing_can_call_is_told_from_one_outside_the_policy() -> None:
@@ -419,7 +419,7 @@ def test_other_paths_are_called(path: str) -> None:
 def test_all_addresses_of_a_name_are_judged() -> None:
     assert judge(["8.8.8.8", "2001:4860::1", "8.8.8.8"], STRICT) == ("8.8.8.8", "2001:4860::1")
     assert judge(["::ffff:127.0.0.1", "::1%lo"], LOOPBACK_ONLY) == ("127.0.0.1", "::1")
-    with pytest.raises(AddressRefused, match="private address is not allowed"):
+    with pytest.raises(AddressRefused, match="private addresses are not called"):
         judge(["8.8.8.8", "10.0.0.1"], STRICT)
     with pytest.raises(AddressRefused, match="never called"):
         judge(["127.0.0.1", "169.254.169.254"], ANY_BUT_FORBIDDEN)

@@ -35,7 +35,7 @@ from outbound.receivers import Script, Serve
 
 OK = b"HTTP/1.1 200 OK\r\n"
 # Loopback addresses only, behind any name.
-NAMED_LOOPBACK = AddressPolicy("named-loopback", frozenset({Scope.LOOPBACK}))
+NAMED_LOOPBACK = AddressPolicy(frozenset({Scope.LOOPBACK}))
 
 
 def get(url: str, *, resolver: Resolver | None = None, **options: Any) -> Response:

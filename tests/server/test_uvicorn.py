@@ -36,7 +36,7 @@ def test_uvicorn_has_all_that_the_server_uses(tmp_path: Path) -> None:
         path = ServerPath(tmp_path, fast=False)
         protocol = path.protocol()
         protocol.connection_made(MemoryTransport())
-        protocol.data_received(b"GET /nope HTTP/1.1\r\n\r\n")
+        protocol.data_received(b"GET /nope HTTP/1.1\r\nHost: a\r\n\r\n")
         server = uvicorn.Server(protocol.config)
         server.lifespan = protocol.config.lifespan_class(protocol.config)
         return [

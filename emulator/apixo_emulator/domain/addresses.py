@@ -217,32 +217,28 @@ class AddressPolicy:
     """What an outbound call may reach.
 
     Attributes:
-        name: as messages give it.
         scopes: the allowed scopes of addresses.
         https_only: whether http is refused.
         resolves: whether names other than those of this machine may be looked up at all.
     """
 
-    name: str
     scopes: frozenset[Scope]
     https_only: bool = False
     resolves: bool = True
 
     @property
     def words(self) -> str:
-        """The allowed addresses in words, such as `an address that is public over https`."""
+        """The allowed addresses in words, such as `a public address over https`."""
         kinds = [scope.value for scope in Scope if scope in self.scopes]
         over = " over https" if self.https_only else ""
-        return f"an address that is {' or '.join(kinds)}{over}"
+        return f"a {' or '.join(kinds)} address{over}"
 
 
-LOOPBACK_ONLY: Final = AddressPolicy("loopback-only", frozenset({Scope.LOOPBACK}), resolves=False)
-ANY_BUT_FORBIDDEN: Final = AddressPolicy(
-    "any-but-forbidden", frozenset({Scope.LOOPBACK, Scope.PRIVATE, Scope.PUBLIC})
-)
-STRICT: Final = AddressPolicy("strict", frozenset({Scope.PUBLIC}), https_only=True)
+LOOPBACK_ONLY: Final = AddressPolicy(frozenset({Scope.LOOPBACK}), resolves=False)
+ANY_BUT_FORBIDDEN: Final = AddressPolicy(frozenset({Scope.LOOPBACK, Scope.PRIVATE, Scope.PUBLIC}))
+STRICT: Final = AddressPolicy(frozenset({Scope.PUBLIC}), https_only=True)
 """What the live API demands of callbacks: a public address over https."""
-ANYWHERE: Final = AddressPolicy("anywhere", frozenset(Scope))
+ANYWHERE: Final = AddressPolicy(frozenset(Scope))
 """For reading a URL only: whatever can be written, to be judged by another policy when it is called."""
 
 
@@ -271,12 +267,14 @@ def judge(addresses: Sequence[str], policy: AddressPolicy) -> tuple[str, ...]:
 def _check_scope(host: str, scope: Scope, policy: AddressPolicy) -> None:
     if scope in policy.scopes:
         return
-    never = "never called" if scope is Scope.FORBIDDEN else "not allowed here"
+    reason = f"{scope.value} addresses are not called here"
     advice = "give a URL whose host has only such addresses"
-    if scope is Scope.FORBIDDEN and _plain(host) in _UNSPECIFIED:
-        advice = "it is an address to listen on: call the server at 127.0.0.1"
+    if scope is Scope.FORBIDDEN:
+        reason = "reserved, link-local and metadata addresses are never called"
+        if _plain(host) in _UNSPECIFIED:
+            advice = "it is an address to listen on: call the server at 127.0.0.1"
     raise AddressRefused(
-        f"a {scope.value} address is {never} (policy {policy.name})",
+        reason,
         expected=policy.words,
         found=host,
         advice=advice,
@@ -355,7 +353,7 @@ def parse_target(url: str, policy: AddressPolicy) -> Target:
         _check_scope(host, Scope.LOOPBACK, policy)
     elif not policy.resolves:
         raise AddressRefused(
-            f"names of other machines are not looked up (policy {policy.name})",
+            "names of other machines are not looked up here",
             expected=policy.words,
             found=host,
             advice="use localhost or 127.0.0.1",

@@ -259,8 +259,8 @@ class CallbackOptions:
     def refusal(self, url: str) -> str | None:
         """Return why a submit with this callback URL is rejected; None where it is taken.
 
-        In local mode a text that nothing can call is taken, as assumption ``callback_url.not_https``
-        has it; the delivery then fails with a message.
+        In local mode a text that is no http(s) URL is taken, as assumption ``callback_url.not_https``
+        has it: its delivery fails once, with a message.
         """
         target_url = rewrite(url, self.rewrites)
         rejected = contract().assumed("callback_url.not_https") == "rejected"
@@ -270,7 +270,9 @@ class CallbackOptions:
         refused = _refused(target_url, ANY_BUT_FORBIDDEN)
         if refused is None or isinstance(refused, UrlMalformed):
             return None
-        return f"The parameter {{{{callback_url}}}} cannot be called: {refused}."
+        words = str(refused)
+        message = contract().errors["callback_url_refused"].message
+        return f"{message} {words[0].upper()}{words[1:]}."
 
     def policy(self, delivery: Delivery) -> AddressPolicy:
         """Return the policy for a delivery's address; where a rewrite sends it is the user's choice."""

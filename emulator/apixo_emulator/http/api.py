@@ -159,9 +159,15 @@ def root_url(request: Request) -> str:
 
 
 @lru_cache(maxsize=256)
+def is_host(value: bytes) -> bool:
+    """True if a Host header's value is a name or address, and at most a port."""
+    return HOST.fullmatch(value) is not None
+
+
+@lru_cache(maxsize=256)
 def origin_of(scheme: str, host: bytes | None, server: tuple[str, int | None] | None) -> str:
     """Return an origin by the Host header, without a usable one by the address of the server."""
-    if host is not None and HOST.fullmatch(host):
+    if host is not None and is_host(host):
         return f"{scheme}://{host.decode()}"
     name, port = server or ("127.0.0.1", None)
     return f"{scheme}://{name}:{port}" if port else f"{scheme}://{name}"

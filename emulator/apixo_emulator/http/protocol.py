@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apixo_emulator.domain.responses import refusal
+from apixo_emulator.http.api import is_host
 from apixo_emulator.http.faults import TRANSPORT, head
 
 # Bytes of a request line and its headers.
@@ -37,7 +38,7 @@ _LAST_REQUEST_S = 2.0
 
 
 class _NotServedError(Exception):
-    """The request is too large, or asks for a tunnel; it makes the parser stop."""
+    """The head is too large, names no host, or asks for a tunnel; it makes the parser stop."""
 
 
 # What the next bytes of a connection belong to. No Enum: its members take 40 ns each time.
@@ -160,9 +161,9 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the application."""
-        if self._head_is_too_large():
-            raise _NotServedError
         parser: Any = self.parser  # uvicorn declares it as if it could be None
+        if self._head_is_too_large() or not self._names_one_host(parser.get_http_version()):
+            raise _NotServedError
         if parser.should_upgrade():
             if parser.get_method() == b"CONNECT":
                 raise _NotServedError
@@ -172,6 +173,13 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._start()
         self._part = BODY
         self._wire_bytes = self._content_bytes = self._unread_bytes = 0
+
+    def _names_one_host(self, version: str) -> bool:
+        """True if the Host header is there once and well-formed; HTTP/1.0 needs none (RFC 9112, 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return version == "1.0"
+        return len(hosts) == 1 and is_host(hosts[0])
 
     def _start(self) -> None:
         extensions: dict[str, Any] = {TRANSPORT: self.transport}
