@@ -36,7 +36,7 @@ from apixo_emulator.domain.addresses import (
     check_call,
     is_loopback_name,
     judge,
-    known_target,
+    parse_target,
 )
 from apixo_emulator.domain.deliveries import DEPTH_HEADER
 from apixo_emulator.domain.wire import JSON_HEADERS
@@ -324,7 +324,7 @@ class OutboundClient:
 
 def _admitted(method: str, url: str, policy: AddressPolicy) -> Target:
     try:
-        target = known_target(url, policy)
+        target = parse_target(url, policy)
         check_call(method, target)
     except AddressRefused as refusal:
         raise OutboundRefused(str(refusal)) from refusal
@@ -334,7 +334,7 @@ def _admitted(method: str, url: str, policy: AddressPolicy) -> Target:
 def _redirected(here: Target, location: str, policy: AddressPolicy) -> Target:
     """Return where a redirect leads; a URL that nothing can call is the server's fault."""
     try:
-        target = known_target(urljoin(here.url, location), policy)
+        target = parse_target(urljoin(here.url, location), policy)
         check_call("GET", target)
     except AddressRefused as refusal:
         kind = OutboundBroken if isinstance(refusal, UrlMalformed) else OutboundRefused

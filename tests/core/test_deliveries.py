@@ -1,16 +1,12 @@
 """The states of a delivery, and what follows an attempt."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_emulator.domain.deliveries import (
-    DELIVERY_TRANSITIONS,
     Attempt,
     Delivery,
-    DeliveryEvent,
     DeliveryState,
-    advance_delivery,
     outcome_of,
 )
 
@@ -36,20 +32,6 @@ def delivery(tries: int = 0) -> Delivery:
 
 def attempt(status: int | None, *, hopeless: bool = False) -> Attempt:
     return Attempt("t", 1, 0, 1, status, "", None, hopeless)
-
-
-@pytest.mark.parametrize(
-    ("state", "event"),
-    [
-        (state, event)
-        for state in DeliveryState
-        for event in DeliveryEvent
-        if event not in DELIVERY_TRANSITIONS[state]
-    ],
-)
-def test_what_is_not_in_the_table_is_an_error(state: DeliveryState, event: DeliveryEvent) -> None:
-    with pytest.raises(ValueError, match=f"{event} cannot happen to a delivery that is {state}"):
-        advance_delivery(state, event)
 
 
 @given(

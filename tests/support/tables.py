@@ -13,8 +13,6 @@ from apixo_contract.cli import main as kit
 from apixo_emulator.certify.client_cases import ClientCase, client_cases
 from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases
 from apixo_emulator.cli import main
-from apixo_emulator.domain.deliveries import DELIVERY_TRANSITIONS
-from apixo_emulator.domain.states import TRANSITIONS
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.settings import CONFIG_VARIABLE, OPTIONS
 from apixo_schemas import contract, sources
@@ -63,22 +61,6 @@ def known_sources() -> str:
     return _table(["source", "what it says", "publication, day"], rows)
 
 
-def states() -> str:
-    rows = [
-        [f"`{state}`", ", ".join(f"{event} → `{after}`" for event, after in row.items()) or "final"]
-        for state, row in TRANSITIONS.items()
-    ]
-    return _table(["state", "what can happen"], rows)
-
-
-def deliveries() -> str:
-    rows = [
-        [f"`{state}`", ", ".join(f"{event} → `{after}`" for event, after in row.items())]
-        for state, row in DELIVERY_TRANSITIONS.items()
-    ]
-    return _table(["state", "what can happen"], rows)
-
-
 def options() -> str:
     rows = []
     for option in OPTIONS.values():
@@ -117,8 +99,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "behaviour": behaviour,
     "assumptions": assumptions,
     "sources": known_sources,
-    "states": states,
-    "deliveries": deliveries,
     "options": options,
     "kit_exit_codes": kit_exit_codes,
     "kit_options": kit_options,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema_rs import Validator, validator_for
 
 from apixo_emulator.domain.problems import DocumentError, Problem, violations
-from apixo_emulator.domain.text import did_you_mean, shown
+from apixo_emulator.domain.text import shown
 from apixo_schemas import MICROS_PER_USD, contract
 
 # Beyond this a store's 64-bit integer could overflow.
@@ -115,9 +115,9 @@ def mask(key: str) -> str:
 
 
 def account_id(key: str, *, own_world: bool = False) -> str:
-    """Return the id of a key's account; in a world of its own it is another one.
+    """Return the id of a key's account.
 
-    The ids differ, so that a folder used both ways keeps them apart.
+    In a world of its own it is another one, so that a folder used both ways keeps them apart.
     """
     person = b"world" if own_world else b""
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, person=person).hexdigest()
@@ -143,156 +143,31 @@ def bearer_key(authorization: bytes | None) -> str | None:
 
 
 KEY = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
-KEY_EXPECTED = "expected an API key: a text of printable ASCII without spaces around it."
+_KEY_EXPECTED = "an API key: a text of printable ASCII without spaces around it"
 
 
-def _number(most: int) -> dict[str, Any]:
-    title = f"an integer from 1 to {most}"
-    return {"title": title, "type": "integer", "minimum": 1, "maximum": most}
+# Rate limits: token buckets
 
-
-@cache
-def account_schema() -> Mapping[str, Any]:
-    """Return the JSON Schema of an account. It is shared: treat it as read-only."""
-    seconds = {
-        "title": f"seconds above 0 and up to {LONGEST_S:g}",
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "maximum": LONGEST_S,
-    }
-    rate = {
-        "title": "a table with calls, and where they matter per_s (seconds) and burst",
-        "type": "object",
-        "required": ["calls"],
-        "properties": {
-            "calls": _number(MOST_CALLS),
-            "per_s": seconds,
-            "burst": _number(MOST_CALLS),
-        },
-        "additionalProperties": False,
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "a table with a key, and what is said of it",
-        "type": "object",
-        "required": ["key"],
-        "properties": {
-            "key": {"title": "an API key", "type": "string"},
-            "balance": {"title": 'an amount in USD such as "5.00"', "type": ["string", "number"]},
-            "models": {
-                "title": "a list of the models that it may use, none in an empty one",
-                "type": "array",
-                "items": {"title": "a model's name", "type": "string"},
-            },
-            "rate": rate,
-            "concurrency": _number(MOST_CALLS),
-        },
-        "additionalProperties": False,
-    }
-
-
-@cache
-def _validator() -> Validator:
-    return validator_for(dict(account_schema()))
-
-
-def account_terms(document: Any) -> tuple[str, AccountTerms]:
-    """Read an account: its key, and what it may do.
-
-    Raises:
-        DocumentError: Something is wrong with it; the message never shows the key.
-    """
-    problems = [_discreet(one) for one in violations(_validator(), account_schema(), document)]
-    if problems:
-        raise DocumentError(problems)
-    problems += [*_bad_key(document["key"]), *_misspelt(document.get("models", ()))]
-    balance = None
-    try:
-        balance = _balance(document)
-    except ValueError as error:
-        problems.append(Problem(("balance",), f"{error}."))
-    if problems:
-        raise DocumentError(problems)
-    models, concurrency = document.get("models"), document.get("concurrency")
-    return document["key"], AccountTerms(
-        balance_micros=balance,
-        models=None if models is None else frozenset(models),
-        rate=_rate(document["rate"]) if "rate" in document else None,
-        concurrency=None if concurrency is None else int(concurrency),
-    )
-
-
-def _rate(document: Mapping[str, Any]) -> Rate:
-    # JSON Schema counts 5.0 among the integers.
-    burst = document.get("burst", document["calls"])
-    return Rate(int(document["calls"]), float(document.get("per_s", 1)), int(burst))
-
-
-def _discreet(problem: Problem) -> Problem:
-    return Problem(problem.path, KEY_EXPECTED) if problem.path == ("key",) else problem
-
-
-def _bad_key(key: str) -> list[Problem]:
-    return [] if KEY.fullmatch(key) else [Problem(("key",), KEY_EXPECTED)]
-
-
-def _misspelt(models: list[str]) -> list[Problem]:
-    """Find names of models that are not served: an account of such a model could do nothing."""
-    model = contract().model
-    expected = f"expected {model}, the model that is served, or an empty list for none"
-    return [
-        Problem(("models", at), f"{expected}; found {shown(name)}.{did_you_mean(name, [model])}")
-        for at, name in enumerate(models)
-        if name != model
-    ]
-
-
-def _balance(document: Mapping[str, Any]) -> int | None:
-    balance = document.get("balance")
-    # A TOML float is read as the nearest binary one, whose shortest form is what was written.
-    return None if balance is None else micros(str(balance))
-
-
-MOST_CALLS = 1_000_000
-LONGEST_S = 86_400.0
-# A rate as slow as one call a day still counts tokens exactly enough.
-_MS_PER_S = 1000
-# Floats that refill in many small steps end a hair below the whole token that they owe.
-_HAIR = 1e-9
+_MOST_CALLS = 1_000_000
+_LONGEST_S = 86_400
+# Floats that refill in many small steps end slightly below the whole token that they should give.
+_TOLERANCE = 1e-9
 # A clock that is further back was set back; no caller waits for the time that it has lost.
 _SET_BACK_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A token bucket: ``calls`` tokens come in every ``per_s`` seconds, ``burst`` are kept at most.
-
-    Raises:
-        ValueError: A number is out of range.
-    """
+    """A token bucket: ``calls`` tokens come in every ``per_s`` seconds, ``burst`` are kept at most."""
 
     calls: int
     per_s: float
     burst: int
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.calls <= MOST_CALLS:
-            raise ValueError(f"calls: expected 1 to {MOST_CALLS}, found {self.calls}")
-        if not 0 < self.per_s <= LONGEST_S:
-            raise ValueError(
-                f"per_s: expected seconds above 0 and up to {LONGEST_S:g}, found {self.per_s:g}"
-            )
-        if not 1 <= self.burst <= MOST_CALLS:
-            raise ValueError(f"burst: expected 1 to {MOST_CALLS}, found {self.burst}")
-
     @property
     def per_ms(self) -> float:
         """The tokens that come in per millisecond."""
-        return self.calls / (self.per_s * _MS_PER_S)
-
-    def shown(self) -> dict[str, Any]:
-        """Return it as a JSON value, as the config file writes it."""
-        return {"calls": self.calls, "per_s": self.per_s, "burst": self.burst}
+        return self.calls / (self.per_s * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,15 +179,15 @@ class Bucket:
 
 
 def take_token(bucket: Bucket | None, rate: Rate, now_ms: int) -> tuple[Bucket, int | None]:
-    """Take one token at ``now_ms``; give the bucket as it is then, and None.
+    """Take one token at ``now_ms``; return the bucket as it is then, and None.
 
     Without a token nothing is taken, and instead of None come the ms until there is one. A bucket
     of None was never used and is full.
     """
     held = _refilled(bucket, rate, now_ms)
-    if held.tokens >= 1 - _HAIR:
+    if held.tokens >= 1 - _TOLERANCE:
         return Bucket(max(held.tokens - 1, 0.0), held.at_ms), None
-    missing_ms = math.ceil((1 - held.tokens) / rate.per_ms - _HAIR)
+    missing_ms = math.ceil((1 - held.tokens) / rate.per_ms - _TOLERANCE)
     return held, max(1, held.at_ms - now_ms + missing_ms)
 
 
@@ -323,6 +198,9 @@ def _refilled(bucket: Bucket | None, rate: Rate, now_ms: int) -> Bucket:
     at_ms = max(now_ms, bucket.at_ms)
     tokens = bucket.tokens + (at_ms - bucket.at_ms) * rate.per_ms
     return Bucket(min(float(rate.burst), tokens), at_ms)
+
+
+# What a configuration file says of an account
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,13 +218,88 @@ class AccountTerms:
 
     def shown(self) -> dict[str, Any]:
         """Return what is limited as a JSON value, as the config file writes it."""
-        shown: dict[str, Any] = {}
-        if self.balance_micros is not None:
-            shown["balance"] = usd(self.balance_micros)
-        if self.models is not None:
-            shown["models"] = sorted(self.models)
-        if self.rate is not None:
-            shown["rate"] = self.rate.shown()
-        if self.concurrency is not None:
-            shown["concurrency"] = self.concurrency
-        return shown
+        shown = {
+            "balance": None if self.balance_micros is None else usd(self.balance_micros),
+            "models": None if self.models is None else sorted(self.models),
+            "rate": None if self.rate is None else asdict(self.rate),
+            "concurrency": self.concurrency,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+@cache
+def account_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema of an account. It is shared: treat it as read-only."""
+    number = {
+        "title": f"an integer from 1 to {_MOST_CALLS}",
+        "type": "integer",
+        "minimum": 1,
+        "maximum": _MOST_CALLS,
+    }
+    seconds = {
+        "title": f"seconds above 0 and up to {_LONGEST_S}",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": _LONGEST_S,
+    }
+    rate = {
+        "title": "a table with calls, and where they matter per_s (seconds) and burst",
+        "type": "object",
+        "required": ["calls"],
+        "properties": {"calls": number, "per_s": seconds, "burst": number},
+        "additionalProperties": False,
+    }
+    model = contract().model
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "a table with a key, and what is said of it",
+        "type": "object",
+        "required": ["key"],
+        "properties": {
+            "key": {"title": _KEY_EXPECTED, "type": "string", "pattern": f"^{KEY.pattern}$"},
+            "balance": {"title": 'an amount in USD such as "5.00"', "type": ["string", "number"]},
+            "models": {
+                "title": "a list of the models that it may use, none in an empty one",
+                "type": "array",
+                "items": {"title": f"{model}, the model that is served", "enum": [model]},
+            },
+            "rate": rate,
+            "concurrency": number,
+        },
+        "additionalProperties": False,
+    }
+
+
+@cache
+def _validator() -> Validator:
+    return validator_for(dict(account_schema()))
+
+
+def account_terms(document: Any) -> tuple[str, AccountTerms]:
+    """Read an account: its key, and what it may do.
+
+    Raises:
+        DocumentError: Something is wrong with it; the message never shows the key.
+    """
+    problems = [
+        Problem(one.path, f"expected {_KEY_EXPECTED}.") if one.path == ("key",) else one
+        for one in violations(_validator(), account_schema(), document)
+    ]
+    balance = None
+    if not problems and "balance" in document:
+        try:
+            # The shortest form of a TOML float is what was written.
+            balance = micros(str(document["balance"]))
+        except ValueError as error:
+            problems.append(Problem(("balance",), f"{error}."))
+    if problems:
+        raise DocumentError(problems)
+    models, rate, concurrency = (document.get(key) for key in ("models", "rate", "concurrency"))
+    # JSON Schema counts 5.0 among the integers.
+    return document["key"], AccountTerms(
+        balance_micros=balance,
+        models=None if models is None else frozenset(models),
+        rate=rate
+        and Rate(int(rate["calls"]), rate.get("per_s", 1), int(rate.get("burst", rate["calls"]))),
+        concurrency=concurrency and int(concurrency),
+    )

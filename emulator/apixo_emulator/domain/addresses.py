@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -24,26 +24,19 @@ MAX_HOST = 253
 MAX_URL = 8192
 """Characters of the longest URL that is read at all."""
 _MAX_PORT: Final = 65535
-_MAX_LABEL: Final = 63
 _MAX_SHOWN: Final = 120
 
 
 class AddressRefused(ValueError):
     """A URL or an address that must not be called.
 
-    Attributes:
-        reason: what is wrong.
-        expected: what would have been accepted.
-        found: what was there, shortened; never user information.
-        advice: what to do about it.
+    The message says what is wrong, what was expected and found, and what to do about it. It never
+    holds user information.
     """
 
     def __init__(self, reason: str, *, expected: str, found: str, advice: str) -> None:
-        self.reason = reason
-        self.expected = expected
-        self.found = found if len(found) <= _MAX_SHOWN else found[: _MAX_SHOWN - 1] + "…"
-        self.advice = advice
-        super().__init__(f"{reason}: expected {expected}, found {self.found!r}; {advice}")
+        shown = found if len(found) <= _MAX_SHOWN else found[: _MAX_SHOWN - 1] + "…"
+        super().__init__(f"{reason}: expected {expected}, found {shown!r}; {advice}")
 
 
 class UrlMalformed(AddressRefused):
@@ -62,56 +55,55 @@ class Scope(StrEnum):
     FORBIDDEN = "forbidden"
 
 
-FORBIDDEN_V4: Final = tuple(
-    IPv4Network(text)
-    for text in (
-        "0.0.0.0/8",  # unspecified: many systems take it for the machine itself
-        "169.254.0.0/16",  # link-local, and the metadata service of most clouds
-        "100.100.100.200/32",  # metadata of Alibaba Cloud, inside the carrier range
-        "168.63.129.16/32",  # the host agent of Azure, inside the public range
-        "192.0.0.0/24",  # protocol assignments, and the metadata of Oracle Cloud
-        "192.0.2.0/24",  # documentation, as the next two
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "192.88.99.0/24",  # relays of 6to4
-        "198.18.0.0/15",  # benchmarking
-        "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved and broadcast
+_SCOPES: Final = tuple(
+    (scope, ip_network(text))
+    for scope, texts in (
+        (Scope.LOOPBACK, ("127.0.0.0/8", "::1")),
+        (
+            Scope.FORBIDDEN,
+            (
+                "0.0.0.0/8",  # unspecified: many systems take it for the machine itself
+                "169.254.0.0/16",  # link-local, and the metadata service of most clouds
+                "100.100.100.200",  # metadata of Alibaba Cloud, inside the carrier range
+                "168.63.129.16",  # the host agent of Azure, inside the public range
+                "192.0.0.0/24",  # protocol assignments, and the metadata of Oracle Cloud
+                "192.0.2.0/24",  # documentation, as the next two
+                "198.51.100.0/24",
+                "203.0.113.0/24",
+                "192.88.99.0/24",  # relays of 6to4
+                "198.18.0.0/15",  # benchmarking
+                "224.0.0.0/4",  # multicast
+                "240.0.0.0/4",  # reserved and broadcast
+                "2001::/32",  # Teredo and 6to4: tunnels to an IPv4 address
+                "2002::/16",
+                "2001:2::/48",  # benchmarking
+                "2001:10::/28",  # ORCHID and ORCHIDv2: names of keys, not places
+                "2001:20::/28",
+                "2001:db8::/32",  # documentation, as the next one
+                "3fff::/20",
+                "fd00:ec2::/32",  # metadata, credentials and time of Amazon
+                "fd20:ce::/64",  # metadata of Google Cloud
+            ),
+        ),
+        (
+            Scope.PRIVATE,
+            ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+        ),
+        # IANA hands out no other IPv6 addresses.
+        (Scope.PUBLIC, ("0.0.0.0/0", "2000::/3")),
     )
+    for text in texts
 )
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 _UNSPECIFIED: Final = frozenset({IPv4Address(0), IPv6Address(0)})
-_LOOPBACK_V4: Final = IPv4Network("127.0.0.0/8")
-_PRIVATE_V4: Final = tuple(
-    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-)
-FORBIDDEN_V6: Final = tuple(
-    IPv6Network(text)
-    for text in (
-        "64:ff9b:1::/48",  # local NAT64: which bits hold the IPv4 address is the operator's choice
-        "2001:2::/48",  # benchmarking
-        "2001:10::/28",  # ORCHID: names of keys, not places
-        "2001:20::/28",  # ORCHIDv2
-        "2001:db8::/32",  # documentation, as the next one
-        "3fff::/20",
-        "fd00:ec2::/32",  # metadata, credentials and time of Amazon
-        "fd20:ce::/64",  # metadata of Google Cloud
-    )
-)
-_PRIVATE_V6: Final = IPv6Network("fc00::/7")
-_PUBLIC_V6: Final = IPv6Network("2000::/3")  # IANA hands out nothing else
-_LOOPBACK_V6: Final = IPv6Address(1)
-_LOW_32_NETWORKS: Final = tuple(
-    IPv6Network(text)
-    for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")  # v4-compatible, SIIT, NAT64
-)
-_ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.~\-]+")
-_SEVERITY: Final = (Scope.PUBLIC, Scope.PRIVATE, Scope.LOOPBACK, Scope.FORBIDDEN)
 
 
 @lru_cache(maxsize=256)
 def scope_of(ip: str | IPAddress) -> Scope:
-    """Return the scope of an address; an IPv6 form of an IPv4 address has the scope of the latter.
+    """Return the scope of an address: that of the first network of the table that holds it.
+
+    A v4-mapped address has the scope of its IPv4 address, and so has one behind a NAT64 gateway.
 
     Args:
         ip: an address object or its standard text; a zone (`%eth0`) is ignored.
@@ -120,7 +112,10 @@ def scope_of(ip: str | IPAddress) -> Scope:
         AddressRefused: the text is not an address.
     """
     address = _plain(ip)
-    return _scope_v4(address) if isinstance(address, IPv4Address) else _scope_v6(address)
+    if address in _NAT64:
+        scope = scope_of(IPv4Address(int(address) & 0xFFFF_FFFF))
+        return Scope.FORBIDDEN if scope is Scope.LOOPBACK else scope  # the gateway's own
+    return next((scope for scope, network in _SCOPES if address in network), Scope.FORBIDDEN)
 
 
 def _plain(ip: str | IPAddress) -> IPAddress:
@@ -129,7 +124,7 @@ def _plain(ip: str | IPAddress) -> IPAddress:
     try:
         if percent and not (":" in text and _ZONE.fullmatch(zone)):
             raise ValueError  # noqa: TRY301 - the same refusal as for the rest
-        address: IPAddress = IPv6Address(text) if ":" in text else IPv4Address(text)
+        address = ip_address(text)
     except ValueError:
         raise UrlMalformed(
             "this is no IP address",
@@ -140,71 +135,18 @@ def _plain(ip: str | IPAddress) -> IPAddress:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _scope_v4(address: IPv4Address) -> Scope:
-    if any(address in network for network in FORBIDDEN_V4):
-        return Scope.FORBIDDEN
-    if address in _LOOPBACK_V4:
-        return Scope.LOOPBACK
-    return Scope.PRIVATE if any(address in network for network in _PRIVATE_V4) else Scope.PUBLIC
-
-
-def _scope_v6(address: IPv6Address) -> Scope:
-    if address == _LOOPBACK_V6:
-        return Scope.LOOPBACK
-    if any(address in network for network in FORBIDDEN_V6):
-        return Scope.FORBIDDEN
-    found = [_through_a_gateway(_scope_v4(v4)) for v4 in _carried_v4(address)]
-    if address in _PUBLIC_V6:
-        found.append(Scope.PUBLIC)
-    elif address in _PRIVATE_V6:
-        found.append(Scope.PRIVATE)
-    # Nothing found: link-local, multicast, unspecified or unassigned.
-    return max(found, key=_SEVERITY.index, default=Scope.FORBIDDEN)
-
-
-def _through_a_gateway(scope: Scope) -> Scope:
-    """Return the scope of an address that a gateway unwraps: its loopback is the gateway's own."""
-    return Scope.FORBIDDEN if scope is Scope.LOOPBACK else scope
-
-
-def _carried_v4(address: IPv6Address) -> list[IPv4Address]:
-    number = int(address)
-    carried: list[int] = []
-    if any(address in network for network in _LOW_32_NETWORKS):
-        carried.append(number)
-    if number >> 112 == 0x2002:  # noqa: PLR2004 - the prefix of 6to4
-        carried.append(number >> 80)
-    if number >> 96 == 0x2001_0000:  # noqa: PLR2004 - Teredo: the server, and the client inverted
-        carried += [number >> 64, ~number]
-    if (number >> 32) & 0xFFFF_FFFF in _ISATAP:
-        carried.append(number)
-    return [IPv4Address(value & 0xFFFF_FFFF) for value in carried]
-
-
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-
-
 def is_loopback_name(host: str) -> bool:
     """True if a host, given without its port, can only mean this machine. Never raises."""
-    if host in _LOOPBACK_NAMES:
-        return True
-    if not host or len(host) > MAX_HOST + 1:
-        return False
-    if ":" in host:
-        return _is_loopback_v6(host)
     name = host.lower().removesuffix(".")
     if name.endswith("localhost"):
-        return name == "localhost" or (name[-10:-9] == "." and bool(_NAME.fullmatch(name)))
-    if name[:1] not in "0123456789":
+        is_name = len(name) <= MAX_HOST and _NAME.fullmatch(name) is not None
+        return is_name and name.rpartition(".")[2] == "localhost"
+    if ":" not in name and not name[-1:].isdigit():
         return False
-    address = _ipv4(name)
-    return address is not None and address in _LOOPBACK_V4
-
-
-def _is_loopback_v6(host: str) -> bool:
-    text = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
     try:
-        return scope_of(text) is Scope.LOOPBACK
+        return (
+            scope_of(name[1:-1] if name[0] == "[" and name[-1] == "]" else name) is Scope.LOOPBACK
+        )
     except AddressRefused:
         return False
 
@@ -320,16 +262,16 @@ class Target(NamedTuple):
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)(?:#.*)?")
-_AUTHORITY: Final = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::([0-9]*))?")
+_AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::0*([0-9]{1,5})|:)?")
 # A space inside a path is encoded, as browsers do it; programs disagree about what is refused here.
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\\\ud800-\udfff]|[^\S ]|\A | \Z")
 _NAME: Final = re.compile(r"[a-z0-9_\-]{1,63}(?:\.[a-z0-9_\-]{1,63})*")
 _NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_V4_PART: Final = re.compile(r"0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*)")
 _DEVIATIONS: Final = frozenset("ßς\u200c\u200d")  # two editions of IDNA read these differently
 _PATH_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]|^`{}\"<>"
 
 
+@lru_cache(maxsize=512)
 def parse_target(url: str, policy: AddressPolicy) -> Target:
     """Read an outbound URL; what stands in it is judged here, what a name resolves to in `judge`.
 
@@ -362,20 +304,12 @@ def parse_target(url: str, policy: AddressPolicy) -> Target:
     return Target(scheme, host, port, path if path[:1] == "/" else f"/{path}", address is not None)
 
 
-known_target = lru_cache(maxsize=256)(parse_target)
-"""`parse_target` for the URLs of receivers, which are few: reading one takes 10 us."""
-
-
 def _split(url: str) -> tuple[str, str, str]:
     advice = "give an absolute URL such as https://example.com/path"
     if len(url) > MAX_URL:
-        expected = f"at most {MAX_URL} characters"
-        found = f"{len(url)} characters"
+        expected, found = f"at most {MAX_URL} characters", f"{len(url)} characters"
         raise UrlMalformed("the URL is too long", expected=expected, found=found, advice=advice)
-    # Plain ASCII, which is most often, needs no search.
-    plain = url.isascii() and url.isprintable() and "\\" not in url and url.strip() == url
-    unsafe = None if plain else _UNSAFE.search(url)
-    if unsafe:
+    if unsafe := _UNSAFE.search(url):
         raise UrlMalformed(
             "the URL holds a character that programs read differently",
             expected="no control character or backslash, no white space but spaces inside the path",
@@ -404,22 +338,22 @@ def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
             advice="remove everything up to the @",
         )
     parts = _AUTHORITY.fullmatch(authority)
-    port_text = (parts[3] or "").lstrip("0") if parts else ""
-    zero_port = parts is not None and bool(parts[3]) and not port_text
-    too_large = len(port_text) > len(str(_MAX_PORT)) or int(port_text or 0) > _MAX_PORT
-    if not parts or zero_port or too_large:
+    port = int(parts[2]) if parts and parts[2] else default_port
+    if not parts or not 0 < port <= _MAX_PORT:
         raise UrlMalformed(
             "the host or its port is malformed",
             expected="a host and, if any, a port from 1 to 65535",
             found=authority if parts else authority.partition(":")[0],  # the rest may be a password
             advice="correct what stands between // and the path",
         )
-    host = f"[{parts[1]}]" if parts[1] is not None else parts[2]
-    return host, int(port_text) if port_text else default_port
+    return parts[1], port
 
 
 def _host(text: str) -> tuple[IPAddress | None, str]:
-    """Read a host: its address if it is one in any form, and the text that stands for it."""
+    """Read a host: its address if it is one, and the text that stands for it.
+
+    A number in another form, such as 0x7f.1, is refused: programs read these differently.
+    """
     if text[:1] == "[":
         if ":" not in text:
             raise _bad_host(text)
@@ -428,10 +362,10 @@ def _host(text: str) -> tuple[IPAddress | None, str]:
     name = _ascii_name(text)
     if not _NUMERIC.fullmatch(name.rpartition(".")[2]):
         return None, name
-    number = _ipv4(name)
-    if number is None:
-        raise _bad_host(text)
-    return number, str(number)
+    try:
+        return IPv4Address(name), name
+    except ValueError:
+        raise _bad_host(text) from None
 
 
 def _ascii_name(text: str) -> str:
@@ -448,28 +382,10 @@ def _ascii_name(text: str) -> str:
     return name
 
 
-def _ipv4(text: str) -> IPv4Address | None:
-    """Read what `inet_aton` reads: one to four parts, decimal, octal or hex, the last one filling up."""
-    matches = [_V4_PART.fullmatch(part) for part in text.split(".")]
-    if len(matches) > 4 or len(text) > MAX_HOST:  # noqa: PLR2004 - an IPv4 address has four bytes
-        return None
-    values: list[int] = []
-    for match in matches:
-        if not match:
-            return None
-        base = 16 if match[1] else 8 if match[2] else 10
-        values.append(int(match[1] or match[2] or match[3], base))
-    *heads, tail = values
-    room = 4 - len(heads)
-    if any(head > 0xFF for head in heads) or tail >= 256**room:  # noqa: PLR2004 - a byte
-        return None
-    return IPv4Address(bytes(heads) + tail.to_bytes(room, "big"))
-
-
 def _bad_host(text: str) -> UrlMalformed:
     return UrlMalformed(
         "the host is neither a name nor an address",
-        expected=f"labels of 1 to {_MAX_LABEL} letters, digits and hyphens, or an IP address",
+        expected="labels of 1 to 63 letters, digits and hyphens, or an IP address",
         found=text,
         advice="write the host in ASCII (xn-- for international names) or as a plain address",
     )

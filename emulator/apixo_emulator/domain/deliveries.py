@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,67 +12,26 @@ from apixo_emulator.domain.addresses import (
     STRICT,
     AddressPolicy,
     AddressRefused,
-    Target,
     UrlMalformed,
     check_call,
-    known_target,
+    parse_target,
 )
+from apixo_emulator.domain.effects import ORDINARY
 from apixo_emulator.domain.responses import status_data, success
 from apixo_emulator.domain.tasks import Task
 from apixo_schemas import contract
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """Where a delivery stands. A redeliver makes it scheduled again, unless it is being delivered."""
 
+    # It is claimed when it is due.
     SCHEDULED = "scheduled"
+    # An emulator holds its lease; when that has ended, another may claim it.
     DELIVERING = "delivering"
     DELIVERED = "delivered"
+    # It has failed too often, or no retry can help.
     EXHAUSTED = "exhausted"
-
-
-class DeliveryEvent(StrEnum):
-    """What can happen to a delivery."""
-
-    CLAIM = "claim"
-    ACCEPTED = "accepted"
-    AGAIN = "again"
-    RETRY = "retry"
-    GIVE_UP = "give-up"
-    REDELIVER = "redeliver"
-
-
-DELIVERY_TRANSITIONS: Mapping[DeliveryState, Mapping[DeliveryEvent, DeliveryState]] = {
-    DeliveryState.SCHEDULED: {
-        DeliveryEvent.CLAIM: DeliveryState.DELIVERING,
-        DeliveryEvent.REDELIVER: DeliveryState.SCHEDULED,
-    },
-    DeliveryState.DELIVERING: {
-        # Claimed again when the lease has ended.
-        DeliveryEvent.CLAIM: DeliveryState.DELIVERING,
-        DeliveryEvent.ACCEPTED: DeliveryState.DELIVERED,
-        DeliveryEvent.AGAIN: DeliveryState.SCHEDULED,
-        DeliveryEvent.RETRY: DeliveryState.SCHEDULED,
-        DeliveryEvent.GIVE_UP: DeliveryState.EXHAUSTED,
-    },
-    DeliveryState.DELIVERED: {DeliveryEvent.REDELIVER: DeliveryState.SCHEDULED},
-    DeliveryState.EXHAUSTED: {DeliveryEvent.REDELIVER: DeliveryState.SCHEDULED},
-}
-
-
-def advance_delivery(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
-    """Return the state after an event.
-
-    Raises:
-        ValueError: The event cannot happen in this state.
-    """
-    try:
-        return DELIVERY_TRANSITIONS[state][event]
-    except KeyError:
-        possible = ", ".join(DELIVERY_TRANSITIONS[state])
-        raise ValueError(
-            f"{event} cannot happen to a delivery that is {state}; possible: {possible}"
-        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +97,12 @@ def outcome_of(
     if attempt.status == contract().callbacks.success_status:
         accepted = delivery.accepted + 1
         if accepted < copies:
-            again = advance_delivery(delivery.state, DeliveryEvent.AGAIN)
-            return Outcome(again, now_ms, accepted)
-        return Outcome(advance_delivery(delivery.state, DeliveryEvent.ACCEPTED), None, accepted)
+            return Outcome(DeliveryState.SCHEDULED, now_ms, accepted)
+        return Outcome(DeliveryState.DELIVERED, None, accepted)
     failed = delivery.tries - delivery.accepted
     if attempt.hopeless or failed >= len(delays_ms):
-        gone = advance_delivery(delivery.state, DeliveryEvent.GIVE_UP)
-        return Outcome(gone, None, delivery.accepted)
-    due_ms = now_ms + delays_ms[failed]
-    retry = advance_delivery(delivery.state, DeliveryEvent.RETRY)
-    return Outcome(retry, due_ms, delivery.accepted)
+        return Outcome(DeliveryState.EXHAUSTED, None, delivery.accepted)
+    return Outcome(DeliveryState.SCHEDULED, now_ms + delays_ms[failed], delivery.accepted)
 
 
 _REDIRECTS = range(300, 400)
@@ -172,6 +127,7 @@ def failure_of(status: int, location: str | None = None) -> str | None:
 # control API refuses requests that carry it.
 DEPTH_HEADER = b"x-apixo-emulator-depth"
 DEEPEST = 10
+_DEPTH_DIGITS = 9
 _LONGEST_ORIGIN = 300
 
 
@@ -198,7 +154,7 @@ def parse_rewrite(text: str) -> RewriteRule:
 
 def _rewrite_side(side: str, url: str) -> str:
     try:
-        target = known_target(url, ANYWHERE)
+        target = parse_target(url, ANYWHERE)
     except AddressRefused as refusal:
         raise ValueError(f"the {side} of a rewrite rule: {refusal}") from refusal
     if "?" in url or "#" in url:
@@ -209,31 +165,19 @@ def _rewrite_side(side: str, url: str) -> str:
 def rewrite(url: str, rules: Sequence[RewriteRule]) -> str:
     """Return a URL after the first rule whose prefix covers its origin and whole segments of its path.
 
-    Both sides are compared in canonical form, so that letter case, a default port or another spelling of
-    an address makes no difference, and neither user information nor a longer host name passes for a
-    prefix. A URL that no rule covers, or that cannot be read, is returned as given.
+    Both sides are compared in canonical form. So letter case and a default port make no difference,
+    and a longer host name is not covered. A URL that no rule covers, or that cannot be read, is
+    returned as given.
     """
-    if not rules:
-        return url
     try:
-        target = known_target(url, ANYWHERE)
+        target = parse_target(url, ANYWHERE)
     except AddressRefused:
         return url
     for prefix, replacement in rules:
-        rest = _below(target, known_target(prefix, ANYWHERE))
-        if rest is not None:
-            return replacement.rstrip("/") + rest
+        rest = target.url.removeprefix(prefix)
+        if target.url.startswith(prefix) and rest[:1] in {"", "/", "?"}:
+            return replacement + rest
     return url
-
-
-def _below(target: Target, prefix: Target) -> str | None:
-    """Return what follows the prefix in the target's path, None when the prefix does not cover it."""
-    if target.origin != prefix.origin:
-        return None
-    segments = prefix.path.rstrip("/")
-    rest = target.path.removeprefix(segments)
-    covered = target.path.startswith(segments) and rest[:1] in {"", "/", "?"}
-    return rest if covered else None
 
 
 # Options
@@ -276,7 +220,7 @@ class CallbackOptions:
 
     def policy(self, delivery: Delivery) -> AddressPolicy:
         """Return the policy for a delivery's address; where a rewrite sends it is the user's choice."""
-        rewritten = rewrite(delivery.url, self.rewrites) != delivery.url
+        rewritten = self.target_url(delivery) != delivery.url
         strict = self.mode is CallbackMode.STRICT and not rewritten
         return STRICT if strict else ANY_BUT_FORBIDDEN
 
@@ -287,17 +231,10 @@ class CallbackOptions:
 
 def _refused(url: str, policy: AddressPolicy) -> AddressRefused | None:
     try:
-        check_call("POST", known_target(url, policy))
+        check_call("POST", parse_target(url, policy))
     except AddressRefused as refused:
         return refused
     return None
-
-
-def _origin(url: str) -> str:
-    try:
-        return known_target(url, ANYWHERE).origin
-    except AddressRefused:
-        return url[:_LONGEST_ORIGIN]
 
 
 # Deliveries and what they carry
@@ -312,13 +249,18 @@ def plan_delivery(
     """
     if task.callback_url is None:
         return None
-    lost = task.effects is not None and task.effects.callback.lost
+    lost = (task.effects or ORDINARY).callback.lost
+    url = rewrite(task.callback_url, rewrites)
+    try:
+        origin = parse_target(url, ANYWHERE).origin
+    except AddressRefused:
+        origin = url[:_LONGEST_ORIGIN]
     return Delivery(
         task_id=task.id,
         world=task.world,
         epoch=task.epoch,
         url=task.callback_url,
-        origin=_origin(rewrite(task.callback_url, rewrites)),
+        origin=origin,
         base_url=base_url,
         depth=depth,
         state=DeliveryState.EXHAUSTED if lost else DeliveryState.SCHEDULED,
@@ -333,12 +275,12 @@ def due_ms(task: Task) -> int | None:
     """Return when a task's callback is due, in Unix ms; None where its end is not known or never."""
     if not task.settled or task.ends_ms is None:
         return None
-    return task.ends_ms + (task.effects.callback.late_ms if task.effects else 0)
+    return task.ends_ms + (task.effects or ORDINARY).callback.late_ms
 
 
 def copies(task: Task) -> int:
     """Return how many times the callback is sent to a receiver that accepts it."""
-    return task.effects.callback.copies if task.effects else 1
+    return (task.effects or ORDINARY).callback.copies
 
 
 def payload(task: Task, base_url: str) -> bytes:
@@ -350,7 +292,7 @@ def payload(task: Task, base_url: str) -> bytes:
     if task.ends_ms is None:
         raise ValueError(f"task {task.id} never ends, so there is nothing to send")
     body = success(status_data(task, task.ends_ms, base_url)).body
-    malformed = task.effects is not None and task.effects.callback.malformed
+    malformed = (task.effects or ORDINARY).callback.malformed
     return body[: len(body) // 2] if malformed else body
 
 
@@ -358,4 +300,4 @@ def depth_of(header: bytes | None) -> int:
     """Return how deep a submit is in a chain of callbacks; 0 for an ordinary one."""
     if header is None or not header.isdigit():
         return 0
-    return DEEPEST if len(header) > len(str(DEEPEST)) else min(int(header), DEEPEST)
+    return min(int(header[:_DEPTH_DIGITS]), DEEPEST)

@@ -1,8 +1,4 @@
-"""What is to happen to a call and its task instead of the ordinary, as values.
-
-Nothing here decides or performs anything: scenarios and rules are read into `Effects`, the core
-plans a task by them, and the adapters perform the faults.
-"""
+"""Effects: what a scenario or a rule changes about a call and its task, as values."""
 
 from __future__ import annotations
 
@@ -46,6 +42,12 @@ class Value:
         """Return `given` in the types that JSON has."""
         return {name: _plain(value) for name, value in self.given().items()}
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        read = ((name, _READERS.get(name), value) for name, value in document.items())
+        return cls(**{name: reader(value) if reader else value for name, reader, value in read})
+
 
 @dataclass(frozen=True, slots=True)
 class Fault(Value):
@@ -68,12 +70,6 @@ class Fault(Value):
         """What it is called in the journal: the error's id, or the damage on the wire."""
         return self.error or str(self.wire)
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        wire = document.get("wire")
-        return cls(**{**document, "wire": wire and WireFault(wire)})
-
 
 @dataclass(frozen=True, slots=True)
 class CallbackEffects(Value):
@@ -89,11 +85,6 @@ class CallbackEffects(Value):
     malformed: bool = False
     poll_lag_ms: int = 0
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**document)
-
 
 @dataclass(frozen=True, slots=True)
 class ResultEffects(Value):
@@ -107,11 +98,6 @@ class ResultEffects(Value):
     html: bool = False
     delay_ms: int = 0
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**document)
-
 
 @dataclass(frozen=True, slots=True)
 class Duration(Value):
@@ -124,11 +110,6 @@ class Duration(Value):
     median_ms: float | None = None
     sigma: float | None = None
     pending_ms: int | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        return cls(**document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +133,13 @@ class Effects(Value):
     result: ResultEffects = ResultEffects()
     quirks: frozenset[Quirk] = frozenset()
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        readers = {name: read for name, read in _READERS.items() if name in document}
-        return cls(**{**document, **{name: read(document[name]) for name, read in readers.items()}})
 
+ORDINARY = Effects("")
+"""What happens without a scenario or a rule."""
 
+# How `Value.from_json` reads the fields that are not JSON values.
 _READERS: Mapping[str, Any] = {
+    "wire": WireFault,
     "failure": tuple,
     "duration": Duration.from_json,
     "submit_fault": Fault.from_json,

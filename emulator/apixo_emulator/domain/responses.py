@@ -7,10 +7,9 @@ from functools import cache
 import orjson
 
 from apixo_emulator.domain.clock import http_date
-from apixo_emulator.domain.effects import Effects, Fault, Quirk, ResultEffects
+from apixo_emulator.domain.effects import ORDINARY, Effects, Fault, Quirk, ResultEffects
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.domain.states import TaskState, is_final
-from apixo_emulator.domain.tasks import Task, seen_at
+from apixo_emulator.domain.tasks import FINAL, Task, TaskState, seen_at
 from apixo_emulator.domain.wire import JSON_HEADERS, HttpResponse, WireFault
 from apixo_schemas import contract, error_body
 
@@ -30,12 +29,6 @@ def success(data: bytes) -> HttpResponse:
     """Answer 200 with ``data``, which is JSON already."""
     head, tail = _success_parts()
     return HttpResponse(200, head + data + tail)
-
-
-@cache
-def without_data() -> HttpResponse:
-    """Answer 200 with an envelope that has no ``data``."""
-    return as_json({"code": 200, "message": contract().success_message})
 
 
 def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
@@ -80,17 +73,13 @@ def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
         return _GATEWAY if fault.wire is WireFault.HTML else None
     form = fault.retry_after_form
     wait = () if fault.retry_after_s is None else retry_after(fault.retry_after_s, now_ms, form)
-    error = _with_data(refusal(fault.error, *wait), fault.error_data)
+    error = refusal(fault.error, *wait)
+    if fault.error_data is not None:
+        entry = contract().errors[fault.error]
+        data = {"error": "$message"} if fault.error_data == "object" else fault.error_data
+        body = error_body(entry.status, entry.message, data)
+        error = error._replace(body=orjson.dumps(body))
     return error if fault.wire is None else damaged(error, fault.wire)
-
-
-def _with_data(error: HttpResponse, form: str | None) -> HttpResponse:
-    """Return an error whose ``data`` is absent, or an object that repeats the message (P2)."""
-    if form is None:
-        return error
-    entry = orjson.loads(error.body)
-    data = {"error": "$message"} if form == "object" else form
-    return error._replace(body=orjson.dumps(error_body(entry["code"], entry["message"], data)))
 
 
 def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
@@ -139,15 +128,10 @@ def result_name(task: Task) -> str:
     return f"{task.id}.{contract().formats[task.output_format].extension}"
 
 
-def result_url(task: Task, base_url: str) -> str:
-    """Return the address of a task's result on this emulator."""
-    return f"{base_url}/files/{result_name(task)}"
-
-
 def submitted_data(task: Task) -> bytes:
     """Render the ``data`` of an accepted submit (page, Submit task response)."""
     data: dict[str, object] = {"taskId": task.id}
-    if task.effects is not None and Quirk.EXTRA_FIELDS in task.effects.quirks:
+    if Quirk.EXTRA_FIELDS in (task.effects or ORDINARY).quirks:
         data.update(_EXTRA_FIELDS)
     return orjson.dumps(data)
 
@@ -157,28 +141,22 @@ def status_data(task: Task, now_ms: int, base_url: str) -> bytes:
     state = task.state_at(now_ms)
     data: dict[str, object] = {"taskId": task.id, "state": state}
     if state is TaskState.SUCCESS:
-        result = orjson.dumps({"resultUrls": [result_url(task, base_url)]})
+        result = orjson.dumps({"resultUrls": [f"{base_url}/files/{result_name(task)}"]})
         data["resultJson"] = result.decode()
     elif state is TaskState.FAILED:
         data["failCode"] = task.fail_code
         data["failMsg"] = task.fail_msg
     data["createTime"] = task.created_ms
-    if task.ends_ms is not None and state in (TaskState.SUCCESS, TaskState.FAILED):
+    if task.ends_ms is not None and state in FINAL:
         data["completeTime"] = task.ends_ms
-        if state is TaskState.SUCCESS:
-            _add_cost_time(data, task.ends_ms - task.created_ms)
+        form = contract().assumed("cost_time")
+        if state is TaskState.SUCCESS and form != "absent":
+            # In the page's example completeTime - createTime; a profile may know a share of it.
+            share = form["share"] if isinstance(form, dict) else 1
+            data["costTime"] = round((task.ends_ms - task.created_ms) * share)
     if task.effects is not None and task.effects.quirks:
         _bend(data, task.effects.quirks, state)
     return orjson.dumps(data)
-
-
-def _add_cost_time(data: dict[str, object], elapsed_ms: int) -> None:
-    """Add `costTime`: in the page's example completeTime - createTime (assumption ``cost_time``)."""
-    form = contract().assumed("cost_time")
-    if isinstance(form, dict):
-        data["costTime"] = round(elapsed_ms * form["share"])
-    elif form != "absent":
-        data["costTime"] = elapsed_ms
 
 
 def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:
@@ -195,29 +173,21 @@ def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -
         data["resultJson"] = text.replace("/", "\\/")
 
 
-def has_data(task: Task, now_ms: int) -> bool:
-    """True if an answer has ``data`` at all: with `Quirk.DATA_MISSING` not before the end."""
-    if task.effects is None or Quirk.DATA_MISSING not in task.effects.quirks:
-        return True
-    return is_final(task.state_at(now_ms))
-
-
 def status_answer(task: Task, now_ms: int, base_url: str, polls: int) -> HttpResponse:
     """Answer the ``polls``-th status call of a task, counted from 1, at an instant."""
-    fault = poll_fault(task.effects, polls)
+    effects = task.effects or ORDINARY
+    fault = poll_fault(effects, polls)
     instead = answered_instead(fault, now_ms) if fault else None
     if instead is not None:
         return instead
     at_ms = seen_at(task, now_ms)
-    if not has_data(task, at_ms):
-        return without_data()
+    if Quirk.DATA_MISSING in effects.quirks and task.state_at(at_ms) not in FINAL:
+        return as_json({"code": 200, "message": contract().success_message})
     response = success(status_data(task, at_ms, base_url))
     return damaged(response, fault.wire) if fault and fault.wire else response
 
 
-def poll_fault(effects: Effects | None, polls: int) -> Fault | None:
-    """Return what befalls the ``polls``-th status call of a task, counted from 1."""
-    if effects is None or effects.status_fault is None:
-        return None
+def poll_fault(effects: Effects, polls: int) -> Fault | None:
+    """Return the fault of the ``polls``-th status call of a task, counted from 1."""
     times = effects.status_fault_times
     return effects.status_fault if times is None or polls <= times else None

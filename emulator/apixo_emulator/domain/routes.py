@@ -31,81 +31,59 @@ class Route:
     rest: str = ""
 
 
-_OWN = frozenset({Endpoint.SUBMIT, Endpoint.STATUS, Endpoint.BALANCE})
 _READING = frozenset({"GET", "HEAD"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    exact: dict[str, tuple[Endpoint, frozenset[str]]]
-    by_folder: dict[str, tuple[Endpoint, frozenset[str]]]
+# Endpoints by their whole path, or by the folder of a path whose last part differs; with methods.
+_Table = Mapping[str, tuple[Endpoint, frozenset[str]]]
 
 
 @cache
-def _table() -> _Table:
+def _whole() -> _Table:
     model = document("model.json")
-    api = model["api"]
+    balance = model["api"]["balance"]
+    return {
+        model["api"]["prefix"] + balance["path"]: (
+            Endpoint.BALANCE,
+            frozenset({balance["method"]}),
+        ),
+        "/docs/models/schemas/index.json": (Endpoint.MODEL_INDEX, _READING),
+        f"/docs/{model['schema_path']}": (Endpoint.MODEL_SCHEMA, _READING),
+    }
 
-    def folder(name: str) -> str:
-        return str(api["prefix"] + api[name]["path"].removesuffix("{model}"))
 
-    def methods(name: str) -> frozenset[str]:
-        return frozenset({api[name]["method"]})
-
-    return _Table(
-        exact={
-            api["prefix"] + api["balance"]["path"]: (Endpoint.BALANCE, methods("balance")),
-            "/docs/models/schemas/index.json": (Endpoint.MODEL_INDEX, _READING),
-            f"/docs/{model['schema_path']}": (Endpoint.MODEL_SCHEMA, _READING),
-        },
-        by_folder={
-            folder("submit"): (Endpoint.SUBMIT, methods("submit")),
-            folder("status"): (Endpoint.STATUS, methods("status")),
-            "/files/": (Endpoint.FILE, _READING),
-        },
-    )
+@cache
+def _folders() -> _Table:
+    api = document("model.json")["api"]
+    own = {
+        api["prefix"] + api[endpoint]["path"].removesuffix("{model}"): (
+            endpoint,
+            frozenset({api[endpoint]["method"]}),
+        )
+        for endpoint in (Endpoint.SUBMIT, Endpoint.STATUS)
+    }
+    return {**own, "/files/": (Endpoint.FILE, _READING)}
 
 
 @cache
 def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
     """Return the API's own paths as they stand on the wire: the method there, and both as text."""
-    table = _table()
-    calls = {path: methods for path, (end, methods) in table.exact.items() if end in _OWN}
-    for folder, (end, methods) in table.by_folder.items():
-        if end in _OWN:
-            calls[folder + document("model.json")["id"]] = methods
-    return {path.encode(): (method.encode(), method, path) for path, (method,) in calls.items()}
-
-
-@cache
-def _ordinary_routes() -> Mapping[tuple[str, str], Route]:
-    """Return the routes of the API's own paths, found in one step."""
-    table = _table()
-    routes = {}
-    for _, method, path in ordinary_calls().values():
-        cut = path.rfind("/") + 1
-        exact = table.exact.get(path)
-        routes[method, path] = (
-            Route(exact[0]) if exact else Route(table.by_folder[path[:cut]][0], path[cut:])
-        )
-    return routes
+    model = document("model.json")
+    calls = {}
+    for name in (Endpoint.SUBMIT, Endpoint.STATUS, Endpoint.BALANCE):
+        entry = model["api"][name]
+        path = model["api"]["prefix"] + entry["path"].format(model=model["id"])
+        calls[path.encode()] = entry["method"].encode(), entry["method"], path
+    return calls
 
 
 def match(method: str, path: str) -> Route | HttpResponse:
     """Find the endpoint, or the answer to a call that has none: 404, or 405 with ``Allow``."""
-    known = _ordinary_routes().get((method, path))
-    if known is not None:
-        return known
-    table = _table()
-    rest = ""
-    found = table.exact.get(path)
+    found, rest = _whole().get(path), ""
     if found is None:
         cut = path.rfind("/") + 1
-        found, rest = table.by_folder.get(path[:cut]), path[cut:]
+        found, rest = _folders().get(path[:cut]), path[cut:]
         if found is None or not rest:
             return refusal("path_not_found")
     endpoint, methods = found
     if method not in methods:
-        allowed = ", ".join(sorted(methods)).encode()
-        return refusal("method_not_allowed", (b"allow", allowed))
+        return refusal("method_not_allowed", (b"allow", ", ".join(sorted(methods)).encode()))
     return Route(endpoint, rest)

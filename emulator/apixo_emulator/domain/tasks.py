@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
+from apixo_emulator.domain.effects import ORDINARY, Duration, Effects
 from apixo_emulator.domain.pictures import PictureSpec, Verdict, failing_code
 from apixo_emulator.domain.randomness import unit
-from apixo_emulator.domain.states import Event, TaskState, Timeline, is_final, state_at
 from apixo_emulator.domain.text import shown
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
-    from apixo_emulator.domain.effects import Effects
     from apixo_emulator.domain.submission import Submission
 
 
@@ -73,13 +73,27 @@ def read_latency(text: str) -> Latency:
     )
 
 
+class TaskState(StrEnum):
+    """The four documented states (page, Status response fields); the last two are final."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+FINAL = frozenset({TaskState.SUCCESS, TaskState.FAILED})
+
+
 class Task(NamedTuple):
     """An accepted task and its plan. Instants are Unix ms; ``ends_ms`` None means never.
 
-    ``epoch`` is the number of its world's life since the last reset: an id may come again after
-    one. ``settled`` is False while its source picture still has to be looked at: until then its end
-    is not certain, and it stays ``processing``. ``scenario`` is the name of ``effects``, or of how
-    it was intervened.
+    The state is derived from the plan and never stored, so every process gives the same answer,
+    before and after a restart, and reading changes nothing.
+
+    ``epoch`` counts the resets of its world: an id may come again after one. ``settled`` is False
+    while its source picture still has to be looked at. Until then its end is not certain, and it
+    stays ``processing``. ``scenario`` is the name of ``effects``, or of an intervention.
     """
 
     id: str
@@ -102,17 +116,13 @@ class Task(NamedTuple):
     limited: bool = False
     effects: Effects | None = None
 
-    @property
-    def timeline(self) -> Timeline:
-        """The events that are certain to happen, in the order of time."""
-        start = (Event.START, self.starts_ms)
-        if self.ends_ms is None or not self.settled:
-            return (start,)
-        return (start, (Event.FAIL if self.fail_code else Event.SUCCEED, self.ends_ms))
-
     def state_at(self, now_ms: int) -> TaskState:
         """Return the state at an instant, in Unix ms."""
-        return state_at(self.timeline, now_ms)
+        if now_ms < self.starts_ms:
+            return TaskState.PENDING
+        if self.ends_ms is None or not self.settled or now_ms < self.ends_ms:
+            return TaskState.PROCESSING
+        return TaskState.FAILED if self.fail_code else TaskState.SUCCESS
 
     @property
     def picture(self) -> PictureSpec:
@@ -140,11 +150,11 @@ def plan_task(
 
     ``verdict`` on its source picture is None where the picture still has to be looked at.
     """
-    pending_ms, duration_ms = _durations(effects, latency, seed, task_id, submission.resolution)
-    fail_code, fail_msg = _failure(effects, verdict)
-    stuck = effects is not None and effects.stuck
+    wanted = effects or ORDINARY
+    pending_ms, duration_ms = _durations(wanted, latency, seed, task_id, submission.resolution)
+    fail_code, fail_msg = _failure(wanted, verdict)
     # An outcome on demand does not wait for a picture that cannot change it.
-    decided = effects is not None and (effects.succeed or effects.failure is not None)
+    decided = wanted.succeed or wanted.failure is not None or wanted.stuck
     return Task(
         id=task_id,
         world=world,
@@ -158,40 +168,36 @@ def plan_task(
         scenario=effects.name if effects else None,
         created_ms=now_ms,
         starts_ms=now_ms + pending_ms,
-        ends_ms=None if stuck else now_ms + duration_ms,
+        ends_ms=None if wanted.stuck else now_ms + duration_ms,
         fail_code=fail_code,
         fail_msg=fail_msg,
-        settled=verdict is not None or decided or stuck,
+        settled=verdict is not None or decided,
         limited=limited,
         effects=effects,
     )
 
 
 def _durations(
-    effects: Effects | None, latency: Latency, seed: int, task_id: str, resolution: str
+    effects: Effects, latency: Latency, seed: int, task_id: str, resolution: str
 ) -> tuple[int, int]:
     """Return how long the task is pending, and how long it takes in all, in ms."""
-    planned = effects.duration if effects else None
-    if planned is not None and planned.total_ms is not None:
-        latency = Latency(planned.total_ms)
-    elif planned is not None and planned.median_ms is not None:
-        latency = Latency(None, median_ms=planned.median_ms, sigma=planned.sigma)
+    planned = effects.duration or Duration()
+    if planned.total_ms is not None or planned.median_ms is not None:
+        latency = Latency(planned.total_ms, planned.median_ms, planned.sigma)
     total = latency.duration_ms(seed, task_id, resolution)
-    if planned is not None and planned.pending_ms is not None:
+    if planned.pending_ms is not None:
         return planned.pending_ms, max(planned.pending_ms, total)
     return round(total * contract().assumed("pending.share")), total
 
 
-def _failure(
-    effects: Effects | None, verdict: Verdict | None
-) -> tuple[str, str] | tuple[None, None]:
-    if effects is not None and effects.failure is not None:
+def _failure(effects: Effects, verdict: Verdict | None) -> tuple[str, str] | tuple[None, None]:
+    if effects.failure is not None:
         return effects.failure
     code = failing_code(verdict)
-    if code is not None and not (effects is not None and effects.succeed):
-        rejected = contract().failures[code]
-        return rejected.code, rejected.message
-    return None, None
+    if code is None or effects.succeed:
+        return None, None
+    rejected = contract().failures[code]
+    return rejected.code, rejected.message
 
 
 def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
@@ -201,7 +207,7 @@ def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
     """
     if task.settled:
         return task
-    fail_code, fail_msg = _failure(None, verdict)
+    fail_code, fail_msg = _failure(ORDINARY, verdict)
     return task._replace(
         settled=True,
         ends_ms=None if task.ends_ms is None else max(task.ends_ms, now_ms),
@@ -216,7 +222,7 @@ def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
     Raises:
         ValueError: It has ended already; a final answer never changes.
     """
-    if is_final(task.state_at(now_ms)):
+    if task.state_at(now_ms) in FINAL:
         raise ValueError(f"task {task.id} has ended: {task.state_at(now_ms)}")
     fail_code, fail_msg = failure or (None, None)
     return task._replace(
@@ -230,7 +236,7 @@ def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
 
 def seen_at(task: Task, now_ms: int) -> int:
     """Return the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
-    lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
+    lag_ms = (task.effects or ORDINARY).callback.poll_lag_ms
     if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
         return task.ends_ms - 1
     return now_ms

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 
-# Comparing a longer word takes long.
-_LONGEST = 80
-_ALIKE = 0.6
+_LONGEST = 80  # comparing a longer word takes long
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name closest to a word, in any case: the first of equals, None where none is close."""
-    if len(word) > _LONGEST:
-        return None
-    matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(word.casefold())
-    best, most = None, _ALIKE
-    for name in names:
-        matcher.set_seq1(name.casefold())
-        if matcher.real_quick_ratio() > most and (alike := matcher.ratio()) > most:
-            best, most = name, alike
-    return best
+    """Return the name closest to a word, in any letter case; None where none is close."""
+    folded = {name.casefold(): name for name in names}
+    found = get_close_matches(word[:_LONGEST].casefold(), folded, n=1)
+    return folded[found[0]] if found else None
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from apixo_emulator.domain.deliveries import CallbackMode, DeliveryState
-from apixo_emulator.domain.states import TaskState
+from apixo_emulator.domain.tasks import TaskState
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.schema import rule_schema
 from apixo_schemas import contract

@@ -19,7 +19,7 @@ from jsonschema_rs import Validator, validator_for
 from apixo_emulator.domain.clock import FASTEST, LATEST_MS
 from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.randomness import seed_schema
-from apixo_emulator.domain.states import TaskState
+from apixo_emulator.domain.tasks import TaskState
 from apixo_emulator.domain.text import shown
 from apixo_emulator.http.control_types import list_of, record, ref
 from apixo_emulator.journal.verify import expectation_schema, filter_names

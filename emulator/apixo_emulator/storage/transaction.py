@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapp
 from apixo_emulator.domain.accounts import Account, AccountState
 from apixo_emulator.domain.deliveries import Delivery
 from apixo_emulator.domain.randomness import task_id
-from apixo_emulator.domain.states import is_final
-from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.tasks import FINAL, Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
 
@@ -208,7 +207,7 @@ class Transaction:
             state.callbacks += 1
             self._deliveries.append(rows.row_of_delivery(delivery, self._sql.stored))
         known = self._unfinished.get(account.id)
-        if known is not None and not is_final(task.state_at(known[0])):
+        if known is not None and task.state_at(known[0]) not in FINAL:
             self._unfinished[account.id] = known[0], known[1] + 1
 
     def write(self) -> None:

@@ -371,7 +371,7 @@ def _next_event(task: Task | None, now_ms: int) -> int | None:
     if task is None:
         return None
     lag_ms = task.effects.callback.poll_lag_ms if task.effects else 0
-    instants = [at_ms for _, at_ms in task.timeline]
-    if lag_ms and task.ends_ms is not None:
-        instants.append(task.ends_ms + lag_ms)
+    instants = [task.starts_ms]
+    if task.ends_ms is not None and task.settled:
+        instants += [task.ends_ms, task.ends_ms + lag_ms]
     return min((at_ms for at_ms in instants if at_ms > now_ms), default=None)
