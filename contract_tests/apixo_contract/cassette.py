@@ -8,7 +8,7 @@ and each callback; the last line counts them, so that a truncated file is recogn
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,10 +20,11 @@ from jsonschema.exceptions import best_match
 from apixo_contract.masking import find_secret, scrub, scrub_headers
 from apixo_contract.observations import Run
 from apixo_contract.options import UsageError
-from apixo_contract.report.model import utc
+from apixo_contract.report.model import utc, write_whole
+from apixo_contract.text import clipped, from_json, to_json
 
-FORM = 1
-_LONGEST_TOLD = 160
+# The form of the file, and of its lines.
+_FORMS = {"cassette": 1, "form": 1}
 
 
 class CassetteError(UsageError):
@@ -36,6 +37,9 @@ def cassette_schema() -> Any:
     return json.loads((files("apixo_contract") / "cassette.schema.json").read_text("utf-8"))
 
 
+# --- writing ------------------------------------------------------------------------------------
+
+
 def cassette_lines(run: Run, keys: Sequence[str] = ()) -> list[str]:
     """Return a run as the lines of a cassette, its secrets masked.
 
@@ -46,10 +50,14 @@ def cassette_lines(run: Run, keys: Sequence[str] = ()) -> list[str]:
     Raises:
         CassetteError: A line seems to hold a key. Nothing of it is repeated in the message.
     """
-    head, *seen = (json.loads(line) for line in run.to_lines())
-    day = utc(run.started_ms).date().isoformat()
-    counts = {"calls": len(run.exchanges), "callbacks": len(run.callbacks)}
-    values = [{"cassette": FORM, "recorded": day, **head}, *seen, {"end": counts}]
+    head = to_json(run)
+    calls, callbacks = head.pop("exchanges"), head.pop("callbacks")
+    values = [
+        {**_FORMS, "recorded": utc(run.started_ms).date().isoformat(), **head},
+        *({"call": _without_empty(call)} for call in calls),
+        *({"callback": _without_empty(callback)} for callback in callbacks),
+        {"end": {"calls": len(calls), "callbacks": len(callbacks)}},
+    ]
     lines = [json.dumps(_masked(value), ensure_ascii=False) for value in values]
     for number, line in enumerate(lines, 1):
         if found := find_secret(line, keys):
@@ -58,6 +66,10 @@ def cassette_lines(run: Run, keys: Sequence[str] = ()) -> list[str]:
                 "a file that is meant to be shared is lost: keep it out of image and callback URLs"
             )
     return lines
+
+
+def _without_empty(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in members.items() if part not in (None, "", {})}
 
 
 def _masked(value: Any, name: str = "") -> Any:
@@ -86,10 +98,10 @@ def write_cassette(
         OSError: The file cannot be written.
     """
     lines = cassette_lines(run, keys)[: -1 if cut_off else None]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
-    new.replace(path)
+    write_whole(path, "".join(f"{line}\n" for line in lines))
+
+
+# --- reading ------------------------------------------------------------------------------------
 
 
 def read_cassette(path: str | Path) -> Run:
@@ -99,101 +111,58 @@ def read_cassette(path: str | Path) -> Run:
         CassetteError: It is no cassette, or damaged, or cut off; the message names the line.
         OSError: The file cannot be read.
     """
-    values = [value for _number, value in _checked(Path(path))]
-    head = {name: part for name, part in values[0].items() if name not in ("cassette", "recorded")}
+    lines = Path(path).read_bytes().removesuffix(b"\n").split(b"\n")
     try:
-        return Run.from_lines(json.dumps(value) for value in [head, *map(_full, values[1:-1])])
+        return _run([_value(line, number) for number, line in enumerate(lines, 1)])
     except ValueError as error:
         raise CassetteError(f"{path}: {error}") from None
 
 
-def _full(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a line with what was left out of it because it was empty."""
-    if "callback" not in value:
-        return value
-    return {"callback": {"path": "", "headers": {}, "text": "", **value["callback"]}}
+def _value(line: bytes, number: int) -> dict[str, Any]:
+    """Return the value of a line, checked by the schema of its kind.
 
-
-def _checked(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the lines by number, each of its kind and in its place."""
-    number, last, counts = 0, "", {"call": 0, "callback": 0}
-    for number, value in _values(path):
-        kind = _kind(value)
-        if number == 1 and kind != "cassette":
-            found = f"a line with {kind!r}" if kind else "something else"
-            raise CassetteError(
-                f"{path}, line 1: expected the head of a cassette of apixo-contract, found {found}"
-            )
-        if last == "end":
-            raise CassetteError(f"{path}, line {number}: found more after the end of the cassette")
-        _check_line(path, number, value, kind)
-        if kind in counts:
-            counts[kind] += 1
-        elif kind == "end":
-            _check_counts(path, number, value["end"], counts)
-        last = kind
-        yield number, value
-    if last != "end":
-        raise CassetteError(
-            f"{path}: cut off after line {number}: the line that counts the others is missing"
-        )
-
-
-def _kind(value: dict[str, Any]) -> str:
-    return next((name for name in ("cassette", "call", "callback", "end") if name in value), "")
-
-
-def _check_line(path: Path, number: int, value: dict[str, Any], kind: str) -> None:
-    if not kind:
-        names = ", ".join(sorted(value))[:_LONGEST_TOLD]
-        raise CassetteError(
-            f"{path}, line {number}: expected a call or a callback, found an object with {names!r}"
-        )
-    if kind == "cassette" and value["cassette"] != FORM:
-        raise CassetteError(
-            f"{path}, line 1: expected a cassette of form {FORM}, found form {value['cassette']!r}: "
-            "record it again with this version"
-        )
-    error = best_match(_validator(kind).iter_errors(value))
-    if error is not None:
-        told = error.message[:_LONGEST_TOLD]
-        raise CassetteError(f"{path}, line {number}: at {error.json_path}, {told}")
-
-
-@cache
-def _validator(kind: str) -> Draft202012Validator:
+    Raises:
+        ValueError: It is no line of a cassette; the message names the number.
+    """
+    place = f"line {number}:"
+    try:
+        value: Any = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place} expected a JSON object, found none ({error})") from None
+    known = ("call", "callback", "end") if number > 1 else ("cassette",)
+    kind = next((name for name in known if isinstance(value, dict) and name in value), None)
+    if kind is None:
+        wanted = "a call or a callback" if number > 1 else "the head of a cassette"
+        raise ValueError(f"{place} expected {wanted}, found {clipped(value)}")
     definitions = cassette_schema()["$defs"]
-    return Draft202012Validator({**definitions[kind], "$defs": definitions})
+    validator = Draft202012Validator({**definitions[kind], "$defs": definitions})
+    fault = best_match(validator.iter_errors(value))
+    if fault is not None:
+        raise ValueError(f"{place} at {fault.json_path}, {clipped(fault.message)}")
+    found: dict[str, Any] = value
+    return found
 
 
-def _check_counts(path: Path, number: int, told: dict[str, int], seen: dict[str, int]) -> None:
-    if (told["calls"], told["callbacks"]) != (seen["call"], seen["callback"]):
-        raise CassetteError(
-            f"{path}, line {number}: expected {told['calls']} calls and {told['callbacks']} "
-            f"callbacks, found {seen['call']} and {seen['callback']}: lines are missing or added"
-        )
+def _run(values: list[dict[str, Any]]) -> Run:
+    """Return the run of a cassette's values.
 
-
-def _values(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    content = path.read_bytes()
-    if not content.strip():
-        raise CassetteError(f"{path}: expected a cassette of apixo-contract, found an empty file")
-    for number, line in enumerate(_lines(content), 1):
-        try:
-            value = json.loads(line.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            reason = str(error)[:_LONGEST_TOLD]
-            raise CassetteError(
-                f"{path}, line {number}: expected a JSON object, found something else or a part of "
-                f"one ({reason})"
-            ) from None
-        if not isinstance(value, dict):
-            raise CassetteError(
-                f"{path}, line {number}: expected a JSON object, found a {type(value).__name__}"
-            )
-        yield number, value
-
-
-def _lines(content: bytes) -> Iterable[bytes]:
-    lines = content.split(b"\n")
-    return lines[:-1] if not lines[-1].strip() else lines
+    Raises:
+        ValueError: The file is of another form, or lines are missing, added or misplaced.
+    """
+    head = values[0]
+    forms = {name: head[name] for name in _FORMS}
+    if forms != _FORMS:
+        raise ValueError(f"line 1: expected {_FORMS}, found {forms}; record the run again")
+    if "end" not in values[-1]:
+        raise ValueError(f"cut off after line {len(values)}; record the run again")
+    calls = [value["call"] for value in values if "call" in value]
+    callbacks = [
+        {"path": "", "headers": {}, "text": "", **value["callback"]}
+        for value in values
+        if "callback" in value
+    ]
+    told, found = values[-1]["end"], {"calls": len(calls), "callbacks": len(callbacks)}
+    if told != found or len(values) != len(calls) + len(callbacks) + 2:
+        raise ValueError(f"the last line tells of {told}, found {found}; record the run again")
+    run: Run = from_json(Run, {**head, "exchanges": calls, "callbacks": callbacks})
+    return run

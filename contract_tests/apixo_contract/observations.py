@@ -6,17 +6,15 @@ a round trip through JSON, so that a run can be kept and judged again.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 from apixo_contract.text import json_or_none
 
-FORM = 1
 _SUCCESS = range(200, 300)
 _FIRST_ERROR = 400
 
@@ -213,50 +211,3 @@ class Run:
     def of(self, *purposes: Purpose) -> list[Exchange]:
         """Return the calls of these purposes, in their order."""
         return [found for found in self.exchanges if found.purpose in purposes]
-
-    def to_lines(self) -> Iterator[str]:
-        """Yield the run as JSON lines: its head, then one line for each call and callback."""
-        head = {name.name: getattr(self, name.name) for name in fields(self)[:-2]}
-        yield _line({"form": FORM, **head})
-        for exchange in self.exchanges:
-            yield _line({"call": _without_empty(exchange)})
-        for callback in self.callbacks:
-            yield _line({"callback": _without_empty(callback)})
-
-    @classmethod
-    def from_lines(cls, lines: Iterable[str]) -> Self:
-        """Return the run that `to_lines` wrote.
-
-        Raises:
-            ValueError: The lines are not those of a run, or of another form.
-        """
-        read = [json.loads(line) for line in lines if line.strip()]
-        if not read or not isinstance(read[0], dict) or read[0].pop("form", None) != FORM:
-            raise ValueError(f"expected the JSON lines of a run, form {FORM}, found something else")
-        try:
-            calls = tuple(_exchange(line["call"]) for line in read[1:] if "call" in line)
-            seen = tuple(
-                CallbackSeen(**line["callback"]) for line in read[1:] if "callback" in line
-            )
-            return cls(**read[0], exchanges=calls, callbacks=seen)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"expected the JSON lines of a run, found: {error}") from None
-
-
-def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _without_empty(value: Exchange | CallbackSeen) -> dict[str, Any]:
-    return {name: part for name, part in asdict(value).items() if part not in (None, "", {})}
-
-
-def _exchange(line: Mapping[str, Any]) -> Exchange:
-    picture = line.get("picture")
-    known = {
-        **line,
-        "purpose": Purpose(line["purpose"]),
-        "key": Key(line.get("key", Key.OWN)),
-        "picture": Picture(**picture) if picture else None,
-    }
-    return Exchange(**known)

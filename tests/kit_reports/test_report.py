@@ -4,7 +4,7 @@ import io
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from junitparser import JUnitXml
 from kit.stub import Stub, observed
-from kit_reports.samples import HOSTILE, example, exchange, hostile_report, report, result
+from kit_reports.samples import example, exchange, hostile_report, report, result
 
 from apixo_contract import CheckResult, Example, Report, Run, Verdict, catalogue, judge
 from apixo_contract.report.model import (
@@ -116,16 +116,25 @@ def through_text(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def is_kept(found: Report) -> None:
+    value = through_text(found.to_json())
+    Draft202012Validator(report_schema()).validate(value)
+    again = Report.from_json(value)
+    assert again == found
+    # Later versions may add fields.
+    value["later"] = value["summary"]["later"] = 1
+    assert Report.from_json(value) == found
+
+
 @settings(max_examples=40)
 @given(reports)
 def test_a_report_survives_the_way_through_json(found: Report) -> None:
-    assert Report.from_json(through_text(found.to_json())) == found
+    is_kept(found)
 
 
-@settings(max_examples=40)
-@given(reports)
-def test_every_report_satisfies_the_published_schema(found: Report) -> None:
-    Draft202012Validator(report_schema()).validate(through_text(found.to_json()))
+@pytest.mark.parametrize("found", [report(), hostile_report(), report(())])
+def test_reports_of_all_kinds_survive(found: Report) -> None:
+    is_kept(found)
 
 
 def test_the_report_of_a_real_run_satisfies_the_schema(run: Run) -> None:
@@ -133,12 +142,6 @@ def test_the_report_of_a_real_run_satisfies_the_schema(run: Run) -> None:
     value = through_text(found.to_json())
     Draft202012Validator(report_schema()).validate(value)
     assert Report.from_json(value).to_json() == value
-
-
-def test_hostile_texts_survive_too() -> None:
-    found = hostile_report()
-    assert Report.from_json(through_text(found.to_json())) == found
-    assert found.to_json()["target"] == HOSTILE
 
 
 def test_the_names_that_scripts_read() -> None:
@@ -171,24 +174,22 @@ def test_only_a_broken_promise_makes_the_exit_code_1(verdict: Verdict) -> None:
     assert found.to_json()["summary"]["keeps_contract"] is (verdict is not Verdict.FAIL)
 
 
-def test_a_run_that_could_judge_nothing_says_so() -> None:
-    found = report((result("envelope.shape", Verdict.SKIPPED),))
-    assert found.headline == "Nothing could be judged: every check was skipped."
-
-
 def test_exact_and_odd_numbers_of_answers_become_json() -> None:
-    odd = {"exact": Decimal("74.87"), "whole": Decimal(3), "odd": [math.inf, Decimal("NaN")]}
+    odd = {
+        "exact": Decimal("74.87"),
+        "whole": Decimal(3),
+        "odd": [math.inf, Decimal("1e999999999")],
+    }
     found = report((result("envelope.shape", Verdict.PASS, observed=odd),))
     (check,) = through_text(found.to_json())["checks"]
-    assert check["observed"] == {"exact": 74.87, "whole": 3, "odd": ["inf", "NaN"]}
+    assert check["observed"] == {"exact": 74.87, "whole": 3, "odd": ["inf", "1E+999999999"]}
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([], r"expected a report of form 1, found a JSON list"),
-        ({"checks": []}, r"found an object without `form`"),
-        ({"form": 2}, r"found form 2"),
+        ([], r"expected a report of form 1, found something else"),
+        ({"form": 2}, r"expected a report of form 1, found form 2"),
         ({"form": 1}, r"this is no report: at \$, .*required"),
         (
             {**report().to_json(), "checks": [{"id": "x"}]},
@@ -199,23 +200,6 @@ def test_exact_and_odd_numbers_of_answers_become_json() -> None:
 def test_what_is_no_report_is_refused_with_the_place(value: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Report.from_json(value)
-
-
-def test_new_fields_of_later_versions_are_ignored() -> None:
-    value = report().to_json()
-    value["later"] = value["checks"][0]["later"] = value["summary"]["later"] = 1
-    assert Report.from_json(value) == report()
-
-
-def test_the_ledger_goes_along() -> None:
-    found = with_ledger(report(started=datetime(2026, 1, 2, tzinfo=UTC), live=True))
-    entries = through_text(found.to_json())["ledger"]
-    assert entries[0] == {
-        "id": "envelope.shape",
-        "standing": "confirmed on live",
-        "on": "2026-01-02",
-        "target": "https://api.example/api/v1",
-    }
 
 
 class Endless(Stub):
@@ -260,37 +244,32 @@ def test_a_broken_promise_is_shown_as_expected_observed_and_curl_line() -> None:
     ) in text
 
 
-def test_a_line_stays_whole_where_there_is_no_terminal() -> None:
-    long = "x" * 500
-    text = render_terminal(report((result("envelope.shape", Verdict.FAIL, evidence=long),)))
-    assert f"  {long}\n" in text
-
-
 def test_no_text_of_a_target_acts_on_the_terminal() -> None:
     for color in (False, True):
-        text = render_terminal(hostile_report(), color=color, width=80)
+        text = render_terminal(hostile_report(), color=color)
         assert "\x1b[31mline" not in text
+        # No text looks like a line of the report.
+        assert "\nline two" not in text
         assert not set("\x00\x07\r\u202e\ud800") & set(text)
     assert "\x1b" not in render_terminal(hostile_report())
 
 
-@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_is_used_where_it_is_not_wanted(environ: dict[str, str]) -> None:
-    out = Terminal()
+@pytest.mark.parametrize(
+    ("out", "environ"),
+    [(Terminal(), {"TERM": "dumb"}), (Terminal(), {"NO_COLOR": "1"}), (io.StringIO(), {})],
+)
+def test_no_colour_is_used_where_it_is_not_wanted(
+    out: io.StringIO, environ: dict[str, str]
+) -> None:
     print_report(report(), out, environ)
-    assert "\x1b" not in out.getvalue()
+    assert out.getvalue() == render_terminal(report())
 
 
 def test_colours_are_used_on_a_terminal() -> None:
     out = Terminal()
     print_report(report(), out, {"TERM": "xterm"})
-    assert "\x1b[" in out.getvalue()
-
-
-def test_a_pipe_gets_plain_text() -> None:
-    out = io.StringIO()
-    print_report(report(), out, {})
-    assert out.getvalue() == render_terminal(report())
+    assert out.getvalue() == render_terminal(report(), color=True)
+    assert "\x1b[31m\x1b[1mFAIL\x1b[0m" in out.getvalue()
 
 
 def test_an_old_encoding_gets_escapes_instead_of_an_error() -> None:
@@ -305,9 +284,7 @@ def test_all_files_are_written_and_none_is_left_half(tmp_path: Path) -> None:
         tmp_path / "new" / name for name in ("r.json", "r.html", "r.xml")
     )
     write_reports(hostile_report(), json_path=json_path, html_path=html_path, junit_path=junit_path)
-    value = json.loads(json_path.read_text("utf-8"))
-    Draft202012Validator(report_schema()).validate(value)
-    assert value == hostile_report().to_json()
+    assert json.loads(json_path.read_text("utf-8")) == hostile_report().to_json()
     assert html_path.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert junit_path.read_bytes().startswith(b"<?xml")
     assert {path.name for path in json_path.parent.iterdir()} == {"r.json", "r.html", "r.xml"}
@@ -328,14 +305,11 @@ def suite(found: Report) -> ET.Element:
     return only
 
 
-def test_junit_counts_are_the_report_s() -> None:
-    found = suite(report())
-    assert (found.get("tests"), found.get("failures"), found.get("skipped")) == ("6", "1", "2")
-    assert found.get("errors") == "0"
-    assert found.get("time") == "12.500"
-    cases = {case.get("name"): case for case in found.iter("testcase")}
-    assert len(cases) == 6
-    assert cases["envelope.shape"].get("classname") == "apixo-contract.envelope"
+def test_the_counts_of_junit_are_those_of_the_report() -> None:
+    found = JUnitXml.fromstring(render_junit(report()).encode())
+    assert (found.tests, found.failures, found.skipped, found.errors) == (6, 1, 2, 0)
+    assert found.time == 12.5
+    assert next(iter(next(iter(found)))).classname == "apixo-contract.envelope"
 
 
 def test_junit_says_why_a_check_failed_or_was_skipped() -> None:
@@ -367,11 +341,6 @@ def test_junit_takes_control_characters() -> None:
     render_junit(hostile_report()).encode()
 
 
-def test_another_reader_of_junit_agrees() -> None:
-    found = JUnitXml.fromstring(render_junit(report()).encode())
-    assert (found.tests, found.failures, found.skipped) == (6, 1, 2)
-
-
 def test_the_summary_shows_what_is_wrong_and_the_counts() -> None:
     text = render_markdown(report())
     assert text.startswith("## ❌ apixo-contract: The target drifted&#58; it breaks 1 promise")
@@ -379,13 +348,6 @@ def test_the_summary_shows_what_is_wrong_and_the_counts() -> None:
     assert "### Broken promises" in text
     assert "### Refuted assumptions" in text
     assert "<pre>curl -sS -X POST https://api.example</pre>" in text
-
-
-def test_a_kept_contract_has_its_mark() -> None:
-    found = report((result("envelope.shape", Verdict.PASS),))
-    text = render_markdown(found)
-    assert text.startswith("## ✅ ")
-    assert "Broken promises" not in text
 
 
 def test_hostile_texts_stay_text_in_the_summary() -> None:
@@ -409,15 +371,12 @@ def test_the_summary_stays_below_what_github_takes() -> None:
 
 
 def test_the_summary_is_appended_where_github_says(tmp_path: Path) -> None:
+    assert not append_step_summary(report(), {})
     path = tmp_path / "summary.md"
     path.write_text("before\n", "utf-8")
     assert append_step_summary(hostile_report(), {"GITHUB_STEP_SUMMARY": str(path)})
     text = path.read_text("utf-8")
     assert text.startswith("before\n## ❌ ")
-
-
-def test_without_github_nothing_is_appended() -> None:
-    assert not append_step_summary(report(), {})
 
 
 # --- HTML -------------------------------------------------------------------------------------
@@ -474,21 +433,11 @@ def test_a_broken_promise_comes_before_all_else_with_its_example() -> None:
     shown = text[places[0] : places[1]]
     for words in ("refused: Yes.", "HTTP 400 No.", "curl -sS -X POST https://api.example"):
         assert words in shown
-
-
-def test_an_assumption_stands_beside_what_it_turned_out_to_be() -> None:
-    text = Page(render_html(report())).text
-    shown = text[text.index("The API does not document these") :]
-    assert "Is Retry-After sent on 429?" in shown
-    assert shown.index("Yes, in seconds") < shown.index("evidence of assumption.retry_after")
-
-
-def test_skipped_checks_share_their_reason() -> None:
-    text = Page(render_html(report())).text
-    shown = text[text.index("Skipped, and why") :]
-    assert shown.count("no address for callbacks") == 1
-    assert "callback.method" in shown
-    assert "callback.json" in shown
+    # JSON is indented.
+    assert '{\n  "code": 400,\n  "message": "No.",\n  "data": null\n}' in shown
+    assumed = text[places[1] : places[2]]
+    assert assumed.index("Yes, in seconds") < assumed.index("evidence of assumption.retry_after")
+    assert text[places[2] :].count("no address for callbacks") == 1
 
 
 def test_the_page_needs_nothing_else() -> None:
@@ -498,12 +447,6 @@ def test_the_page_needs_nothing_else() -> None:
     assert "url(" not in html
     assert "@import" not in html
     assert "default-src 'none'" in html
-
-
-def test_both_themes_are_there() -> None:
-    html = render_html(report())
-    assert "color-scheme: light dark" in html
-    assert "prefers-color-scheme: dark" in html
 
 
 def test_hostile_texts_stay_text() -> None:
@@ -536,11 +479,6 @@ def test_a_body_that_indenting_would_change_is_shown_as_it_is(body: str) -> None
     assert body in Page(html).text
 
 
-def test_json_is_indented() -> None:
-    html = render_html(report())
-    assert '{\n  "code": 400,\n  "message": "No.",\n  "data": null\n}' in Page(html).text
-
-
 def test_the_ledger_is_counted_by_standing() -> None:
     earlier = {
         "envelope.shape": LiveEvidence(held=True, on="2026-01-02", target="https://api.example")
@@ -563,9 +501,10 @@ def test_ids_are_anchors_and_unique() -> None:
     assert {"passed", *catalogue()} <= set(ids)
 
 
-def test_the_page_of_nothing_says_so() -> None:
-    text = Page(render_html(report(()))).text
-    assert "Nothing could be judged" in text
+@pytest.mark.parametrize("results", [(), (result("envelope.shape", Verdict.SKIPPED),)])
+def test_a_run_that_could_judge_nothing_says_so(results: tuple[CheckResult, ...]) -> None:
+    text = Page(render_html(report(results))).text
+    assert "Nothing could be judged: every check was skipped." in text
     assert not re.search(r"Broken promises|Kept promises|Ledger", text)
 
 

@@ -7,10 +7,9 @@ well each rule is known: a live run leaves its evidence in a file, which later r
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -25,15 +24,13 @@ from jsonschema.exceptions import best_match
 from apixo_contract.masking import curl_line
 from apixo_contract.observations import CallbackSeen, Exchange
 from apixo_contract.options import UsageError, is_loopback
-from apixo_contract.text import one_line, plural, shortened
+from apixo_contract.text import from_json, one_line, plural, shortened, to_json
 from apixo_schemas import Grade
 
 FORM = 1
 _ASSUMPTION = "assumption "
 # What an HTTP client adds by itself; it says nothing about the call.
 _NOISE = frozenset({"accept-encoding", "connection", "host", "user-agent", "content-length"})
-# What the kit writes is a tenth as deep.
-_DEEPEST = 100
 
 
 class Verdict(StrEnum):
@@ -239,24 +236,22 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the published JSON form."""
-        plain = {name: _json_value(getattr(self, name)) for name in _PLAIN}
+        value = to_json(self)
+        checks, beyond, ledger = value.pop("results"), value.pop("beyond"), value.pop("ledger")
         return {
             "form": FORM,
-            "target": plain.pop("target"),
-            "started": self.started.isoformat(),
+            **value,
             "duration_s": round(self.duration_s, 3),
-            "budget_usd": _number(self.budget_usd),
-            "spent_usd": _number(self.spent_usd),
-            **plain,
             "summary": {
                 "keeps_contract": self.exit_code == 0,
                 "headline": self.headline,
-                "checks": len(self.results),
-                **{verdict.value: count for verdict, count in self.counts.items()},
+                "checks": len(checks),
+                **self.counts,
             },
-            "checks": [_check_json(result) for result in self.results],
-            "beyond": [asdict(found) for found in self.beyond],
-            "ledger": [_without_none(asdict(entry)) for entry in self.ledger],
+            "checks": checks,
+            "beyond": beyond,
+            # A rule that no live run has judged has neither a day nor a target.
+            "ledger": [{k: v for k, v in entry.items() if v is not None} for entry in ledger],
         }
 
     @classmethod
@@ -266,27 +261,15 @@ class Report:
         Raises:
             ValueError: It is no report, or one of another form; the message names the place.
         """
-        found = value.get("form") if isinstance(value, dict) else None
-        if found != FORM:
-            raise ValueError(f"expected a report of form {FORM}, found {_kind(value, found)}")
+        form = value.get("form") if isinstance(value, dict) else None
+        if form != FORM:
+            found = "something else" if form is None else f"form {form!r}"
+            raise ValueError(f"expected a report of form {FORM}, found {found}")
         error = best_match(Draft202012Validator(report_schema()).iter_errors(value))
         if error is not None:
             raise ValueError(f"this is no report: at {error.json_path}, {error.message[:200]}")
-        return cls(
-            **{name: value[name] for name in _PLAIN if name != "remarks"},
-            started=_read_time(value["started"]),
-            duration_s=value["duration_s"],
-            budget_usd=Decimal(str(value["budget_usd"])),
-            spent_usd=Decimal(str(value["spent_usd"])),
-            remarks=tuple(value.get("remarks", ())),
-            results=tuple(_read_check(check) for check in value["checks"]),
-            beyond=tuple(Beyond(**found) for found in value.get("beyond", ())),
-            ledger=tuple(_read_entry(entry) for entry in value["ledger"]),
-        )
-
-
-# The fields of a report that its JSON form holds as they are.
-_PLAIN = ("target", "seed", "live", "calls", "notes", "options", "measured", "remarks")
+        report: Self = from_json(cls, {**value, "results": value["checks"]})
+        return report
 
 
 @cache
@@ -298,82 +281,6 @@ def report_schema() -> Any:
 def utc(unix_ms: int) -> datetime:
     """Return a Unix time in ms as a `Report` holds it."""
     return datetime.fromtimestamp(unix_ms / 1000, UTC)
-
-
-def _number(amount: Decimal) -> int | float:
-    """Return an amount as a JSON number; amounts are whole millionths, which a double holds."""
-    return int(amount) if amount == amount.to_integral_value() else float(amount)
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value as JSON can hold it: answers are read with exact and with odd numbers."""
-    if isinstance(value, Mapping):
-        return {str(name): _json_value(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(part) for part in value]
-    if isinstance(value, Decimal):
-        return _number(value) if value.is_finite() else str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def _check_json(result: CheckResult) -> dict[str, Any]:
-    return {
-        "id": result.id,
-        "title": result.title,
-        "grade": result.grade.value,
-        "source": result.source,
-        "statement": result.statement,
-        "verdict": result.verdict.value,
-        "evidence": result.evidence,
-        "observed": _json_value(result.observed),
-        "calls": result.calls,
-        "examples": [
-            {**asdict(example), "exchanges": [asdict(call) for call in example.exchanges]}
-            for example in result.examples
-        ],
-    }
-
-
-def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: part for name, part in value.items() if part is not None}
-
-
-def _kind(value: Any, found: Any) -> str:
-    if not isinstance(value, dict):
-        return f"a JSON {type(value).__name__}"
-    return "an object without `form`" if found is None else f"form {found!r}"
-
-
-def _read_time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        wanted = "expected a time such as 2026-11-23T08:00:00+00:00"
-        raise ValueError(
-            f"this is no report: at $.started, {wanted}, found {one_line(text, 80)!r}"
-        ) from None
-
-
-def _read_check(check: Mapping[str, Any]) -> CheckResult:
-    names = ("id", "title", "source", "evidence", "observed", "calls")
-    return CheckResult(
-        **{name: check[name] for name in names},
-        statement=check.get("statement", ""),
-        grade=Grade(check["grade"]),
-        verdict=Verdict(check["verdict"]),
-        examples=tuple(_read_example(example) for example in check["examples"]),
-    )
-
-
-def _read_example(example: Mapping[str, Any]) -> Example:
-    exchanges = tuple(ShownExchange(**exchange) for exchange in example["exchanges"])
-    return Example(example["title"], example["expected"], example["observed"], exchanges)
-
-
-def _read_entry(entry: Mapping[str, Any]) -> LedgerEntry:
-    return LedgerEntry(**{**entry, "standing": Standing(entry["standing"])})
 
 
 # --- the ledger -------------------------------------------------------------------------------
@@ -430,37 +337,35 @@ def read_evidence(path: Path) -> dict[str, LiveEvidence]:
         OSError: The file cannot be read.
         UsageError: It is no such file; the message names it and what to do.
     """
-    if not path.exists():
-        return {}
     wanted = f"a ledger of apixo-contract, form {FORM}"
-    value = read_json(path, wanted)
-    if not isinstance(value, dict) or value.get("form") != FORM:
-        found = "something else"
-    else:
-        try:
-            return {name: _evidence(part) for name, part in value["rules"].items()}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            found = f"a damaged one ({error!r})"
+    value: Any = read_json(path, wanted) if path.exists() else {"form": FORM, "rules": {}}
+    try:
+        if value["form"] == FORM:
+            return {name: _evidence(**part) for name, part in value["rules"].items()}
+        found = f"form {value['form']!r}"
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = "something else, or a damaged one"
     raise UsageError(f"{path}: expected {wanted}, found {found}; name another file")
 
 
-def _evidence(value: Mapping[str, Any]) -> LiveEvidence:
-    found = LiveEvidence(**value)
-    date.fromisoformat(found.on)
-    if not isinstance(found.held, bool) or not isinstance(found.target, str):
+def _evidence(*, held: bool, on: str, target: str) -> LiveEvidence:
+    date.fromisoformat(on)
+    if not isinstance(held, bool) or not isinstance(target, str):
         raise TypeError("`held` is true or false, `target` is a text")
-    return found
+    return LiveEvidence(held, on, target)
 
 
 def write_evidence(path: Path, evidence: Mapping[str, LiveEvidence]) -> None:
     """Write a ledger file, one line for each rule, sorted: it is meant to be committed."""
-    rules = {name: asdict(found) for name, found in sorted(evidence.items())}
-    lines = [f"    {json.dumps(name)}: {json.dumps(found)}" for name, found in rules.items()]
+    lines = [
+        f"    {json.dumps(name)}: {json.dumps(to_json(evidence[name]))}"
+        for name in sorted(evidence)
+    ]
     head = f'{{\n  "form": {FORM},\n  "rules": {{\n'
-    path.write_text(head + ",\n".join(lines) + "\n  }\n}\n", "utf-8")
+    write_whole(path, head + ",\n".join(lines) + "\n  }\n}\n")
 
 
-# --- JSON files that a user names ---------------------------------------------------------------
+# --- files that a user names --------------------------------------------------------------------
 
 
 def read_json(path: Path, wanted: str) -> Any:
@@ -475,18 +380,14 @@ def read_json(path: Path, wanted: str) -> Any:
         UsageError: It is no JSON in UTF-8; the message names it and what it is instead.
     """
     try:
-        value = json.loads(
-            decode_utf8(path.read_bytes()), parse_constant=_no_number, parse_float=_finite
-        )
-    except RecursionError:
-        found = "values in values, too deep"
-    except ValueError as error:
+        return json.loads(decode_utf8(path.read_bytes()), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         found = f"no JSON ({one_line(str(error))})"
-    else:
-        if not _is_deep(value):
-            return value
-        found = f"values in values, more than {_DEEPEST} deep"
     raise UsageError(f"{path}: expected {wanted}, found {found}; name another file")
+
+
+def _no_number(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def decode_utf8(content: bytes) -> str:
@@ -502,20 +403,18 @@ def decode_utf8(content: bytes) -> str:
         raise UsageError(f"expected a text in UTF-8, found {found}; save it so") from None
 
 
-def _no_number(constant: str) -> Any:
-    raise ValueError(f"{one_line(constant, 40)} is no number in JSON")
+def write_whole(path: Path, text: str) -> None:
+    """Write a file at once, so that a reader never sees half of it.
 
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    return number if math.isfinite(number) else _no_number(digits)
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST):
-        parts = (
-            p.values() if isinstance(p, dict) else p for p in level if isinstance(p, dict | list)
-        )
-        level = [part for inner in parts for part in inner]
-    return bool(level)
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # Half a surrogate pair, which JSON can name but UTF-8 cannot hold, becomes an escape again.
+    content = text.encode("utf-8", "backslashreplace")
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)  # a pipe or a device
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)
