@@ -199,7 +199,6 @@ def test_a_slip_of_the_fingers_gets_a_name_that_exists(name: str, data: st.DataO
     [
         ("SensitivContent", "SensitiveContent"),
         ("htpp-503", "http-503"),
-        ("http-50", "http-500"),
         ("slow3", "slow-3"),
         ("slow", "slow-<seconds>"),
         ("slwo-12.5", "slow-12.5"),

@@ -34,7 +34,7 @@ class AddressRefused(ValueError):
     holds user information.
     """
 
-    def __init__(self, reason: str, *, expected: str, found: str, advice: str) -> None:
+    def __init__(self, reason: str, expected: str, found: str, advice: str) -> None:
         shown = found if len(found) <= _MAX_SHOWN else found[: _MAX_SHOWN - 1] + "…"
         super().__init__(f"{reason}: expected {expected}, found {shown!r}; {advice}")
 
@@ -95,7 +95,7 @@ _SCOPES: Final = tuple(
     for text in texts
 )
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-_UNSPECIFIED: Final = frozenset({IPv4Address(0), IPv6Address(0)})
+_UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.~\-]+")
 
 
@@ -126,12 +126,8 @@ def _plain(ip: str | IPAddress) -> IPAddress:
             raise ValueError  # noqa: TRY301 - the same refusal as for the rest
         address = ip_address(text)
     except ValueError:
-        raise UrlMalformed(
-            "this is no IP address",
-            expected="IPv4 or IPv6 text",
-            found=str(ip),
-            advice="check what the name resolves to",
-        ) from None
+        advice = "check what the name resolves to"
+        raise UrlMalformed("this is no IP address", "IPv4 or IPv6 text", str(ip), advice) from None
     return getattr(address, "ipv4_mapped", None) or address
 
 
@@ -194,36 +190,37 @@ def judge(addresses: Sequence[str], policy: AddressPolicy) -> tuple[str, ...]:
         AddressRefused: there is none, one is not an address, or one is outside the policy.
     """
     if not addresses:
-        raise AddressRefused(
-            "the name has no address",
-            expected=policy.words,
-            found="none",
-            advice="check the spelling of the host",
-        )
-    judged = list(dict.fromkeys(_plain(text) for text in addresses))
+        advice = "check the spelling of the host"
+        raise AddressRefused("the name has no address", policy.words, "none", advice)
+    judged = list(dict.fromkeys(str(_plain(text)) for text in addresses))
     for address in judged:
-        _check_scope(str(address), scope_of(address), policy)
-    return tuple(str(address) for address in judged)
+        _check_scope(address, scope_of(address), policy)
+    return tuple(judged)
 
 
 def _check_scope(host: str, scope: Scope, policy: AddressPolicy) -> None:
     if scope in policy.scopes:
         return
     reason = f"{scope.value} addresses are not called here"
-    advice = "give a URL whose host has only such addresses"
     if scope is Scope.FORBIDDEN:
         reason = "reserved, link-local and metadata addresses are never called"
-        if _plain(host) in _UNSPECIFIED:
-            advice = "it is an address to listen on: call the server at 127.0.0.1"
-    raise AddressRefused(
-        reason,
-        expected=policy.words,
-        found=host,
-        advice=advice,
-    )
+    advice = "give a URL whose host has only such addresses"
+    if host in _UNSPECIFIED:
+        advice = "it is an address to listen on: call the server at 127.0.0.1"
+    raise AddressRefused(reason, policy.words, host, advice)
 
 
 # URLs
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)(?:#.*)?")
+_AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::0*([0-9]{1,5})|:)?")
+# A space inside a path is encoded, as browsers do it; programs disagree about what is refused here.
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\\\ud800-\udfff]|[^\S ]|\A | \Z")
+_NAME: Final = re.compile(r"[a-z0-9_\-]{1,63}(?:\.[a-z0-9_\-]{1,63})*")
+_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEVIATIONS: Final = frozenset("ßς\u200c\u200d")  # two editions of IDNA read these differently
+_PATH_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]|^`{}\"<>"
 
 
 class Target(NamedTuple):
@@ -260,17 +257,6 @@ class Target(NamedTuple):
         return f"{self.origin}{self.path}"
 
 
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]*)([^#]*)(?:#.*)?")
-_AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::0*([0-9]{1,5})|:)?")
-# A space inside a path is encoded, as browsers do it; programs disagree about what is refused here.
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\\\ud800-\udfff]|[^\S ]|\A | \Z")
-_NAME: Final = re.compile(r"[a-z0-9_\-]{1,63}(?:\.[a-z0-9_\-]{1,63})*")
-_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_DEVIATIONS: Final = frozenset("ßς\u200c\u200d")  # two editions of IDNA read these differently
-_PATH_SAFE: Final = "/?:@!$&'()*+,;=-._~%[]|^`{}\"<>"
-
-
 @lru_cache(maxsize=512)
 def parse_target(url: str, policy: AddressPolicy) -> Target:
     """Read an outbound URL; what stands in it is judged here, what a name resolves to in `judge`.
@@ -279,93 +265,71 @@ def parse_target(url: str, policy: AddressPolicy) -> Target:
         UrlMalformed: nothing can call it, or programs would read it differently.
         AddressRefused: it is outside the policy, or holds user information.
     """
-    scheme, authority, rest = _split(url)
+    scheme, authority, path = _split(url)
     if policy.https_only and scheme != "https":
-        raise AddressRefused(
-            "the scheme is not allowed",
-            expected="https",
-            found=scheme,
-            advice="change the scheme of the URL",
-        )
-    host_text, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
-    address, host = _host(host_text)
+        advice = "change the scheme of the URL"
+        raise AddressRefused("the scheme is not allowed", "https", scheme, advice)
+    host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
+    address: IPAddress | None = None
+    if host[:1] == "[" and ":" in host:
+        address = _plain(host[1:-1])
+    else:
+        host = _ascii_name(host)
+        if _NUMERIC.fullmatch(host.rpartition(".")[2]):
+            address = _dotted(host)
     if address is not None:
+        host = str(address)
         _check_scope(host, scope_of(address), policy)
     elif is_loopback_name(host):
         _check_scope(host, Scope.LOOPBACK, policy)
     elif not policy.resolves:
-        raise AddressRefused(
-            "names of other machines are not looked up here",
-            expected=policy.words,
-            found=host,
-            advice="use localhost or 127.0.0.1",
-        )
-    path = quote(rest, safe=_PATH_SAFE)
+        reason = "names of other machines are not looked up here"
+        raise AddressRefused(reason, policy.words, host, "use localhost or 127.0.0.1")
+    path = quote(path, safe=_PATH_SAFE)
     return Target(scheme, host, port, path if path[:1] == "/" else f"/{path}", address is not None)
 
 
 def _split(url: str) -> tuple[str, str, str]:
+    """Return scheme, authority and path of a URL, the path with its query."""
     advice = "give an absolute URL such as https://example.com/path"
     if len(url) > MAX_URL:
-        expected, found = f"at most {MAX_URL} characters", f"{len(url)} characters"
-        raise UrlMalformed("the URL is too long", expected=expected, found=found, advice=advice)
+        expected = f"at most {MAX_URL} characters"
+        raise UrlMalformed("the URL is too long", expected, f"{len(url)} characters", advice)
     if unsafe := _UNSAFE.search(url):
-        raise UrlMalformed(
-            "the URL holds a character that programs read differently",
-            expected="no control character or backslash, no white space but spaces inside the path",
-            found=unsafe.group(),
-            advice="remove or percent-encode it",
-        )
+        reason = "the URL holds a character that programs read differently"
+        expected = "no control character or backslash, no white space but spaces inside the path"
+        raise UrlMalformed(reason, expected, unsafe.group(), "remove or percent-encode it")
     parts = _URL.fullmatch(url)
     if not parts:
-        expected = "scheme://host/path"
         found = url.partition("@")[2] or url  # what stands before an @ may be a password
-        raise UrlMalformed("this is no URL", expected=expected, found=found, advice=advice)
+        raise UrlMalformed("this is no URL", "scheme://host/path", found, advice)
     scheme = parts[1].lower()
     if scheme not in _DEFAULT_PORTS:
-        raise UrlMalformed(
-            "the scheme cannot be called", expected="http or https", found=scheme, advice=advice
-        )
+        raise UrlMalformed("the scheme cannot be called", "http or https", scheme, advice)
     return scheme, parts[2], parts[3]
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
-    if "@" in authority:
-        raise AddressRefused(
-            "the URL carries user information",
-            expected="no user or password before the host",
-            found=authority.rpartition("@")[2],
-            advice="remove everything up to the @",
-        )
+    _, at_sign, behind = authority.rpartition("@")
+    if at_sign:
+        reason, expected = "the URL carries user information", "no user or password before the host"
+        raise AddressRefused(reason, expected, behind, "remove everything up to the @")
     parts = _AUTHORITY.fullmatch(authority)
     port = int(parts[2]) if parts and parts[2] else default_port
     if not parts or not 0 < port <= _MAX_PORT:
-        raise UrlMalformed(
-            "the host or its port is malformed",
-            expected="a host and, if any, a port from 1 to 65535",
-            found=authority if parts else authority.partition(":")[0],  # the rest may be a password
-            advice="correct what stands between // and the path",
-        )
+        expected = "a host and, if any, a port from 1 to 65535"
+        found = authority if parts else authority.partition(":")[0]  # the rest may be a password
+        advice = "correct what stands between // and the path"
+        raise UrlMalformed("the host or its port is malformed", expected, found, advice)
     return parts[1], port
 
 
-def _host(text: str) -> tuple[IPAddress | None, str]:
-    """Read a host: its address if it is one, and the text that stands for it.
-
-    A number in another form, such as 0x7f.1, is refused: programs read these differently.
-    """
-    if text[:1] == "[":
-        if ":" not in text:
-            raise _bad_host(text)
-        address = _plain(text[1:-1])
-        return address, str(address)
-    name = _ascii_name(text)
-    if not _NUMERIC.fullmatch(name.rpartition(".")[2]):
-        return None, name
+def _dotted(name: str) -> IPv4Address:
+    """Read an IPv4 address. Other forms, such as 0x7f.1, are refused: programs read them differently."""
     try:
-        return IPv4Address(name), name
+        return IPv4Address(name)
     except ValueError:
-        raise _bad_host(text) from None
+        raise _bad_host(name) from None
 
 
 def _ascii_name(text: str) -> str:
@@ -383,12 +347,10 @@ def _ascii_name(text: str) -> str:
 
 
 def _bad_host(text: str) -> UrlMalformed:
-    return UrlMalformed(
-        "the host is neither a name nor an address",
-        expected="labels of 1 to 63 letters, digits and hyphens, or an IP address",
-        found=text,
-        advice="write the host in ASCII (xn-- for international names) or as a plain address",
-    )
+    reason = "the host is neither a name nor an address"
+    expected = "labels of 1 to 63 letters, digits and hyphens, or an IP address"
+    advice = "write the host in ASCII (xn-- for international names) or as a plain address"
+    return UrlMalformed(reason, expected, text, advice)
 
 
 # Control paths
@@ -413,10 +375,8 @@ def check_call(method: str, target: Target) -> None:
         path = path.removesuffix(INBOX_PATH)
     for _ in range(_MAX_DECODINGS):
         if _CONTROL_SEGMENT.search(path):
-            raise AddressRefused(
-                "the control paths of an emulator are never called",
-                expected=f"a path without {CONTROL_PREFIX}, or {INBOX_PATH} as a callback URL",
-                found=path,
-                advice="use another path for a receiver or a picture of your own",
-            )
+            reason = "the control paths of an emulator are never called"
+            expected = f"a path without {CONTROL_PREFIX}, or {INBOX_PATH} as a callback URL"
+            advice = "use another path for a receiver or a picture of your own"
+            raise AddressRefused(reason, expected, path, advice)
         path = unquote(path)

@@ -52,9 +52,9 @@ class Delivery:
     depth: int
     state: DeliveryState
     due_ms: int | None
-    attempts: int
-    tries: int
-    accepted: int
+    attempts: int = 0
+    tries: int = 0
+    accepted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +265,6 @@ def plan_delivery(
         depth=depth,
         state=DeliveryState.EXHAUSTED if lost else DeliveryState.SCHEDULED,
         due_ms=None if lost else due_ms(task),
-        attempts=0,
-        tries=0,
-        accepted=0,
     )
 
 

@@ -11,12 +11,12 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from apixo_emulator.domain.addresses import (
     ANYWHERE,
     AddressRefused,
+    Target,
     UrlMalformed,
     is_loopback_name,
     parse_target,
@@ -41,8 +41,6 @@ class Verdict(StrEnum):
     ABSENT = "absent"
 
 
-_SOURCE_REJECTED = "ImageFormatIncorrect"
-_PLACEHOLDER = "placeholder"
 _ASSUMED = {
     Verdict.NOT_A_URL: "image_url.not_a_url",
     Verdict.TOO_LARGE: "image.too_large",
@@ -54,15 +52,10 @@ _ASSUMED = {
 def failing_code(verdict: Verdict | None) -> str | None:
     """Return the failure code of a task with such a source, None where it succeeds."""
     if verdict is Verdict.REJECTED:
-        return _SOURCE_REJECTED
+        return "ImageFormatIncorrect"
     question = _ASSUMED.get(verdict) if verdict else None
     code: str | None = contract().assumed(question) if question else None
-    return None if code == _PLACEHOLDER else code
-
-
-def damage_matters() -> bool:
-    """True if damage behind a picture's header fails its task: assumption ``image.damaged``."""
-    return failing_code(Verdict.DAMAGED) is not None
+    return None if code == "placeholder" else code
 
 
 class FetchMode(StrEnum):
@@ -102,33 +95,19 @@ class PictureSpec:
 # User and password are no part of where a URL points; such a URL is never called.
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _BASE64_MARK = re.compile(r";[ ]*base64[ ]*\Z", re.IGNORECASE)
-_WHITE_SPACE = re.compile(r"[ \t\n\f\r]+")
+_WHITE_SPACE = re.compile(rb"[ \t\n\f\r]+")
 _CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
-_GROUP = 4  # characters of base64 that carry three bytes
 _PREFIX_CHARS = 256  # of a data URL: enough for the magic bytes, with every one percent-encoded
 
 
-class WebLocation(NamedTuple):
-    """Where an http(s) URL points: its host without port or brackets, its percent-encoded path."""
-
-    host: str
-    path: str
-
-    @property
-    def is_loopback(self) -> bool:
-        """True if the host can only mean this machine."""
-        return is_loopback_name(self.host)
-
-
-def web_location(image_url: str) -> WebLocation | None:
+def web_target(image_url: str) -> Target | None:
     """Return where an http(s) URL points; None where nothing can call it."""
     try:
-        target = parse_target(image_url, ANYWHERE)
+        return parse_target(image_url, ANYWHERE)
     except UrlMalformed:
         return None
     except AddressRefused:  # it holds a user or password
-        return web_location(_USER.sub("", image_url, count=1))
-    return WebLocation(target.host, target.path.partition("?")[0])
+        return web_target(_USER.sub("", image_url, count=1))
 
 
 def is_data_url(image_url: str) -> bool:
@@ -139,21 +118,17 @@ def is_data_url(image_url: str) -> bool:
 def quick_verdict(image_url: str, *, fetch: FetchMode, has_folder: bool) -> Verdict | None:
     """Judge a source by its URL alone; None means that it has to be found first."""
     if is_data_url(image_url):
-        return _verdict_on_data(image_url)
-    location = web_location(image_url)
-    if location is None:
+        try:
+            head = decode_data_url(image_url, prefix_only=True)
+        except ValueError:
+            return Verdict.REJECTED
+        return Verdict.REJECTED if sniff(head) is None else None
+    target = web_target(image_url)
+    if target is None:
         return Verdict.NOT_A_URL
-    if has_folder or fetch is FetchMode.PUBLIC or location.is_loopback:
+    if has_folder or fetch is FetchMode.PUBLIC or is_loopback_name(target.host):
         return None
     return Verdict.ABSENT
-
-
-def _verdict_on_data(image_url: str) -> Verdict | None:
-    try:
-        head = decode_data_url(image_url, prefix_only=True)
-    except ValueError:
-        return Verdict.REJECTED
-    return Verdict.REJECTED if sniff(head) is None else None
 
 
 def decode_data_url(image_url: str, *, prefix_only: bool = False) -> bytes:
@@ -171,21 +146,13 @@ def decode_data_url(image_url: str, *, prefix_only: bool = False) -> bytes:
     content = content.partition("#")[0]
     if prefix_only:
         content = _CUT_ESCAPE.sub("", content[:_PREFIX_CHARS])
+    decoded = unquote_to_bytes(content)
     if not _BASE64_MARK.search(head):
-        return unquote_to_bytes(content)
-    return _decode_base64(content, prefix_only=prefix_only)
-
-
-def _decode_base64(content: str, *, prefix_only: bool) -> bytes:
-    if "%" in content:
-        content = unquote_to_bytes(content).decode("ascii")
-    content = _WHITE_SPACE.sub("", content).rstrip("=")
-    beyond = len(content) % _GROUP
-    if prefix_only and beyond:
-        content = content[:-beyond]
-    elif beyond == 1:
-        raise ValueError("expected base64, got a length that it cannot have")
-    return b64decode(content + "=" * (-len(content) % _GROUP), validate=True)
+        return decoded
+    digits = _WHITE_SPACE.sub(b"", decoded).rstrip(b"=")
+    if prefix_only:
+        digits = digits[: len(digits) // 4 * 4]  # four digits carry three bytes
+    return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
 
 
 def sniff(head: bytes) -> str | None:
@@ -210,9 +177,6 @@ def target_size(width: int, height: int, long_edge: int) -> tuple[int, int]:
     if min(width, height, long_edge) < 1:
         raise ValueError(f"expected measures of at least 1 px, got {width}, {height}, {long_edge}")
     longer = max(width, height)
-    return _scaled(width, long_edge, longer), _scaled(height, long_edge, longer)
-
-
-def _scaled(measure: int, long_edge: int, longer: int) -> int:
     # In whole numbers, so that halves round up for any size.
-    return max(1, (2 * measure * long_edge + longer) // (2 * longer))
+    across, down = ((2 * side * long_edge + longer) // (2 * longer) for side in (width, height))
+    return max(1, across), max(1, down)

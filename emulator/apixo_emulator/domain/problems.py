@@ -83,9 +83,7 @@ def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -
     if foreign := list(_foreign(document, ())):
         return foreign
     problems = (
-        problem
-        for error in validator.iter_errors(document)
-        for problem in _worded(error, _at(schema, error.schema_path[:-1]))
+        problem for error in validator.iter_errors(document) for problem in _worded(error, schema)
     )
     return list(dict.fromkeys(problems))
 
@@ -116,13 +114,9 @@ def _meant(value: Any) -> Any:
             return value
 
 
-def _at(schema: Any, path: Iterable[str | int]) -> Any:
-    for part in path:
+def _worded(error: ValidationError, schema: Any) -> Iterator[Problem]:
+    for part in error.schema_path[:-1]:
         schema = schema[part]
-    return schema
-
-
-def _worded(error: ValidationError, schema: Mapping[str, Any]) -> Iterator[Problem]:
     path = tuple(error.instance_path)
     if unexpected := getattr(error.kind, "unexpected", ()):
         known = schema["properties"]
@@ -140,12 +134,9 @@ def _instead(error: ValidationError, schema: Mapping[str, Any]) -> str:
     if error.kind.name == "anyOf":
         return "found neither."
     value = error.instance
-    hint = did_you_mean(value, _names(schema)) if isinstance(value, str) else ""
+    names = [name for name in schema.get("enum", ()) if isinstance(name, str)]
+    hint = did_you_mean(value, names) if isinstance(value, str) else ""
     return f"found {found(value)}.{hint}"
-
-
-def _names(schema: Mapping[str, Any]) -> list[str]:
-    return [name for name in schema.get("enum", ()) if isinstance(name, str)]
 
 
 def is_text(value: str) -> bool:

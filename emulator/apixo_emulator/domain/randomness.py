@@ -31,16 +31,12 @@ def seed_schema() -> dict[str, Any]:
     return {"title": _TITLE, "type": "integer", "minimum": 0, "maximum": LARGEST_SEED}
 
 
-def _digest(seed: int, parts: tuple[str | int, ...], size: int) -> bytes:
-    text = "\0".join(map(str, (seed, *parts)))
-    return blake2b(text.encode(), digest_size=size).digest()
-
-
 def unit(seed: int, *parts: str | int) -> float:
     """Return a number strictly between 0 and 1, always the same for the same arguments."""
+    text = "\0".join(map(str, (seed, *parts)))
+    digest = blake2b(text.encode(), digest_size=8).digest()
     # 52 bits and a half: exact in a float, and never 0 or 1.
-    number = int.from_bytes(_digest(seed, parts, 8), "big") >> 12
-    return (number + 0.5) / 2**52
+    return ((int.from_bytes(digest, "big") >> 12) + 0.5) / 2**52
 
 
 def content_token(body: bytes) -> bytes:

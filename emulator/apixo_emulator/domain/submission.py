@@ -7,6 +7,7 @@ gives the answer (page, Request validation; order: assumption ``order``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,25 +39,15 @@ class Rejection:
     rule: Rule | None
 
 
-class _Validator:
-    def __init__(self) -> None:
-        rules = contract().rules
-        # As the submit schema has them, or a profile that was observed.
-        self.accepts = validator_for({"allOf": [dict(rule.schema) for rule in rules]}).is_valid
-        self.rules = [(rule, validator_for(dict(rule.schema)).is_valid) for rule in rules]
-
-    def first_broken(self, body: Any) -> Rule:
-        return next(rule for rule, holds in self.rules if not holds(body))
+@cache
+def _accepts() -> Callable[[Any], bool]:
+    """Return the test of a body against all rules, which are the contract's or a profile's."""
+    return validator_for({"allOf": [dict(rule.schema) for rule in contract().rules]}).is_valid
 
 
 @cache
-def _validator() -> _Validator:
-    return _Validator()
-
-
-def broken_rules(body: Any) -> list[Rule]:
-    """Return every rule that a parsed body breaks, the winner first; none if it is accepted."""
-    return [rule for rule, holds in _validator().rules if not holds(body)]
+def _rules() -> list[tuple[Rule, Callable[[Any], bool]]]:
+    return [(rule, validator_for(dict(rule.schema)).is_valid) for rule in contract().rules]
 
 
 def read_submission(raw: bytes) -> Submission | Rejection:
@@ -65,10 +56,9 @@ def read_submission(raw: bytes) -> Submission | Rejection:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return Rejection(refusal("invalid_json"), None)
-    validator = _validator()
-    if validator.accepts(body):
+    if _accepts()(body):
         return _normalise(body)
-    rule = validator.first_broken(body)
+    rule = next(rule for rule, holds in _rules() if not holds(body))
     return Rejection(rejection(rule.message), rule)
 
 
@@ -81,21 +71,19 @@ def _normalise(body: dict[str, Any]) -> Submission:
     request_type = _clean(body.get("request_type") or defaults["request_type"])
     if terms.assumed("output_format.case") == "insensitive":
         output_format = output_format.lower()
+    # It has an effect in callback mode alone (Image Upscaler page, Parameters). A profile may let
+    # values pass that are no texts: these lead nowhere.
+    callback_url = body.get("callback_url")
+    is_text = isinstance(callback_url, str)
     return Submission(
         image_url=_clean(given["image_urls"][0]),
         resolution=_clean(given.get("resolution") or defaults["resolution"]).lower(),
         output_format=terms.format_aliases.get(output_format, output_format),
         request_type=request_type,
-        # It has an effect in callback mode alone (Image Upscaler page, Parameters).
-        callback_url=_url_of(body.get("callback_url")) if request_type == "callback" else None,
+        callback_url=callback_url if is_text and request_type == "callback" else None,
     )
 
 
 def _clean(text: str) -> str:
     """Trim a value where that was observed: assumption ``values.whitespace``."""
     return text.strip() if contract().assumed("values.whitespace") == "trimmed" else text
-
-
-def _url_of(value: Any) -> str | None:
-    """Take a callback URL that is a text; what else a profile lets through leads nowhere."""
-    return value if isinstance(value, str) else None

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY
+from apixo_emulator.domain.addresses import (
+    ANY_BUT_FORBIDDEN,
+    LOOPBACK_ONLY,
+    Target,
+    is_loopback_name,
+)
 from apixo_emulator.domain.pictures import (
     FetchMode,
     RefusedSource,
     Verdict,
-    WebLocation,
-    damage_matters,
     decode_data_url,
+    failing_code,
     quick_verdict,
     sniff,
-    web_location,
+    web_target,
 )
 from apixo_emulator.outbound import OutboundBroken, OutboundClient, OutboundError, OutboundTooLarge
 from apixo_emulator.pictures.formats import UnreadablePicture
@@ -102,8 +105,8 @@ class Sources:
             return Finding(quick, "this is no URL of a JPG, PNG or WebP picture")
         if quick is Verdict.ABSENT:
             return Finding(quick, _offline("the picture is on another host"))
-        location = web_location(image_url)
-        return self._in_url(image_url) if location is None else self._on_web(image_url, location)
+        target = web_target(image_url)
+        return self._on_web(image_url, target) if target else self._in_url(image_url)
 
     def _in_url(self, image_url: str) -> Finding:
         try:
@@ -111,12 +114,12 @@ class Sources:
         except ValueError:
             return Finding(Verdict.REJECTED, "the data: URL is malformed")
 
-    def _on_web(self, image_url: str, location: WebLocation) -> Finding:
+    def _on_web(self, image_url: str, target: Target) -> Finding:
         images, fetch = self._options.images, self._options.fetch
-        path = _in_folder(images, location) if images else None
+        path = _in_folder(images, target) if images else None
         if path is not None:
             return self._in_file(path)
-        if fetch is FetchMode.PUBLIC or location.is_loopback:
+        if fetch is FetchMode.PUBLIC or is_loopback_name(target.host):
             return self._fetched(image_url)
         return Finding(Verdict.ABSENT, _offline("the picture is not in the folder of pictures"))
 
@@ -165,7 +168,7 @@ class Sources:
             needed, allowed = (-(-size // _MIB) for size in (found.memory, limits.memory))
             words = f"decoding it takes {needed} MiB of memory, {allowed} are allowed"
             return Finding(Verdict.TOO_LARGE, f"{words} (--source-memory)")
-        if damage_matters():
+        if failing_code(Verdict.DAMAGED) is not None:
             with self._decoding:
                 if not is_whole(body):
                     return Finding(Verdict.DAMAGED, "it is damaged behind its header")
@@ -176,10 +179,11 @@ def _offline(reason: str) -> str:
     return f"{reason}; give it with --images DIR, or allow --fetch public"
 
 
-def _in_folder(images: Path, location: WebLocation) -> Path | None:
+def _in_folder(images: Path, target: Target) -> Path | None:
     """Find a URL's file below a folder: host, then path; never a file outside it."""
-    parts = [location.host, *filter(None, unquote(location.path).split("/"))]
-    if not _confined(parts):
+    path_parts = unquote(target.path.partition("?")[0]).split("/")
+    parts = [target.host, *filter(None, path_parts)]
+    if any(part in {".", ".."} or "\\" in part or "\0" in part for part in parts):
         return None
     try:
         root = images.resolve()
@@ -188,10 +192,6 @@ def _in_folder(images: Path, location: WebLocation) -> Path | None:
         return path if path.is_relative_to(root) and path.is_file() else None
     except (OSError, ValueError, RuntimeError):  # too long, NUL, a loop of links
         return None
-
-
-def _confined(parts: Iterable[str]) -> bool:
-    return not any(part in {".", ".."} or "\\" in part or "\0" in part for part in parts)
 
 
 # Content encodings

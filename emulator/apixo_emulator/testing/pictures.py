@@ -19,12 +19,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apixo_emulator.domain.addresses import is_loopback_name
 from apixo_emulator.domain.pictures import (
     PictureSpec,
     Verdict,
     is_data_url,
     quick_verdict,
-    web_location,
+    web_target,
 )
 from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
@@ -65,8 +66,8 @@ class Pictures:
         verdict = self._by_its_url(image_url)
         if verdict is not None:
             return verdict
-        location = web_location(image_url)
-        if is_data_url(image_url) or (location is not None and not location.is_loopback):
+        target = web_target(image_url)
+        if is_data_url(image_url) or (target and not is_loopback_name(target.host)):
             return self._store().check(_ANY_TASK, image_url)
         self.fetches = True
         return None
