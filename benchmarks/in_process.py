@@ -25,8 +25,7 @@ import respx
 
 import apixo_emulator
 from apixo_emulator.testing import InProcess
-from apixo_emulator.testing.interception import close_session, open_session
-from apixo_emulator.testing.setup import Setup
+from apixo_emulator.testing.interception import Setup, open_session
 
 API = "https://api.apixo.ai/api/v1"
 BALANCE = f"{API}/apikeys/current-balance"
@@ -103,7 +102,8 @@ def fixture() -> float:
 
     def once() -> None:
         emulator.reset()
-        close_session(open_session(emulator))
+        with open_session(emulator):
+            pass
 
     (median,) = in_turns(once, rounds=FIXTURE_ROUNDS)
     emulator.close()

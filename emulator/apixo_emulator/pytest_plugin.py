@@ -14,9 +14,9 @@ import pytest
 
 if TYPE_CHECKING:
     from apixo_emulator.testing import InProcess
+    from apixo_emulator.testing.controls import Served
+    from apixo_emulator.testing.interception import Setup
     from apixo_emulator.testing.routing import BaseUrl
-    from apixo_emulator.testing.served import Served
-    from apixo_emulator.testing.setup import Setup
 
 _KEY_VARIABLE, _BASE_VARIABLE = "APIXO_API_KEY", "APIXO_BASE_URL"
 # Always the same: tasks' ids derive from it.
@@ -72,8 +72,7 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     moves it. ``Apixo()`` works: key and base URL are set. The marker ``apixo`` takes the options of
     `apixo_emulator.intercept`.
     """
-    from apixo_emulator.testing.interception import close_session, open_session
-    from apixo_emulator.testing.setup import Setup
+    from apixo_emulator.testing.interception import Setup, open_session
     from apixo_schemas import contract
 
     with _judged(request):
@@ -82,9 +81,8 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv(_KEY_VARIABLE, keys[0] if keys else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
     emulator = _emulator(request.config, setup)
-    session = open_session(emulator, also=before)
-    yield emulator
-    close_session(session)
+    with open_session(emulator, also=before):
+        yield emulator
 
 
 def _base_url_before() -> BaseUrl | None:
@@ -111,7 +109,7 @@ def _emulator(config: pytest.Config, setup: Setup) -> InProcess:
 
 @pytest.fixture(scope="session")
 def _apixo_serving() -> Iterator[Served]:
-    from apixo_emulator.testing.served import serving
+    from apixo_emulator.testing.controls import serving
 
     with serving() as served:
         yield served

@@ -59,7 +59,7 @@ def emulator() -> Any:
         yield emulator
 
 
-@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -1, 10**400, 1e300])
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1, -0.001, 1e300])
 def test_time_moves_on_by_what_a_clock_can_show(emulator: InProcess, seconds: float) -> None:
     before = emulator.now_ms
     for move in (emulator.advance, emulator.sleep):

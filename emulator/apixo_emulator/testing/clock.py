@@ -9,17 +9,20 @@ guaranteed; the tasks of one event loop nearly always wake in order.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from bisect import insort
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache, partial, wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
 
 from apixo_emulator.testing.patches import Patches
 
@@ -34,12 +37,8 @@ _LONGEST_S = 24 * 3600.0
 _MOST_SLEEPS = 100
 # Real time that a sleeping thread leaves to the other threads.
 _PAUSE_S = 0.001
-# Turns of its event loop after which no task is expected to wake before a sleeper; how many sleepers
-# are put in order, as all of them take part in each turn; and turns after which a sleeper wakes in
-# any case.
+# Turns of an event loop in which its other tasks can go to sleep for a shorter time.
 _TURNS = 10
-_FEW = 20
-_MOST_TURNS = 2000
 
 # Nanoseconds of real time. freezegun replaces the functions of `time` that it knows wherever they
 # are bound to a name, time-machine those that tell the date; neither replaces this one.
@@ -48,8 +47,7 @@ real_ns: Callable[[], int] = (
     if hasattr(time, "clock_gettime_ns")
     else partial(time.monotonic_ns)  # Windows
 )
-
-pause = time.sleep  # the real one
+_real_sleep = time.sleep
 
 
 class RealTimeLoop(asyncio.SelectorEventLoop):
@@ -64,6 +62,18 @@ class WaitedInVainError(RuntimeError):
     """The code under test waits for something that never comes; the message says for what."""
 
 
+@dataclass(eq=False)
+class _Sleeper:
+    """A sleeping task; ``is_first`` is set when it is the next of its event loop to wake."""
+
+    wake_ms: int
+    is_first: anyio.Event = field(default_factory=anyio.Event)
+
+
+# The sleeping tasks of an event loop, the next to wake first.
+_sleepers: anyio.lowlevel.RunVar[list[_Sleeper]] = anyio.lowlevel.RunVar("apixo_emulator_sleepers")
+
+
 class VirtualClock:
     """The time of one emulator from a reset to the next, for code that sleeps in it.
 
@@ -74,7 +84,6 @@ class VirtualClock:
         self._emulator = emulator
         self.patches_sleep = patches_sleep
         self.is_open = True
-        self._by_thread = threading.local()
         self.begin_waiting()
 
     def begin_waiting(self) -> None:
@@ -83,20 +92,45 @@ class VirtualClock:
 
     def note_caller(self) -> None:
         """Remember that the running thread and task have called the API."""
-        _called.set(self)
-        _thread.clock = self
-
-    @contextmanager
-    def in_use(self) -> Iterator[bool]:
-        """Keep the emulator from being closed meanwhile; False if it is closed already."""
-        with self._emulator.in_use():
-            yield self.is_open
+        _of_task.set(self)
+        _of_thread.clock = self
 
     def time(self) -> float:
         """Return the emulator's instant in Unix seconds."""
         return self._emulator.now_ms / 1000
 
-    def wake_ms(self, seconds: float) -> int:
+    def sleep(self, seconds: float) -> bool:
+        """Sleep in sync code; False if the session has just ended, and the clock was not moved."""
+        with self._emulator.in_use():
+            if self.is_open:
+                wake_ms = self._wake_ms(seconds)
+                if threading.active_count() > 1:
+                    _real_sleep(_PAUSE_S)
+                self._emulator.run_to(wake_ms)
+            return self.is_open
+
+    async def asleep(self, seconds: float) -> None:
+        """Sleep in async code: of an event loop's sleepers the first to wake moves the clock."""
+        sleeper, others = _Sleeper(self._wake_ms(seconds)), _sleepers.get([])
+        _sleepers.set(others)
+        insort(others, sleeper, key=lambda one: one.wake_ms)
+        try:
+            turns = 0
+            while turns < _TURNS:
+                if others[0] is sleeper:
+                    await anyio.lowlevel.checkpoint()
+                    turns += 1
+                else:
+                    turns, sleeper.is_first = 0, anyio.Event()
+                    await sleeper.is_first.wait()
+        finally:
+            others.remove(sleeper)
+            if others:
+                others[0].is_first.set()
+        if self.is_open:
+            await self._emulator.arun_to(sleeper.wake_ms)
+
+    def _wake_ms(self, seconds: float) -> int:
         """Return when a sleep that begins now is over.
 
         Raises:
@@ -113,161 +147,110 @@ class VirtualClock:
             )
         return math.ceil(self._emulator.now_ms + seconds * 1000)
 
-    def run_to(self, wake_ms: int) -> None:
-        """Move the clock to an instant, unless it is there already."""
-        if self._emulator.now_ms < wake_ms:
-            self._emulator.run_to(wake_ms)
 
-    async def asleep(self, seconds: float, turn: Callable[[], Awaitable[object]]) -> None:
-        """Sleep in async code; ``turn`` lets the other tasks of the event loop go on once.
-
-        A sleeper lets tasks that would wake earlier go first, as far as a few turns show that there
-        are any.
-        """
-        wake_ms, asleep = self.wake_ms(seconds), self._asleep()
-        asleep.append(wake_ms)
-        try:
-            first = 0
-            for _ in range(_MOST_TURNS):
-                await turn()
-                first = first + 1 if wake_ms <= min(asleep) else 0
-                if first > _TURNS or len(asleep) > _FEW or self._emulator.now_ms >= wake_ms:
-                    break
-        finally:
-            asleep.remove(wake_ms)
-        if self._emulator.now_ms < wake_ms:
-            await self._emulator.arun_to(wake_ms)
-
-    def _asleep(self) -> list[int]:
-        """Return when the sleeping tasks of this thread's event loop wake."""
-        found: list[int] = self._by_thread.__dict__.setdefault("asleep", [])
-        return found
+_of_task: ContextVar[VirtualClock | None] = ContextVar("apixo_emulator_clock", default=None)
+_of_thread = threading.local()
 
 
-_called: ContextVar[VirtualClock | None] = ContextVar("apixo_emulator_clock", default=None)
-_thread = threading.local()
-
-
-def _clock_of_thread() -> VirtualClock | None:
-    return _usable(_called.get()) or _usable(getattr(_thread, "clock", None))
-
-
-def _usable(clock: VirtualClock | None) -> VirtualClock | None:
-    return clock if clock is not None and clock.is_open and clock.patches_sleep else None
-
-
-def _passes(seconds: object) -> bool:
-    """True if sleeping so long moves a clock; the real function judges all other values."""
-    return isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S
+def _moved_by(seconds: object, clock: VirtualClock | None) -> VirtualClock | None:
+    """Return a clock if sleeping so long moves it; the real function judges all other values."""
+    if clock is None or not (clock.is_open and clock.patches_sleep):
+        return None
+    return clock if isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S else None
 
 
 @cache
-def _virtual_sleep(original: Callable[..., None]) -> Callable[..., None]:
-    """Return `time.sleep` for threads that have called the API and for all others."""
-
+def _time_sleep(original: Callable[[float], None]) -> Callable[[float], None]:
     @wraps(original)
     def sleep(seconds: float, /) -> None:
-        clock = _clock_of_thread()
-        if clock is None or not _passes(seconds):
+        of_thread = getattr(_of_thread, "clock", None)
+        clock = _moved_by(seconds, _of_task.get()) or _moved_by(seconds, of_thread)
+        if clock is None or not clock.sleep(seconds):
             original(seconds)
-            return
-        with clock.in_use() as is_open:
-            if is_open:
-                wake_ms = clock.wake_ms(seconds)
-                if threading.active_count() > 1:
-                    pause(_PAUSE_S)
-                clock.run_to(wake_ms)
-                return
-        original(seconds)  # the session has ended just now
 
     return sleep
 
 
 @cache
-def _virtual_async_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return `asyncio.sleep` or `trio.sleep` for tasks that have called the API and all others."""
-    signature = inspect.signature(original)
-    name = next(iter(signature.parameters))  # asyncio and trio call it differently
-
+def _asyncio_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(original)
-    async def sleep(*args: Any, **kwargs: Any) -> Any:
-        clock, call = _usable(_called.get()), signature.bind(*args, **kwargs)
-        if clock is not None and _passes(call.arguments[name]):
-            await clock.asleep(call.arguments[name], lambda: original(0))
-            call.arguments[name] = 0
-        return await original(*call.args, **call.kwargs)
+    async def sleep(delay: float, result: Any = None) -> Any:
+        clock = _moved_by(delay, _of_task.get())
+        if clock is None:
+            return await original(delay, result)
+        await clock.asleep(delay)
+        return result
+
+    return sleep
+
+
+@cache
+def _trio_sleep(original: Callable[[float], Awaitable[None]]) -> Callable[[float], Awaitable[None]]:
+    @wraps(original)
+    async def sleep(seconds: float) -> None:
+        clock = _moved_by(seconds, _of_task.get())
+        await (original(seconds) if clock is None else clock.asleep(seconds))
 
     return sleep
 
 
 # anyio sleeps by asyncio's function or trio's.
 _SLEEPS: dict[str, Callable[[Any], Any]] = {
-    "time": _virtual_sleep,
-    "asyncio": _virtual_async_sleep,
-    "trio": _virtual_async_sleep,
+    "time": _time_sleep,
+    "asyncio": _asyncio_sleep,
+    "trio": _trio_sleep,
 }
 
 
-class SleepPatches:
-    """Replaces the functions that sleep, in their modules and wherever else they are a ``sleep``."""
+class TimePatches:
+    """Replaces the functions that sleep, and gives the thin client an emulator's clock.
 
-    def __init__(self) -> None:
-        self._patches = Patches()
-        self._modules: list[ModuleType] = []
-        self._scanned = 0
-
-    def put(self) -> None:
-        """Replace them, in all modules that are imported."""
-        for name, virtual in _SLEEPS.items():
-            original = getattr(sys.modules.get(name), "sleep", None)
-            if original is None or self._patches.made(original):
-                continue
-            replacement = virtual(original)
-            for module in self._holders():
-                if vars(module).get("sleep") is original:
-                    self._patches.put(module, "sleep", replacement)
-
-    def undo(self) -> None:
-        """Put back what was there."""
-        self._patches.undo()
-
-    def _holders(self) -> list[ModuleType]:
-        """Return the modules with a ``sleep``; a look through all of them is costly."""
-        if self._scanned != len(sys.modules):
-            self._scanned = len(sys.modules)
-            every = list(sys.modules.values())
-            self._modules = [found for found in every if "sleep" in getattr(found, "__dict__", ())]
-        return self._modules
-
-
-class ClientTiming:
-    """Gives the thin client an emulator's clock, so that its own time limits pass while it sleeps.
-
-    ``current`` returns the clock of the session that the running code is in, None where sleeping is
-    real. The client is never imported for it.
+    The functions are replaced in their modules and wherever else they are a ``sleep``. The client's
+    own time limits then pass while it sleeps. ``current`` returns the clock of the session that the
+    running code is in, None where sleeping is real. No module is imported for it.
     """
 
     def __init__(self, current: Callable[[], VirtualClock | None]) -> None:
         self._current = current
-        self._before: Any = None
+        self._patches = Patches()
+        self._replaced: set[str] = set()
+        self._holders: tuple[int, list[ModuleType]] = (0, [])
+        self._client_timing: Any = None
 
     def put(self) -> None:
-        """Set the clock of the client, if the client is imported."""
+        """Replace them in all modules that are imported, unless that was done already."""
+        for name, replacing in _SLEEPS.items():
+            original = getattr(sys.modules.get(name), "sleep", None)
+            if original is None or name in self._replaced:
+                continue
+            self._replaced.add(name)
+            replacement = replacing(original)
+            for module in self._modules_with_sleep():
+                if vars(module).get("sleep") is original:
+                    self._patches.put(module, "sleep", replacement)
         client: Any = sys.modules.get("apixo_client")  # while it is being imported it is empty
-        if hasattr(client, "set_default_timing") and self._before is None:
-            timing = client.Timing(monotonic=self._monotonic, wall=self._wall)
-            self._before = client.set_default_timing(timing)
+        if hasattr(client, "set_default_timing") and self._client_timing is None:
+            timing = client.Timing(
+                monotonic=lambda: self._time(time.monotonic), wall=lambda: self._time(time.time)
+            )
+            self._client_timing = client.set_default_timing(timing)
 
     def undo(self) -> None:
-        """Put back the clock that the client had."""
-        if self._before is not None:
-            sys.modules["apixo_client"].set_default_timing(self._before)
-            self._before = None
+        """Put back what was there."""
+        self._patches.undo()
+        self._replaced.clear()
+        if self._client_timing is not None:
+            sys.modules["apixo_client"].set_default_timing(self._client_timing)
+            self._client_timing = None
 
-    def _monotonic(self) -> float:
+    def _time(self, real: Callable[[], float]) -> float:
         clock = self._current()
-        return time.monotonic() if clock is None else clock.time()
+        return real() if clock is None else clock.time()
 
-    def _wall(self) -> float:
-        clock = self._current()
-        return time.time() if clock is None else clock.time()
+    def _modules_with_sleep(self) -> list[ModuleType]:
+        """Return the modules with a ``sleep``; a look through all of them is costly."""
+        if self._holders[0] != len(sys.modules):
+            every = list(sys.modules.values())
+            found = [module for module in every if "sleep" in getattr(module, "__dict__", ())]
+            self._holders = (len(every), found)
+        return self._holders[1]

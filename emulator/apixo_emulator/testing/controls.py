@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from decimal import Decimal
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
+from apixo_emulator.domain.accounts import micros
 from apixo_emulator.domain.clock import LATEST_MS
 from apixo_emulator.domain.problems import found
 from apixo_emulator.domain.text import did_you_mean, shown
@@ -16,13 +21,22 @@ from apixo_emulator.journal.audit import Finding, audit
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.verify import Expectation, Verification
 from apixo_emulator.scenarios.schema import rule_schema
-from apixo_emulator.service.control import WorldControl
+from apixo_emulator.service import Emulator, Options, WorldOptions
+from apixo_emulator.service.control import MOST_LISTED, WorldControl
+from apixo_emulator.settings import Settings
+from apixo_emulator.testing import routing
+from apixo_emulator.testing.clock import RealTimeLoop, real_ns
+from apixo_schemas import contract
 
 _ALL = 10_000
 _COUNTS = ("exactly", "at_least", "at_most")
 # Of the journal as text: calls, and characters of a body.
 _MOST_CALLS = 50
 _LONGEST_BODY = 400
+# What a server that is shared by a session's tests can take anew for each of them.
+_OPTIONS = ("seed", "latency", "balance", "scenario")
+_FAST = "fast"
+_PATIENCE_S = 30.0
 
 
 class NotVerifiedError(AssertionError):
@@ -60,17 +74,13 @@ class Controls:
         Raises:
             ValueError: There is no such scenario, or no such rule; the message names the nearest.
         """
-        _check_match(match)
-        rule: dict[str, Any] = {}
-        if names:
-            rule["scenario"] = list(names)
-        if times is not None:
-            rule["times"] = times
-        if plan is not None:
-            rule["plan"] = plan
-        if match:
-            rule["match"] = match
-        return self.operator.add_scenario(rule)
+        matchable = rule_schema()["properties"]["match"]["properties"]
+        _check_names(match, [*matchable, "times", "plan"], ValueError)
+        rule = {"scenario": list(names), "times": times, "plan": plan, "match": match}
+        empty: tuple[object, ...] = ([], None, {})
+        return self.operator.add_scenario(
+            {name: value for name, value in rule.items() if value not in empty}
+        )
 
     @property
     def scenarios(self) -> list[dict[str, Any]]:
@@ -105,7 +115,7 @@ class Controls:
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """The tasks, the oldest first; at most the latest thousand."""
-        return self.operator.tasks(limit=1000)[::-1]
+        return self.operator.tasks(limit=MOST_LISTED)[::-1]
 
     def task(self, task_id: str) -> dict[str, Any]:
         """Return a task with its plan, and its callback with every attempt.
@@ -147,7 +157,7 @@ class Controls:
     @property
     def deliveries(self) -> list[dict[str, Any]]:
         """The callbacks with all their attempts, the oldest first; at most the latest thousand."""
-        listed = self.operator.deliveries(limit=1000)[::-1]
+        listed = self.operator.deliveries(limit=MOST_LISTED)[::-1]
         return [self.operator.delivery(entry["taskId"]) for entry in listed]
 
     # Money
@@ -248,23 +258,20 @@ def _short(body: bytes) -> str:
     return f"{text[:_LONGEST_BODY]}… ({len(text)} characters)"
 
 
-def _check_match(given: Mapping[str, Any]) -> None:
-    known = [*rule_schema()["properties"]["match"]["properties"], "times", "plan"]
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ValueError(f"expected some of {', '.join(known)}; found {shown(name)}.{hint}")
-
-
 def _expectation(given: Mapping[str, Any]) -> Expectation:
-    known = [entry.name for entry in fields(Expectation)]
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise TypeError(f"expected some of {', '.join(known)}; found {shown(name)}.{hint}")
+    _check_names(given, [entry.name for entry in fields(Expectation)], TypeError)
     document = {name: value for name, value in given.items() if value is not None}
     count = {name: document.pop(name) for name in _COUNTS if name in document}
     return Expectation.from_json({**document, "count": count} if count else document)
+
+
+def _check_names(
+    given: Iterable[str], known: Sequence[str], error: type[TypeError | ValueError]
+) -> None:
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise error(f"expected some of {', '.join(known)}; found {shown(name)}.{hint}")
 
 
 def span_ms(seconds: float, minutes: float, hours: float) -> int:
@@ -283,15 +290,91 @@ def span_ms(seconds: float, minutes: float, hours: float) -> int:
     for name, each_s, given in parts:
         if isinstance(given, bool) or not isinstance(given, Real | Decimal):
             raise TypeError(f"{name}: expected a number such as 41; found {found(given)}")
-        total += each_s * _as_float(given)
+        total += each_s * float(given)
     if not 0 <= total * 1000 <= LATEST_MS:
         expected = f"expected a time to advance, 0 or more and at most {LATEST_MS // 1000} s"
         raise ValueError(f"{expected}, found {total:g} s")
     return round(total * 1000)
 
 
-def _as_float(number: Any) -> float:
-    try:
-        return float(number)
-    except OverflowError:  # an integer beyond all floats
-        return math.inf
+# An emulator on a port
+
+
+class Served(Controls):
+    """A running emulator; ``base_url`` is the API's. Its clock runs, unless frozen or advanced."""
+
+    def __init__(self, emulator: Emulator, base_url: str) -> None:
+        super().__init__(WorldControl(emulator))
+        self._emulator = emulator
+        self.base_url = base_url
+
+    def advance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
+        """Move the clock on; callbacks that fall due are posted soon.
+
+        Raises:
+            TypeError: The time is no number.
+            ValueError: The time is negative, or beyond what a clock shows.
+        """
+        self.operator.advance(span_ms(seconds, minutes, hours))
+
+    def freeze(self) -> None:
+        """Stop the clock; `advance` still moves it."""
+        self.operator.set_clock(frozen=True)
+
+    def reset(self, **options: Any) -> None:
+        """Begin anew, for the next test.
+
+        Args:
+            options: ``seed``, ``latency``, ``balance`` and ``scenario``, as in `intercept`.
+
+        Raises:
+            TypeError: There is no such option for a server that tests share.
+            ValueError: A value is out of range.
+        """
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(
+                    f"apixo_server takes {', '.join(_OPTIONS)}, found {name!r}: tests share it."
+                    " The fixture apixo takes all options."
+                )
+        from apixo_emulator.testing.interception import Setup
+
+        setup = Setup.of(**{"latency": _FAST, **options})
+        settings = setup.settings
+        self._emulator.retune(settings.latency, settings.balance)
+        self.operator.reset(settings.seed)
+        if setup.scenario:
+            self.scenario(*setup.scenario)
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    """Serve on a free port of this machine until the block ends."""
+    # What only a server needs is loaded here.
+    from apixo_emulator.pictures import PictureStore
+    from apixo_emulator.serve import Embedded
+    from apixo_emulator.storage import SqliteStore
+
+    with tempfile.TemporaryDirectory(prefix="apixo-emulator-") as folder:
+        pictures = PictureStore(Path(folder) / "pictures")
+        latency = Settings.of(latency=_FAST).latency
+        options = Options(latency, micros("100"), worlds=WorldOptions(seed=0))
+        emulator = Emulator(SqliteStore(None), pictures, options, _clock())
+        server = Embedded(emulator, pictures)
+        thread = threading.Thread(
+            target=server.run, args=(RealTimeLoop,), name="apixo-emulator", daemon=True
+        )
+        thread.start()
+        try:
+            base_url = routing.base_url_of(server.ready(_PATIENCE_S))
+            routing.served.add(base_url.origin)
+            yield Served(emulator, base_url.url + contract().prefix)
+        finally:
+            server.stop()
+            thread.join(_PATIENCE_S)
+
+
+def _clock() -> Callable[[], int]:
+    """Return a clock in Unix ms that runs although a test has frozen the time."""
+    start_ms, start_ns = time.time_ns() // 1_000_000, real_ns()
+    return lambda: start_ms + (real_ns() - start_ns) // 1_000_000

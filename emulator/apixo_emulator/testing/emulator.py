@@ -1,4 +1,6 @@
-"""An emulator without a server: its state is in memory and its clock stands until it is moved.
+"""An emulator without a server, and the receivers of its callbacks.
+
+Its state is in memory and its clock stands until it is moved.
 
 What may have to wait (receivers of callbacks, pictures that are drawn, sources that are fetched) is
 asked for by generators, which `InProcess` drives for sync code and for async code.
@@ -6,12 +8,18 @@ asked for by generators, which `InProcess` drives for sync code and for async co
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import json
+import logging
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import anyio.to_thread
 
@@ -20,29 +28,40 @@ from apixo_emulator.domain.tasks import Task
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import Call, Reply
-from apixo_emulator.service.control import WorldControl
+from apixo_emulator.service.control import MOST_LISTED, WorldControl
 from apixo_emulator.storage import SqliteStore, TaskQuery
-from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError, pause
+from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError
 from apixo_emulator.testing.controls import Controls, span_ms
-from apixo_emulator.testing.pictures import Pictures, result_response
-from apixo_emulator.testing.receivers import App, Receiver, not_received
-from apixo_emulator.testing.setup import Setup
+from apixo_emulator.testing.pictures import Pictures
 from apixo_schemas import contract
 
+if TYPE_CHECKING:
+    import httpx
+
+    from apixo_emulator.testing.interception import Setup
+
 _T = TypeVar("_T")
-# Yields a `Call` that is to be made, and is sent its `Reply`; or a function that may block, and is
+# An app, or a function of a `Callback` that returns None or a status, at once or awaited.
+App = Callable[..., Any]
+# Yields a callback with its receiver, and is sent the `Reply`; or a function that may block, and is
 # sent what it returns.
-_Steps = Generator[Call | Callable[[], Any], Any, _T]
+_Steps = Generator["tuple[Receiver, Call] | Callable[[], Any]", Any, _T]
 
 # The creation time in the documentation's example. The clock of every emulator starts here.
 START_MS = 1_767_965_610_929
-# Bytes.
-_LARGEST_BODY: int = contract().assumed("body.limit")
 # Polls of one task at one instant.
 _MOST_POLLS = 1000
 _LONGEST_FETCH_S = 60.0
-_MOST_TASKS = 1000
-_LONGEST_WAIT_MS = 2000
+# How long the end of a session waits for other threads that are being answered.
+_LONGEST_ANSWER_S = 2.0
+# Of a receiver's answer.
+_EXCERPT = 1024
+_NOT_RECEIVED = (
+    "no receiver for {url} in process: register one with emulator.receiver({url!r}, app)"
+)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_WSGI, _ASGI = 2, 3  # arguments
+_log = logging.getLogger("apixo_emulator")
 
 
 class InProcess(Controls):
@@ -67,8 +86,8 @@ class InProcess(Controls):
         self._delivering = threading.Lock()
         self._may_be_due = False
         self._changed = threading.Event()
-        # One for each thread that uses the emulator just now.
-        self._users: list[object] = []
+        # How many threads use the emulator just now.
+        self._users, self._used = 0, threading.Condition()
         # By task: the instant of its last poll, and how many there were then.
         self._polled: dict[str, tuple[int, int]] = {}
         self._service.callbacks.on_change = self._note_change
@@ -97,12 +116,7 @@ class InProcess(Controls):
         self.run_to(self.now_ms + span_ms(seconds, minutes, hours))
 
     async def aadvance(self, seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> None:
-        """Do as `advance` does; async receivers run in the caller's event loop.
-
-        Raises:
-            TypeError: The time is no number.
-            ValueError: The time is negative, or beyond what a clock shows.
-        """
+        """Do as `advance` does; async receivers run in the caller's event loop."""
         await self.arun_to(self.now_ms + span_ms(seconds, minutes, hours))
 
     def run_to(self, target_ms: int) -> None:
@@ -140,7 +154,7 @@ class InProcess(Controls):
             if task["state"] in ("pending", "processing")
         )
 
-    # Tasks and callbacks
+    # Callbacks
 
     def _deliver_now(self) -> None:
         self._drive(self._deliver())
@@ -156,42 +170,36 @@ class InProcess(Controls):
         Raises:
             ValueError: The URL is none, or the app is none of these.
         """
-        taker = Receiver(url, app)
-        self._receivers.append(taker)
-        return taker
+        receiver = Receiver(url, app)
+        self._receivers.insert(0, receiver)  # of several, the one that was registered last
+        return receiver
 
     # Calls
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call; receivers of callbacks that are due are called before."""
-        self.note_caller()
+        self.clock.note_caller()
         return self._drive(self._answer(request))
 
     async def aanswer(self, request: HttpRequest) -> HttpResponse:
         """Answer a call of async code."""
-        self.note_caller()
-        return await self._adrive(self._answer(request))
-
-    def note_caller(self) -> None:
-        """Remember that the running thread and task call the API."""
         self.clock.note_caller()
+        return await self._adrive(self._answer(request))
 
     def _answer(self, request: HttpRequest) -> _Steps[HttpResponse]:
         if self._may_be_due:
             yield from self._deliver()
         if request.method == "POST":
             self.clock.begin_waiting()
-            if len(request.body) > _LARGEST_BODY:
+            if len(request.body) > contract().assumed("body.limit"):
                 return self._service.too_large(request._replace(body=b""))
         elif task_id := _polled_task(request):
             yield from self._poll(task_id)
         response = self._service.handle(request)
         if response.picture is None:
             return response
-        picture = self._pictures.at_hand(response.picture) or (
-            yield partial(self._pictures.draw, response.picture)
-        )
-        return result_response(request, picture)
+        answered: HttpResponse = yield partial(self._pictures.answer, request, response.picture)
+        return answered
 
     def _poll(self, task_id: str) -> _Steps[None]:
         """Jump to the task's next event if it is polled again though no time has gone by.
@@ -247,8 +255,13 @@ class InProcess(Controls):
             self._may_be_due = False
             while calls := callbacks.claim(1):
                 for call in calls:
-                    refused = callbacks.refused(call)
-                    reply = Reply(0, error=refused, hopeless=True) if refused else (yield call)
+                    receiver = next(filter(lambda it: it.takes(call.url), self._receivers), None)
+                    if refused := callbacks.refused(call):
+                        reply = Reply(0, error=refused, hopeless=True)
+                    elif receiver:
+                        reply = yield receiver, call
+                    else:
+                        reply = Reply(0, error=_NOT_RECEIVED.format(url=call.url))
                     callbacks.record([(call, reply)])
         finally:
             self._delivering.release()
@@ -275,14 +288,11 @@ class InProcess(Controls):
 
     def _next_event(self) -> int | None:
         now_ms = self.now_ms
-        store, world = self._service.store, self._world.id
-        due_ms = store.next_due_ms(world, now_ms)
-        events = [] if due_ms is None else [due_ms]
-        # Ended ones too: polls of some see their end later.
-        listed = store.tasks(TaskQuery(world, now_ms, limit=_MOST_TASKS))
-        found = (_next_event(entry.task, now_ms) for entry in listed)
-        events.extend(event_ms for event_ms in found if event_ms is not None)
-        return min(events, default=None)
+        # Ended tasks too: polls of some see their end later.
+        query = TaskQuery(self._world.id, now_ms, limit=MOST_LISTED)
+        events = [_next_event(entry.task, now_ms) for entry in self._service.store.tasks(query)]
+        events.append(self._service.store.next_due_ms(self._world.id, now_ms))
+        return min((event_ms for event_ms in events if event_ms is not None), default=None)
 
     # Driving
 
@@ -292,38 +302,24 @@ class InProcess(Controls):
             try:
                 step = next(steps)
                 while True:
-                    step = steps.send(self._reply(step) if isinstance(step, Call) else step())
+                    step = steps.send(step[0].reply(step[1]) if isinstance(step, tuple) else step())
             except StopIteration as done:
                 outcome: _T = done.value
                 return outcome
 
     async def _adrive(self, steps: _Steps[_T]) -> _T:
         """Do the same in async code: receivers run in this event loop, other work in a thread."""
-        try:
-            step = next(steps)
-            while True:
-                step = steps.send(
-                    await self._areply(step)
-                    if isinstance(step, Call)
-                    else await anyio.to_thread.run_sync(step)
-                )
-        except StopIteration as done:
-            outcome: _T = done.value
-            return outcome
-        finally:
-            steps.close()
-
-    def _reply(self, call: Call) -> Reply:
-        receiver = self._receiver_of(call)
-        return receiver.reply(call) if receiver else not_received(call)
-
-    async def _areply(self, call: Call) -> Reply:
-        receiver = self._receiver_of(call)
-        return await receiver.areply(call) if receiver else not_received(call)
-
-    def _receiver_of(self, call: Call) -> Receiver | None:
-        """Return who takes a callback: of several, the receiver that was registered last."""
-        return next((taker for taker in reversed(self._receivers) if taker.takes(call.url)), None)
+        with closing(steps):
+            try:
+                step = next(steps)
+                while True:
+                    if isinstance(step, tuple):
+                        step = steps.send(await step[0].areply(step[1]))
+                    else:
+                        step = steps.send(await anyio.to_thread.run_sync(step))
+            except StopIteration as done:
+                outcome: _T = done.value
+                return outcome
 
     # Beginning and end
 
@@ -339,20 +335,21 @@ class InProcess(Controls):
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep the emulator from being closed by another thread."""
-        user = object()
-        self._users.append(user)
+        with self._used:
+            self._users += 1
         try:
             yield
         finally:
-            self._users.remove(user)
+            with self._used:
+                self._users -= 1
+                self._used.notify_all()
 
     def close(self) -> None:
         """Release what it holds, once other threads have got their answers."""
         self.clock.is_open = False
-        for _ in range(_LONGEST_WAIT_MS):
-            if not self._users:
-                break
-            pause(0.001)
+        with self._used:
+            while self._users and self._used.wait(_LONGEST_ANSWER_S):
+                pass
         self._service.close()
 
 
@@ -375,3 +372,155 @@ def _next_event(task: Task | None, now_ms: int) -> int | None:
     if task.ends_ms is not None and task.settled:
         instants += [task.ends_ms, task.ends_ms + lag_ms]
     return min((at_ms for at_ms in instants if at_ms > now_ms), default=None)
+
+
+# Receivers of callbacks
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A callback as it was received. ``at_ms`` is the emulator's clock in Unix ms."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    at_ms: int
+
+    def json(self) -> Any:
+        """Return the body, parsed: the envelope of a status response.
+
+        Raises:
+            ValueError: It is malformed, as a scenario can ask for.
+        """
+        return json.loads(self.body)
+
+    @property
+    def task(self) -> Any:
+        """What the envelope carries: ``taskId``, ``state`` and so on.
+
+        Raises:
+            ValueError: As `json` does.
+        """
+        return self.json()["data"]
+
+
+@dataclass
+class Receiver:
+    """Takes the callbacks to a URL and to all below it.
+
+    Without an ``app`` the answer is 200. ``received`` keeps every callback, whatever the answer was.
+    An exception of the app is logged and counts as the answer 500, as on a server. A function that
+    raises `TimeoutError` stands for a receiver that does not answer in time.
+
+    Raises:
+        ValueError: The URL is none, or the app is neither ASGI nor WSGI nor a function of one value.
+    """
+
+    url: str
+    app: App | None = None
+    received: list[Callback] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.url, str) or urlsplit(self.url).scheme not in ("http", "https"):
+            raise ValueError(f"a receiver's URL: expected http(s)://…, found {self.url!r}")
+        self._arguments = 1 if self.app is None else _arguments(self.app)
+
+    def takes(self, url: str) -> bool:
+        """True if a callback to this URL is for this receiver."""
+        mine, other = urlsplit(self.url), urlsplit(url)
+        if (mine.scheme, mine.netloc.lower()) != (other.scheme.lower(), other.netloc.lower()):
+            return False
+        folder = mine.path.rstrip("/")
+        return f"{other.path}/".startswith(f"{folder}/")
+
+    def reply(self, call: Call) -> Reply:
+        """Pass a callback to the app and return its answer; an async app gets its own event loop."""
+        try:
+            answer = self._ask(call)
+            return _reply(_awaited(answer) if inspect.isawaitable(answer) else answer)
+        except Exception as error:  # noqa: BLE001 - as a server does, whatever the app raises
+            return _failed(call, error)
+
+    async def areply(self, call: Call) -> Reply:
+        """Do the same; an async app runs in the caller's event loop."""
+        try:
+            answer = self._ask(call)
+            return _reply(await answer if inspect.isawaitable(answer) else answer)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failed(call, error)
+
+    def _ask(self, call: Call) -> Any:
+        callback = Callback(call.url, dict(call.headers), call.body, call.at_ms)
+        self.received.append(callback)
+        if self.app is None:
+            return None
+        if self._arguments < _WSGI:
+            return self.app(callback)
+        import httpx
+
+        request = httpx.Request("POST", call.url, headers=call.headers, content=call.body)
+        if self._arguments == _ASGI:
+            return _asgi(self.app, request)
+        answer = httpx.WSGITransport(self.app).handle_request(request)
+        answer.read()
+        return answer
+
+
+async def _asgi(app: App, request: httpx.Request) -> httpx.Response:
+    import httpx
+
+    answer = await httpx.ASGITransport(app).handle_async_request(request)
+    await answer.aread()
+    return answer
+
+
+def _arguments(app: App) -> int:
+    """Return how many arguments an app needs, which tells what kind of app it is."""
+    wrong = (
+        f"a receiver: expected an ASGI app, a WSGI app or a function of one callback, found {app!r}"
+    )
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except TypeError:
+        raise ValueError(wrong) from None
+    except ValueError:  # written in C, such as a list's append
+        return 1
+    needed = sum(one.kind in _POSITIONAL and one.default is one.empty for one in parameters)
+    if needed > _ASGI:
+        raise ValueError(f"{wrong}, which takes {needed} arguments")
+    return needed
+
+
+def _awaited(answer: Awaitable[Any]) -> Any:
+    """Await in an event loop of its own, on another thread if this one's loop waits for it."""
+
+    async def wait() -> Any:
+        return await answer
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    with ThreadPoolExecutor(1, thread_name_prefix="receiver") as pool:
+        return pool.submit(asyncio.run, wait()).result()
+
+
+def _reply(answer: Any) -> Reply:
+    """Return what an app has answered; no time goes by meanwhile on the emulator's clock."""
+    if answer is None:
+        return Reply(0, contract().callbacks.success_status)
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        return Reply(0, answer)
+    status, content = getattr(answer, "status_code", None), getattr(answer, "content", None)
+    if isinstance(status, int) and isinstance(content, bytes):  # a response of some library
+        return Reply(0, status, content[:_EXCERPT].decode(errors="replace"))
+    # A mock, or a handler that returns something else: it has taken the callback.
+    return Reply(0, contract().callbacks.success_status, repr(answer)[:_EXCERPT])
+
+
+def _failed(call: Call, error: Exception) -> Reply:
+    if isinstance(error, TimeoutError):
+        seconds = contract().callbacks.timeout_ms / 1000
+        return Reply(0, error=f"{call.url} did not answer within {seconds:g} s")
+    _log.error("the receiver of %s raised; that is the answer 500", call.url, exc_info=error)
+    return Reply(0, 500, error=f"the receiver raised {type(error).__name__}: {error}")

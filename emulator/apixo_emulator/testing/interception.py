@@ -1,41 +1,169 @@
-"""The block in which calls to the API are answered by an emulator in this process."""
+"""The block in which calls to the API are answered by an emulator in this process, and its options."""
 
 from __future__ import annotations
 
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import partial, update_wrapper
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from apixo_emulator.testing import mocks, routing, transports
-from apixo_emulator.testing.clock import ClientTiming, SleepPatches, VirtualClock
+from apixo_emulator import option_types as types
+from apixo_emulator.option_types import SWITCH
+from apixo_emulator.scenarios.rules import rule_of
+from apixo_emulator.service import Options, WorldOptions
+from apixo_emulator.settings import (
+    OPTIONS,
+    Settings,
+    load_settings,
+    option,
+    options_of,
+    read_options,
+)
+from apixo_emulator.testing import patches, routing, transports
+from apixo_emulator.testing.clock import TimePatches, VirtualClock
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
-from apixo_emulator.testing.routing import BaseUrl, Session
-from apixo_emulator.testing.setup import Setup
+from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
 
 _T = TypeVar("_T")
 _PARAMETER = "emulator"
 
+# Just below the documented 41 s, so that code that waits for 41 s sees the end.
+LATENCY_MS = 40_000
+_SHARED = (
+    *("seed", "latency", "balance", "api_key", "scenarios", "images", "refused_sources"),
+    *("fetch_timeout", "source_size", "source_memory", "ca"),
+    *("callbacks", "callback_retries"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """The options of an emulator in process: ``settings`` that ``serve`` has too, and its own."""
+
+    settings: Settings
+    base_url: tuple[BaseUrl, ...] = option(
+        types.several(types.parsed("URL", base_url_of)), "where else the application calls the API"
+    )
+    scenario: tuple[str, ...] = option(
+        types.several(types.text("NAME", "the name of a scenario", bool)),
+        "what happens to every submit: names of the vocabulary, all of them together",
+    )
+    config: Path | None = option(
+        types.path("FILE"), "a config file, for its accounts: limits and balances by key"
+    )
+    auto_advance: bool = option(
+        SWITCH, "whether polling a task twice at one instant moves the clock", default=True
+    )
+    patch_sleep: bool = option(
+        SWITCH,
+        "whether a sleep of threads and tasks that have called the API moves the clock",
+        default=True,
+    )
+    block_network: bool = option(
+        SWITCH, "whether calls to other hosts than this machine are refused", default=False
+    )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Return the setup of options as people write them; None is the default.
+
+        Raises:
+            TypeError: There is no such option.
+            ValueError: A value is none of its option's.
+        """
+        known = {name: OPTIONS[name] for name in _SHARED} | dict(options_of(cls))
+        wanted = {name: value for name, value in given.items() if value is not None}
+        read = read_options(known, {"seed": 0, "latency": LATENCY_MS, **wanted})
+        settings = Settings(**{name: read.pop(name) for name in _SHARED if name in read})
+        if "config" in read:
+            accounts = load_settings(config=read["config"], environ={}).accounts
+            settings = replace(settings, accounts=accounts)
+        if read.get("scenario"):
+            rule_of({"scenario": list(read["scenario"])}, "setup")
+        return cls(settings=settings, **read)
+
+    def service_options(self) -> Options:
+        """Return them as the service takes them: one world, its clock frozen."""
+        settings = self.settings
+        return Options(
+            latency=settings.latency,
+            balance_micros=settings.balance,
+            api_keys=frozenset(settings.api_key) or None,
+            callbacks=settings.callback_options(),
+            worlds=WorldOptions(seed=settings.seed, rate=0.0, rules=settings.rules()),
+            accounts=settings.accounts,
+        )
+
+
 # What is patched, by the module that must have been imported.
 _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
-    "socket": mocks.patch_network,
+    "socket": patches.patch_network,
     "http.client": transports.patch_http_client,
     "urllib3": transports.patch_urllib3,
     "httpx": transports.patch_httpx,
     "httpx2": transports.patch_httpx,
     "aiohttp": transports.patch_aiohttp,
-    "respx": mocks.patch_respx,
-    "responses": mocks.patch_responses,
-    "requests_mock": mocks.patch_requests_mock,
-    "vcr": mocks.patch_vcr,
-    "aioresponses": mocks.patch_aioresponses,
+    "respx": patches.patch_respx,
+    "responses": patches.patch_responses,
+    "requests_mock": patches.patch_requests_mock,
+    "vcr": patches.patch_vcr,
+    "aioresponses": patches.patch_aioresponses,
 }
-_lock = threading.RLock()
+
+
+class _Patching:
+    """Patches the libraries of this process while any session is open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._open = 0
+        self._patches = Patches()
+        self._patched: set[str] = set()
+        self._time = TimePatches(_current_clock)
+        watched = {*_TABLE, "asyncio", "trio", "apixo_client"}
+        self._watcher = ImportWatcher(watched, self._imported)
+
+    def open(self, session: Session) -> None:
+        with self._lock:
+            routing.add(session)
+            self._open += 1
+            if self._open == 1:
+                sys.meta_path.insert(0, self._watcher)
+                for name in [name for name in _TABLE if name in sys.modules]:
+                    self._patch(name)
+                self._time.put()
+
+    def close(self, session: Session) -> None:
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                sys.meta_path.remove(self._watcher)
+                self._time.undo()
+                self._patches.undo()
+                self._patched.clear()
+            session.emulator.clock.is_open = False
+            routing.remove(session)
+
+    def _imported(self, name: str) -> None:
+        with self._lock:
+            if self._open:
+                self._patch(name)
+                self._time.put()
+
+    def _patch(self, name: str) -> None:
+        if name not in _TABLE or name in self._patched:
+            return
+        self._patched.add(name)
+        # A version of a library without these names is not intercepted. Its calls are refused by
+        # what `patch_network` has patched, when there are any.
+        with suppress(AttributeError, ImportError):
+            _TABLE[name](sys.modules[name], self._patches)
 
 
 def _current_clock() -> VirtualClock | None:
@@ -44,65 +172,21 @@ def _current_clock() -> VirtualClock | None:
     return clock if clock is not None and clock.patches_sleep else None
 
 
-_patches, _sleeps, _client = Patches(), SleepPatches(), ClientTiming(_current_clock)
-_patched: set[str] = set()
-_open = 0
+_patching = _Patching()
 
 
-def open_session(emulator: InProcess, also: BaseUrl | None = None) -> Session:
-    """Send calls to an emulator from now on, until `close_session`.
+@contextmanager
+def open_session(emulator: InProcess, also: BaseUrl | None = None) -> Iterator[None]:
+    """Send calls to an emulator until the block ends.
 
     They are those to the live address, to the addresses of its setup, and to one ``also``.
     """
-    global _open  # noqa: PLW0603 - counted for the whole process, as libraries are patched for it
     session = Session(emulator, filter(None, (*emulator.setup.base_url, also)))
-    routing.add(session)
-    with _lock:
-        _open += 1
-        if _open == 1:
-            _watcher.start()
-            for name in [name for name in _TABLE if name in sys.modules]:
-                _patch(name)
-            _sleeps.put()
-            _client.put()
-    return session
-
-
-def close_session(session: Session) -> None:
-    """Let calls go where they went before; sleeping is real again."""
-    global _open  # noqa: PLW0603 - as above
-    with _lock:
-        _open -= 1
-        if not _open:
-            _watcher.stop()
-            _client.undo()
-            _sleeps.undo()
-            _patches.undo()
-            _patched.clear()
-    session.emulator.clock.is_open = False
-    routing.remove(session)
-
-
-def _patch(name: str) -> None:
-    """Patch a library that is imported, unless it is patched already."""
-    if name not in _TABLE or name in _patched:
-        return
-    _patched.add(name)
-    # A version of a library without these names is not intercepted. Its calls are refused by what
-    # `patch_network` has patched, when there are any.
-    with suppress(AttributeError, ImportError):
-        _patches.put_all(name, partial(_TABLE[name], sys.modules[name], _patches))
-
-
-def _imported(name: str) -> None:
-    with _lock:
-        if _open:
-            _patch(name)
-            _sleeps.put()
-            _client.put()
-
-
-_watcher = ImportWatcher({*_TABLE, "asyncio", "trio", "apixo_client"}, _imported)
+    _patching.open(session)
+    try:
+        yield
+    finally:
+        _patching.close(session)
 
 
 class Interception:
@@ -110,19 +194,17 @@ class Interception:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._entered: list[tuple[InProcess, Session]] = []
+        self._entered: list[ExitStack] = []
 
     def __enter__(self) -> InProcess:
-        emulator = InProcess(self._setup)
-        self._entered.append((emulator, open_session(emulator)))
+        with ExitStack() as stack:
+            emulator = stack.enter_context(closing(InProcess(self._setup)))
+            stack.enter_context(open_session(emulator))
+            self._entered.append(stack.pop_all())
         return emulator
 
     def __exit__(self, *exc_info: object) -> None:
-        emulator, session = self._entered.pop()
-        try:
-            close_session(session)
-        finally:
-            emulator.close()
+        self._entered.pop().close()
 
     async def __aenter__(self) -> InProcess:
         return self.__enter__()
@@ -136,30 +218,27 @@ class Interception:
         One that has a parameter ``emulator`` is given it.
         """
         signature = inspect.signature(function)
-        wants = _PARAMETER in signature.parameters
+        parameters = signature.parameters
 
-        def given(emulator: InProcess) -> dict[str, Any]:
-            return {_PARAMETER: emulator} if wants else {}
+        def run(emulator: InProcess, *args: Any, **kwargs: Any) -> Any:
+            given = {_PARAMETER: emulator} if _PARAMETER in parameters else {}
+            return function(*args, **kwargs, **given)
 
         async def asynchronous(*args: Any, **kwargs: Any) -> Any:
-            async with self._again() as emulator:
-                result: Any = function(*args, **kwargs, **given(emulator))
-                return await result
+            async with type(self)(self._setup) as emulator:
+                return await run(emulator, *args, **kwargs)
 
         def synchronous(*args: Any, **kwargs: Any) -> Any:
-            with self._again() as emulator:
-                return function(*args, **kwargs, **given(emulator))
+            with type(self)(self._setup) as emulator:
+                return run(emulator, *args, **kwargs)
 
         wrapper: Any = asynchronous if inspect.iscoroutinefunction(function) else synchronous
         update_wrapper(wrapper, function)
-        if wants:  # or pytest would look for a fixture of this name
-            kept = [entry for name, entry in signature.parameters.items() if name != _PARAMETER]
-            wrapper.__signature__ = signature.replace(parameters=kept)
+        # Without the parameter, or pytest would look for a fixture of this name.
+        kept = [entry for name, entry in parameters.items() if name != _PARAMETER]
+        wrapper.__signature__ = signature.replace(parameters=kept)
         made: Callable[..., _T] = wrapper
         return made
-
-    def _again(self) -> Self:
-        return type(self)(self._setup)
 
 
 def intercept(

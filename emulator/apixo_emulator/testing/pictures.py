@@ -7,7 +7,6 @@ a thousand.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -34,12 +33,10 @@ from apixo_emulator.settings import Settings
 if TYPE_CHECKING:
     from apixo_emulator.pictures import PictureStore
 
-_PREFIX = "apixo-emulator-"
 # What a shared placeholder says: no task's id, and the address that stands for all others.
 _ANY_TASK = "any, in process"
 _ELSEWHERE = "https://example.com/"
 _RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
-_drawing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +77,16 @@ class Pictures:
         """Look at a source that has to be fetched; blocks meanwhile."""
         return self._store().check(task_id, image_url)
 
-    def at_hand(self, spec: PictureSpec) -> Picture | None:
-        """Return a result that was drawn before, None if it is to be drawn."""
-        if self._by_its_url(spec.image_url) in (None, Verdict.USABLE):
-            return None
-        return _placeholders.get((spec.resolution, spec.output_format))
-
-    def draw(self, spec: PictureSpec) -> Picture:
-        """Draw a result; blocks meanwhile.
+    def answer(self, request: HttpRequest, spec: PictureSpec) -> HttpResponse:
+        """Answer with a result, which is drawn if it has to be; blocks meanwhile.
 
         Raises:
             OSError: The disk is full.
         """
         verdict = self._by_its_url(spec.image_url) or self.check(spec.task_id, spec.image_url)
-        if verdict is not Verdict.USABLE:
-            return _placeholder(spec.resolution, spec.output_format)
-        return _rendered(self._store(), spec)
+        if verdict is Verdict.USABLE:
+            return _response(request, _rendered(self._store(), spec))
+        return _response(request, _placeholder(spec.resolution, spec.output_format))
 
     def _store(self) -> PictureStore:
         with self._lock:
@@ -103,25 +94,20 @@ class Pictures:
                 from apixo_emulator.pictures import PictureStore
 
                 _load_vips()
-                folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+                folder = Path(tempfile.mkdtemp(prefix="apixo-emulator-"))
                 weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
                 self._opened = PictureStore(folder, self._settings.source_options())
             return self._opened
 
 
-# By tier and format, for the life of the process: nine at most.
-_placeholders: dict[tuple[str, str], Picture] = {}
-
-
+@cache
 def _placeholder(resolution: str, output_format: str) -> Picture:
     from apixo_emulator.pictures import PictureStore
 
-    with _drawing, tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        if (resolution, output_format) not in _placeholders:
-            _load_vips()
-            spec = PictureSpec(_ANY_TASK, _ELSEWHERE, resolution, output_format)
-            _placeholders[resolution, output_format] = _rendered(PictureStore(Path(folder)), spec)
-        return _placeholders[resolution, output_format]
+    _load_vips()
+    spec = PictureSpec(_ANY_TASK, _ELSEWHERE, resolution, output_format)
+    with tempfile.TemporaryDirectory(prefix="apixo-emulator-") as folder:
+        return _rendered(PictureStore(Path(folder)), spec)
 
 
 def _rendered(pictures: PictureStore, spec: PictureSpec) -> Picture:
@@ -131,25 +117,22 @@ def _rendered(pictures: PictureStore, spec: PictureSpec) -> Picture:
 
 @cache
 def _load_vips() -> None:
-    """Load libvips and leave its process-wide settings as they were found.
+    """Load libvips and leave its process-wide settings to the application, as they were found.
 
-    The server blocks all loaders but three, stops caching, and bounds the threads. In a test's
-    process libvips is the application's too. Sources go to a named loader either way.
+    The server blocks all loaders but three, stops caching, and bounds the threads. Sources go to a
+    named loader either way.
     """
     from apixo_emulator.pictures.render import vips
 
     pyvips: Any = import_module("pyvips")  # it ships no types
-
     kept, threads = pyvips.cache_get_max(), pyvips.concurrency_get()
     vips()
     pyvips.operation_block_set("VipsForeignLoad", False)  # noqa: FBT003 - its signature
-    if "VIPS_BLOCK_UNTRUSTED" in os.environ:
-        pyvips.block_untrusted_set(True)  # noqa: FBT003 - as above
     pyvips.cache_set_max(kept)
     pyvips.concurrency_set(threads)
 
 
-def result_response(request: HttpRequest, picture: Picture) -> HttpResponse:
+def _response(request: HttpRequest, picture: Picture) -> HttpResponse:
     """Answer with a result; a Range that is no single byte range is ignored (RFC 9110, 14.2)."""
     shared = (
         (b"content-type", picture.media_type.encode()),

@@ -8,7 +8,6 @@ worker threads of an application are served too. Of nested sessions the inner on
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 BASE_URL_VARIABLE = "APIXO_BASE_URL"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-_PAGE = "docs/mocks-and-clocks.md"
 
 # A scheme, a host in lower case without brackets, and a port.
 Origin = tuple[str, str, int]
@@ -49,7 +46,9 @@ class BaseUrl:
     def request(
         self, method: str, target: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> HttpRequest:
-        """Return a call as the emulator takes it; ``target`` is its path and query as sent."""
+        """Return a call as the emulator takes it; ``target`` is its path and query, or its URL."""
+        if not target.startswith("/"):
+            target = f"/{target.partition('://')[2].partition('/')[2]}"
         path, _, query = target.partition("#")[0].partition("?")
         path = unquote(path) or "/"
         if self.folder and path.startswith(f"{self.folder}/"):
@@ -58,7 +57,7 @@ class BaseUrl:
         return HttpRequest(method, path, query.encode("latin-1"), named, body, self.url)
 
 
-def origin_of(scheme: str, host: str, port: int | None) -> Origin:
+def _origin(scheme: str, host: str, port: int | None) -> Origin:
     """Return an origin in the form in which origins are compared."""
     return scheme, host.lower().strip("[]").rstrip("."), port or _DEFAULT_PORTS.get(scheme, 0)
 
@@ -70,18 +69,18 @@ def base_url_of(text: str) -> BaseUrl:
     Raises:
         ValueError: It is no absolute http(s) URL.
     """
-    expected = f"expected an absolute URL such as {contract().live_base_url}"
+    expected = f"expected an absolute URL such as {contract().live_base_url}, found {shown(text)}"
     try:
         parts = urlsplit(text.strip())
         port = parts.port
     except ValueError as error:  # of the port, or of an IPv6 address
-        raise ValueError(f"{expected}, found {shown(text)}: {error}") from None
+        raise ValueError(f"{expected}: {error}") from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError(f"{expected}, found {shown(text)}")
+        raise ValueError(expected)
     folder = parts.path.rstrip("/")
     while folder.endswith(contract().prefix):
         folder = folder.removesuffix(contract().prefix).rstrip("/")
-    origin = origin_of(parts.scheme, parts.hostname, port)
+    origin = _origin(parts.scheme, parts.hostname, port)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = origin[2] == _DEFAULT_PORTS[parts.scheme]
     return BaseUrl(origin, host if usual else f"{host}:{origin[2]}", unquote(folder))
@@ -143,26 +142,23 @@ class Target(NamedTuple):
     base_url: BaseUrl
 
 
-# Emulators on a real port in this process; they are called over their sockets.
+# Origins of emulators on a real port in this process, which are called over their sockets.
 served: set[Origin] = set()
 _sessions: tuple[Session, ...] = ()
-_lock = threading.Lock()
 _entered: ContextVar[tuple[Session, ...]] = ContextVar("apixo_emulator_sessions", default=())
 
 
 def add(session: Session) -> None:
-    """Open a session."""
+    """Open a session; the caller holds a lock."""
     global _sessions  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
-    with _lock:
-        _sessions = (*_sessions, session)
+    _sessions = (*_sessions, session)
     _entered.set((*_entered.get(), session))
 
 
 def remove(session: Session) -> None:
-    """Close a session; also from another task or thread than the one that opened it."""
+    """Close a session, also from another task or thread than the one that opened it."""
     global _sessions  # noqa: PLW0603 - as above
-    with _lock:
-        _sessions = tuple(other for other in _sessions if other is not session)
+    _sessions = tuple(other for other in _sessions if other is not session)
     _entered.set(tuple(other for other in _entered.get() if other is not session))
 
 
@@ -173,6 +169,18 @@ def sessions() -> list[Session]:
     return [*reversed(own), *(other for other in reversed(every) if other not in own)]
 
 
+def origin_of_url(url: str) -> tuple[str, str, int | None] | None:
+    """Return where a whole URL points, as a proxy is asked for one; None for a path."""
+    parts = None if url.startswith("/") else urlsplit(url)
+    return (parts.scheme, parts.hostname, parts.port) if parts and parts.hostname else None
+
+
+def is_answered(url: str) -> bool:
+    """True if the emulator answers calls to a URL."""
+    origin = origin_of_url(url)
+    return origin is not None and find(*origin) is not None
+
+
 def find(scheme: str, host: str, port: int | None) -> Target | None:
     """Return where a call to an origin is answered, None if it goes to the network.
 
@@ -180,25 +188,27 @@ def find(scheme: str, host: str, port: int | None) -> Target | None:
         NetworkBlockedError: It may not go there: a session blocks the network and the host is not
             this machine, or the live host is called at an origin that is not the API's.
     """
-    origin = origin_of(scheme, host, port)
+    origin = _origin(scheme, host, port)
     asked = sessions() if _sessions and origin not in served else []
     for session in asked:
         base_url = session.base_url(origin)
         if base_url is not None:
             return Target(session.emulator, base_url)
-    refused = f"a call to {scheme}://{origin[1]}:{origin[2]} was refused: "
     if asked and origin[1] == live().origin[1]:
-        raise NetworkBlockedError(
-            f"{refused}the API is at {live().url}. If yours is there, give it as base_url=… or"
-            f" {BASE_URL_VARIABLE}."
+        reason = f"the API is at {live().url}. If yours is there, give it as"
+    elif not is_loopback_name(origin[1]) and any(
+        session.emulator.setup.block_network for session in asked
+    ):
+        reason = (
+            "block_network=True lets out calls to this machine only. If it is the API's address, give"
+            " it as"
         )
-    blocks = any(session.emulator.setup.block_network for session in asked)
-    if blocks and not is_loopback_name(origin[1]):
-        raise NetworkBlockedError(
-            f"{refused}block_network=True lets out calls to this machine only. If it is the API's"
-            f" address, give it as base_url=… or {BASE_URL_VARIABLE}."
-        )
-    return None
+    else:
+        return None
+    called = f"{scheme}://{origin[1]}:{origin[2]}"
+    raise NetworkBlockedError(
+        f"a call to {called} was refused: {reason} base_url=… or {BASE_URL_VARIABLE}."
+    )
 
 
 def check_connection(host: object, port: object = None) -> None:
@@ -209,20 +219,17 @@ def check_connection(host: object, port: object = None) -> None:
     Raises:
         NetworkBlockedError: It is one of these.
     """
-    asked = _sessions
     name = host.decode("latin-1") if isinstance(host, bytes) else host
-    if not asked or not isinstance(name, str):
+    if not _sessions or not isinstance(name, str):
         return
     number = int(port) if isinstance(port, int | str) and str(port).isdecimal() else None
-    origins = {origin_of(scheme, name, number) for scheme in _DEFAULT_PORTS} - served
-    is_live = origin_of("https", name, None)[1] == live().origin[1]
-    if is_live or (
-        number is not None
-        and any(session.base_url(origin) for session in asked for origin in origins)
+    origins = {_origin(scheme, name, number) for scheme in _DEFAULT_PORTS if number} - served
+    if _origin("https", name, None)[1] == live().origin[1] or any(
+        session.base_url(origin) for session in _sessions for origin in origins
     ):
         raise NetworkBlockedError(
             f"a connection to {name} was refused, because the emulator answers for this host in this"
             " process and the call went past it. Either the HTTP library is not one that is"
-            f" intercepted, or another mock sent the call on. {_PAGE} says which libraries and mocks"
-            " work together and how."
+            " intercepted, or another mock sent the call on. docs/mocks-and-clocks.md says which"
+            " libraries and mocks work together and how."
         )

@@ -19,10 +19,8 @@ from http.client import IncompleteRead
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
-from weakref import WeakSet
 
-import httptools
+import h11
 
 from apixo_emulator.domain.responses import announced_bytes
 from apixo_emulator.domain.wire import Headers, HttpRequest, HttpResponse, WireFault
@@ -74,11 +72,6 @@ def _reset() -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
 
-def _path_of(url: str) -> str:
-    """Return the path and query of a URL, which may be one already."""
-    return url if url.startswith("/") else f"/{url.partition('://')[2].partition('/')[2]}"
-
-
 def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase
 
@@ -93,103 +86,57 @@ def _on_the_wire(response: HttpResponse, method: str) -> bytes:
 
 
 def patch_httpx(httpx: Any, patches: Patches) -> None:
-    """Patch the transports for the network; transports of the user's own make no network."""
-    _Httpx(httpx, patches).patch()
+    """Patch the transports for the network; transports of the user's own make no network.
 
+    The clients are patched too, to see that the transports stay patched.
+    """
+    ours: set[_Function] = set()
 
-class _Httpx:
-    def __init__(self, httpx: Any, patches: Patches) -> None:
-        self._httpx = httpx
-        self._patches = patches
-        self._ours: WeakSet[_Function] = WeakSet()
-        self._damaged: Any = type(
-            "Damaged", (_Damaged, httpx.SyncByteStream, httpx.AsyncByteStream), {}
-        )
-
-    def patch(self) -> None:
-        """Patch the transports, and the clients to see that the transports stay patched."""
-        self._put_on_top()
-        for client in (self._httpx.Client, self._httpx.AsyncClient):
-            self._patches.put(client, "send", self._sending(client.send))
-
-    def _put_on_top(self) -> None:
+    def put_on_top() -> None:
         """Patch the transports, again if another mock has replaced the patches since."""
-        for owner, name, handling in (
-            (self._httpx.HTTPTransport, "handle_request", self._handling),
-            (self._httpx.AsyncHTTPTransport, "handle_async_request", self._handling_async),
+        for owner, name, replacing in (
+            (httpx.HTTPTransport, "handle_request", _httpx_handling),
+            (httpx.AsyncHTTPTransport, "handle_async_request", _httpx_handling_async),
         ):
             handle = vars(owner)[name]
-            if handle not in self._ours:
-                patched = handling(handle)
-                self._ours.add(patched)
-                self._patches.put(owner, name, patched)
+            if handle not in ours:
+                replacement = replacing(httpx, handle)
+                ours.add(replacement)
+                patches.put(owner, name, replacement)
 
-    def _sending(self, send: _Function) -> _Function:
+    def sending(send: _Function) -> _Function:
         def send_through_patches(client: Any, request: Any, **options: Any) -> Any:
             if _httpx_target(request) is not None:
-                self._put_on_top()
+                put_on_top()
             return send(client, request, **options)
 
         return send_through_patches
 
-    def _handling(self, handle: _Function) -> _Function:
-        def handle_request(transport: Any, request: Any) -> Any:
-            target = _httpx_target(request)
-            if target is None:
-                return handle(transport, request)
-            asked = _httpx_request(target, request, request.read())
-            return self._response(request, target.emulator.answer(asked))
-
-        return handle_request
-
-    def _handling_async(self, handle: _Function) -> _Function:
-        async def handle_async_request(transport: Any, request: Any) -> Any:
-            target = _httpx_target(request)
-            if target is None:
-                return await handle(transport, request)
-            asked = _httpx_request(target, request, await request.aread())
-            return self._response(request, await target.emulator.aanswer(asked))
-
-        return handle_async_request
-
-    def _response(self, request: Any, response: HttpResponse) -> Any:
-        if response.fault is WireFault.RESET:
-            raise self._httpx.ReadError(str(_reset()), request=request)
-        return self._httpx.Response(
-            response.status,
-            headers=list(_headers(response)),
-            stream=self._stream(request, response),
-            extensions={"http_version": b"HTTP/1.1"},
-        )
-
-    def _stream(self, request: Any, response: HttpResponse) -> Any:
-        body = _body(response, request.method)
-        if response.fault is WireFault.TRUNCATED:
-            error = self._httpx.RemoteProtocolError(
-                "peer closed connection without sending complete message body (received"
-                f" {len(body)} bytes, expected {announced_bytes(response)})",
-                request=request,
-            )
-            return self._damaged([body], error)
-        if response.fault is WireFault.DRIP:
-            return self._damaged([bytes((value,)) for value in body])
-        return self._httpx.ByteStream(body)
+    put_on_top()
+    for client in (httpx.Client, httpx.AsyncClient):
+        patches.put(client, "send", sending(client.send))
 
 
-class _Damaged:
-    """A body that comes in pieces, or ends with an error."""
+def _httpx_handling(httpx: Any, handle: _Function) -> _Function:
+    def handle_request(transport: Any, request: Any) -> Any:
+        target = _httpx_target(request)
+        if target is None:
+            return handle(transport, request)
+        asked = _httpx_request(target, request, request.read())
+        return _httpx_response(httpx, request, target.emulator.answer(asked))
 
-    def __init__(self, pieces: Iterable[bytes], error: Exception | None = None) -> None:
-        self._pieces, self._error = pieces, error
+    return handle_request
 
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
-        if self._error is not None:
-            raise self._error
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
+def _httpx_handling_async(httpx: Any, handle: _Function) -> _Function:
+    async def handle_async_request(transport: Any, request: Any) -> Any:
+        target = _httpx_target(request)
+        if target is None:
+            return await handle(transport, request)
+        asked = _httpx_request(target, request, await request.aread())
+        return _httpx_response(httpx, request, await target.emulator.aanswer(asked))
+
+    return handle_async_request
 
 
 def _httpx_target(request: Any) -> Target | None:
@@ -200,6 +147,49 @@ def _httpx_target(request: Any) -> Target | None:
 def _httpx_request(target: Target, request: Any, body: bytes) -> HttpRequest:
     path = request.url.raw_path.decode("ascii")
     return target.base_url.request(request.method, path, request.headers.raw, body)
+
+
+def _httpx_response(httpx: Any, request: Any, response: HttpResponse) -> Any:
+    if response.fault is WireFault.RESET:
+        raise httpx.ReadError(str(_reset()), request=request)
+    body = _body(response, request.method)
+    if response.fault is WireFault.TRUNCATED:
+        error = httpx.RemoteProtocolError(
+            "peer closed connection without sending complete message body (received"
+            f" {len(body)} bytes, expected {announced_bytes(response)})",
+            request=request,
+        )
+        stream = _in_pieces(httpx)([body], error)
+    elif response.fault is WireFault.DRIP:
+        stream = _in_pieces(httpx)([bytes((value,)) for value in body])
+    else:
+        stream = httpx.ByteStream(body)
+    return httpx.Response(
+        response.status,
+        headers=list(_headers(response)),
+        stream=stream,
+        extensions={"http_version": b"HTTP/1.1"},
+    )
+
+
+@cache
+def _in_pieces(httpx: Any) -> Any:
+    """Return the class of a library's streams that come in pieces, or end with an error."""
+
+    class InPieces(httpx.SyncByteStream, httpx.AsyncByteStream):  # type: ignore[misc] # Any
+        def __init__(self, pieces: Iterable[bytes], error: Exception | None = None) -> None:
+            self._pieces, self._error = pieces, error
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield from self._pieces
+            if self._error is not None:
+                raise self._error
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for piece in self:
+                yield piece
+
+    return InPieces
 
 
 # urllib3, and with it requests
@@ -220,7 +210,7 @@ def patch_urllib3(urllib3: Any, patches: Patches) -> None:
         *args: Any,
         **options: Any,
     ) -> Any:
-        origin = origin_of_url(url) or (pool.scheme, pool.host, pool.port)
+        origin = routing.origin_of_url(url) or (pool.scheme, pool.host, pool.port)
         if routing.find(*origin) is not None:
             headers = pool.headers if headers is None else headers
             retries = pool.retries if retries is None else retries
@@ -228,14 +218,6 @@ def patch_urllib3(urllib3: Any, patches: Patches) -> None:
         return urlopen(pool, method, url, body, headers, retries, *args, **options)
 
     patches.put(pool_kind, "urlopen", urlopen_in_process)
-
-
-def origin_of_url(url: str) -> tuple[str, str, int | None] | None:
-    """Return where a whole URL points, as a proxy is asked for one; None for a path."""
-    parts = None if url.startswith("/") else urlsplit(url)
-    if parts is None or not parts.hostname:
-        return None
-    return parts.scheme, parts.hostname, parts.port
 
 
 @cache
@@ -267,55 +249,42 @@ class _Urllib3Connection:
         self.timeout = timeout
         self._origin = origin
         self._urllib3 = urllib3
-        self._answered: tuple[HttpResponse, str, dict[str, Any]] | None = None
 
     def close(self) -> None:
-        """Do nothing: there is no socket."""
+        pass
 
     def request(
-        self,
-        method: str,
-        url: str,
-        body: Any = None,
-        headers: Any = None,
-        *,
-        chunked: bool = False,
-        **options: Any,
+        self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
     ) -> None:
-        """Send a request."""
-        del chunked
         target = routing.find(*self._origin)
         if target is None:  # the session has ended between two attempts
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-        asked = target.base_url.request(method, _path_of(url), _encoded(headers or {}), _read(body))
-        options |= {"request_method": method, "request_url": url}
-        self._answered = (target.emulator.answer(asked), method, options)
+        asked = target.base_url.request(method, url, _encoded(headers or {}), _read(body))
+        del options["chunked"]
+        self._options = {**options, "request_method": method, "request_url": url}
+        self._response = target.emulator.answer(asked)
 
     def getresponse(self) -> Any:
-        """Return the response to the last request."""
-        if self._answered is None:
-            raise OSError("no request was sent")
-        (response, method, options), self._answered = self._answered, None
+        response = self._response
         if response.fault is WireFault.RESET:
             raise _reset()
         headers = [(name.decode(), value.decode("latin-1")) for name, value in _headers(response)]
         whole = response.fault is not WireFault.TRUNCATED
         return self._urllib3.HTTPResponse(
-            (io.BytesIO if whole else _Truncated)(_body(response, method)),
+            (io.BytesIO if whole else _Truncated)(_body(response, self._options["request_method"])),
             self._urllib3.HTTPHeaderDict(headers),
             response.status,
             version=11,
             version_string="HTTP/1.1",
             reason=_phrase(response.status),
-            **options,
+            **self._options,
         )
 
 
 class _Truncated(io.BytesIO):
-    """A body that ends before its announced length."""
+    """A body that ends before its announced length: reading to the end is an error."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return what came; who reads to the end gets an error."""
         data = super().read(size)
         if size is None or size < 0:
             raise IncompleteRead(data)
@@ -339,15 +308,15 @@ def patch_http_client(client: Any, patches: Patches) -> None:
         **options: Any,
     ) -> None:
         target = routing.find(*_http_client_origin(connection, url))
-        connection.__dict__.pop("apixo_answer", None)
+        vars(connection).pop("apixo_answer", None)
         if target is None:
             request(connection, method, url, body, headers, **options)
             return
-        asked = target.base_url.request(method, _path_of(url), _encoded(headers), _read(body))
+        asked = target.base_url.request(method, url, _encoded(headers), _read(body))
         connection.apixo_answer = (target.emulator.answer(asked), method)
 
     def getresponse_in_process(connection: Any) -> Any:
-        answered = connection.__dict__.pop("apixo_answer", None)
+        answered = vars(connection).pop("apixo_answer", None)
         if answered is None:
             return getresponse(connection)
         response, method = answered
@@ -373,7 +342,7 @@ def _http_connection() -> Any:
 
 def _http_client_origin(connection: Any, url: str) -> tuple[str, str, int | None]:
     """Return where a call goes in the end, which may be behind a proxy."""
-    origin = origin_of_url(url)
+    origin = routing.origin_of_url(url)
     if origin is not None:
         return origin
     scheme = "https" if connection.default_port == _HTTPS_PORT else "http"
@@ -389,9 +358,7 @@ class _Received:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def makefile(self, mode: str) -> io.BytesIO:
-        """Return it as a file."""
-        del mode
+    def makefile(self, _mode: str) -> io.BytesIO:
         return io.BytesIO(self._data)
 
 
@@ -409,7 +376,8 @@ def patch_aiohttp(aiohttp: Any, patches: Patches) -> None:
         target = routing.find(url.scheme, url.host or "", url.port)
         if target is None:
             return await connect(connector, request, *args, **options)
-        target.emulator.note_caller()  # here runs the caller's task, the answer has one of its own
+        # This is the caller's task; the answer has one of its own.
+        target.emulator.clock.note_caller()
         loop = asyncio.get_running_loop()
         protocol = protocol_kind(loop=loop)
         protocol.connection_made(_MemoryTransport(target, protocol, loop))
@@ -425,43 +393,30 @@ class _MemoryTransport(asyncio.Transport):
     def __init__(self, target: Target, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._target, self._protocol, self._loop = target, protocol, loop
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._request_headers: list[tuple[bytes, bytes]] = []
-        self._request_body = b""
-        self._answering: asyncio.Task[None] | None = None
+        self._http = h11.Connection(h11.SERVER)
+        self._body = b""
         self._ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take a piece of a request."""
-        self._parser.feed_data(bytes(data))
+        self._http.receive_data(bytes(data))
+        while True:
+            match self._http.next_event():
+                case h11.Request() as head:
+                    self._head = head
+                case h11.Data() as piece:
+                    self._body += bytes(piece.data)
+                case h11.EndOfMessage():
+                    self._answering = self._loop.create_task(self._answer())
+                    return
+                case _:  # more is to come
+                    return
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Take pieces of a request."""
-        for data in list_of_data:
-            self.write(data)
+        self.write(b"".join(list_of_data))
 
-    def on_url(self, piece: bytes) -> None:
-        """Keep a piece of the target."""
-        self._url += piece
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._request_headers.append((name, value))
-
-    def on_body(self, piece: bytes) -> None:
-        """Keep a piece of the body."""
-        self._request_body += piece
-
-    def on_message_complete(self) -> None:
-        """Answer the request."""
-        method, url = self._parser.get_method().decode(), self._url.decode("latin-1")
-        asked = self._target.base_url.request(
-            method, _path_of(url), self._request_headers, self._request_body
-        )
-        self._answering = self._loop.create_task(self._answer(asked))
-
-    async def _answer(self, request: HttpRequest) -> None:
+    async def _answer(self) -> None:
+        method, path = self._head.method.decode(), self._head.target.decode("latin-1")
+        request = self._target.base_url.request(method, path, self._head.headers, self._body)
         try:
             response = await self._target.emulator.aanswer(request)
         except Exception as error:  # noqa: BLE001 - the caller waits, and gets it
@@ -471,7 +426,7 @@ class _MemoryTransport(asyncio.Transport):
         if response.fault is WireFault.RESET:
             self._end(_reset())
             return
-        self._protocol.data_received(_on_the_wire(response, request.method))
+        self._protocol.data_received(_on_the_wire(response, method))
         if response.fault is WireFault.TRUNCATED:
             self.close()
 
@@ -481,24 +436,12 @@ class _MemoryTransport(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, error)
 
     def close(self) -> None:
-        """End it."""
         self._end(None)
 
     abort = close
 
     def is_closing(self) -> bool:
-        """True once it has ended."""
         return self._ended
 
-    def pause_reading(self) -> None:
-        """Do nothing: what comes is in memory already."""
-
-    resume_reading = pause_reading
-
-    def is_reading(self) -> bool:
-        """Return True: nothing stops it."""
-        return True
-
     def get_write_buffer_size(self) -> int:
-        """Return 0: nothing waits to be sent."""
         return 0

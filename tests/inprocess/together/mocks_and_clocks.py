@@ -33,7 +33,7 @@ from freezegun import freeze_time
 
 from apixo_client import Apixo, AsyncApixo
 from apixo_emulator.testing import InProcess, InterceptionError
-from apixo_emulator.testing.served import Served
+from apixo_emulator.testing.controls import Served
 
 IMAGE = "https://example.com/in.jpg"
 BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
