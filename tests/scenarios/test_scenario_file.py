@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_emulator.domain.problems import where
-from apixo_emulator.scenarios.file import LARGEST_BYTES, ScenarioFileError, load_rules
+from apixo_emulator.scenarios.file import ScenarioFileError, load_rules
 from apixo_emulator.scenarios.rules import rule_of
 from scenarios.documents import RULES, Place, places, value_at
 
@@ -165,10 +165,6 @@ def test_what_is_no_file_of_rules_is_said_plainly(tmp_path: Path) -> None:
         ScenarioFileError, match=r"latin\.toml: expected UTF-8; found the byte 0xe9"
     ):
         load_rules(latin)
-    large = tmp_path / "large.json"
-    large.write_bytes(b" " * (LARGEST_BYTES + 1))
-    with pytest.raises(ScenarioFileError, match="expected at most"):
-        load_rules(large)
 
 
 def test_a_file_may_be_empty_or_name_its_schema(tmp_path: Path) -> None:

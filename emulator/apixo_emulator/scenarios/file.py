@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from apixo_emulator.domain.problems import DocumentError, Problem, violations, w
 from apixo_emulator.scenarios.rules import Rule, rule_of
 from apixo_emulator.scenarios.schema import scenario_file_schema
 
-LARGEST_BYTES = 10_000_000
 _MOST_SHOWN = 20
 
 
@@ -82,23 +81,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: It cannot be read, or is no TOML; the message names the file.
     """
-    text = _text(path)
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(f"{path}: expected TOML; found lists in lists, too deep.") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: expected valid TOML; found: {error}.") from None
+    document: dict[str, Any] = _parsed(path, "TOML", tomllib.loads)
+    return document
 
 
 def _read_json(path: Path) -> Any:
+    return _parsed(path, "JSON", partial(json.loads, object_pairs_hook=_object))
+
+
+def _parsed(path: Path, form: str, parse: Callable[[str], Any]) -> Any:
     text = _text(path)
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return parse(text)
     except RecursionError:
-        raise ValueError(f"{path}: expected JSON; found lists in lists, too deep.") from None
+        raise ValueError(f"{path}: expected {form}; found lists in lists, too deep.") from None
     except ValueError as error:
-        raise ValueError(f"{path}: expected valid JSON; found: {error}.") from None
+        raise ValueError(f"{path}: expected valid {form}; found: {error}.") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,20 +109,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file, with or without a byte order mark.
-
-    Raises:
-        ValueError: It cannot be read, is too large, or is not UTF-8.
-    """
+    """Return the text of a file, with or without a byte order mark."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_BYTES + 1)
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    if len(raw) > LARGEST_BYTES:
-        raise ValueError(f"{path}: expected at most {LARGEST_BYTES} bytes; found more.")
-    try:
-        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        found = f"the byte 0x{raw[error.start]:02x} at offset {error.start}"
+        found = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
         raise ValueError(f"{path}: expected UTF-8; found {found}.") from None

@@ -24,40 +24,26 @@ from apixo_emulator.scenarios.vocabulary import (
 )
 from apixo_schemas import contract
 
-MOST = 1_000_000
-MOST_COPIES = 100
-MOST_LISTED = 50
-WIDEST_SIGMA = 3
-LONGEST_TEXT = 500
+_MOST = 1_000_000
+_MOST_LISTED = 50
+_WIDEST_SIGMA = 3
+_LONGEST_TEXT = 500
 
 Schema = dict[str, Any]
 
 
-def _about(schema: Schema, description: str) -> Schema:
-    return {**schema, "description": description}
-
-
-def _integer(least: int, most: int) -> Schema:
-    title = f"an integer from {least} to {most}"
+def _integer(least: int, most: int, unit: str = "") -> Schema:
+    title = f"{unit}an integer from {least} to {most}"
     return {"title": title, "type": "integer", "minimum": least, "maximum": most}
 
 
-def _ms() -> Schema:
-    title = f"milliseconds, an integer from 0 to {LONGEST_MS}"
-    return {**_integer(0, LONGEST_MS), "title": title}
+def _number(title: str, most: float, **least: float) -> Schema:
+    return {"title": title, "type": "number", **least, "maximum": most}
 
 
 def _text(title: str = "a text") -> Schema:
-    title = f"{title} of 1 to {LONGEST_TEXT} characters"
-    return {"title": title, "type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
-
-
-def _pattern() -> Schema:
-    return _text("a text, in which * stands for anything,")
-
-
-def _flag() -> Schema:
-    return {"title": "true or false", "type": "boolean"}
+    title = f"{title} of 1 to {_LONGEST_TEXT} characters"
+    return {"title": title, "type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT}
 
 
 def _choice(names: Iterable[str | int]) -> Schema:
@@ -66,7 +52,7 @@ def _choice(names: Iterable[str | int]) -> Schema:
 
 
 def _list(one: Schema, title: str) -> Schema:
-    several = {"items": one, "minItems": 1, "maxItems": MOST_LISTED, "uniqueItems": True}
+    several = {"items": one, "minItems": 1, "maxItems": _MOST_LISTED, "uniqueItems": True}
     return {"title": title, "type": "array", **several}
 
 
@@ -84,6 +70,13 @@ def _table(properties: Mapping[str, Schema], **more: Any) -> Schema:
         "additionalProperties": False,
         **more,
     }
+
+
+_MS = _integer(0, LONGEST_MS, "milliseconds, ")
+_TIMES = _integer(1, _MOST)
+_RETRY_AFTER = _integer(0, _MOST, "seconds, ")
+_PATTERN = _text("a text, in which * stands for anything,")
+_FLAG = {"title": "true or false", "type": "boolean"}
 
 
 def _any_case(name: str) -> str:
@@ -113,47 +106,42 @@ def _scenario() -> Schema:
 
 
 def _match() -> Schema:
-    call = _one_or_more(
-        _integer(1, MOST), "a call's number, counted from 1, or a list of different ones"
-    )
-    probability = {
-        "title": "a number above 0 and up to 1",
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "maximum": 1,
-    }
+    call = _one_or_more(_TIMES, "a call's number, counted from 1, or a list of different ones")
+    probability = _number("a number above 0 and up to 1", 1, exclusiveMinimum=0)
     headers = {
         "title": "a table of headers and what they are to be",
         "type": "object",
         "minProperties": 1,
-        "additionalProperties": _pattern(),
+        "additionalProperties": _PATTERN,
     }
     return _table(
         {
-            "image_url": _about(_pattern(), "The source picture's URL."),
+            "image_url": {**_PATTERN, "description": "The source picture's URL."},
             "resolution": _choice(contract().long_edge_px),
             "output_format": _choice(contract().formats),
-            "key": _about(_pattern(), "The API key."),
+            "key": {**_PATTERN, "description": "The API key."},
             "headers": headers,
-            "call": _about(call, "Which of the submits that fit all else but the probability."),
-            "probability": _about(probability, "How often, drawn from the seed."),
+            "call": {
+                **call,
+                "description": "Which of the submits that fit all else but the probability.",
+            },
+            "probability": {**probability, "description": "How often, drawn from the seed."},
         }
     )
 
 
 def _duration() -> Schema:
-    median = {"title": f"milliseconds above 0 and up to {LONGEST_MS}", "type": "number"}
-    sigma = {"title": f"a number from 0 to {WIDEST_SIGMA}", "type": "number"}
+    median = f"milliseconds above 0 and up to {LONGEST_MS}"
+    sigma = f"a number from 0 to {_WIDEST_SIGMA}"
     shape = _table(
         {
-            "median_ms": {**median, "exclusiveMinimum": 0, "maximum": LONGEST_MS},
-            "sigma": {**sigma, "minimum": 0, "maximum": WIDEST_SIGMA},
+            "median_ms": _number(median, LONGEST_MS, exclusiveMinimum=0),
+            "sigma": _number(sigma, _WIDEST_SIGMA, minimum=0),
         },
         required=["median_ms", "sigma"],
     )
-    title = f"{_ms()['title']}, or a table with median_ms and sigma"
-    types = ["integer", "object"]
-    return {**shape, **_ms(), "title": title, "type": types}
+    title = f"{_MS['title']}, or a table with median_ms and sigma"
+    return {**shape, **_MS, "title": title, "type": ["integer", "object"]}
 
 
 def _statuses() -> list[int]:
@@ -162,49 +150,53 @@ def _statuses() -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _retry_after() -> Schema:
-    return {**_integer(0, MOST), "title": f"seconds, an integer from 0 to {MOST}"}
-
-
 def _plan() -> Schema:
     callback = {
-        "lost": _about(_flag(), "Never sent."),
-        "copies": _about(_integer(1, MOST_COPIES), "How many times an accepted one is sent."),
-        "late_ms": _about(_ms(), "How long after the end it is sent."),
-        "before_done_ms": _about(_ms(), "How long before polls see the end it is sent."),
-        "malformed": _about(_flag(), "Its JSON breaks off in the middle."),
+        "lost": {**_FLAG, "description": "Never sent."},
+        "copies": {**_integer(1, 100), "description": "How many times an accepted one is sent."},
+        "late_ms": {**_MS, "description": "How long after the end it is sent."},
+        "before_done_ms": {**_MS, "description": "How long before polls see the end it is sent."},
+        "malformed": {**_FLAG, "description": "Its JSON breaks off in the middle."},
     }
-    http = {"status": _choice(_statuses()), "retry_after_s": _retry_after()}
+    http = {"status": _choice(_statuses()), "retry_after_s": _RETRY_AFTER}
     status = {
         "fault": _choice(poll_faults()),
-        "times": _about(_integer(1, MOST), "The first so many polls; without it, every one."),
-        "retry_after_s": _retry_after(),
+        "times": {**_TIMES, "description": "The first so many polls; without it, every one."},
+        "retry_after_s": _RETRY_AFTER,
     }
     answers = _list(_choice(map(str, Quirk)), "a list of different answers")
+    http_table = _table(http, required=["status"])
+    status_table = _table(status, required=["fault"])
     return _table(
         {
-            "pending_ms": _about(_ms(), "How long the task is pending."),
-            "processing_ms": _about(_ms(), "How long it is processing, after that."),
-            "duration": _about(_duration(), "How long it takes in all."),
+            "pending_ms": {**_MS, "description": "How long the task is pending."},
+            "processing_ms": {**_MS, "description": "How long it is processing, after that."},
+            "duration": {**_duration(), "description": "How long it takes in all."},
             "outcome": _choice(["success", "failed", "stuck"]),
-            "fail_code": _about(_text(), "Any code; the documented ones have a message."),
+            "fail_code": {
+                **_text(),
+                "description": "Any code; the documented ones have a message.",
+            },
             "fail_msg": _text(),
-            "http": _about(_table(http, required=["status"]), "Answers the submit instead."),
-            "wire": _about(_choice(map(str, WireFault)), "Damages the submit's answer."),
+            "http": {**http_table, "description": "Answers the submit instead."},
+            "wire": {
+                **_choice(map(str, WireFault)),
+                "description": "Damages the submit's answer.",
+            },
             "callback": _table(callback),
-            "answers": _about(answers, "Rare but allowed answers to polls."),
-            "status": _about(_table(status, required=["fault"]), "What befalls polls."),
+            "answers": {**answers, "description": "Rare but allowed answers to polls."},
+            "status": {**status_table, "description": "What happens to polls."},
         }
     )
 
 
 def _rule() -> Schema:
     properties = {
-        "name": _about(_text(), "What the journal calls it."),
-        "times": _about(_integer(1, MOST), "After so many submits it is used up."),
+        "name": {**_text(), "description": "What the journal calls it."},
+        "times": {**_TIMES, "description": "After so many submits it is used up."},
         "scenario": _scenario(),
-        "match": _about(_match(), "Which submits; without it, every one."),
-        "plan": _about(_plan(), "What is to happen, beside or instead of the scenario."),
+        "match": {**_match(), "description": "Which submits; without it, every one."},
+        "plan": {**_plan(), "description": "What happens, beside or instead of the scenario."},
     }
     return {
         "title": "a rule with a scenario or a plan",

@@ -65,7 +65,6 @@ _QUIRKS = {
 # How `status-<fault>` may end: the first so many polls instead of every one.
 POLL_COUNTS: Mapping[str, int] = {"once": 1, "twice": 2, "thrice": 3}
 
-_ADVICE = "Leave one of them out."
 _LIST = "`apixo-emulator scenario names` lists all."
 _SEGMENT = "/emulate/"
 _STATUS = "status-"
@@ -94,21 +93,22 @@ class Group(StrEnum):
     STATUS = "status"
 
 
+# Of a name with ``<seconds>`` in it, the effects depend on the time, in ms.
+Meaning = Effects | Callable[[int], Effects]
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One name, or form of a name, and in a sentence what it does.
 
-    ``<seconds>``, ``<fault>`` and ``<n>`` in a name stand for what is to be filled in.
+    ``<seconds>``, ``<fault>`` and ``<n>`` in a name stand for what is to be filled in. A name that
+    begins with ``status-`` has no ``meaning`` of its own: it is put together, see `scenario`.
     """
 
     name: str
     effect: str
     group: Group
-
-
-# Of a name with ``<seconds>`` in it, what it stands for depends on the time, in ms.
-Meaning = Effects | Callable[[int], Effects]
-_Row = tuple[str, str, Group, Meaning]
+    meaning: Meaning | None = None
 
 
 @cache
@@ -128,9 +128,7 @@ def submit_faults() -> Mapping[str, Fault]:
 def poll_faults() -> Mapping[str, Fault]:
     """Return what can happen to the answer of a poll, by the same names."""
     return {
-        name: replace(fault, error=_POLL_ERRORS.get(fault.error, fault.error))
-        if fault.error
-        else fault
+        name: replace(fault, error=_POLL_ERRORS.get(fault.error or "", fault.error))
         for name, fault in submit_faults().items()
     }
 
@@ -156,76 +154,75 @@ def _result(**effects: Any) -> Effects:
     return Effects("", result=ResultEffects(**effects))
 
 
-def _task_rows() -> Iterator[_Row]:
+_CALLBACKS_AND_RESULTS: tuple[tuple[str, str, Meaning], ...] = (
+    ("callback-lost", "the callback is never sent", _callback(lost=True)),
+    ("callback-duplicate", "the callback is sent twice", _callback(copies=2)),
+    (
+        "callback-late-<seconds>",
+        "the callback is sent so long after the end",
+        lambda ms: _callback(late_ms=ms),
+    ),
+    (
+        "callback-before-done",
+        f"the callback comes {BEFORE_DONE_MS // 1000} s before polls see the end",
+        _callback(poll_lag_ms=BEFORE_DONE_MS),
+    ),
+    (
+        "callback-malformed",
+        "the callback's JSON breaks off in the middle",
+        _callback(malformed=True),
+    ),
+    (
+        "result-404",
+        "the result's address answers 404, as after its expiry",
+        _result(missing=True),
+    ),
+    ("result-html", "the result's address answers with an HTML page", _result(html=True)),
+    (
+        "result-slow-<seconds>",
+        "the result is sent so long after it is asked for",
+        lambda ms: _result(delay_ms=ms),
+    ),
+)
+
+
+def _scenarios() -> Iterator[Scenario]:
     for entry in contract().failures.values():
         sentence = f"the task fails with `{entry.code}`: {entry.meaning}"
         failure = Effects("", failure=(entry.code, entry.message))
-        yield entry.scenario, sentence, Group.OUTCOME, failure
-    yield (
+        yield Scenario(entry.scenario, sentence, Group.OUTCOME, failure)
+    slow = "the task takes so long, e.g. `slow-12.5`"
+    yield Scenario(
         "slow-<seconds>",
-        "the task takes so long, e.g. `slow-12.5`",
+        slow,
         Group.TIME,
         lambda ms: Effects("", duration=Duration(total_ms=ms)),
     )
-    stuck = Effects("", stuck=True)
-    yield "stuck", "the task stays `processing` for ever", Group.TIME, stuck
+    stuck = "the task stays `processing` for ever"
+    yield Scenario("stuck", stuck, Group.TIME, Effects("", stuck=True))
     for name, fault in submit_faults().items():
         group = Group.HTTP if fault.wire is None else Group.WIRE
-        yield name, _fault_words(fault), group, Effects("", submit_fault=fault)
-
-
-def _other_rows() -> Iterator[_Row]:
-    early = f"the callback comes {BEFORE_DONE_MS // 1000} s before polls see the end"
-    callbacks: Mapping[str, tuple[str, Meaning]] = {
-        "lost": ("the callback is never sent", _callback(lost=True)),
-        "duplicate": ("the callback is sent twice", _callback(copies=2)),
-        "late-<seconds>": (
-            "the callback is sent so long after the end",
-            lambda ms: _callback(late_ms=ms),
-        ),
-        "before-done": (early, _callback(poll_lag_ms=BEFORE_DONE_MS)),
-        "malformed": ("the callback's JSON breaks off in the middle", _callback(malformed=True)),
-    }
-    for name, (sentence, meaning) in callbacks.items():
-        yield f"callback-{name}", sentence, Group.CALLBACK, meaning
-    results: Mapping[str, tuple[str, Meaning]] = {
-        "404": ("the result's address answers 404, as after its expiry", _result(missing=True)),
-        "html": ("the result's address answers with an HTML page", _result(html=True)),
-        "slow-<seconds>": (
-            "the result is sent so long after it is asked for",
-            lambda ms: _result(delay_ms=ms),
-        ),
-    }
-    for name, (sentence, meaning) in results.items():
-        yield f"result-{name}", sentence, Group.RESULT, meaning
+        yield Scenario(name, _fault_words(fault), group, Effects("", submit_fault=fault))
+    for name, sentence, meaning in _CALLBACKS_AND_RESULTS:
+        yield Scenario(name, sentence, Group(name.partition("-")[0]), meaning)
     for quirk, sentence in _QUIRKS.items():
-        yield str(quirk), sentence, Group.ANSWER, Effects("", quirks=frozenset({quirk}))
-
-
-@cache
-def _rows() -> tuple[_Row, ...]:
-    return (*_task_rows(), *_other_rows())
-
-
-@cache
-def meanings() -> Mapping[str, Meaning]:
-    """Return what each name stands for, apart from those that begin with ``status-``."""
-    return {name: meaning for name, _, _, meaning in _rows()}
+        yield Scenario(quirk.value, sentence, Group.ANSWER, Effects("", quirks=frozenset({quirk})))
+    like = "every poll gets what `http-…` or a fault on the wire does to a submit"
+    yield Scenario("status-<fault>", f"{like}, e.g. `status-http-500`", Group.STATUS)
+    first = "the first two polls only; also `-once`, `-thrice`, `-5-times`"
+    yield Scenario("status-<fault>-twice", first, Group.STATUS)
 
 
 @cache
 def vocabulary() -> tuple[Scenario, ...]:
     """Return all names, in the order in which they are shown."""
-    every = (
-        "every poll gets what `http-…` or a fault on the wire does to a submit, e.g."
-        " `status-http-500`"
-    )
-    first = "the first two polls only; also `-once`, `-thrice`, `-5-times`"
-    return (
-        *(Scenario(name, effect, group) for name, effect, group, _ in _rows()),
-        Scenario("status-<fault>", every, Group.STATUS),
-        Scenario("status-<fault>-twice", first, Group.STATUS),
-    )
+    return tuple(_scenarios())
+
+
+@cache
+def meanings() -> Mapping[str, Meaning]:
+    """Return what each name stands for, apart from those that begin with ``status-``."""
+    return {entry.name: entry.meaning for entry in vocabulary() if entry.meaning is not None}
 
 
 # From names to effects
@@ -248,18 +245,17 @@ def joined(*parts: Effects) -> Effects:
     Raises:
         UnknownScenarioError: They contradict each other.
     """
+    advice = "Leave one of them out."
     whole = parts[0]
     for part in parts[1:]:
         try:
             whole = merged(whole, part)
         except ContradictionError as error:
-            both = f"{whole.name} and {part.name}"
-            raise UnknownScenarioError(
-                f"{both} contradict each other: {error}. {_ADVICE}"
-            ) from None
+            both = f"{whole.name} and {part.name} contradict each other"
+            raise UnknownScenarioError(f"{both}: {error}. {advice}") from None
     if why := contradiction(whole):
-        advice = f" {_ADVICE}" if len(parts) > 1 else ""
-        raise UnknownScenarioError(f"{whole.name} cannot happen: {why}.{advice}")
+        words = f"{whole.name} cannot happen: {why}."
+        raise UnknownScenarioError(f"{words} {advice}" if len(parts) > 1 else words)
     return whole
 
 
@@ -273,9 +269,9 @@ def requested_scenario(image_url: str) -> Effects | None:
     if _SEGMENT not in image_url or image_url[:5].lower() == "data:":
         return None
     path = image_url.partition("?")[0].partition("#")[0]
-    _, found, rest = path.partition(_SEGMENT)
-    name = _EXTENSION.sub("", unquote(rest.partition("/")[0]))
-    return scenario(name) if found and name else None
+    segment = path.partition(_SEGMENT)[2].partition("/")[0]
+    name = _EXTENSION.sub("", unquote(segment))
+    return scenario(name) if name else None
 
 
 def _single(name: str) -> Effects:
@@ -336,9 +332,7 @@ def _nearest(name: str) -> str | None:
     number = numbers[-1] if numbers else ""
     forms = {_PLACEHOLDER.sub(number, form): form for form in _forms()}
     found = nearest(name, forms)
-    if found is None:
-        return None
-    return found if _find(found.lower()) else forms[found]
+    return found if found is None or _find(found.lower()) else forms[found]
 
 
 def _advice(name: str) -> str:
