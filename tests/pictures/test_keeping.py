@@ -16,7 +16,7 @@ import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict
 from apixo_emulator.pictures import PictureStore, StoreLimits
-from apixo_emulator.pictures.render import draw_placeholder, enlarge, vips
+from apixo_emulator.pictures.render import draw_placeholder
 from apixo_emulator.pictures.store import BoundedFolder
 
 OpenStore = Callable[..., PictureStore]
@@ -24,8 +24,8 @@ OpenStore = Callable[..., PictureStore]
 DRAW = "apixo_emulator.pictures.store.draw_placeholder"
 
 
-def placeholder(task: str, resolution: str = "2k", output_format: str = "jpg") -> PictureSpec:
-    return PictureSpec(task, "https://example.com/input.jpg", resolution, output_format)
+def placeholder(task: str) -> PictureSpec:
+    return PictureSpec(task, "https://example.com/input.jpg", "2k", "jpg")
 
 
 @pytest.fixture
@@ -54,18 +54,6 @@ def test_many_threads_one_rendering(open_store: OpenStore, drawings: list[Path])
     assert len(results) == len(drawings) == 1
 
 
-def test_result_of_a_moment_ago_is_not_rendered_again(
-    open_store: OpenStore, drawings: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = open_store()
-    rendered = one.render(placeholder("task"))
-    # As for a thread that looked just before another one was done.
-    find, answers = one._results.find, iter([None])
-    monkeypatch.setattr(one._results, "find", lambda name: next(answers, find(name)))
-    assert one.render(placeholder("task")) == rendered
-    assert len(drawings) == 1
-
-
 def test_failure_reaches_every_caller_and_is_not_kept(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,11 +70,6 @@ def test_failure_reaches_every_caller_and_is_not_kept(
     assert list(rendered.path.parent.iterdir()) == [rendered.path]
 
 
-def test_disk_that_takes_no_more_is_not_blamed_on_the_source(rocket: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        enlarge(rocket.read_bytes(), resolution="2k", output_format="jpg", to=tmp_path / "no" / "x")
-
-
 def test_same_picture_in_many_tasks_is_kept_once(
     open_store: OpenStore, site: Any, rocket: Path, tmp_path: Path
 ) -> None:
@@ -96,17 +79,6 @@ def test_same_picture_in_many_tasks_is_kept_once(
     assert len(rendered) == 1
     sources = [path for path in (tmp_path / "pictures" / "sources").iterdir() if not path.suffix]
     assert [path.read_bytes() for path in sources] == [rocket.read_bytes()]
-
-
-def test_etag_tells_results_apart(open_store: OpenStore) -> None:
-    one = open_store()
-    specs = [
-        placeholder(task, resolution, output_format)
-        for task in ("a", "b")
-        for resolution in ("2k", "4k")
-        for output_format in ("jpg", "png")
-    ]
-    assert len({one.render(spec).etag for spec in specs}) == len(specs)
 
 
 def test_evicted_result_is_rendered_again(open_store: OpenStore) -> None:
@@ -131,19 +103,6 @@ def test_evicted_source_is_fetched_again(
     assert "status 404" in label(one.render(PictureSpec("task", url, "2k", "png")))
 
 
-def test_evicted_source_that_changed_is_drawn_as_it_is_now(
-    open_store: OpenStore, site: Any, rocket: Path, small: Any, tmp_path: Path
-) -> None:
-    url = site.give("/rocket.jpg", rocket.read_bytes())
-    one = open_store()
-    assert one.check("task", url) is Verdict.USABLE
-    digests = [p for p in (tmp_path / "pictures" / "sources").iterdir() if not p.suffix]
-    digests[0].write_bytes(b"damaged by a crash of the machine")
-    site.give("/rocket.jpg", small.rot90().jpegsave_buffer())
-    rendered = one.render(PictureSpec("task", url, "2k", "jpg"))
-    assert vips().Image.jpegload(str(rendered.path)).height == 2048
-
-
 def test_unreadable_note_is_as_none(
     open_store: OpenStore, site: Any, rocket: Path, tmp_path: Path
 ) -> None:
@@ -163,7 +122,7 @@ from apixo_emulator.pictures import PictureStore
 
 print("ready", flush=True)
 sys.stdin.readline()
-for number in range(6):
+for number in range(2):
     spec = PictureSpec(f"task {number}", "https://example.com/x.jpg", "2k", "jpg")
     print(PictureStore(Path(sys.argv[1])).render(spec).etag, flush=True)
 """
@@ -247,17 +206,3 @@ def test_foreign_things_in_the_folder_do_no_harm(tmp_path: Path) -> None:
     folder.write("b", fill(b"x"))
     assert (folder.read("folder"), folder.read("link"), folder.find("a")) == (None, None, None)
     assert folder.read("b") == b"x"
-
-
-def test_file_in_use_is_as_good_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_use(*_: Any) -> None:
-        raise PermissionError(13, "the file is open")
-
-    folder = BoundedFolder(tmp_path, 1 << 20)
-    first = folder.write("a", fill(b"x"))
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", in_use)
-        assert folder.write("a", fill(b"x")) == first
-        with pytest.raises(PermissionError):
-            folder.write("b", fill(b"x"))
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import zlib
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from struct import pack
@@ -65,22 +67,12 @@ def test_grey_of_16_bits_with_alpha_and_a_profile(render: Render) -> None:
     assert [round(band.avg()) for band in result.bandsplit()] == [180, 180, 180, 78]
 
 
-@pytest.mark.parametrize("alpha", [20000, 65535, 128, 0])
-@pytest.mark.parametrize("colour", [4, 6])
-def test_alpha_of_16_bits_is_scaled(render: Render, colour: int, alpha: int) -> None:
-    row = pack(">H", 30000) * (1 if colour == 4 else 3) + pack(">H", alpha)
-    result = render(png(8, 8, 16, colour, row=row * 8), "2k", "png")
-    *_, found = result.bandsplit()
-    assert found.min() == found.max() == round(alpha / 257)
-
-
-@pytest.mark.parametrize("alpha", [1, 77, 128, 254])
-def test_colour_under_alpha_is_exact(render: Render, alpha: int) -> None:
-    row = bytes([200, 100, 50, alpha]) * 8
-    result = render(png(8, 8, 8, 6, row=row), "2k", "png")
-    assert [(band.min(), band.max()) for band in result.bandsplit()] == [
-        (value, value) for value in (200, 100, 50, alpha)
-    ]
+@pytest.mark.parametrize("depth", [8, 16])
+def test_alpha_is_scaled_and_colour_under_it_is_exact(render: Render, depth: int) -> None:
+    values = [200, 100, 50, 77]
+    row = pack(">4B", *values) if depth == 8 else pack(">4H", *(257 * value for value in values))
+    result = render(png(8, 8, depth, 6, row=row * 8), "2k", "png")
+    assert [(band.min(), band.max()) for band in result.bandsplit()] == [(v, v) for v in values]
 
 
 def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
@@ -102,22 +94,21 @@ def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
     return bytes(b"RIFF" + pack("<I", len(body)) + body)
 
 
-@pytest.mark.parametrize("output_format", contract().formats)
 @pytest.mark.parametrize("name", contract().formats)
 def test_a_profile_of_another_length_than_it_says_is_left_out(
-    small: Any, render: Render, difference: Difference, name: str, output_format: str
+    small: Any, render: Render, difference: Difference, name: str
 ) -> None:
     good = small.icc_export(output_profile="p3").get("icc-profile-data")
-    for profile in (good + b"\0\0\0", good[:-1], b"", b"\0" * 200):
-        result = render(with_profile(name, small, profile), "2k", output_format)
+    for profile in (good + b"\0\0\0", good[:-1]):
+        result = render(with_profile(name, small, profile), "2k", "png")
         assert difference(small, result) < 5
         assert not result.get_typeof("icc-profile-data")
-    kept = render(with_profile(name, small, good), "2k", output_format)
+    kept = render(with_profile(name, small, good), "2k", "png")
     assert kept.get("icc-profile-data") == good
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_whatever_a_profile_holds_the_picture_is_rendered(data: st.DataObject) -> None:
     picture = vips().Image.black(8, 8, bands=3).copy(interpretation="srgb")
@@ -126,18 +117,10 @@ def test_whatever_a_profile_holds_the_picture_is_rendered(data: st.DataObject) -
         profile[place] = data.draw(st.integers(0, 255))
     name = data.draw(st.sampled_from(sorted(contract().formats)))
     body = with_profile(name, picture, bytes(profile))
-    for output_format in contract().formats:
-        assert label_of(body, output_format) == ""
-
-
-def label_of(body: bytes, output_format: str) -> str:
-    import tempfile
-    from base64 import b64encode
-
     with tempfile.TemporaryDirectory() as folder:
         url = f"data:;base64,{b64encode(body).decode()}"
-        rendered = PictureStore(Path(folder)).render(PictureSpec("t", url, "2k", output_format))
-        return described(rendered)
+        rendered = PictureStore(Path(folder)).render(PictureSpec("t", url, "2k", "png"))
+        assert described(rendered) == ""
 
 
 def described(rendered: RenderedPicture) -> str:
@@ -169,17 +152,6 @@ def test_any_bytes_can_be_stripped(head: bytes, rest: bytes) -> None:
     name, kept = stripped(head + rest)
     assert contract().formats[name].media_type == sniff(head)
     assert len(kept) <= len(head + rest)
-
-
-@given(st.data())
-def test_a_damaged_file_is_still_read_or_refused(data: st.DataObject) -> None:
-    picture = vips().Image.black(9, 7, bands=3).copy(interpretation="srgb")
-    saver = data.draw(st.sampled_from(["jpegsave_buffer", "pngsave_buffer", "webpsave_buffer"]))
-    body = bytearray(getattr(picture.icc_export(output_profile="srgb"), saver)(keep="icc"))
-    for place in data.draw(st.lists(st.integers(12, len(body) - 1), max_size=5)):
-        body[place] = data.draw(st.integers(0, 255))
-    end = data.draw(st.integers(12, len(body)))
-    stripped(bytes(body[:end]))
 
 
 @pytest.mark.parametrize(
@@ -240,23 +212,14 @@ def measured(tmp_path: Path, rocket: Path, body: bytes) -> tuple[str, int]:
 BOMB = zlib.compress(b"x" * 4_000_000, 9)
 HUNGRY: dict[str, Callable[[], bytes]] = {
     "zTXt": lambda: png(9, 9, 8, 2, *[chunk(b"zTXt", b"k%d\0\0" % n + BOMB) for n in range(480)]),
-    "iTXt": lambda: png(
-        9, 9, 8, 2, *[chunk(b"iTXt", b"k%d\0\1\0\0\0" % n + BOMB) for n in range(480)]
-    ),
     "iCCP": lambda: png(9, 9, 8, 2, *[chunk(b"iCCP", b"k\0\0" + BOMB)] * 480),
-    "long lines": lambda: png(10_000_000, 10, 16, 6),
-    "lines": lambda: png(65_535, 1500, 16, 6),
     "WebP": lambda: black(9990, 9990).webpsave_buffer(lossless=True, effort=0),
     "WebP at the limit": lambda: black(5600, 5600).webpsave_buffer(lossless=True, effort=0),
-    "progressive": lambda: black(9990, 9990).jpegsave_buffer(interlace=True, subsample_mode="off"),
-    "progressive at the limit": lambda: black(6400, 6400).jpegsave_buffer(
-        interlace=True, subsample_mode="off"
-    ),
     "interlaced": lambda: black(9000, 9000).bandjoin(255).pngsave_buffer(interlace=True),
 }
 
 
-USABLE = {"zTXt", "iTXt", "iCCP", "WebP at the limit", "progressive at the limit"}
+USABLE = {"zTXt", "iCCP", "WebP at the limit"}
 
 
 def black(width: int, height: int) -> Any:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.domain.pictures import PictureSpec, target_size
-from apixo_emulator.pictures import PictureStore
+from apixo_emulator.domain.pictures import target_size
 from apixo_emulator.pictures.render import vips
 from apixo_schemas import contract
 
@@ -20,8 +19,9 @@ Render = Callable[..., Any]
 Difference = Callable[[Any, Any], float]
 
 
-@pytest.mark.parametrize("output_format", contract().formats)
-@pytest.mark.parametrize("resolution", contract().long_edge_px)
+@pytest.mark.parametrize(
+    ("resolution", "output_format"), [("2k", "png"), ("4k", "webp"), ("8k", "jpg")]
+)
 def test_result_is_the_callers_picture(
     rocket: Path,
     render: Render,
@@ -32,22 +32,6 @@ def test_result_is_the_callers_picture(
     result = render(rocket.read_bytes(), resolution, output_format)
     expected = target_size(640, 427, contract().long_edge_px[resolution])
     assert (result.width, result.height, result.bands) == (*expected, 3)
-    assert difference(vips().Image.jpegload(str(rocket)), result) < 3
-
-
-def test_every_format_of_the_contract_can_be_a_source(
-    small: Any, render: Render, difference: Difference
-) -> None:
-    sources = (small.jpegsave_buffer(Q=95), small.pngsave_buffer(), small.webpsave_buffer(Q=95))
-    assert len(sources) == len(contract().source_media_types)
-    for body in sources:
-        assert difference(small, render(body)) < 4
-
-
-def test_larger_source_is_reduced(rocket: Path, render: Render, difference: Difference) -> None:
-    large = vips().Image.jpegload(str(rocket)).resize(4)
-    result = render(large.jpegsave_buffer())
-    assert (result.width, result.height) == (2048, 1366)
     assert difference(vips().Image.jpegload(str(rocket)), result) < 3
 
 
@@ -64,8 +48,9 @@ STORED: dict[int, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("scale", [1, 25], ids=["enlarged", "reduced"])
-@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize(
+    ("orientation", "scale"), [*((orientation, 1) for orientation in STORED), (3, 25), (6, 25)]
+)
 def test_orientation_is_applied(
     small: Any, render: Render, difference: Difference, orientation: int, scale: int
 ) -> None:
@@ -77,21 +62,17 @@ def test_orientation_is_applied(
     assert difference(small, result) < 4
 
 
-@pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_orientation_that_does_not_exist_is_ignored(
-    small: Any, render: Render, difference: Difference, orientation: int
+    small: Any, render: Render, difference: Difference
 ) -> None:
     exif = small.copy()
-    exif.set_type(vips().GValue.gstr_type, "exif-ifd0-Orientation", str(orientation))
+    exif.set_type(vips().GValue.gstr_type, "exif-ifd0-Orientation", "9")
     assert difference(small, render(exif.jpegsave_buffer(Q=95))) < 4
 
 
-@pytest.mark.parametrize("output_format", ["png", "webp"])
-def test_transparency_is_kept(
-    small: Any, render: Render, difference: Difference, output_format: str
-) -> None:
+def test_transparency_is_kept(small: Any, render: Render, difference: Difference) -> None:
     alpha = (vips().Image.xyz(small.width, small.height)[0] * 2).cast("uchar")
-    result = render(small.bandjoin(alpha).pngsave_buffer(), "2k", output_format)
+    result = render(small.bandjoin(alpha).pngsave_buffer(), "2k", "webp")
     assert result.bands == 4
     assert difference(alpha, result[3]) < 2
     on_white = small.bandjoin(alpha).flatten(background=255)
@@ -126,7 +107,6 @@ def kinds_of_pixels(small: Any) -> dict[str, bytes]:
         "grey, transparent": grey.bandjoin(255).pngsave_buffer(),
         "cmyk": small.colourspace("cmyk").jpegsave_buffer(Q=95),
         "16 bits": small.colourspace("rgb16").pngsave_buffer(),
-        "16 bits, grey": small.colourspace("grey16").pngsave_buffer(),
         "palette": small.pngsave_buffer(palette=True),
         "interlaced": small.pngsave_buffer(interlace=True),
         "progressive": small.jpegsave_buffer(interlace=True),
@@ -135,7 +115,6 @@ def kinds_of_pixels(small: Any) -> dict[str, bytes]:
         "grey, damaged profile": with_profile(grey, b"\0" * 200),
         "grey, profile of colours": with_profile(grey, profile),
         "cmyk, damaged profile": with_profile(small.colourspace("cmyk"), profile[:300]),
-        "damaged profile": with_profile(small, b"\0" * 200),
     }
 
 
@@ -146,25 +125,19 @@ def with_profile(picture: Any, profile: bytes) -> bytes:
     return bytes(encoded[:2] + b"\xff\xe2" + pack(">H", len(segment) + 2) + segment + encoded[2:])
 
 
-@pytest.mark.parametrize("output_format", contract().formats)
-def test_every_kind_of_pixels(
-    small: Any, render: Render, difference: Difference, output_format: str
-) -> None:
+def test_every_kind_of_pixels(small: Any, render: Render, difference: Difference) -> None:
     for kind, body in kinds_of_pixels(small).items():
-        result = render(body, "2k", output_format)
+        result = render(body, "2k", "png")
         assert result.format == "uchar", kind
         reference = small.colourspace("b-w") if "grey" in kind else small
         colours = result.flatten() if result.hasalpha() else result
-        if colours.bands != reference.bands:  # WebP knows no grey
-            colours = colours.colourspace(reference.interpretation)
         assert difference(reference, colours) < 8, kind
 
 
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 8000), (8000, 1), (1, 100), (3, 20000)])
-@pytest.mark.parametrize("output_format", contract().formats)
-def test_narrow_sources(render: Render, width: int, height: int, output_format: str) -> None:
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 100), (3, 20000)])
+def test_narrow_sources(render: Render, width: int, height: int) -> None:
     source = plain(width, height, 200, 100, 50)
-    result = render(source.pngsave_buffer(), "2k", output_format)
+    result = render(source.pngsave_buffer(), "2k", "jpg")
     assert (result.width, result.height) == target_size(width, height, 2048)
     assert abs(result[0].avg() - 200) < 4
 
@@ -177,15 +150,3 @@ def test_animation_gives_its_first_frame(
     result = render(frames.webpsave_buffer(Q=95))
     assert (result.width, result.height) == target_size(small.width, small.height, 2048)
     assert difference(small, result) < 5
-
-
-def test_description_of_a_result(
-    open_store: Callable[..., PictureStore], rocket: Path, data_url: Callable[[bytes], str]
-) -> None:
-    spec = PictureSpec("task", data_url(rocket.read_bytes()), "2k", "webp")
-    rendered = open_store().render(spec)
-    assert rendered.path.suffix == ".webp"
-    assert rendered.media_type == "image/webp"
-    assert rendered.size == rendered.path.stat().st_size
-    assert rendered.etag == f'"{rendered.etag.strip(chr(34))}"'
-    assert open_store().render(spec) == rendered

@@ -8,7 +8,6 @@ import ssl
 import struct
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,14 @@ from hypothesis import strategies as st
 from outbound.receivers import Receiver
 
 from apixo_emulator.domain.pictures import (
-    FetchMode,
     PictureSpec,
     RefusedSource,
     Verdict,
-    failing_code,
 )
 from apixo_emulator.outbound import OutboundBroken, OutboundTooLarge
 from apixo_emulator.pictures import PictureStore, SourceLimits
 from apixo_emulator.pictures.render import vips
 from apixo_emulator.pictures.sources import decoded
-from apixo_schemas import contract
 
 OpenStore = Callable[..., PictureStore]
 DataUrl = Callable[[bytes], str]
@@ -51,11 +47,8 @@ def png_header(width: int, height: int) -> bytes:
 NO_PICTURES = {
     "gif": b"GIF89a\x01\x00\x01\x00\x00\x00\x00;",
     "html": b"<!doctype html><title>Not found</title>",
-    "pdf": b"%PDF-1.7\n",
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>",
-    "tiff": b"II*\0\x08\0\0\0",
     "nothing": b"",
-    "other RIFF": b"RIFF\x20\0\0\0WAVEfmt ",
     "jpg in name only": b"\xff\xd8\xff\xe0" + b"\0" * 50,
     "png in name only": b"\x89PNG\r\n\x1a\n" + b"\0" * 50,
     "webp in name only": b"RIFF\x20\0\0\0WEBPVP8 " + b"\0" * 50,
@@ -82,26 +75,10 @@ def test_no_other_loader_can_be_reached() -> None:
             getattr(vips().Image, name)(NO_PICTURES["gif"], *options)
 
 
-def test_rejected_source_still_gives_a_picture(
-    open_store: OpenStore, open_result: Any, label: Any, data_url: DataUrl
-) -> None:
-    rendered = open_store().render(PictureSpec("t", data_url(NO_PICTURES["svg"]), "2k", "jpg"))
-    assert open_result(rendered).width == 2048
-    assert "no URL of a JPG, PNG or WebP" in label(rendered).replace("\n", " ")
-
-
-@pytest.mark.parametrize(
-    ("size", "verdict"),
-    [
-        ((10001, 10000), Verdict.TOO_LARGE),
-        # Larger than a picture of the format can be.
-        ((2_000_000_000, 2_000_000_000), Verdict.REJECTED),
-    ],
-)
-def test_bomb_is_rejected_by_its_header(
-    open_store: OpenStore, data_url: DataUrl, size: tuple[int, int], verdict: Verdict
-) -> None:
-    assert open_store().check("task", data_url(png_header(*size))) is verdict
+def test_bomb_is_rejected_by_its_header(open_store: OpenStore, data_url: DataUrl) -> None:
+    assert open_store().check("task", data_url(png_header(10001, 10000))) is Verdict.TOO_LARGE
+    larger_than_can_be = png_header(2_000_000_000, 2_000_000_000)
+    assert open_store().check("other", data_url(larger_than_can_be)) is Verdict.REJECTED
 
 
 def test_data_url_that_is_malformed_further_on_is_rejected(
@@ -110,19 +87,6 @@ def test_data_url_that_is_malformed_further_on_is_rejected(
     url = data_url(rocket.read_bytes()) + "!"
     assert open_store().quick_verdict(url) is None
     assert open_store().check("task", url) is Verdict.REJECTED
-
-
-def test_file_that_cannot_be_read_is_absent(
-    open_store: OpenStore, rocket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    one = open_store(images=rocket.parent.parent)
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", refuse)
-        found = one._sources.find("https://data/rocket.jpg")
-    assert (found.verdict, found.reason[-17:]) == (Verdict.ABSENT, "Permission denied")
 
 
 def test_pixels_are_limited(open_store: OpenStore, data_url: DataUrl, small: Any) -> None:
@@ -144,18 +108,6 @@ def test_bytes_are_limited(
         one = open_store(limits=limits, images=rocket.parent.parent)
         for url in (rocket_url, fetched, in_folder):
             assert one.check(f"{url[:20]} {spare}", url) is verdict
-
-
-def test_endless_download_is_rejected(site: Any, open_store: OpenStore) -> None:
-    def pour(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        with suppress(OSError):
-            while not site.over.is_set():
-                handler.wfile.write(b"\xff\xd8\xff" + b"\0" * 65536)
-
-    one = open_store(limits=SourceLimits(bytes=1_000_000))
-    assert one.check("task", site.answer("/endless", pour)) is Verdict.TOO_LARGE
 
 
 def hang(site: Any) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -193,12 +145,7 @@ def test_a_server_that_refuses_the_source(
     assert {why: one.check(why, url) for why, url in urls.items()} == dict.fromkeys(urls, verdict)
 
 
-def test_a_refused_source_fails_its_task_as_assumed() -> None:
-    assert failing_code(Verdict.REFUSED) == contract().assumed("image.refused")
-    assert failing_code(Verdict.REFUSED) == "ImageFormatIncorrect"
-
-
-@pytest.mark.parametrize("status", [204, 301, 403, 404, 500])
+@pytest.mark.parametrize("status", [204, 301, 404])
 def test_another_status_than_200_refuses(
     site: Any, open_store: OpenStore, rocket: Path, label: Any, status: int
 ) -> None:
@@ -206,11 +153,6 @@ def test_another_status_than_200_refuses(
     one = open_store()
     assert one.check("task", url) is Verdict.REFUSED
     assert f"status {status}" in label(one.render(PictureSpec("task", url, "2k", "jpg")))
-
-
-def test_closed_port_is_absent(open_store: OpenStore) -> None:
-    # Port 1 is assigned to a protocol of 1988 that nobody serves.
-    assert open_store().check("task", "http://127.0.0.1:1/x.jpg") is Verdict.ABSENT
 
 
 def redirects(site: Any, count: int, rocket: Path) -> str:
@@ -227,18 +169,11 @@ def test_redirects_are_followed_up_to_the_limit(
     assert open_store().check("six", redirects(site, 6, rocket)) is Verdict.REFUSED
 
 
-@pytest.mark.parametrize("mode", FetchMode)
-def test_redirect_to_a_forbidden_address_is_not_followed(
-    site: Any, open_store: OpenStore, mode: FetchMode
-) -> None:
-    url = site.give("/", b"", status=302, Location="http://169.254.169.254/latest/meta-data")
-    assert open_store(fetch=mode).check("task", url) is Verdict.ABSENT
-
-
 @pytest.mark.parametrize(
     ("location", "verdict"),
     [
         ("http://elsewhere.example/x.jpg", Verdict.ABSENT),
+        ("http://169.254.169.254/latest/meta-data", Verdict.ABSENT),
         ("/_emulator/clock", Verdict.ABSENT),
         ("http://127.0.0.1:99999/", Verdict.REFUSED),
     ],
@@ -252,18 +187,13 @@ def test_redirect_that_is_not_followed(
 
 ENCODED: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
-    "X-GZIP": gzip.compress,
     "deflate": zlib.compress,
     "identity, gzip": gzip.compress,
-    "gzip, identity": gzip.compress,
     "deflate, gzip": lambda body: gzip.compress(zlib.compress(body)),
     "gzip,aws-chunked": gzip.compress,
     "aws-chunked": bytes,
     "base64": bytes,
-    "utf-8": bytes,
-    "binary": bytes,
     "none": bytes,
-    "br": bytes,
 }
 
 
@@ -315,13 +245,6 @@ def test_a_private_authority_can_be_trusted(
         server.close()
 
 
-def test_other_hosts_are_not_fetched_from_by_default(open_store: OpenStore) -> None:
-    one = open_store()
-    assert one.quick_verdict("https://example.com/input.jpg") is Verdict.ABSENT
-    assert one.check("task", "https://example.com/input.jpg") is Verdict.ABSENT
-    assert open_store(fetch=FetchMode.PUBLIC).quick_verdict("https://example.com/input.jpg") is None
-
-
 def test_fetched_once_for_check_and_render(
     site: Any, open_store: OpenStore, rocket: Path, open_result: Any
 ) -> None:
@@ -345,21 +268,18 @@ def test_nothing_in_a_url_makes_a_look_raise(
         assert one.check(f"task {images}", f"http://localhost{rest}") in Verdict
 
 
-@pytest.mark.parametrize("query", ["", "?size=large", "#top"])
-def test_folder_stands_for_hosts(
-    open_store: OpenStore, rocket: Path, tmp_path: Path, query: str
-) -> None:
+def test_folder_stands_for_hosts(open_store: OpenStore, rocket: Path, tmp_path: Path) -> None:
     place = tmp_path / "images" / "example.com" / "a b"
     place.mkdir(parents=True)
     (place / "ü.jpg").write_bytes(rocket.read_bytes())
     one = open_store(images=tmp_path / "images")
     for url in (
-        f"https://example.com/a%20b/%C3%BC.jpg{query}",
-        f"http://EXAMPLE.com:8080//a b/ü.jpg{query}",
+        "https://example.com/a%20b/%C3%BC.jpg?size=large",
+        "http://EXAMPLE.com:8080//a b/ü.jpg#top",
     ):
         assert one.quick_verdict(url) is None
         assert one.check(url, url) is Verdict.USABLE
-    assert one.check("elsewhere", f"https://example.org/a%20b/%C3%BC.jpg{query}") is Verdict.ABSENT
+    assert one.check("elsewhere", "https://example.org/a%20b/%C3%BC.jpg") is Verdict.ABSENT
 
 
 def test_folder_comes_before_a_loopback_server(
@@ -405,13 +325,6 @@ def test_folder_is_never_left(
     (host / "loop").symlink_to(host / "loop")
     found = open_store(images=tmp_path / "images").check("task", url)
     assert found in {Verdict.ABSENT, Verdict.NOT_A_URL}
-
-
-def test_link_inside_the_folder_works(open_store: OpenStore, rocket: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.example").mkdir()
-    (tmp_path / "a.example" / "x.jpg").write_bytes(rocket.read_bytes())
-    (tmp_path / "b.example").symlink_to(tmp_path / "a.example", target_is_directory=True)
-    assert open_store(images=tmp_path).check("t", "https://b.example/x.jpg") is Verdict.USABLE
 
 
 def test_only_files_are_read_from_the_folder(open_store: OpenStore, tmp_path: Path) -> None:
