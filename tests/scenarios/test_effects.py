@@ -10,38 +10,20 @@ from apixo_emulator.domain.wire import WireFault
 from apixo_schemas import contract
 
 MS = st.integers(0, 10**8)
-MAYBE_MS = st.none() | MS
 FAULTS = st.builds(
     Fault,
     error=st.none() | st.sampled_from(list(contract().errors)),
     wire=st.none() | st.sampled_from(WireFault),
-    retry_after_s=MAYBE_MS,
+    retry_after_s=st.none() | MS,
 )
 EFFECTS = st.builds(
     Effects,
     name=st.text(max_size=10),
     failure=st.none() | st.tuples(st.text(max_size=10), st.text(max_size=10)),
-    succeed=st.booleans(),
-    duration=st.none()
-    | st.builds(
-        Duration,
-        total_ms=MAYBE_MS,
-        median_ms=st.none() | st.floats(0, 1e8),
-        sigma=st.none() | st.floats(0, 3),
-        pending_ms=MAYBE_MS,
-    ),
-    stuck=st.booleans(),
+    duration=st.none() | st.builds(Duration, total_ms=st.none() | MS, sigma=st.floats(0, 3)),
     submit_fault=st.none() | FAULTS,
     status_fault=st.none() | FAULTS,
-    status_fault_times=MAYBE_MS,
-    callback=st.builds(
-        CallbackEffects,
-        lost=st.booleans(),
-        copies=st.integers(1, 9),
-        late_ms=MS,
-        malformed=st.booleans(),
-        poll_lag_ms=MS,
-    ),
+    callback=st.builds(CallbackEffects, lost=st.booleans(), late_ms=MS),
     quirks=st.frozensets(st.sampled_from(Quirk)),
 )
 

@@ -50,7 +50,7 @@ MODELS = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(MODELS, max_size=5), st.lists(RESOLUTIONS, min_size=1, max_size=8))
 def test_the_first_rule_that_matches_decides(models: list[Model], submits: list[str]) -> None:
     harness = make_harness()

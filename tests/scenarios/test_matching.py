@@ -39,10 +39,6 @@ def test_a_star_stands_for_anything_and_all_else_for_itself(pattern: str, text: 
     assert fits(pattern, text) == bool(re.fullmatch(wanted, text, re.DOTALL))
 
 
-def test_a_hostile_pattern_takes_no_time() -> None:
-    assert not fits("*a" * 200 + "b", "a" * 1_000_000)
-
-
 @pytest.mark.parametrize(
     "match",
     [
@@ -85,11 +81,6 @@ def test_a_submit_that_does_not_fit_hears_why(match: dict[str, Any], reason: str
     said = screen(rule(**match), facts())
     assert said == reason
     assert KEY not in str(said)
-
-
-def test_one_of_several_headers_of_a_name_is_enough() -> None:
-    twice = facts(headers=[(b"x-test", b"no"), (b"x-test", b"yes")])
-    assert screen(rule(headers={"x-test": "y*"}), twice) is None
 
 
 def test_an_inlined_picture_is_not_quoted_in_full() -> None:

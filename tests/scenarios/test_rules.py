@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from jsonschema import Draft202012Validator
 
 from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fault, Quirk
@@ -12,18 +12,17 @@ from apixo_emulator.domain.problems import DocumentError
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.scenarios.rules import Match, Rule, rule_of, rule_to_json
 from apixo_emulator.scenarios.schema import scenario_file_schema
-from apixo_emulator.scenarios.vocabulary import poll_faults
 from apixo_schemas import contract
 from scenarios.documents import RULES
 
 FILES = Draft202012Validator(scenario_file_schema())
-FAULTS = ", ".join(poll_faults())
 
 
 def effects_of(plan: dict[str, Any]) -> Effects:
     return rule_of({"plan": plan}, "r").effects
 
 
+@settings(max_examples=50)
 @given(RULES)
 @example({"plan": {"callback": {"copies": 1}}})
 @example({"scenario": "no-cost-time", "plan": {"callback": {"copies": 1}}})
@@ -100,31 +99,26 @@ def test_a_rule_is_named_after_its_scenarios_unless_it_says_otherwise() -> None:
     [
         ({"pending_ms": 5}, Effects("plan", duration=Duration(pending_ms=5))),
         ({"processing_ms": 5}, Effects("plan", duration=Duration(total_ms=5, pending_ms=0))),
-        ({"duration": 5}, Effects("plan", duration=Duration(total_ms=5))),
         ({"duration": 5.0}, Effects("plan", duration=Duration(total_ms=5))),
         (
             {"duration": {"median_ms": 41_000, "sigma": 0.25}},
             Effects("plan", duration=Duration(median_ms=41_000, sigma=0.25)),
         ),
         ({"outcome": "success"}, Effects("plan", succeed=True)),
-        ({"outcome": "stuck"}, Effects("plan", stuck=True)),
         ({"outcome": "failed"}, Effects("plan", failure=("Unknown error", "Unknown error."))),
         ({"fail_msg": "No."}, Effects("plan", failure=("Unknown error", "No."))),
         (
             {"fail_code": "Timeout"},
             Effects("plan", failure=("Timeout", contract().failures["Timeout"].message)),
         ),
-        ({"http": {"status": 503}}, Effects("plan", submit_fault=Fault("unavailable"))),
         (
             {"http": {"status": 503, "retry_after_s": 3}},
             Effects("plan", submit_fault=Fault("unavailable", retry_after_s=3)),
         ),
-        ({"wire": "drip"}, Effects("plan", submit_fault=Fault(wire=WireFault.DRIP))),
         (
             {"callback": {"before_done_ms": 5}},
             Effects("plan", callback=CallbackEffects(poll_lag_ms=5)),
         ),
-        ({"status": {"fault": "reset"}}, Effects("plan", status_fault=Fault(wire=WireFault.RESET))),
     ],
     ids=str,
 )
@@ -136,7 +130,6 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
     ("document", "said"),
     [
         ({}, "expected a rule with a scenario or a plan; found neither."),
-        ([], "expected a rule with a scenario or a plan; found an empty list."),
         (
             {"scenario": "stuck", "tims": 2},
             (
@@ -148,14 +141,6 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
             {"scenario": "stuck", "times": "2"},
             "times: expected an integer from 1 to 1000000; found '2'.",
         ),
-        (
-            {"scenario": "stuck", "times": True},
-            "times: expected an integer from 1 to 1000000; found true.",
-        ),
-        (
-            {"scenario": None},
-            "scenario: expected a scenario, or a list of different ones; found null.",
-        ),
         ({"scenario": ["stuck", 5]}, "scenario[1]: expected a scenario; found 5."),
         (
             {"scenario": "slow-3", "match": {"resolution": "8K"}},
@@ -166,22 +151,8 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
             "match.probability: expected a finite number, found nan.",
         ),
         (
-            {"scenario": "slow-3", "match": {"headers": {"x-a": 1}}},
-            (
-                "match.headers.x-a: expected a text, in which * stands for anything, of 1 to 500"
-                " characters; found 1."
-            ),
-        ),
-        (
             {"scenario": "slow-3", "match": {"headers": {"x-a": "1", "X-A": "2"}}},
             "match.headers: expected each header once; found one in two spellings.",
-        ),
-        (
-            {"plan": {"status": {"fault": "htp-500"}}},
-            (
-                f"plan.status.fault: expected one of {FAULTS}; found 'htp-500'."
-                " Did you mean http-500?"
-            ),
         ),
         (
             {"plan": {"http": {"retry_after_s": 1}}},
@@ -196,10 +167,6 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
             "plan.fail_code: expected fail_msg beside it, as 'X' is none of the documented codes: ",
         ),
         (
-            {"plan": {"fail_code": "X", "outcome": "stuck"}},
-            "plan.fail_code: expected outcome = \"failed\" beside it, found 'stuck'.",
-        ),
-        (
             {"plan": {"pending_ms": 86_400_000, "processing_ms": 1}},
             "plan.processing_ms: expected at most 86400000 with pending_ms, found 86400001.",
         ),
@@ -207,27 +174,14 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
             {"plan": {"duration": 5, "pending_ms": 6}},
             "plan: plan cannot happen: a task is not pending for longer than it takes.",
         ),
-        ({"plan": {"wire": "html-502", "http": {"status": 500}}}, "plan: plan cannot happen: "),
         (
             {"scenario": "slow-3", "plan": {"duration": 4}},
             "plan: slow-3 and plan contradict each other: both set how long the task takes. Leave one of them out.",
-        ),
-        (
-            {"scenario": "slow-3", "plan": {"duration": {"median_ms": 4, "sigma": 0}}},
-            "plan: slow-3+plan cannot happen: a task takes either a fixed time or one drawn from ",
-        ),
-        (
-            {"scenario": "Timeout", "plan": {"outcome": "success"}},
-            "plan: Timeout+plan cannot happen: a task either fails or succeeds. Leave one of them out.",
         ),
         ({"scenario": ["slow-3", "slow-4"]}, "scenario: slow-3 and slow-4 contradict each other: "),
         (
             {"scenario": ["stuck", "Slow-86401"]},
             "scenario[1]: Scenario 'Slow-86401' is too slow: expected at most 86400 seconds.",
-        ),
-        (
-            {"scenario": ["stuck", "drop"]},
-            "scenario[1]: Unknown scenario 'drop'. Did you mean drip? ",
         ),
         (
             {"scenario": "stuck", "name": {1, 2}},
@@ -243,14 +197,6 @@ def test_a_wrong_rule_says_where_what_was_expected_and_what_was_found(
         rule_of(document, "r")
     (line,) = str(caught.value).splitlines()
     assert line == said or (said.endswith(" ") and line.startswith(said))
-
-
-def test_all_mistakes_are_told_at_once() -> None:
-    wrong = {"scenario": "stuk", "times": 0, "match": {"call": 0, "colour": "red"}}
-    with pytest.raises(DocumentError) as caught:
-        rule_of(wrong, "r")
-    places = [problem.path for problem in caught.value.problems]
-    assert sorted(places) == [("match", "call"), ("match", "colour"), ("scenario",), ("times",)]
 
 
 def test_a_hostile_rule_gets_a_short_answer() -> None:

@@ -2,10 +2,9 @@
 
 import json
 import re
-from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema_rs import validator_for
@@ -14,7 +13,6 @@ from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fa
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.scenarios.schema import rule_schema, scenario_file_schema
 from apixo_emulator.scenarios.vocabulary import (
-    Scenario,
     UnknownScenarioError,
     requested_scenario,
     scenario,
@@ -32,7 +30,7 @@ PROMISED = [
     *("callback-malformed", "state-unknown", "no-cost-time", "extra-fields", "data-missing"),
     *FAULTS,
     *(f"status-{fault}" for fault in FAULTS),
-    *(f"status-{fault}-{count}" for fault in FAULTS for count in ("once", "twice", "7-times")),
+    *(f"status-http-500-{count}" for count in ("once", "twice", "thrice", "7-times")),
 ]
 NAMES = validator_for(rule_schema()["properties"]["scenario"])
 
@@ -57,40 +55,22 @@ def test_every_promised_name_stands_for_something(name: str) -> None:
     assert NAMES.is_valid(name.upper())
 
 
-@pytest.mark.parametrize("entry", vocabulary(), ids=lambda entry: entry.name)
-def test_every_shown_name_can_be_asked_for(entry: Scenario) -> None:
-    name = written(entry.name)
-    assert scenario(name).name == name
-
-
 @pytest.mark.parametrize(
     ("name", "effects"),
     [
         ("Timeout", Effects("", failure=("Timeout", contract().failures["Timeout"].message))),
         ("slow-2.5", Effects("", duration=Duration(total_ms=2500))),
-        ("stuck", Effects("", stuck=True)),
-        ("http-401", Effects("", submit_fault=Fault("unauthorized"))),
         ("http-404", Effects("", submit_fault=Fault("model_not_found"))),
         ("status-http-404", Effects("", status_fault=Fault("task_not_found"))),
         ("drip", Effects("", submit_fault=Fault(wire=WireFault.DRIP))),
-        ("callback-duplicate", Effects("", callback=CallbackEffects(copies=2))),
         ("callback-late-1.5", Effects("", callback=CallbackEffects(late_ms=1500))),
-        ("extra-fields", Effects("", quirks=frozenset({Quirk.EXTRA_FIELDS}))),
         (
             "status-http-500-twice",
             Effects("", status_fault=Fault("server_error"), status_fault_times=2),
         ),
         (
-            "status-reset-12-times",
-            Effects("", status_fault=Fault(wire=WireFault.RESET), status_fault_times=12),
-        ),
-        (
             "slow-3+callback-lost",
             Effects("", duration=Duration(total_ms=3000), callback=CallbackEffects(lost=True)),
-        ),
-        (
-            "callback-malformed+callback-late-1",
-            Effects("", callback=CallbackEffects(malformed=True, late_ms=1000)),
         ),
         (
             "no-cost-time+extra-fields",
@@ -106,37 +86,20 @@ def test_what_names_stand_for(name: str, effects: Effects) -> None:
     assert scenario(name).to_json() == {**effects.to_json(), "name": name}
 
 
-@pytest.mark.parametrize("status", STATUSES)
-def test_an_http_fault_has_an_error_of_its_status_on_submit_and_on_polls(status: int) -> None:
-    on_submit = scenario(f"http-{status}").submit_fault
-    on_poll = scenario(f"status-http-{status}").status_fault
-    for fault in (on_submit, on_poll):
-        assert fault is not None
-        assert fault.error is not None
-        assert contract().errors[fault.error].status == status
-        assert (fault.retry_after_s is not None) == (status == 429)
-
-
 @pytest.mark.parametrize(
     "name",
     [
         "slow-3+slow-4",
-        "slow-3+stuck",
         "Timeout+stuck",
-        "Timeout+SensitiveContent",
         "callback-lost+callback-late-3",
         "callback-before-done+callback-late-3",
         "http-500+slow-3",
-        "html-502+Timeout",
         "html-502+http-500",
-        "http-500+status-http-500",
         "reset+drip",
         "status-http-500-twice+status-drip-once",
         "http-429+reset",
-        "status-http-429+status-reset",
         "state-unknown+data-missing",
         "state-unknown+status-reset",
-        "status-http-500+data-missing",
         "status-html-502+callback-before-done",
     ],
 )
@@ -147,41 +110,7 @@ def test_what_cannot_all_happen_is_refused(name: str) -> None:
         scenario("+".join(reversed(name.split("+"))))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "slow-5+callback-lost",
-        "http-500+drip",
-        "reset+status-reset-once+slow-3",
-        "state-unknown+status-http-500-twice",
-        "state-unknown+status-truncated",
-        "no-cost-time+status-http-500",
-    ],
-)
-def test_what_can_be_seen_together_can_be_asked_for_together(name: str) -> None:
-    assert scenario(name).name == name
-
-
-def test_a_contradiction_names_both() -> None:
-    said = refusal("http-429+reset")
-    assert said.startswith("http-429+reset cannot happen: a connection that is reset")
-    assert said.endswith("Leave one of them out.")
-
-
-@given(st.lists(SCENARIOS, min_size=1, max_size=3, unique=True), st.randoms())
-def test_names_can_be_joined_in_any_order(names: list[str], random: Random) -> None:
-    shuffled = list(names)
-    random.shuffle(shuffled)
-
-    def outcome(parts: list[str]) -> object:
-        try:
-            return {**scenario("+".join(parts)).to_json(), "name": sorted(parts)}
-        except UnknownScenarioError:
-            return None
-
-    assert outcome(names) == outcome(shuffled)
-
-
+@settings(max_examples=30)
 @given(SCENARIOS, st.data())
 def test_a_slip_of_the_fingers_gets_a_name_that_exists(name: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(name) - 1))
@@ -199,12 +128,8 @@ def test_a_slip_of_the_fingers_gets_a_name_that_exists(name: str, data: st.DataO
     [
         ("SensitivContent", "SensitiveContent"),
         ("htpp-503", "http-503"),
-        ("slow3", "slow-3"),
         ("slow", "slow-<seconds>"),
         ("slwo-12.5", "slow-12.5"),
-        ("callback-duplicated", "callback-duplicate"),
-        ("callback-lat-7", "callback-late-7"),
-        ("status-http-500-tice", "status-http-500-twice"),
         ("status-http-500-7-tims", "status-http-500-7-times"),
     ],
 )
@@ -213,6 +138,7 @@ def test_the_nearest_name_keeps_its_number(name: str, meant: str) -> None:
         scenario(name)
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=20) | st.from_regex(r"\A(slow|status-http|callback-late)-.{0,8}\Z"))
 def test_the_schema_takes_exactly_the_names_that_there_are(name: str) -> None:
     assert NAMES.is_valid(name) == ("Unknown scenario" not in refusal(name))
