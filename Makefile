@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo docs check lint types unit browser pgbouncer test torture wheel bench bench-quick gauntlet clean
+.PHONY: help setup serve demo docs check lint types unit browser pgbouncer test coverage torture wheel bench bench-quick gauntlet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
@@ -62,7 +62,10 @@ browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is inst
 pgbouncer: $(STAMP) # for the tests of PostgreSQL behind a pooler: the one at hand, else Debian's
 	PYTHONPATH=tests $(BIN)/python -m support.pgbouncer
 
-test: lint types browser pgbouncer ## every test, linter and type checker, with coverage
+test: lint types browser pgbouncer ## every test, linter and type checker
+	$(BIN)/pytest -q -n $(JOBS)
+
+coverage: browser pgbouncer ## every test with branch coverage, which makes them a third slower
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(JOBS)
 	$(BIN)/coverage combine --quiet
