@@ -23,7 +23,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 from urllib.parse import urljoin
 
 import h11
@@ -39,9 +39,6 @@ from apixo_emulator.domain.addresses import (
     parse_target,
 )
 from apixo_emulator.domain.deliveries import DEPTH_HEADER
-from apixo_emulator.domain.wire import JSON_HEADERS
-
-_T = TypeVar("_T")
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a response's headers."""
@@ -107,20 +104,19 @@ class Response:
     duration_ms: float
 
 
-@cache
-def _user_agent() -> str:
-    return f"apixo-emulator/{version('apixo-emulator')}"
-
-
 def callback_headers(depth: int) -> dict[str, str]:
     """Return the headers of a callback without those that frame it; ``depth`` callbacks led to it."""
-    headers = {name.decode(): value.decode() for name, value in JSON_HEADERS}
-    return headers | _headers_of_all(depth) | {"accept": "*/*"}
+    return {"content-type": "application/json", "accept": "*/*", **_headers_of_all(depth)}
 
 
 def _headers_of_all(depth: int) -> dict[str, str]:
     # The depth makes an emulator's control API refuse the call, whatever name or port leads to it.
     return {"user-agent": _user_agent(), DEPTH_HEADER.decode(): str(depth)}
+
+
+@cache
+def _user_agent() -> str:
+    return f"apixo-emulator/{version('apixo-emulator')}"
 
 
 class _Request(NamedTuple):
@@ -182,45 +178,10 @@ class OutboundClient:
         Raises:
             OutboundError: there is no response.
         """
-        headers = callback_headers(depth)
         async with _deadline(timeout_s) as deadline:
-            target = _admitted("POST", url, policy)
+            target, headers = _admitted("POST", url, policy), callback_headers(depth)
             request = _Request("POST", target, headers, body, MAX_CALLBACK_BODY, cut=True)
             return await self._send(request, policy, deadline)
-
-    async def get(
-        self,
-        url: str,
-        *,
-        policy: AddressPolicy,
-        max_bytes: int,
-        timeout_s: float,
-        max_redirects: int = 0,
-    ) -> Response:
-        """GET a picture and return the response; proxies and passwords of the environment are not used.
-
-        Args:
-            url: absolute, http or https.
-            policy: which addresses may be reached, at every hop.
-            max_bytes: of the body.
-            timeout_s: for everything: names, connections, redirects and body.
-            max_redirects: with 0 a redirect is the response.
-
-        Raises:
-            OutboundError: there is no response.
-        """
-        headers = {"accept": "image/*, */*;q=0.5", "accept-encoding": "identity"}
-        headers |= _headers_of_all(1)
-        async with _deadline(timeout_s) as deadline:
-            target = _admitted("GET", url, policy)
-            for _ in range(max_redirects + 1):
-                request = _Request("GET", target, headers, b"", max_bytes, cut=False)
-                response = await self._send(request, policy, deadline)
-                location = response.headers.get("location")
-                if not max_redirects or response.status not in _REDIRECTS or location is None:
-                    return response
-                target = _redirected(target, location, policy)
-            raise OutboundBroken(f"more than {max_redirects} redirects, the last to {target.url}")
 
     def fetch(
         self,
@@ -231,20 +192,28 @@ class OutboundClient:
         timeout_s: float,
         max_redirects: int = 0,
     ) -> Response:
-        """Do what `get` does, blocking the calling thread, which may run an event loop of its own.
+        """GET a picture and return the response; blocks the calling thread.
+
+        The thread may run an event loop of its own. Proxies and passwords of the environment are not
+        used.
+
+        Args:
+            url: absolute, http or https.
+            policy: which addresses may be reached, at every hop.
+            max_bytes: of the body.
+            timeout_s: for everything: names, connections, redirects and body.
+            max_redirects: with 0 a redirect is the response.
 
         Raises:
             OutboundError: there is no response.
             OutboundStopped: `close` was called.
         """
-        getting = self.get(
-            url,
-            policy=policy,
-            max_bytes=max_bytes,
-            timeout_s=timeout_s,
-            max_redirects=max_redirects,
-        )
-        fetch = asyncio.run_coroutine_threadsafe(getting, _background_loop())
+
+        async def get() -> Response:
+            async with _deadline(timeout_s) as deadline:
+                return await self._get(url, policy, max_bytes, max_redirects, deadline)
+
+        fetch = asyncio.run_coroutine_threadsafe(get(), _background_loop())
         self._fetches.add(fetch)
         if self._closed:
             fetch.cancel()
@@ -254,6 +223,26 @@ class OutboundClient:
             raise OutboundStopped from None
         finally:
             self._fetches.discard(fetch)
+
+    async def _get(
+        self,
+        url: str,
+        policy: AddressPolicy,
+        max_bytes: int,
+        max_redirects: int,
+        deadline: _Deadline,
+    ) -> Response:
+        headers = {"accept": "image/*, */*;q=0.5", "accept-encoding": "identity"}
+        headers |= _headers_of_all(1)
+        target = _admitted("GET", url, policy)
+        for _ in range(max_redirects + 1):
+            request = _Request("GET", target, headers, b"", max_bytes, cut=False)
+            response = await self._send(request, policy, deadline)
+            location = response.headers.get("location")
+            if not max_redirects or response.status not in _REDIRECTS or location is None:
+                return response
+            target = _redirected(target, location, policy)
+        raise OutboundBroken(f"more than {max_redirects} redirects, the last to {target.url}")
 
     def close(self) -> None:
         """End the fetches under way, and those that begin later."""
@@ -284,20 +273,20 @@ class OutboundClient:
             deadline.waiting_for = f"no complete response from {target.authority}"
             body = await exchange.body(headers.get("content-length", ""))
         except OSError as error:
-            place, why = target.authority, _cause(error)
-            raise OutboundBroken(f"the connection to {place} broke: {why}") from error
+            words = f"the connection to {target.authority} broke: {_cause(error)}"
+            raise OutboundBroken(words) from error
         finally:
             writer.transport.abort()
-        duration_ms = (time.monotonic() - began) * 1000
-        return Response(status, headers, body, target.url, duration_ms)
+        return Response(status, headers, body, target.url, (time.monotonic() - began) * 1000)
 
     async def _resolve(self, target: Target, deadline: _Deadline) -> Sequence[str]:
         if target.is_literal:
             return [target.host]
         deadline.waiting_for = f"the name {target.host} did not resolve"
-        lookup = _lookups().submit(lambda: self._resolver(target.host, target.port))
+        found: Future[Sequence[str]] = Future()
+        _lookups().put((found, lambda: self._resolver(target.host, target.port)))
         try:
-            return await asyncio.wrap_future(lookup)
+            return await asyncio.wrap_future(found)
         except (OSError, UnicodeError) as error:
             raise unresolved(target.host, error) from error
 
@@ -336,12 +325,10 @@ def _redirected(here: Target, location: str, policy: AddressPolicy) -> Target:
     try:
         target = parse_target(urljoin(here.url, location), policy)
         check_call("GET", target)
-    except AddressRefused as refusal:
-        kind = OutboundBroken if isinstance(refusal, UrlMalformed) else OutboundRefused
-        raise kind(f"{here.authority} redirects elsewhere: {refusal}") from refusal
-    except ValueError as error:
-        words = f"{here.authority} redirects to {location[:_MAX_WORDS]!r}, which is no URL"
-        raise OutboundBroken(words) from error
+    except ValueError as error:  # of `urljoin`, or an `AddressRefused`
+        outside = isinstance(error, AddressRefused) and not isinstance(error, UrlMalformed)
+        kind = OutboundRefused if outside else OutboundBroken
+        raise kind(f"{here.authority} redirects elsewhere: {error}") from error
     return target
 
 
@@ -370,13 +357,11 @@ class _Exchange:
     def written(self) -> bytes:
         """Return the request as it is sent."""
         request = self._request
-        own = {"Host": self._place, "Connection": "close"}
+        headers = {"Host": self._place, "Connection": "close", **request.headers}
         if request.method == "POST":
-            own["Content-Length"] = str(len(request.body))
+            headers["Content-Length"] = str(len(request.body))
         head = h11.Request(
-            method=request.method,
-            target=request.target.path,
-            headers=[*own.items(), *request.headers.items()],
+            method=request.method, target=request.target.path, headers=list(headers.items())
         )
         parts = (head, h11.Data(data=request.body), h11.EndOfMessage())
         return b"".join(self._connection.send(part) or b"" for part in parts)
@@ -437,41 +422,30 @@ class _Exchange:
 # Names and TLS
 
 
-class _Lookups:
-    """A few daemon threads that resolve names.
+_Lookup = tuple[Future[Sequence[str]], Callable[[], Sequence[str]]]
+
+
+@cache
+def _lookups() -> SimpleQueue[_Lookup]:
+    """Return the queue of names to resolve, served by a few daemon threads.
 
     `getaddrinfo` blocks and has no time limit: a lookup that hangs must neither take a thread of the
     event loop, nor delay the end of the process.
     """
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._to_start = MAX_LOOKUPS
-
-    def submit(self, lookup: Callable[[], _T]) -> Future[_T]:
-        """Queue a lookup; one that is cancelled before it begins is left out."""
-        future: Future[_T] = Future()
-        self._queue.put((future, lookup))
-        with self._lock:
-            if self._to_start:
-                self._to_start -= 1
-                threading.Thread(target=self._work, name="apixo-lookup", daemon=True).start()
-        return future
-
-    def _work(self) -> None:
-        while True:
-            future, lookup = self._queue.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(lookup())
-                except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
-                    future.set_exception(error)
+    queue: SimpleQueue[_Lookup] = SimpleQueue()
+    for _ in range(MAX_LOOKUPS):
+        threading.Thread(target=_look_up, args=(queue,), name="apixo-lookup", daemon=True).start()
+    return queue
 
 
-@cache
-def _lookups() -> _Lookups:
-    return _Lookups()
+def _look_up(queue: SimpleQueue[_Lookup]) -> None:
+    while True:
+        future, lookup = queue.get()
+        if future.set_running_or_notify_cancel():  # False if the call has ended meanwhile
+            try:
+                future.set_result(lookup())
+            except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
+                future.set_exception(error)
 
 
 def system_addresses(host: str, port: int) -> Sequence[str]:
