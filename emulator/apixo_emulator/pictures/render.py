@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from textwrap import wrap
+from textwrap import fill
 from typing import Any
+from urllib.parse import quote
 
 from apixo_emulator.domain.pictures import PictureSpec, is_data_url, target_size
 from apixo_emulator.pictures.formats import UnreadablePicture, stripped
@@ -165,8 +166,8 @@ def thumbnail(body: bytes, width: int, height: int) -> tuple[int, int, bytes]:
 # Results
 
 
-def enlarge(body: bytes, *, resolution: str, output_format: str, to: Path) -> None:
-    """Write a source at the long edge of a tier, upright, in a format.
+def enlarge(spec: PictureSpec, body: bytes, to: Path) -> None:
+    """Write a source at the long edge of the task's tier, upright, in its format.
 
     Raises:
         UnreadablePicture: The source turned out damaged; the file may be there in part.
@@ -176,8 +177,8 @@ def enlarge(body: bytes, *, resolution: str, output_format: str, to: Path) -> No
     header = _loaded(*source, streaming=True)
     full_chroma = _has_full_chroma(header)
     try:
-        picture = _enlarged(source, header, contract().long_edge_px[resolution], output_format)
-        save(picture, output_format, to, full_chroma=full_chroma)
+        picture = _enlarged(source, header, spec)
+        save(picture, spec.output_format, to, full_chroma=full_chroma)
     except vips().Error as error:
         _raise_if_unwritable(to)
         raise _damaged("it is damaged behind its header", error) from error
@@ -202,7 +203,8 @@ def save(
     getattr(picture, saver)(str(to), keep=keep, **options)
 
 
-def _enlarged(source: tuple[str, bytes], picture: Any, long_edge: int, output_format: str) -> Any:
+def _enlarged(source: tuple[str, bytes], picture: Any, spec: PictureSpec) -> Any:
+    long_edge, output_format = contract().long_edge_px[spec.resolution], spec.output_format
     orientation = _orientation(picture)
     width, height = target_size(picture.width, picture.height, long_edge)
     if orientation == _UPRIGHT:
@@ -257,30 +259,21 @@ def _resized(picture: Any, width: int, height: int) -> Any:
 _HERE = Path(__file__).parent
 # One font with fixed advance: lines can be broken by counting, without measuring.
 _FONT_FILE = _HERE / "DejaVuSansMono.ttf"
-_FONT_NAME = "DejaVu Sans Mono"
 _FONT_CONFIG = _HERE / "fonts.conf"
 _SHAPE = (16, 9)  # the source's is not known
 _GROUND = (28, 36, 48)
 _INK = (236, 240, 245)
 _ACCENT = (245, 166, 35)
-_SOFT = 0.62  # share of the ink in secondary text
 # Shares of the width.
 _MARGIN = 0.06
 _BAR = 0.012
-_TITLE_SIZE = 0.046
 _TEXT_SIZE = 0.0185
 _COLUMNS = 78  # characters of text that fit between the margins
 _LABEL_COLUMNS = 9
 _MAX_SHOWN = 4 * (_COLUMNS - _LABEL_COLUMNS)
+_ASCII = "".join(map(chr, range(ord(" "), ord("~") + 1)))
 _DESCRIPTION = "exif-ifd0-ImageDescription"
 _first_text = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    text: str
-    size: float  # of the font, as a share of the width
-    ink: float  # from 0 to 1
 
 
 def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
@@ -289,13 +282,20 @@ def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
     What it says also stands in its EXIF description, for programs to read.
     """
     width, height = target_size(*_SHAPE, contract().long_edge_px[spec.resolution])
-    ink = vips().Image.black(width, height)
-    top = round(width * _MARGIN)
-    blocks = list(_blocks(spec, reason, f"{width} x {height} px"))
-    for block in blocks:
-        text = _rendered(block, width)
-        ink = ink.insert(text.linear(block.ink, 0, uchar=True), round(width * _MARGIN), top)
-        top += text.height + round(width * _TEXT_SIZE * 1.8)
+    title, text = "Placeholder", _described(spec, reason, f"{width} x {height} px")
+    # libvips reads the text as Pango markup. At 72 dpi a point is a pixel.
+    markup = f'<span size="250%">{title}</span>\n\n{html.escape(text, quote=False)}'
+    size = max(1, round(width * _TEXT_SIZE))
+    with _own_fonts():
+        words = vips().Image.text(
+            markup,
+            font=f"DejaVu Sans Mono {size}",
+            fontfile=str(_FONT_FILE),
+            dpi=72,
+            spacing=size // 3,
+        )
+    margin = round(width * _MARGIN)
+    ink = vips().Image.black(width, height).insert(words, margin, margin)
     card = ink.linear(
         [(light - dark) / 255 for light, dark in zip(_INK, _GROUND, strict=True)],
         list(_GROUND),
@@ -303,32 +303,31 @@ def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
     )
     bar = vips().Image.black(round(width * _BAR), height).linear([1, 1, 1], _ACCENT, uchar=True)
     card = card.insert(bar, 0, 0).copy(interpretation="srgb")
-    described = "\n".join(block.text for block in blocks)
-    card.set_type(vips().GValue.gstr_type, _DESCRIPTION, described)
+    card.set_type(vips().GValue.gstr_type, _DESCRIPTION, f"{title}\n{text}")
     save(card, spec.output_format, to, keep="exif")
 
 
-def _blocks(spec: PictureSpec, reason: str, size: str) -> Iterator[_Block]:
-    yield _Block("Placeholder", _TITLE_SIZE, 1)
-    words = wrap(_printable(f"There is no source picture to enlarge: {reason}."), _COLUMNS)
-    yield _Block("\n".join(words), _TEXT_SIZE, _SOFT)
+def _described(spec: PictureSpec, reason: str, size: str) -> str:
+    """Return what a placeholder says, in lines that fit."""
     url = spec.image_url
     fields = {
+        "": f"There is no source picture to enlarge: {reason}.",
         "task": spec.task_id,
         "tier": f"{spec.resolution}, {size}",
         "format": spec.output_format,
         "source": f"data: URL, {len(url)} bytes" if is_data_url(url) else url,
     }
-    lines = [line for label, value in fields.items() for line in _field(label, value)]
-    yield _Block("\n".join(lines), _TEXT_SIZE, 1)
-    yield _Block("drawn by apixo-emulator", _TEXT_SIZE, _SOFT)
-
-
-def _field(label: str, value: str) -> Iterator[str]:
-    text = _printable(value)
-    room = _COLUMNS - _LABEL_COLUMNS
-    for start in range(0, max(1, len(text)), room):
-        yield (label if start == 0 else "").ljust(_LABEL_COLUMNS) + text[start : start + room]
+    lines = [
+        fill(
+            _printable(value),
+            _COLUMNS,
+            initial_indent=label.ljust(_LABEL_COLUMNS) if label else "",
+            subsequent_indent=" " * _LABEL_COLUMNS if label else "",
+            break_on_hyphens=False,
+        )
+        for label, value in fields.items()
+    ]
+    return "\n".join([lines[0], "", *lines[1:], "", "drawn by apixo-emulator"])
 
 
 def _printable(text: str) -> str:
@@ -336,12 +335,7 @@ def _printable(text: str) -> str:
 
     So no text can reorder, hide or overflow what is drawn.
     """
-    kept = _shortened(text)
-    return _shortened("".join(char if " " <= char <= "~" else _escaped(char) for char in kept))
-
-
-def _escaped(char: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+    return _shortened(quote(_shortened(text), safe=_ASCII, errors="surrogatepass"))
 
 
 def _shortened(text: str) -> str:
@@ -349,16 +343,6 @@ def _shortened(text: str) -> str:
         return text
     tail = _MAX_SHOWN // 4
     return f"{text[: _MAX_SHOWN - tail - 3]}...{text[-tail:]}"
-
-
-def _rendered(block: _Block, width: int) -> Any:
-    # libvips reads the text as Pango markup. At 72 dpi a point is a pixel.
-    markup = html.escape(block.text, quote=False)
-    size = max(1, round(width * block.size))
-    with _own_fonts():
-        return vips().Image.text(
-            markup, font=f"{_FONT_NAME} {size}", fontfile=str(_FONT_FILE), dpi=72, spacing=size // 3
-        )
 
 
 @contextmanager

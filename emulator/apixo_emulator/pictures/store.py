@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +25,7 @@ from apixo_schemas import contract
 T = TypeVar("T")
 _MIB = 1 << 20
 # Part of every ETag: to be raised when the same source gives other bytes than before.
-_EDITION = "2"
+_EDITION = "3"
 _BLOCK = 4096  # bytes: a small file takes a block of the disk
 _SLACK = 16  # the folder is measured again after each sixteenth of its bound has been written
 _ABANDONED_S = 3600.0  # no file takes this long to write: its writer has died
@@ -150,19 +151,18 @@ class PictureStore:
         """Return what is known of a task's source; None if nothing is, or no longer."""
         text = self._kept.read(f"{key}.json")
         try:
-            return _read_record(text) if text else None
+            fields = json.loads(text or b"")
+            return _Record(Verdict(fields["verdict"]), fields["reason"], fields["digest"])
         except (ValueError, TypeError, KeyError):  # left in pieces by a crash of the machine
             return None
 
     def _keep(self, key: str, finding: Finding) -> _Record:
-        digest = ""
-        if finding.body:
-            digest = digest_of(finding.body)
-            if self._kept.find(digest) is None:
-                self._kept.write(digest, lambda path: _fill(path, finding.body))
+        digest = digest_of(finding.body) if finding.body else ""
+        if digest and self._kept.find(digest) is None:
+            self._kept.write(digest, lambda path: path.write_bytes(finding.body))
         record = _Record(finding.verdict, finding.reason, digest)
-        fields = {"verdict": record.verdict, "reason": record.reason, "digest": digest}
-        self._kept.write(f"{key}.json", lambda path: _fill(path, json.dumps(fields).encode()))
+        text = json.dumps(asdict(record))
+        self._kept.write(f"{key}.json", lambda path: path.write_text(text))
         return record
 
     def _source(self, record: _Record) -> bytes | None:
@@ -184,12 +184,12 @@ class PictureStore:
         if body is None:  # it has been evicted: fetched anew, it may have changed or be gone
             return self._rendered(spec, *self._found(key, spec.image_url))
         try:
-            return self._written(name, partial(_enlarge, spec, body))
+            return self._written(name, partial(enlarge, spec, body))
         except UnreadablePicture as error:
             finding = Finding(Verdict.ABSENT, str(error))
             return self._rendered(spec, self._keep(key, finding), None)
 
-    def _written(self, name: str, fill: Callable[[Path], None]) -> StoredFile:
+    def _written(self, name: str, fill: Callable[[Path], object]) -> StoredFile:
         with self._rendering:
             return self._results.write(name, fill)
 
@@ -201,15 +201,6 @@ class _Record:
     verdict: Verdict
     reason: str = ""
     digest: str = ""
-
-
-def _read_record(text: bytes) -> _Record:
-    fields = json.loads(text)
-    return _Record(Verdict(fields["verdict"]), fields["reason"], fields["digest"])
-
-
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def digest_of(*parts: str | bytes) -> str:
@@ -226,10 +217,6 @@ def _result_name(spec: PictureSpec, record: _Record) -> str:
     shown = (record.digest,) if record.digest else (spec.task_id, spec.image_url, record.reason)
     stem = digest_of(_EDITION, spec.resolution, spec.output_format, *shown)
     return f"{stem}.{contract().formats[spec.output_format].extension}"
-
-
-def _enlarge(spec: PictureSpec, body: bytes, to: Path) -> None:
-    enlarge(body, resolution=spec.resolution, output_format=spec.output_format, to=to)
 
 
 # Folders
@@ -276,7 +263,7 @@ class BoundedFolder:
         except OSError:
             return None
 
-    def write(self, name: str, fill: Callable[[Path], None]) -> StoredFile:
+    def write(self, name: str, fill: Callable[[Path], object]) -> StoredFile:
         """Have ``fill`` write a file, then put it in its place and evict what is too much.
 
         The new file is not evicted by this call, however large it is.
@@ -289,7 +276,7 @@ class BoundedFolder:
         try:
             fill(temporary)
             size = temporary.stat().st_size
-            _put_in_place(temporary, path)
+            temporary.replace(path)
             self._make_room(size)
         finally:
             temporary.unlink(missing_ok=True)
@@ -315,11 +302,9 @@ class BoundedFolder:
                 return
             if path.name in self._being_written:
                 continue
-            try:
+            with suppress(OSError):  # a folder that is none of ours
                 path.unlink(missing_ok=True)
-            except OSError:  # somewhere files in use cannot be deleted: the next one, then
-                continue
-            excess -= size
+                excess -= size
 
     def _measure(self) -> list[tuple[int, int, Path]]:
         """Return last use in ns, size on disk in bytes and path of each complete file."""
@@ -341,15 +326,6 @@ def _on_disk(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
-    try:
-        temporary.replace(path)
-    except PermissionError:
-        # Windows does not replace a file that is open; it has the same content.
-        if not path.exists():
-            raise
-
-
 class SingleFlight(Generic[T]):
     """Lets the first caller of a name work; the others wait for what it returns or raises."""
 
@@ -360,18 +336,13 @@ class SingleFlight(Generic[T]):
     def run(self, name: str, work: Callable[[], T]) -> T:
         """Do the work, or wait for the caller that is doing it."""
         with self._lock:
-            future = self._running.get(name)
-            if leads := future is None:
-                future = self._running[name] = Future()
-        if leads:
-            self._lead(name, work, future)
-        return future.result()
-
-    def _lead(self, name: str, work: Callable[[], T], future: Future[T]) -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again, in every caller
-            future.set_exception(error)
-        finally:
+            running = self._running.get(name)
+            future = running or self._running.setdefault(name, Future())
+        if running is None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised again, in every caller
+                future.set_exception(error)
             with self._lock:
                 del self._running[name]
+        return future.result()
