@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import httpx
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -18,6 +21,7 @@ from starlette.routing import Route
 from apixo_client import CallbackError, parse_callback
 
 _MOST_BYTES = 1024 * 1024
+_POLL_S = 0.05
 
 
 class Receiver:
@@ -26,21 +30,29 @@ class Receiver:
     # The case that names the defect, and the verdict that it gets.
     case: ClassVar[str] = ""
     verdict: ClassVar[str] = "fail"
+    # What the certifier takes for a slow response; only one receiver is judged by the time it takes.
+    slow_s: ClassVar[float] = 30.0
     methods: ClassVar[list[str]] = ["POST"]
+    threads: ClassVar[int] = 1
 
     def __init__(self, base_url: str) -> None:
         self.api = httpx.Client(
-            base_url=base_url, headers={"Authorization": "Bearer application"}, trust_env=False
+            base_url=base_url,
+            headers={"Authorization": "Bearer application"},
+            timeout=60,
+            trust_env=False,
         )
         self.inbox: queue.Queue[str | None] = queue.Queue()
         self.taken: set[str] = set()
-        self.app = Starlette(routes=[Route("/hook", self.hook, methods=self.methods)])
-        self.worker = threading.Thread(target=self.work, daemon=True)
-        self.worker.start()
+        self.workers = [threading.Thread(target=self.work) for _ in range(self.threads)]
+        for worker in self.workers:
+            worker.start()
 
     def close(self) -> None:
-        self.inbox.put(None)
-        self.worker.join()
+        for _ in self.workers:
+            self.inbox.put(None)
+        for worker in self.workers:
+            worker.join()
         self.api.close()
 
     # In the request
@@ -67,14 +79,18 @@ class Receiver:
 
     def work(self) -> None:
         while (task_id := self.inbox.get()) is not None:
-            self.take(task_id)
+            try:
+                self.take(task_id)
+            finally:
+                self.inbox.task_done()
 
     def take(self, task_id: str) -> None:
         data = self.ask(task_id)
         if data is None:
             return
         if data["state"] not in {"success", "failed"}:
-            threading.Timer(0.2, self.inbox.put, [task_id]).start()
+            time.sleep(_POLL_S)
+            self.inbox.put(task_id)
         elif data["state"] == "success" and task_id not in self.taken:
             self.taken.add(task_id)
             self.download(data)
@@ -120,17 +136,23 @@ class RemembersTheLastTaskOnly(Receiver):
 
 class ChecksBeforeItStores(Receiver):
     case = "duplicate.together"
+    threads = 2
 
-    def receive(self, body: bytes) -> None:
-        task_id = parse_callback(body).id
-        threading.Thread(target=self.check_and_store, args=[task_id]).start()
+    def __init__(self, base_url: str) -> None:
+        self.checked = threading.Barrier(self.threads)
+        super().__init__(base_url)
 
-    def check_and_store(self, task_id: str) -> None:
+    def take(self, task_id: str) -> None:
+        if task_id in self.taken:
+            return
+        # The race is the defect: another thread checks before this one stores.
+        with suppress(threading.BrokenBarrierError):
+            self.checked.wait(2)
+        self.checked.reset()
         data = self.ask(task_id)
-        if data is not None and data["state"] == "success" and task_id not in self.taken:
-            time.sleep(0.1)  # another request checks meanwhile: the race is the defect
-            self.download(data)
+        if data is not None and data["state"] == "success":
             self.taken.add(task_id)
+            self.download(data)
 
 
 class DownloadsForEveryUse(Receiver):
@@ -221,10 +243,11 @@ class InsistsOnACharset(Receiver):
 class WorksInsideTheRequest(Receiver):
     case = "success"
     verdict = "warn"
+    slow_s = 0.2
 
-    def respond(self, request: Request, body: bytes) -> Response:
-        time.sleep(5.2)  # the slow response is the defect
-        return super().respond(request, body)
+    async def hook(self, request: Request) -> Response:
+        await asyncio.sleep(0.3)  # the slow response is the defect
+        return await super().hook(request)
 
 
 class ServesTenAtOnce(Receiver):
@@ -236,7 +259,7 @@ class ServesTenAtOnce(Receiver):
         return await super().hook(request)
 
     def take(self, task_id: str) -> None:
-        time.sleep(0.02)
+        time.sleep(0.2)  # longer than the next delivery takes to arrive
         super().take(task_id)
 
 
@@ -414,3 +437,27 @@ DEFECTIVE: list[type[Receiver]] = [
     WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, ReadsContentLengthOnly, SpeaksHttp11Only,
     RefusesExpect, StaysBrokenAfterAnError, *CARELESS,
 ]  # fmt: skip
+
+
+@contextmanager
+def serving(receivers: Sequence[Receiver]) -> Iterator[str]:
+    """Serve receivers on a free port, each at the name of its class, and yield the origin."""
+    routes = [
+        Route(f"/{type(each).__name__}", each.hook, methods=each.methods) for each in receivers
+    ]
+    config = uvicorn.Config(
+        Starlette(routes=routes), port=0, log_config=None, lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    # Bound before the thread starts, so that no request comes too early.
+    listener = config.bind_socket()
+    listener.listen()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        for receiver in receivers:
+            receiver.close()

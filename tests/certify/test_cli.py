@@ -10,8 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from certify.receivers import Receiver
-from certify.test_receivers import serving
+from certify.receivers import Receiver, serving
 from support.process import environment
 
 pytestmark = pytest.mark.slow
@@ -50,14 +49,14 @@ def test_a_failing_client_is_reported_in_every_format(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     code, shown = run(
         "certify-client", "--only", "states.ordinary", *reports(tmp_path), "--", sys.executable, str(PROGRAM),
-        DEFECT="ReportsFailureOfASuccess", GITHUB_STEP_SUMMARY=str(summary),
+        "ReportsFailureOfASuccess", GITHUB_STEP_SUMMARY=str(summary),
     )  # fmt: skip
     assert code == 1, shown
     assert max(map(len, shown.splitlines())) <= 80
     assert "FAIL states.ordinary" in shown
 
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
-    assert report["target"] == f"{sys.executable} {PROGRAM}"
+    assert report["target"] == f"{sys.executable} {PROGRAM} ReportsFailureOfASuccess"
     (case,) = report["cases"]
     assert {"id", "title", "verdict", "why", "evidence"} <= set(case)
     assert case["verdict"] == "fail"
@@ -74,8 +73,10 @@ def test_a_failing_client_is_reported_in_every_format(tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
-    with serving(Acknowledging()) as url:
-        code, shown = run("certify-receiver", url, "--only", "failed", *reports(tmp_path))
+    with serving([Acknowledging()]) as origin:
+        code, shown = run(
+            "certify-receiver", f"{origin}/Acknowledging", "--only", "failed", *reports(tmp_path)
+        )
     assert code == 0, shown
     assert "5 cases: " in shown
     assert "response p50" in shown
@@ -83,8 +84,10 @@ def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
 
 def test_effects_are_counted_by_a_command() -> None:
     count = f"{sys.executable} -c print(0)"
-    with serving(Acknowledging()) as url:
-        code, shown = run("certify-receiver", url, "--only", "success", "--effects", count)
+    with serving([Acknowledging()]) as origin:
+        code, shown = run(
+            "certify-receiver", f"{origin}/Acknowledging", "--only", "success", "--effects", count
+        )
     assert code == 1
     assert "expected 1 result taken in, observed 0 results taken in" in " ".join(shown.split())
 

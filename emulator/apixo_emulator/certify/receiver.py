@@ -26,14 +26,14 @@ from apixo_emulator.certify.receiver_cases import (
 )
 
 KEY = "sk-certify-receiver"
-_SLOW_S = 5.0
 _OK = 200
+# A missing effect is waited for as long as this after the application's last call.
 _EFFECT_S = 5.0
-# How long a second effect is waited for after the first; a receiver that works in a queue needs some time.
-_SETTLE_S = 1.2
+# A further effect is waited for as long as this; an application that works in a queue needs some time.
+_SETTLE_S = 1.0
 _LOOK_S = 0.05
 _ATTEMPT_S = RESPONSE_S + 5
-_MOST_EVIDENCE = 4
+_CONNECT_S = 5.0
 _REJECTED = range(400, 500)
 _TOLERATED = range(200, 500)
 _PICTURE = "https://example.com/certify.jpg"
@@ -43,9 +43,11 @@ Progress = Callable[[Result], None]
 
 @dataclass
 class _Run:
-    """What is collected while one case runs."""
+    """What is collected while one case runs; ``since`` counts the calls that were seen before it."""
 
     case: ReceiverCase
+    taken_before: int
+    since: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -57,11 +59,12 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the application did at the emulator: downloads by task, polls, downloads of forged results."""
+    """What the application did in a case: results taken in, downloads by task, polls, downloads of forged results."""
 
-    downloads: Counter[str] = field(default_factory=Counter)
-    polls: int = 0
-    forged: int = 0
+    taken: int
+    downloads: Counter[str]
+    polls: int
+    forged: int
 
 
 @dataclass
@@ -72,44 +75,51 @@ class ReceiverCertifier:
         url: The receiver's address.
         emulator: Holds the tasks; the receiver may poll them with any key.
         effects: Command that prints how many results the application has taken in; None if there is none.
+        wait_idle: Returns when the application has nothing left to do. Without it, the certifier waits until the
+            application has made no call for some time.
+        slow_s: A response that takes longer is a warning.
     """
 
     url: str
     emulator: OwnEmulator
     effects: str | None = None
+    wait_idle: Callable[[], object] | None = None
+    slow_s: float = 5.0
     _seconds: list[float] = field(default_factory=list)
+    # The calls at the emulator since the start, which all cases look at.
+    _calls: list[dict[str, Any]] = field(default_factory=list)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked: float = 0.0
     # True once a download was seen: then downloads tell which results are taken in.
     _downloads: bool = False
 
     async def run(
         self, cases: Sequence[ReceiverCase], jobs: int, progress: Progress
     ) -> list[Result]:
-        """Run the cases, those that share the clock or the effects one after another.
+        """Run the cases, deliveries of ``jobs`` of them at a time; cases that would disturb others run alone.
 
         Raises:
             NothingToJudgeError: The receiver cannot be reached, or the effects cannot be counted.
         """
         await self._check_reachable()
-        if self.effects is not None:
-            await self._count()
-        alone = 1 if self.effects is not None else jobs
-        limit = asyncio.Semaphore(alone)
+        limit = asyncio.Semaphore(jobs)
 
         async def one(case: ReceiverCase) -> Result:
-            async with limit:
-                result = await self._judged(case)
+            result = await self._judged(case, limit)
             progress(result)
             return result
 
-        # The first case tells whether downloads can be observed.
-        first = [await one(cases[0])]
-        together = [case for case in cases[1:] if not case.alone]
-        found = first + list(await asyncio.gather(*map(one, together)))
-        for case in cases[1:]:
-            if case.alone:
-                found.append(await one(case))
-        order = [case.id for case in cases]
-        return sorted(found, key=lambda result: order.index(result.id))
+        # The first case tells whether downloads can be observed. A command counts for all cases together.
+        alone = [
+            case for case in cases if case is cases[0] or case.alone or self.effects is not None
+        ]
+        together = [case for case in cases if case not in alone]
+        results = {alone[0].id: await one(alone[0])}
+        for result in await asyncio.gather(*map(one, together)):
+            results[result.id] = result
+        for case in alone[1:]:
+            results[case.id] = await one(case)
+        return [results[case.id] for case in cases]
 
     def figures(self) -> dict[str, str]:
         """Return the response times of the whole run."""
@@ -125,25 +135,28 @@ class ReceiverCertifier:
         url = urlsplit(self.url)
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(url.hostname, port), _SLOW_S)
+            async with asyncio.timeout(_CONNECT_S):
+                _, writer = await asyncio.open_connection(url.hostname, port)
         except (OSError, TimeoutError) as error:
             raise NothingToJudgeError(
                 f"the receiver {self.url} cannot be reached: {error or 'no connection in 5 s'}"
             ) from None
         writer.close()
 
-    async def _judged(self, case: ReceiverCase) -> Result:
+    async def _judged(self, case: ReceiverCase, limit: asyncio.Semaphore) -> Result:
         began = perf_counter()
-        run = _Run(case)
-        await self._prepare(run)
-        since = await self._last_number()
-        before = await self._count() if self.effects is not None else 0
-        for step in case.steps:
-            if step.advance_s and step is not case.steps[0]:
-                # The application downloads a result before its link expires.
-                await self._settled(run, since, before)
-            await self._step(run, step)
-        await self._judge_effects(run, since, before)
+        async with limit:
+            taken = await self._count() if self.effects is not None else 0
+            run = _Run(case, taken)
+            await self._prepare(run)
+            await self._look()
+            run.since = len(self._calls)
+            for number, step in enumerate(case.steps):
+                if step.advance_s and number:
+                    # The application downloads a result before its link expires.
+                    await self._settled(run)
+                await self._step(run, step)
+        self._judge_effects(run, await self._settled(run))
         return Result(
             case.id, case.title, case.matters, case.advice, run.findings, run.evidence,
             perf_counter() - began,
@@ -154,10 +167,7 @@ class ReceiverCertifier:
         if any(step.by_emulator for step in run.case.steps):
             return
         for name, scenario in run.case.tasks.items():
-            task_id = await self._submit(
-                f"{scenario}+callback-lost" if scenario else "callback-lost"
-            )
-            run.ids[name] = task_id
+            run.ids[name] = await self._submit(f"{scenario}+callback-lost".lstrip("+"))
         for name, task_id in run.ids.items():
             response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
             run.bodies[name] = response.content
@@ -166,24 +176,16 @@ class ReceiverCertifier:
                 await asyncio.to_thread(self.emulator.fetch_results, response)
 
     async def _submit(self, scenario: str) -> str:
-        source = (
-            _PICTURE.replace("certify.jpg", f"emulate/{scenario}/certify.jpg")
-            if scenario
-            else _PICTURE
-        )
+        picture = f"emulate/{scenario}/certify.jpg" if scenario else "certify.jpg"
         body = {
             "request_type": "callback",
             "callback_url": self.url,
-            "input": {"image_urls": [source], "resolution": "2k"},
+            "input": {"image_urls": [f"https://example.com/{picture}"], "resolution": "2k"},
         }
         return await asyncio.to_thread(self.emulator.submit, KEY, **body)
 
     async def _control(self, method: str, path: str, body: Any = None) -> Any:
         return await asyncio.to_thread(self.emulator.control, method, path, KEY, body)
-
-    async def _last_number(self) -> int:
-        calls = (await self._control("GET", "/requests?limit=1"))["requests"]
-        return int(calls[-1]["number"]) if calls else 0
 
     # Deliveries
 
@@ -196,8 +198,7 @@ class ReceiverCertifier:
             return
         names = list(run.case.tasks) if run.case.all_tasks else [step.task] * step.times
         deliveries = [self._delivery(step, run.bodies[name]) for name in names]
-        if len(run.evidence) < _MOST_EVIDENCE:
-            run.evidence.append(deliveries[0].as_curl())
+        run.evidence.append(deliveries[0].as_curl())
         if step.together or run.case.all_tasks:
             responses = await asyncio.gather(*map(send, deliveries))
         else:
@@ -230,32 +231,31 @@ class ReceiverCertifier:
         expected, verdict, response = max(judged, key=lambda each: list(Verdict).index(each[1]))
         run.find(verdict, expected, str(response))
         slowest = max(responses, key=lambda each: each.seconds)
-        if verdict is Verdict.PASS and slowest.seconds > _SLOW_S:
-            run.find(Verdict.WARN, f"a response within {_SLOW_S:g} s", f"{slowest.seconds:.1f} s")
+        if verdict is Verdict.PASS and slowest.seconds > self.slow_s:
+            run.find(
+                Verdict.WARN, f"a response within {self.slow_s:g} s", f"{slowest.seconds:.1f} s"
+            )
 
     # Effects
 
-    async def _judge_effects(self, run: _Run, since: int, before: int) -> None:
+    def _judge_effects(self, run: _Run, seen: _Seen) -> None:
         """Judge what the application did with the deliveries."""
         wanted = run.case.results
-        seen = await self._settled(run, since, before)
         self._downloads = self._downloads or bool(seen.downloads)
-        twice = [task_id for task_id, count in seen.downloads.items() if count > 1]
-        if twice:
-            run.find(
-                Verdict.FAIL, "one download of each result",
-                f"{seen.downloads[twice[0]]} downloads of the result of task {twice[0]}",
-            )  # fmt: skip
+        for task_id, count in seen.downloads.items():
+            if count > 1:
+                observed = f"{count} downloads of the result of task {task_id}"
+                run.find(Verdict.FAIL, "one download of each result", observed)
+                break
         if seen.forged:
             run.find(Verdict.FAIL, "no download of a forged result", f"{seen.forged} downloads")
         if wanted is None:
             return
-        if self.effects is not None:
-            self._judge_count(run, await self._count() - before, wanted)
-        elif run.case.forged and not seen.forged and seen.polls:
+        if run.case.forged and self.effects is None and not seen.forged and seen.polls:
             run.find(Verdict.PASS, "a question to the status endpoint", f"{seen.polls} polls")
-        elif self._downloads and not run.case.forged:
-            self._judge_count(run, len(seen.downloads), wanted)
+        elif self.effects is not None or (self._downloads and not run.case.forged):
+            verdict = Verdict.PASS if seen.taken == wanted else Verdict.FAIL
+            run.find(verdict, _results(wanted), _results(seen.taken))
         elif not seen.forged:
             run.find(
                 Verdict.SKIPPED, _results(wanted),
@@ -263,54 +263,53 @@ class ReceiverCertifier:
                 " download at the certifier's emulator (--port)",
             )  # fmt: skip
 
-    def _judge_count(self, run: _Run, taken: int, wanted: int) -> None:
-        verdict = Verdict.PASS if taken == wanted else Verdict.FAIL
-        run.find(verdict, _results(wanted), _results(taken))
-
-    async def _settled(self, run: _Run, since: int, before: int) -> _Seen:
+    async def _settled(self, run: _Run) -> _Seen:
         """Return what the application did for the case, once it does nothing more.
 
         An application works through its queue: as long as it calls the emulator at all, what is missing may still
         come.
         """
-        wanted = run.case.results or 0
-        last, own_change, any_change = (-1, _Seen()), monotonic(), monotonic()
-        calls = -1
+        if self.wait_idle is not None:
+            await asyncio.to_thread(self.wait_idle)
+            return await self._seen(run)
+        seen, calls, changed = await self._seen(run), len(self._calls), monotonic()
         while True:
-            seen, total = await self._observed(run, since)
-            taken = (
-                await self._count() - before if self.effects is not None else len(seen.downloads)
-            )
-            now = monotonic()
-            if (taken, seen) != last:
-                last, own_change = (taken, seen), now
-            if total != calls:
-                calls, any_change = total, now
-            waits = self._observes(run.case) and taken < wanted
-            if now - (any_change if waits else own_change) >= (_EFFECT_S if waits else _SETTLE_S):
+            is_counted = self.effects is not None or self._downloads or run.case.id == "success"
+            is_missing = is_counted and seen.taken < (run.case.results or 0)
+            if monotonic() - changed >= (_EFFECT_S if is_missing else _SETTLE_S):
                 return seen
             await asyncio.sleep(_LOOK_S)
+            now = await self._seen(run)
+            if now != seen or (is_missing and len(self._calls) != calls):
+                changed = monotonic()
+            seen, calls = now, len(self._calls)
 
-    def _observes(self, case: ReceiverCase) -> bool:
-        """True if results of the case can be counted, or are looked for the first time."""
-        return self.effects is not None or self._downloads or case.id == "success"
+    async def _look(self) -> None:
+        """Read the calls that were made at the emulator since the last look."""
+        asked = monotonic()
+        async with self._looking:
+            if self._looked > asked:  # for another case, while this one waited
+                return
+            self._looked = monotonic()
+            last = self._calls[-1]["number"] if self._calls else 0
+            self._calls += await asyncio.to_thread(self.emulator.calls, KEY, last)
 
-    async def _observed(self, run: _Run, since: int) -> tuple[_Seen, int]:
-        """Return what the application did for the case, and how many calls there were in all."""
-        calls = await asyncio.to_thread(self.emulator.calls, KEY, since)
-        own = {*run.ids.values(), FORGED_TASK} if run.case.forged else set(run.ids.values())
+    async def _seen(self, run: _Run) -> _Seen:
+        await self._look()
+        # Other cases may run at the same time: only calls about this case's tasks count for it.
+        own = {*run.ids.values(), *((FORGED, FORGED_TASK) if run.case.forged else ())}
+        calls = [call for call in self._calls[run.since :] if call["taskId"] in own]
         files = [call for call in calls if call["endpoint"] == "file"]
-        seen = _Seen(
-            downloads=Counter(
-                call["taskId"]
-                for call in files
-                if call["taskId"] in own and call["response"]["status"] == _OK
-            ),
-            # Other cases may run at the same time: only polls of this case's tasks count for it.
-            polls=sum(call["endpoint"] == "status" and call["taskId"] in own for call in calls),
-            forged=sum(call["taskId"] == FORGED for call in files) if run.case.forged else 0,
+        downloads = Counter(
+            call["taskId"]
+            for call in files
+            if call["taskId"] != FORGED and call["response"]["status"] == _OK
         )
-        return seen, len(calls)
+        taken = len(downloads)
+        if self.effects is not None:
+            taken = await self._count() - run.taken_before
+        polls = sum(call["endpoint"] == "status" for call in calls)
+        return _Seen(taken, downloads, polls, sum(call["taskId"] == FORGED for call in files))
 
     async def _count(self) -> int:
         """Run the effects command and return the number that it prints.
