@@ -87,12 +87,11 @@ def sources() -> Mapping[str, Source]:
     """Return every source by its id: the page's sections, platform facts, assumptions."""
     found = {
         entry["id"]: Source(
-            id=entry["id"],
-            title=entry.get("title", f"platform fact {entry['id']}"),
-            sentence=entry["sentence"],
-            grade=Grade(entry["grade"]),
-            publication=entry["publication"],
-            date=entry["date"],
+            **{
+                "title": f"platform fact {entry['id']}",
+                **entry,
+                "grade": Grade(entry["grade"]),
+            }
         )
         for entry in document("sources.json")["sources"]
     }
@@ -114,15 +113,10 @@ def source(name: str) -> Source:
     Raises:
         KeyError: There is none.
     """
-    found = sources().get(name) or _by_title().get(name)
-    if found is None:
-        raise KeyError(f"no source {name!r}; there are {', '.join(sources())}")
-    return found
-
-
-@cache
-def _by_title() -> Mapping[str, Source]:
-    return {entry.title: entry for entry in sources().values()}
+    for entry in sources().values():
+        if name in {entry.id, entry.title}:
+            return entry
+    raise KeyError(f"no source {name!r}; there are {', '.join(sources())}")
 
 
 def cite(ids: tuple[str, ...]) -> str:
@@ -205,8 +199,8 @@ class Assumption:
     id: str
     question: str
     choice: str
-    value: Any
-    ref: str | None
+    value: Any = None
+    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +276,16 @@ class Contract:
         return self.assumptions[assumption_id].value
 
 
+def _graded(entry: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return some fields of an entry, with its grade and its sources."""
+    found = {name: entry[name] for name in names}
+    return {**found, "grade": Grade(entry["grade"]), "sources": tuple(entry["source"])}
+
+
 def _rules() -> tuple[Rule, ...]:
-    def read(entry: Mapping[str, Any]) -> Rule:
-        notes = {"x-rule", "description", "errorMessage", "x-grade", "x-source"}
-        return Rule(
+    notes = {"x-rule", "description", "errorMessage", "x-grade", "x-source"}
+    return tuple(
+        Rule(
             id=entry["x-rule"],
             condition=entry["description"],
             message=entry["errorMessage"],
@@ -293,53 +293,31 @@ def _rules() -> tuple[Rule, ...]:
             grade=Grade(entry["x-grade"]),
             sources=tuple(entry["x-source"]),
         )
-
-    return tuple(read(entry) for entry in document("submit-request.json")["allOf"])
+        for entry in document("submit-request.json")["allOf"]
+    )
 
 
 def _errors() -> dict[str, ErrorEntry]:
-    entries = document("errors.json")["errors"]
     return {
         name: ErrorEntry(
             id=name,
-            status=entry["status"],
-            message=entry["message"],
-            meaning=entry["meaning"],
-            advice=entry["advice"],
-            grade=Grade(entry["grade"]),
-            sources=tuple(entry["source"]),
             operations=tuple(entry.get("operations", ())),
+            **_graded(entry, "status", "message", "meaning", "advice"),
         )
-        for name, entry in entries.items()
+        for name, entry in document("errors.json")["errors"].items()
     }
 
 
 def _failures() -> dict[str, Failure]:
     return {
-        entry["code"]: Failure(
-            code=entry["code"],
-            scenario=entry["scenario"],
-            message=entry["message"],
-            meaning=entry["meaning"],
-            advice=entry["advice"],
-            grade=Grade(entry["grade"]),
-            sources=tuple(entry["source"]),
-        )
+        entry["code"]: Failure(**_graded(entry, "code", "scenario", "message", "meaning", "advice"))
         for entry in document("failures.json")["failures"]
     }
 
 
 def _assumptions() -> dict[str, Assumption]:
-    return {
-        entry["id"]: Assumption(
-            id=entry["id"],
-            question=entry["question"],
-            choice=entry["choice"],
-            value=entry.get("value"),
-            ref=entry.get("ref"),
-        )
-        for entry in document("assumptions.json")["assumptions"]
-    }
+    entries = document("assumptions.json")["assumptions"]
+    return {entry["id"]: Assumption(**entry) for entry in entries}
 
 
 def _defaults() -> dict[str, str]:

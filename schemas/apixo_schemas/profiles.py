@@ -39,7 +39,7 @@ _INPUT = "input"
 _FORMAT = "output_format"
 Node = dict[str, Any]
 Change = Callable[[Contract, Any], Contract]
-# A kind of name, the names found in a setting, and those there are.
+# A kind of name, the names found in a setting, and the names that exist.
 Names = tuple[str, Iterable[str], Iterable[str]]
 
 
@@ -72,9 +72,12 @@ def apply_profile(base: Contract, profile: Profile) -> Contract:
     what their ``ref`` points to.
     """
     found = base
-    for name, setting in _SETTINGS.items():
+    for name, change in _CHANGES.items():
         if name in profile.assumptions:
-            found = setting.apply(found, profile.assumptions[name])
+            found = change(found, profile.assumptions[name])
+    for name, value in profile.assumptions.items():
+        if name not in _CHANGES:
+            found = _noted(found, name, value)
     return _reworded_rules(found, profile.rules)
 
 
@@ -161,8 +164,8 @@ def _flattened(settings: Any) -> Any:
 def _paths(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         name = prefix + key
-        begins = any(setting.startswith(f"{name}.") for setting in _SETTINGS)
-        if isinstance(value, Mapping) and begins and name not in _SETTINGS:
+        begins = any(setting.startswith(f"{name}.") for setting in _settings())
+        if isinstance(value, Mapping) and begins and name not in _settings():
             yield from _paths(value, f"{name}.")
         else:
             yield name, value
@@ -190,15 +193,19 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
         yield from _setting_faults(name, setting)
 
 
+def _settings() -> Mapping[str, Any]:
+    """Return the JSON Schemas of all settings, by assumption id."""
+    settings: Mapping[str, Any] = profile_schema()["properties"]["assumptions"]["properties"]
+    return settings
+
+
 def _setting_faults(name: str, value: Any) -> Iterator[str]:
-    if name not in _SETTINGS:
-        yield _unknown("assumption", name, _SETTINGS)
-        return
-    if not _validator("assumptions", name)(value):
-        expected = profile_schema()["properties"]["assumptions"]["properties"][name]["description"]
-        yield f"{name}: expected {expected}; found {_shown(value)}"
-        return
-    for kind, found, known in _SETTINGS[name].names(value, published_contract()):
+    if name not in _settings():
+        yield _unknown("assumption", name, _settings())
+    elif not _validator("assumptions", name)(value):
+        yield f"{name}: expected {_settings()[name]['description']}; found {_shown(value)}"
+    elif name in _NAMES:
+        kind, found, known = _NAMES[name](value, published_contract())
         for other in sorted(set(found) - set(known)):
             yield f"{name}: {_unknown(kind, other, known)}"
 
@@ -236,27 +243,11 @@ def _validator(*place: str) -> Callable[[Any], bool]:
 # --- settings of values and errors -----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What one setting does.
-
-    ``names`` returns the names that a value refers to, to be held against those that there are.
-    """
-
-    apply: Change
-    names: Callable[[Any, Contract], Iterable[Names]] = lambda _value, _terms: ()
-
-
 def _noted(terms: Contract, name: str, value: Any) -> Contract:
     """Return the contract with a value in the place of an assumption's own."""
     known = terms.assumptions[name]
     settled = replace(known, value=value, choice=f"{value!r}, by the profile in force")
     return replace(terms, assumptions={**terms.assumptions, name: settled})
-
-
-def _value(name: str) -> Change:
-    """Return a setting whose value the assumption itself holds."""
-    return lambda terms, value: _noted(terms, name, value)
 
 
 def _errors(terms: Contract, words: Mapping[str, Any]) -> Contract:
@@ -491,75 +482,71 @@ def _cases(text: str) -> list[str]:
     return ["".join(chosen) for chosen in product(*letters)]
 
 
-# --- the table -------------------------------------------------------------------------------
+# --- the tables ------------------------------------------------------------------------------
+
+# What settings change beside the value of their assumption, in the order in which they are applied:
+# those on the schemas of rules go before those that add rules, and the order of the rules is last.
+_CHANGES: dict[str, Change] = {
+    "output_format.case": _format_case,
+    "null.optional": _null_taken,
+    "values.whitespace": _whitespace,
+    "request_type.missing": _request_type_missing,
+    "request_type.unknown": _rule("request_type.invalid"),
+    "callback_url.missing": _rule("callback_url.missing"),
+    "callback_url.type": _rule("callback_url.not_string"),
+    "callback_url.not_https": _not_https,
+    "callback.retry_delays": lambda terms, value: replace(
+        terms, callbacks=replace(terms.callbacks, retry_delays_ms=tuple(value))
+    ),
+    "input.not_object": _rule("input.not_object"),
+    "error.wording": _errors,
+    "body.not_json": _error("invalid_json"),
+    "body.not_object": _rule("body.not_object"),
+    "body.content_type": _answer_or("body.content_type", CONTENT_TYPE_ERROR, "required", "submit"),
+    "parameters.unknown": _unknown_parameters,
+    "image_url.not_a_url": _not_a_url,
+    "error.data": lambda terms, value: _noted(
+        terms, "error.data", None if value == "null" else value
+    ),
+    "failure.wording": _failures,
+    "tiers.pixels": lambda terms, pixels: replace(
+        terms, long_edge_px={**terms.long_edge_px, **pixels}
+    ),
+    "task.other_key": _other_key,
+    "task_id.missing": _error("task_id_missing"),
+    "latency.distribution": _latency,
+    "order": _reorder,
+}
 
 
-def _code(value: Any, terms: Contract) -> Iterator[Names]:
-    if isinstance(value, str) and value != "placeholder":
-        yield "failure code", [value], terms.failures
+def _code(value: Any, terms: Contract) -> Names:
+    is_code = isinstance(value, str) and value != "placeholder"
+    return "failure code", [value] if is_code else [], terms.failures
 
 
-def _null_names(value: Any, _terms: Contract) -> Iterator[Names]:
-    if isinstance(value, Mapping):
-        yield "parameter", value, _parameters()
-
-
-# In the order in which they are applied: those on the schemas of rules go before those that add
-# rules, and the order of the rules is settled last.
-_SETTINGS: dict[str, _Setting] = {
-    "output_format.case": _Setting(_format_case),
-    "null.optional": _Setting(_null_taken, _null_names),
-    "values.whitespace": _Setting(_whitespace),
-    "request_type.missing": _Setting(_request_type_missing),
-    "request_type.unknown": _Setting(_rule("request_type.invalid")),
-    "callback_url.missing": _Setting(_rule("callback_url.missing")),
-    "callback_url.type": _Setting(_rule("callback_url.not_string")),
-    "callback_url.not_https": _Setting(_not_https),
-    "callback.retry_delays": _Setting(
-        lambda terms, value: replace(
-            terms, callbacks=replace(terms.callbacks, retry_delays_ms=tuple(value))
-        )
+# What the names in a setting have to be.
+_NAMES: dict[str, Callable[[Any, Contract], Names]] = {
+    "null.optional": lambda value, _: (
+        "parameter",
+        value if isinstance(value, Mapping) else (),
+        _parameters(),
     ),
-    "input.not_object": _Setting(_rule("input.not_object")),
-    "error.wording": _Setting(_errors, lambda value, terms: [("error", value, terms.errors)]),
-    "body.not_json": _Setting(_error("invalid_json")),
-    "body.not_object": _Setting(_rule("body.not_object")),
-    "body.limit": _Setting(_value("body.limit")),
-    "body.content_type": _Setting(
-        _answer_or("body.content_type", CONTENT_TYPE_ERROR, "required", "submit")
+    "error.wording": lambda value, terms: ("error", value, terms.errors),
+    "image_url.not_a_url": _code,
+    "image.too_large": _code,
+    "image.damaged": _code,
+    "image.refused": _code,
+    "failure.wording": lambda value, terms: ("failure code", value, terms.failures),
+    "tiers.pixels": lambda value, terms: ("tier", value, terms.long_edge_px),
+    "latency.distribution": lambda value, terms: (
+        "tier",
+        value.get("factor", {}),
+        terms.long_edge_px,
     ),
-    "parameters.unknown": _Setting(_unknown_parameters),
-    "image_url.not_a_url": _Setting(_not_a_url, _code),
-    "image.too_large": _Setting(_value("image.too_large"), _code),
-    "image.damaged": _Setting(_value("image.damaged"), _code),
-    "image.refused": _Setting(_value("image.refused"), _code),
-    "error.data": _Setting(
-        lambda terms, value: _noted(terms, "error.data", None if value == "null" else value)
-    ),
-    "response.content_type": _Setting(_value("response.content_type")),
-    "cors.preflight": _Setting(_value("cors.preflight")),
-    "keep_alive.idle": _Setting(_value("keep_alive.idle")),
-    "retry_after": _Setting(_value("retry_after")),
-    "failure.wording": _Setting(
-        _failures, lambda value, terms: [("failure code", value, terms.failures)]
-    ),
-    "failed.charged": _Setting(_value("failed.charged")),
-    "tiers.pixels": _Setting(
-        lambda terms, pixels: replace(terms, long_edge_px={**terms.long_edge_px, **pixels}),
-        lambda value, terms: [("tier", value, terms.long_edge_px)],
-    ),
-    "task.other_key": _Setting(_other_key),
-    "task_id.form": _Setting(_value("task_id.form")),
-    "task_id.missing": _Setting(_error("task_id_missing")),
-    "task.retention": _Setting(_value("task.retention")),
-    "pending.share": _Setting(_value("pending.share")),
-    "cost_time": _Setting(_value("cost_time")),
-    "latency.distribution": _Setting(
-        _latency, lambda value, terms: [("tier", value.get("factor", {}), terms.long_edge_px)]
-    ),
-    "order": _Setting(
-        _reorder,
-        lambda value, terms: [("rule", value, [*(rule.id for rule in terms.rules), *_ADDED_RULES])],
+    "order": lambda value, terms: (
+        "rule",
+        value,
+        [*(rule.id for rule in terms.rules), *_ADDED_RULES],
     ),
 }
 
