@@ -169,18 +169,6 @@ def test_longest_unused_file_goes_first(tmp_path: Path) -> None:
     assert folder.find("b") is None
 
 
-def test_what_is_being_written_is_not_evicted(tmp_path: Path) -> None:
-    folder = BoundedFolder(tmp_path, 1)
-
-    def write(path: Path) -> None:
-        path.write_bytes(b"outer")
-        folder.write("inner", fill(b"x"))
-        assert path.exists()
-
-    assert folder.write("outer", write).path.read_bytes() == b"outer"
-    assert folder.find("inner") is None
-
-
 def test_files_of_dead_writers_are_removed(tmp_path: Path) -> None:
     (tmp_path / "old.1.ab.tmp").write_bytes(b"x")
     os.utime(tmp_path / "old.1.ab.tmp", (1, 1))
@@ -196,13 +184,3 @@ def test_folder_stays_below_its_bound(tmp_path: Path) -> None:
         folder.write(sha256(bytes([number])).hexdigest(), fill(b"x" * 4096))
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= bound
     assert sum(1 for _ in tmp_path.iterdir()) > 48
-
-
-def test_foreign_things_in_the_folder_do_no_harm(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    folder = BoundedFolder(tmp_path, 1)
-    folder.write("a", fill(b"x"))
-    folder.write("b", fill(b"x"))
-    assert (folder.read("folder"), folder.read("link"), folder.find("a")) == (None, None, None)
-    assert folder.read("b") == b"x"

@@ -62,14 +62,6 @@ def test_orientation_is_applied(
     assert difference(small, result) < 4
 
 
-def test_orientation_that_does_not_exist_is_ignored(
-    small: Any, render: Render, difference: Difference
-) -> None:
-    exif = small.copy()
-    exif.set_type(vips().GValue.gstr_type, "exif-ifd0-Orientation", "9")
-    assert difference(small, render(exif.jpegsave_buffer(Q=95))) < 4
-
-
 def test_transparency_is_kept(small: Any, render: Render, difference: Difference) -> None:
     alpha = (vips().Image.xyz(small.width, small.height)[0] * 2).cast("uchar")
     result = render(small.bandjoin(alpha).pngsave_buffer(), "2k", "webp")

@@ -81,22 +81,6 @@ def test_bomb_is_rejected_by_its_header(open_store: OpenStore, data_url: DataUrl
     assert open_store().check("other", data_url(larger_than_can_be)) is Verdict.REJECTED
 
 
-def test_data_url_that_is_malformed_further_on_is_rejected(
-    open_store: OpenStore, data_url: DataUrl, rocket: Path
-) -> None:
-    url = data_url(rocket.read_bytes()) + "!"
-    assert open_store().quick_verdict(url) is None
-    assert open_store().check("task", url) is Verdict.REJECTED
-
-
-def test_pixels_are_limited(open_store: OpenStore, data_url: DataUrl, small: Any) -> None:
-    url = data_url(small.pngsave_buffer())
-    allowed = open_store(limits=SourceLimits(pixels=96 * 64))
-    refused = open_store(limits=SourceLimits(pixels=96 * 64 - 1))
-    assert allowed.check("one", url) is Verdict.USABLE
-    assert refused.check("other", url) is Verdict.TOO_LARGE
-
-
 def test_bytes_are_limited(
     site: Any, open_store: OpenStore, data_url: DataUrl, rocket: Path
 ) -> None:
@@ -243,18 +227,6 @@ def test_a_private_authority_can_be_trusted(
         assert open_store(ca_file=tmp_path / "ca.pem").check("trusted", url) is Verdict.USABLE
     finally:
         server.close()
-
-
-def test_fetched_once_for_check_and_render(
-    site: Any, open_store: OpenStore, rocket: Path, open_result: Any
-) -> None:
-    url = site.give("/rocket.jpg", rocket.read_bytes())
-    assert open_store().check("task", url) is Verdict.USABLE
-    site.answers.clear()
-    rendered = open_store().render(PictureSpec("task", url, "2k", "jpg"))
-    assert open_result(rendered).height == 1366
-    assert open_store().check("task", url) is Verdict.USABLE
-    assert site.asked == ["/rocket.jpg"]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
