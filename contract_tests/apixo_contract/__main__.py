@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 
 # What the extra brings, by the name under which it is imported.
-_LIBRARIES = ("click", "hypothesis", "jinja2", "jsonschema", "markupsafe")
+_LIBRARIES = ("click", "hypothesis", "imagesize", "jinja2", "jsonschema", "markupsafe")
 _FAULT = 70
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import imagesize
 
 from apixo_contract.masking import LONGER, OTHER_CASE, PLACEHOLDER, SHORTER, Mask, altered_keys
 from apixo_contract.observations import Exchange, Key, Picture, Purpose
@@ -340,14 +341,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 # --- pictures ---------------------------------------------------------------------------------
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_LONGEST_SIGNATURE = 12
-# Markers that begin a frame and so tell the size; C4, C8 and CC mean something else.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Markers without a length.
-_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
-_FILL = 0xFF
+_SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff", "webp": b"RIFF"}
 
 
 def read_picture(head: bytes) -> Picture | None:
@@ -355,51 +349,8 @@ def read_picture(head: bytes) -> Picture | None:
 
     Bytes that are no JPG, PNG or WebP give a picture without format.
     """
-    try:
-        if head.startswith(_PNG):
-            width, height = struct.unpack(">II", head[16:24])
-            return Picture("png", width, height)
-        if head.startswith(_JPEG):
-            return _jpeg(head)
-        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            return _webp(head)
-    except (struct.error, IndexError):
-        return None
-    known = (_PNG, _JPEG, b"RIFF")
-    undecided = any(start.startswith(head[: len(start)]) for start in known)
-    return None if undecided and len(head) < _LONGEST_SIGNATURE else Picture(None, 0, 0)
-
-
-def _jpeg(head: bytes) -> Picture:
-    place = 2
-    while True:
-        while head[place] == _FILL and head[place + 1] == _FILL:
-            place += 1
-        marker = head[place + 1]
-        if marker in _BARE:
-            place += 2
-            continue
-        (length,) = struct.unpack(">H", head[place + 2 : place + 4])
-        if marker in _FRAMES:
-            height, width = struct.unpack(">HH", head[place + 5 : place + 9])
-            return Picture("jpg", width, height)
-        place += 2 + length
-
-
-def _webp(head: bytes) -> Picture:
-    kind = head[12:16]
-    if kind == b"VP8X":
-        width, height = (int.from_bytes(_take(head, at, 3), "little") + 1 for at in (24, 27))
-    elif kind == b"VP8L":
-        bits = int.from_bytes(_take(head, 21, 4), "little")
-        width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
-    else:
-        width, height = (side & 0x3FFF for side in struct.unpack("<HH", _take(head, 26, 4)))
-    return Picture("webp", width, height)
-
-
-def _take(head: bytes, place: int, count: int) -> bytes:
-    found = head[place : place + count]
-    if len(found) < count:
-        raise IndexError(place)
-    return found
+    for name, signature in _SIGNATURES.items():
+        if head.startswith(signature[: len(head)]):
+            width, height = imagesize.get(BytesIO(head))
+            return Picture(name, width, height) if width > 0 else None
+    return Picture(None, 0, 0)

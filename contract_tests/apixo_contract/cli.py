@@ -20,7 +20,6 @@ from apixo_contract.learn import profile_of, profile_toml
 from apixo_contract.observations import Run
 from apixo_contract.options import (
     OPTIONS,
-    Option,
     Settings,
     Unreachable,
     UsageError,
@@ -29,17 +28,17 @@ from apixo_contract.options import (
     settle,
 )
 from apixo_contract.report.model import (
-    LiveEvidence,
     Report,
     decode_utf8,
     evidence_of,
     read_evidence,
     read_json,
     write_evidence,
+    write_whole,
 )
 from apixo_contract.report.render import append_step_summary, cost_line, print_report, write_reports
 from apixo_contract.run import check_target, judge, observe, unjudged
-from apixo_contract.text import escape_invisible
+from apixo_contract.text import escape_invisible, plural
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,28 +63,6 @@ EXIT_CODES = {
 # --- options ----------------------------------------------------------------------------------
 
 
-class _Value(click.ParamType[Any]):
-    """The values of an option of a run."""
-
-    def __init__(self, known: Option) -> None:
-        self.name = "text" if known.kind is str else known.name.rpartition("-")[2]
-        self._known = known
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self._known.read(value)
-        except UsageError as error:
-            return self.fail(str(error), param, ctx)
-
-    def fail(
-        self,
-        message: str,
-        param: click.Parameter | None = None,  # noqa: ARG002 - the message names the option
-        ctx: click.Context | None = None,
-    ) -> Any:
-        raise click.UsageError(message, ctx)
-
-
 FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _LIVE = click.option(
@@ -94,15 +71,17 @@ _LIVE = click.option(
 
 
 def _run_option(name: str, **more: Any) -> Callable[[Command], Command]:
+    """Return an option of a run; `settle` reads its text."""
     known = option(name)
-    more = {"default": known.default, "help": known.text, **more}
+    default = more.pop("default", known.default)
     return click.option(
         f"--{name}",
         known.field,
-        type=_Value(known),
-        show_default=more["default"] is not None,
-        metavar=more.pop("metavar", _Value(known).name.upper()),
-        **more,
+        type=str,
+        metavar="TEXT" if known.values.kind is str else name.rpartition("-")[2].upper(),
+        default=default,
+        show_default=default is not None,
+        help=more.pop("help", known.text),
     )
 
 
@@ -213,23 +192,25 @@ def _observe(
     return run
 
 
-def _deliver(
-    run: Run, earlier: Mapping[str, LiveEvidence], ledger: Path | None, **paths: Any
-) -> Report:
-    """Judge a run, and write and print the report as the options say."""
-    report = judge(run, earlier)
-    write_reports(report, **paths)
-    new = evidence_of(report)
-    if ledger and new:
-        write_evidence(ledger, {**earlier, **new})
-    append_step_summary(report)
-    print_report(report)
-    return report
+def _delivery(options: dict[str, Any]) -> Callable[[Run], int]:
+    """Return what judges a run, writes and prints its report, and returns its exit code.
 
+    The ledger is read at once: a damaged one must not be found after money was spent.
+    """
+    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
+    ledger = options.pop("ledger")
+    earlier = read_evidence(ledger) if ledger else {}
 
-def _earlier(ledger: Path | None) -> Mapping[str, LiveEvidence]:
-    """Read the ledger before the run: a damaged one must not be found after money was spent."""
-    return read_evidence(ledger) if ledger else {}
+    def deliver(run: Run) -> int:
+        report = judge(run, earlier)
+        write_reports(report, **paths)
+        if ledger and (new := evidence_of(report)):
+            write_evidence(ledger, {**earlier, **new})
+        append_step_summary(report)
+        print_report(report)
+        return report.exit_code
+
+    return deliver
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -275,13 +256,12 @@ def main() -> None:
 @click.option(
     "--cassette", type=_EXISTING, help="Judge a recorded run again; the target is not called."
 )
-def verify(ledger: Path | None, cassette: Path | None, **options: Any) -> None:
+def verify(cassette: Path | None, **options: Any) -> None:
     """Make a run against a target and judge it, or judge a recorded one."""
-    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
     with _exit_codes() as made:
-        earlier = _earlier(ledger)
+        deliver = _delivery(options)
         run = read_cassette(cassette) if cassette else _observe(made, _settle(options))
-        sys.exit(_deliver(run, earlier, ledger, **paths).exit_code)
+        sys.exit(deliver(run))
 
 
 @main.command()
@@ -294,21 +274,20 @@ def verify(ledger: Path | None, cassette: Path | None, **options: Any) -> None:
     required=True,
     help="The cassette to write, as JSON lines; its secrets are masked.",
 )
-def record(output: Path, ledger: Path | None, **options: Any) -> None:
+def record(output: Path, **options: Any) -> None:
     """Verify a target, and keep every call as a cassette.
 
     `apixo-contract verify --cassette FILE` judges it again later, without calling the target. What a
     stopped run has seen is kept as FILE.part.
     """
-    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
     with _exit_codes() as made:
+        deliver = _delivery(options)
         settings = _settle(options)
         _must_be_writable(output)
-        earlier = _earlier(ledger)
         run = _observe(made, settings, lambda run: _keep_part(output, run, settings.api_key))
-        report = _deliver(run, earlier, ledger, **paths)
+        exit_code = deliver(run)
         write_cassette(output, run, [settings.api_key])
-        sys.exit(report.exit_code)
+        sys.exit(exit_code)
 
 
 def _keep_part(path: Path, run: Run, key: str) -> None:
@@ -370,7 +349,8 @@ def diff(
         keys = _keys((url1, url2), (api_key, api_key2), os.environ)
         # Foreign targets share the budget; each gets the same tasks.
         foreign = sum(not is_loopback(url) for url in (url1, url2))
-        options["budget_usd"] /= max(1, foreign)
+        budget = option("budget-usd").read(options["budget_usd"])
+        options["budget_usd"] = budget / max(1, foreign)
         both = [settle(url, key, options) for url, key in zip((url1, url2), keys, strict=True)]
         if json_path:
             _must_be_writable(json_path)
@@ -383,7 +363,7 @@ def diff(
             _observe(made, settings)
         found = compare(*made)
         if json_path:
-            json_path.write_text(f"{json.dumps(found.to_json(), indent=2)}\n", "utf-8")
+            write_whole(json_path, f"{json.dumps(found.to_json(), indent=2)}\n")
         for line in comparison_lines(found):
             click.echo(line)
         sys.exit(found.exit_code)
@@ -424,15 +404,15 @@ def learn(report_path: Path, output: Path | None) -> None:
         value = read_json(report_path, "a report of apixo-contract")
         try:
             report = Report.from_json(value)
-        except ValueError as error:
+            text = profile_toml(report)
+            settings = len(profile_of(report).assumptions)
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{report_path}: {error}") from None
-        text = profile_toml(report)
         if output is None:
             click.echo(text, nl=False)
-            return
-        output.write_text(text, "utf-8")
-        settings = len(profile_of(report).assumptions)
-        click.echo(f"{output}: {settings} {'setting' if settings == 1 else 'settings'}")
+        else:
+            write_whole(output, text)
+            click.echo(f"{output}: {plural(settings, 'setting')}")
 
 
 @main.command()

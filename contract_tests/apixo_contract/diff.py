@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,6 @@ from apixo_contract.checks.check import (
     PICTURE_SIZE,
     RETRY_AFTER,
     WORDS,
-    Check,
     catalogue,
 )
 from apixo_contract.learn import id_form
@@ -29,7 +28,7 @@ from apixo_contract.observations import Exchange, Purpose, Run
 from apixo_contract.report.model import Beyond, CheckResult, Report, Verdict, format_exchange
 from apixo_contract.report.render import beyond_line, source_of
 from apixo_contract.run import judge
-from apixo_contract.text import json_line, json_or_none, one_line, plural
+from apixo_contract.text import json_line, json_or_none, one_line, plural, to_json
 from apixo_contract.view import ENDED, MARK, View, is_integer
 
 _ABSENT = "absent"
@@ -48,32 +47,11 @@ _LONGEST = 500
 Name = tuple[str, ...]
 
 
+# One call as each of the two answered it.
+Pair = tuple[Exchange, Exchange]
+
+
 # --- the same calls side by side ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One call as each of the two answered it."""
-
-    left: Exchange
-    right: Exchange
-
-
-@dataclass(frozen=True, slots=True)
-class Aligned:
-    """The calls that both runs made, and how many only one of them did."""
-
-    pairs: tuple[Pair, ...]
-    only_left: int
-    only_right: int
-
-
-def align(left: Run, right: Run) -> Aligned:
-    """Return the same calls of two runs, by what was asked; polls by the task's final answer."""
-    first, second = dict(_named(left)), dict(_named(right))
-    shared = [name for name in first if name in second]
-    pairs = tuple(Pair(first[name], second[name]) for name in shared)
-    return Aligned(pairs, len(first) - len(shared), len(second) - len(shared))
 
 
 def _named(run: Run) -> Iterator[tuple[Name, Exchange]]:
@@ -183,36 +161,60 @@ class Difference:
     left: str
     right: str
     count: int
-    example: Pair
+    example: Exchange
+
+    @property
+    def curl(self) -> str:
+        """Return a shell line that repeats the call on the left."""
+        return format_exchange(self.example).curl
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The differences that concern one check, or none."""
+    """The differences that concern one check; its id is empty for those that concern none."""
 
-    check: Check | None
+    check_id: str
+    title: str
     left: CheckResult | None
     right: CheckResult | None
     differences: tuple[Difference, ...]
 
-    @property
-    def check_id(self) -> str:
-        """Return the id of the check; empty if no check speaks of the differences."""
-        return self.check.id if self.check else ""
-
-    @property
-    def title(self) -> str:
-        """Return what the check promises."""
-        return self.check.title if self.check else "No check speaks of these"
+    def to_json(self) -> dict[str, Any]:
+        """Return the group as JSON values."""
+        sides = {"left": self.left, "right": self.right}
+        return {
+            "id": self.check_id,
+            "title": self.title,
+            **{
+                side: result and {"verdict": result.verdict, "evidence": result.summary}
+                for side, result in sides.items()
+            },
+            "differences": [
+                {
+                    "facet": found.part,
+                    "left": found.left,
+                    "right": found.right,
+                    "count": found.count,
+                    "curl": found.curl,
+                }
+                for found in self.differences
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a comparison found; the two reports hold each server's verdicts."""
+    """What differs between two targets, in the order of the report; what concerns no check last.
+
+    Attributes:
+        same_calls: How many calls both got; those that only one of them got are left out.
+    """
 
     left: Report
     right: Report
-    aligned: Aligned
+    same_calls: int
+    only_left: int
+    only_right: int
     groups: tuple[Group, ...]
 
     @property
@@ -221,110 +223,75 @@ class Comparison:
         return 1 if self.groups else 0
 
     @property
-    def beyond(self) -> tuple[list[Beyond], list[Beyond]]:
+    def beyond(self) -> dict[str, list[Beyond]]:
         """Return what only the left, and only the right answered beyond the contract."""
-        sides = self.left.beyond, self.right.beyond
-        known = [{(b.kind, b.name, b.where) for b in side} for side in sides]
-        first = [b for b in sides[0] if (b.kind, b.name, b.where) not in known[1]]
-        return first, [b for b in sides[1] if (b.kind, b.name, b.where) not in known[0]]
+
+        def only(one: Report, other: Report) -> list[Beyond]:
+            known = {(found.kind, found.name, found.where) for found in other.beyond}
+            return [b for b in one.beyond if (b.kind, b.name, b.where) not in known]
+
+        return {"left": only(self.left, self.right), "right": only(self.right, self.left)}
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
-        only_left, only_right = self.beyond
         return {
             "form": 1,
             "left": self.left.target,
             "right": self.right.target,
             "spent_usd": [float(self.left.spent_usd), float(self.right.spent_usd)],
-            "same_calls": len(self.aligned.pairs),
-            "only_left": self.aligned.only_left,
-            "only_right": self.aligned.only_right,
-            "groups": [_group_json(group) for group in self.groups],
-            "beyond": {
-                "only_left": [asdict(found) for found in only_left],
-                "only_right": [asdict(found) for found in only_right],
-            },
+            "same_calls": self.same_calls,
+            "only_left": self.only_left,
+            "only_right": self.only_right,
+            "groups": [group.to_json() for group in self.groups],
+            "beyond": {f"only_{side}": to_json(found) for side, found in self.beyond.items()},
         }
-
-
-def _group_json(group: Group) -> dict[str, Any]:
-    def side(result: CheckResult | None) -> dict[str, Any] | None:
-        if result is None:
-            return None
-        return {"verdict": result.verdict.value, "evidence": result.summary}
-
-    return {
-        "id": group.check_id,
-        "title": group.title,
-        "left": side(group.left),
-        "right": side(group.right),
-        "differences": [
-            {
-                "facet": found.part,
-                "left": found.left,
-                "right": found.right,
-                "count": found.count,
-                "curl": format_exchange(found.example.left).curl,
-            }
-            for found in group.differences
-        ],
-    }
 
 
 def compare(left: Run, right: Run) -> Comparison:
     """Return the comparison of two runs with the same seed."""
-    aligned = align(left, right)
+    first, second = dict(_named(left)), dict(_named(right))
+    pairs = [(first[name], second[name]) for name in first if name in second]
     reports = judge(left), judge(right)
-    found = _differences(aligned)
-    concerned = {*_verdict_changes(*reports), *found}
-    first, second = ({result.id: result for result in report.results} for report in reports)
-    names = [*(name for name in catalogue() if name in concerned), *({""} & concerned)]
-    groups = (
-        Group(catalogue().get(n), first.get(n), second.get(n), found.get(n, ())) for n in names
-    )
-    return Comparison(*reports, aligned, tuple(groups))
+    found = _differences(pairs)
+    groups = []
+    for one, other in zip(*(report.results for report in reports), strict=True):
+        judged = Verdict.SKIPPED not in (one.verdict, other.verdict)
+        if one.id in found or (judged and one.verdict is not other.verdict):
+            groups.append(Group(one.id, one.title, one, other, found.get(one.id, ())))
+    if "" in found:
+        groups.append(Group("", "No check speaks of these", None, None, found[""]))
+    only_left, only_right = len(first) - len(pairs), len(second) - len(pairs)
+    return Comparison(*reports, len(pairs), only_left, only_right, tuple(groups))
 
 
-def _verdict_changes(left: Report, right: Report) -> set[str]:
-    """Return the checks with different verdicts, where both sides could be judged."""
-    return {
-        one.id
-        for one, other in zip(left.results, right.results, strict=True)
-        if one.verdict is not other.verdict and Verdict.SKIPPED not in (one.verdict, other.verdict)
-    }
+def _differences(pairs: list[Pair]) -> dict[str, tuple[Difference, ...]]:
+    """Return the differences by the id of the check that they concern, the most frequent first."""
+    by_kind: dict[tuple[str, str, str, str], list[Exchange]] = defaultdict(list)
+    for pair in pairs:
+        for part, one, other in _differing(*pair):
+            by_kind[_check_of(*pair, part), part, one, other].append(pair[0])
+    found: dict[str, tuple[Difference, ...]] = defaultdict(tuple)
+    for (name, part, one, other), calls in sorted(by_kind.items(), key=lambda item: -len(item[1])):
+        shortest = min(calls, key=lambda call: len(call.body or ""))
+        found[name] += (Difference(part, one, other, len(calls), shortest),)
+    return found
 
 
-def _differences(aligned: Aligned) -> dict[str, tuple[Difference, ...]]:
-    by_kind: dict[tuple[str, str, str, str], list[Pair]] = defaultdict(list)
-    for pair in aligned.pairs:
-        for part, one, other in _differing(pair):
-            by_kind[_check_of(pair, part), part, one, other].append(pair)
-    found: dict[str, list[Difference]] = defaultdict(list)
-    for (name, part, one, other), pairs in by_kind.items():
-        shortest = min(pairs, key=lambda pair: len(pair.left.body or ""))
-        found[name].append(Difference(part, one, other, len(pairs), shortest))
-    return {
-        name: tuple(sorted(differences, key=lambda found: -found.count))
-        for name, differences in found.items()
-    }
-
-
-def _differing(pair: Pair) -> Iterator[tuple[str, str, str]]:
-    if pair.left.status != pair.right.status:
+def _differing(left: Exchange, right: Exchange) -> Iterator[tuple[str, str, str]]:
+    if left.status != right.status:
         # The rest follows from that.
-        yield ANSWER, outline(pair.left), outline(pair.right)
+        yield ANSWER, outline(left), outline(right)
         return
-    one, other = parts(pair.left), parts(pair.right)
+    one, other = parts(left), parts(right)
     for part in {**one, **other}:
-        left, right = one.get(part, _ABSENT), other.get(part, _ABSENT)
-        if left != right:
-            yield part, left, right
+        told = one.get(part, _ABSENT), other.get(part, _ABSENT)
+        if told[0] != told[1]:
+            yield part, *told
 
 
-def _check_of(pair: Pair, part: str) -> str:
+def _check_of(left: Exchange, right: Exchange, part: str) -> str:
     """Return the id of the first check that speaks of a part of an answer; empty if none does."""
-    both_errors = pair.left.is_error and pair.right.is_error
-    call = pair.left if both_errors or not pair.left.is_error else pair.right
+    call = right if left.is_error and not right.is_error else left
     return next((c.id for c in catalogue().values() if c.concerns(call, part)), "")
 
 
@@ -338,16 +305,15 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     for group in found.groups:
         yield ""
         yield from _group_lines(group)
-    for side, only in zip(("left", "right"), found.beyond, strict=True):
+    for side, only in found.beyond.items():
         if only:
             yield ""
             yield f"Seen beyond the contract on the {side} only (no difference in any check):"
             yield from (f"  {one_line(beyond_line(beyond))}" for beyond in only)
     yield ""
-    aligned = found.aligned
     yield (
-        f"{plural(len(aligned.pairs), 'call')} made to both; {aligned.only_left} made only to the "
-        f"left and {aligned.only_right} only to the right are left out"
+        f"{plural(found.same_calls, 'call')} made to both; {found.only_left} made only to the "
+        f"left and {found.only_right} only to the right are left out"
     )
     for side, report in (("left", found.left), ("right", found.right)):
         yield from (f"{side}: {remark}" for remark in report.remarks)
@@ -365,10 +331,9 @@ def _group_lines(group: Group) -> Iterator[str]:
     for found in group.differences[:_MOST]:
         answers = plural(found.count, "answer")
         yield f"  {found.part}, {answers}: {one_line(found.left)} | {one_line(found.right)}"
-        curl = format_exchange(found.example.left).curl
-        if curl != told:
-            yield f"    {one_line(curl, _LONGEST)}"
-        told = curl
+        if found.curl != told:
+            yield f"    {one_line(found.curl, _LONGEST)}"
+        told = found.curl
     rest = group.differences[_MOST:]
     if rest:
         yield f"  … and {len(rest)} more ways, {plural(sum(d.count for d in rest), 'answer')}"

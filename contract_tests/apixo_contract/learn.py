@@ -36,43 +36,47 @@ class Lesson:
 
 def lessons(report: Report) -> list[Lesson]:
     """Return one lesson for each refuted assumption, and one on latency from a live run."""
-    found = [_lesson(result) for result in report.of(Verdict.REFUTED) if result.assumption_id]
+    found = [
+        _lesson(result.assumption_id, result.evidence, _setting(result))
+        for result in report.of(Verdict.REFUTED)
+        if result.assumption_id
+    ]
     return [*found, *_latency(report)]
 
 
-def _lesson(result: CheckResult) -> Lesson:
-    name = result.assumption_id or ""
-    evidence = one_line(result.evidence)
-    setting = _setting(result, name)
-    if setting is None:
-        return Lesson(name, evidence, trouble="what was observed is no setting of the emulator")
-    return _checked(name, evidence, setting)
-
-
-def _checked(name: str, evidence: str, setting: Any) -> Lesson:
-    setting = replace_lone_surrogates(setting)
-    trouble = setting_fault(name, setting)
+def _lesson(name: str, evidence: str, setting: Any) -> Lesson:
+    evidence, setting = one_line(evidence), replace_lone_surrogates(setting)
+    trouble: str | None = "what was observed is no setting of the emulator"
+    if setting is not None:
+        trouble = setting_fault(name, setting)
     return Lesson(name, evidence, None if trouble else setting, trouble)
 
 
-def _setting(result: CheckResult, name: str) -> Any:
-    if result.observed is None:
-        return None
-    convert = _CONVERSIONS.get(name)
-    return result.observed if convert is None else convert(result)
+def _setting(result: CheckResult) -> Any:
+    convert = _CONVERSIONS.get(result.assumption_id or "")
+    if result.observed is None or convert is None:
+        return result.observed
+    return convert(result)
 
 
 # --- from what a check observed to the form of a setting ----------------------------------------
 
 
-def answer_of(result: CheckResult) -> Mapping[str, Any]:
-    """Return status and message of the first shown answer that has them."""
+def _envelopes(result: CheckResult) -> Iterator[tuple[int | None, Mapping[str, Any]]]:
+    """Yield the shown answers that are JSON objects, each with its status."""
     for example in result.examples:
         for exchange in example.exchanges:
             envelope = json_or_none(exchange.response_body)
-            message = envelope.get("message") if isinstance(envelope, dict) else None
-            if exchange.status is not None and isinstance(message, str) and message:
-                return {"status": exchange.status, "message": message}
+            if isinstance(envelope, dict):
+                yield exchange.status, envelope
+
+
+def answer_of(result: CheckResult) -> Mapping[str, Any]:
+    """Return status and message of the first shown answer that has them."""
+    for status, envelope in _envelopes(result):
+        message = envelope.get("message")
+        if status is not None and isinstance(message, str) and message:
+            return {"status": status, "message": message}
     return {}
 
 
@@ -107,8 +111,8 @@ def _error_data(result: CheckResult) -> Any:
 
 
 def _with_message(value: Any) -> Any:
+    """Return a value with `$message` for the message; TOML has no null, so that is left out."""
     if isinstance(value, dict):
-        # TOML has no null: a member that is null is left out.
         return {key: _with_message(part) for key, part in value.items() if part is not None}
     if isinstance(value, list):
         return [_with_message(part) for part in value if part is not None]
@@ -135,14 +139,9 @@ def _cost_time(result: CheckResult) -> Any:
 
 def _id_form(result: CheckResult) -> Any:
     """Return the form of the id that was shown, if its name does not tell everything."""
-    for example in result.examples:
-        for exchange in example.exchanges:
-            envelope = json_or_none(exchange.response_body)
-            data = envelope.get("data") if isinstance(envelope, dict) else None
-            found = data.get("taskId") if isinstance(data, dict) else None
-            if isinstance(found, str) and found:
-                return id_form(found)
-    return result.observed
+    tasks = (envelope.get("data") for _status, envelope in _envelopes(result))
+    ids = (task.get("taskId") for task in tasks if isinstance(task, dict))
+    return next((id_form(i) for i in ids if isinstance(i, str) and i), result.observed)
 
 
 _FORMS = (
@@ -193,22 +192,20 @@ _CONVERSIONS: dict[str, Callable[[CheckResult], Any]] = {
 
 def _latency(report: Report) -> Iterator[Lesson]:
     """Yield the durations of live tasks: their median, and with enough tasks their spread."""
-    by_tier: Mapping[str, list[int]] = report.measured.get("latency_ms", {})
-    by_tier = {tier: times for tier, times in by_tier.items() if times and min(times) > 0}
+    measured: Mapping[str, list[int]] = report.measured.get("latency_ms", {})
+    by_tier = {tier: times for tier, times in measured.items() if times and min(times) > 0}
     if not is_live(report) or not by_tier:
         return
-    base_tier = contract().defaults["resolution"]
-    typical = median(by_tier.get(base_tier) or max(by_tier.values(), key=len))
-    setting: dict[str, Any] = {"typical_ms": round(typical)}
-    known = contract().long_edge_px
-    factors = {tier: round(median(by_tier[tier]) / typical, 3) for tier in known if tier in by_tier}
-    if factors:
-        setting["factor"] = factors
+    usual = by_tier.get(contract().defaults["resolution"]) or max(by_tier.values(), key=len)
+    typical = median(usual)
+    known = [tier for tier in contract().long_edge_px if tier in by_tier]
+    factors = {tier: round(median(by_tier[tier]) / typical, 3) for tier in known}
+    setting = {"typical_ms": round(typical), **({"factor": factors} if factors else {})}
     spread = [math.log(ms / median(times)) for times in by_tier.values() for ms in times]
     if len(spread) >= _ENOUGH_FOR_SIGMA:
         setting["sigma"] = round(pstdev(spread), 3)
     counts = ", ".join(f"{len(times)} of {tier}" for tier, times in sorted(by_tier.items()))
-    yield _checked(_LATENCY, one_line(f"the durations of live tasks: {counts}"), setting)
+    yield _lesson(_LATENCY, f"the durations of live tasks: {counts}", setting)
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -232,7 +229,7 @@ def _head(report: Report) -> dict[str, Any]:
 
 def profile_toml(report: Report) -> str:
     """Return the profile that a report teaches as a TOML file, each setting with its evidence."""
-    head = _head(report)
+    head, found = _head(report), lessons(report)
     day = head["observed"]
     lines = [
         f"# How {one_line(report.target)} behaved on {day} where the API is not documented.",
@@ -241,51 +238,39 @@ def profile_toml(report: Report) -> str:
         "",
         "[assumptions]",
     ]
-    found = lessons(report)
     if not found:
         lines.append("# No assumption was refuted: there is nothing to set.")
-    known = contract().assumptions
     for lesson in found:
-        assumption = known.get(lesson.assumption_id)
-        lines.append("")
-        if assumption is not None:
-            lines.append(f"# {assumption.question} Assumed: {assumption.choice}.")
-        lines.append(f"# Observed {day}: {lesson.evidence}")
-        if lesson.trouble:
-            lines.append(
-                f"# {one_line(lesson.assumption_id)} is left out: {one_line(lesson.trouble)}"
-            )
-        else:
-            lines += _setting_lines(lesson)
-    lines += _changed_rules(report)
-    return "\n".join(lines) + "\n"
+        lines += ["", *_lesson_lines(lesson, day)]
+    return "\n".join([*lines, *_changed_rules(report), ""])
 
 
-def _setting_lines(lesson: Lesson) -> list[str]:
-    name, setting = lesson.assumption_id, lesson.setting
-    if name in _WORDINGS:
+def _lesson_lines(lesson: Lesson, day: str) -> Iterator[str]:
+    name = lesson.assumption_id
+    assumption = contract().assumptions.get(name)
+    if assumption is not None:
+        yield f"# {assumption.question} Assumed: {assumption.choice}."
+    yield f"# Observed {day}: {lesson.evidence}"
+    if lesson.trouble:
+        yield f"# {one_line(name)} is left out: {one_line(lesson.trouble)}"
+    elif name in _WORDINGS:
         # Texts are easier to read on a line of their own.
-        return [f"{name}.{_key(key)} = {_toml(text)}" for key, text in setting.items()]
-    return [f"{name} = {_toml(setting)}"]
+        yield from (f"{name}.{_key(key)} = {_toml(text)}" for key, text in lesson.setting.items())
+    else:
+        yield f"{name} = {_toml(lesson.setting)}"
 
 
-def _changed_rules(report: Report) -> Iterator[str]:
-    """Yield the new words of documented rules as comments: following a drift is a decision."""
+def _changed_rules(report: Report) -> list[str]:
+    """Return the new words of documented rules as comments: following a drift is a decision."""
     rules = {f"submit.rule.{rule.id}": rule for rule in contract().rules}
-    found = [
-        (rules[result.id], message)
+    lines = ["", "# These documented rules were answered in other words. To follow:", "# [rules]"]
+    changed = [
+        f"# {_quoted(rules[result.id].id)} = {_quoted(message)}"
         for result in report.of(Verdict.FAIL)
         if result.id in rules and (message := answer_of(result).get("message"))
         if message != rules[result.id].message
     ]
-    if found:
-        yield from (
-            "",
-            "# These documented rules were answered in other words. To follow:",
-            "# [rules]",
-        )
-    for rule, message in found:
-        yield f"# {_quoted(rule.id)} = {_quoted(message)}"
+    return [*lines, *changed] if changed else []
 
 
 def _toml(value: Any) -> str:

@@ -7,13 +7,13 @@ emulator masks its journal differently (any key of any caller, in bytes), so the
 from __future__ import annotations
 
 import base64
+import html
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
-from html.entities import codepoint2name
-from itertools import groupby
+from itertools import chain, zip_longest
 
 PLACEHOLDER = "$APIXO_API_KEY"
 # How a shell makes the altered keys of a run from the real one.
@@ -24,20 +24,15 @@ _PLACEHOLDERS = (OTHER_CASE, LONGER, SHORTER, PLACEHOLDER)
 _PLACEHOLDER = re.compile("|".join(map(re.escape, _PLACEHOLDERS)))
 # A shorter text is not a secret, and replacing it would garble answers, e.g. for the key `data`.
 SHORTEST_KEY = 8
-_PERCENT = 0x25
 # What a shell interprets between double quotes.
 _SHELL_CHARACTERS = frozenset('"$`\\!')
 
 # Headers that carry a secret by their purpose.
 _HEADERS = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-amz-security-token",
-        "x-api-key",
-    }
+    [
+        *("authorization", "cookie", "proxy-authorization", "set-cookie"),
+        *("x-amz-security-token", "x-api-key"),
+    ]
 )
 # A signed link needs no key: its signature is the secret.
 _SIGNED = re.compile(
@@ -96,50 +91,29 @@ def spellings(key: str) -> re.Pattern[str]:
     r"""Return a pattern of a key's spellings: each character as it is, or escaped.
 
     Escapes are those of JSON (``\/``, ``\u002F``, and both again in a text within a text), of URLs
-    and of HTML. Quantifiers are possessive, so each backslash of a text is read once.
+    and of HTML. Quantifiers of backslashes are possessive, so each of a text is read once.
     """
-    parts = [
-        _backslashes(len(list(run))) if letter == "\\" else "".join(map(_spelt, run))
-        for letter, run in groupby(key)
-    ]
+    # Backslashes in a row are one piece: escaped, they are only more of them.
+    pieces = re.findall(r"\\+|[^\\]", key)
     # Several in a row are one match: after a key that ends in a backslash no match could begin.
-    return re.compile(rf"(?<!\\)(?:{''.join(parts)})++")
+    return re.compile(rf"(?<!\\)(?:{''.join(map(_spelt, pieces))})++")
 
 
-def _spelt(letter: str) -> str:
+def _spelt(piece: str) -> str:
+    letter, code = piece[0], ord(piece[0])
     units = letter.encode("utf-16-be", "surrogatepass").hex()
-    in_json = "".join(rf"\\++u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4))
-    # The letter itself is the last alternative: `%25` and `&amp;` begin with what they stand for.
-    return rf"(?:{in_json}|{_percent(letter)}|{_entity(letter)}|\\*+{re.escape(letter)})"
+    in_json = "".join(rf"\\++u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    # Escaped twice, a percent sign is `%25`.
+    in_url = "".join(f"%(?:25)*{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass"))
+    in_html = f"&#0*{code};|&#x0*{code:x};"
+    if letter == "\\":
+        return rf"(?:(?i:{in_json}|{in_url}|{in_html})|\\++)++"
+    return rf"(?:(?i:{in_json}|{in_url}|{in_html})|{_named(letter)}\\*+{re.escape(letter)})"
 
 
-def _backslashes(count: int) -> str:
-    """Return a pattern of backslashes in a row: escaped, they are only more of them."""
-    one = rf"\\++u{_hex('005c')}|{_percent(chr(92))}|{_entity(chr(92))}"
-    return rf"(?:(?:{one}){{{count}}}|\\{{{count},}}+)"
-
-
-def _percent(letter: str) -> str:
-    """Return a pattern of a letter in a URL; escaped twice, its percent sign is `%25`."""
-    escaped = letter.encode("utf-8", "surrogatepass")
-    return "".join(map(_percent_byte, escaped))
-
-
-def _percent_byte(byte: int) -> str:
-    # For the percent sign no digits would be left to match after the escapes.
-    return "%(?:25)++" if byte == _PERCENT else f"%(?:25)*+{_hex(f'{byte:02x}')}"
-
-
-def _entity(letter: str) -> str:
-    number = ord(letter)
-    names = [codepoint2name[number]] if number in codepoint2name else []
-    forms = [*names, f"#0*+{number}", f"#[xX]0*+{_hex(f'{number:x}')}"]
-    return f"&(?:{'|'.join(forms)});"
-
-
-def _hex(digits: str) -> str:
-    """Return a pattern of hexadecimal digits in either case."""
-    return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in digits)
+def _named(letter: str) -> str:
+    name = html.escape(letter)
+    return "" if name == letter else f"{name}|"
 
 
 def scrub(text: str) -> str:
@@ -203,14 +177,10 @@ def curl_line(method: str, url: str, headers: Mapping[str, str], body: str | Non
 
 def _quoted(text: str) -> str:
     """Quote a text for a shell; the placeholders stay expressions that the shell evaluates."""
-    found = _PLACEHOLDER.findall(text)
-    if not found:
-        return shlex.quote(text)
-    pieces = _PLACEHOLDER.split(text)
-    if not _SHELL_CHARACTERS.intersection("".join(pieces)):
+    placeholders = _PLACEHOLDER.findall(text)
+    rest = _PLACEHOLDER.split(text)
+    if placeholders and not _SHELL_CHARACTERS.intersection("".join(rest)):
         return f'"{text}"'
-    quoted = [shlex.quote(piece) if piece else "" for piece in pieces]
-    return "".join(
-        piece + (f'"{name}"' if name else "")
-        for piece, name in zip(quoted, [*found, ""], strict=True)
-    )
+    quoted = [shlex.quote(piece) if piece else "" for piece in rest]
+    pairs = zip_longest(quoted, (f'"{name}"' for name in placeholders), fillvalue="")
+    return "".join(chain.from_iterable(pairs)) or "''"

@@ -7,16 +7,16 @@ run and refuses those that no run can use.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
-from apixo_client import ConfigurationError, resolve_settings
 from apixo_contract.masking import scrub
 from apixo_contract.text import one_line
 
@@ -47,25 +47,32 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """Which values an option takes: their type, in words, and as a condition."""
+
+    kind: Callable[[str], Any]
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """An option of a run.
 
     Attributes:
         name: As the command has it, without the dashes.
-        field: The field of `Settings`.
-        kind: The type that a text is converted to.
-        wanted: Which values it takes, in words.
-        holds: True for a value that a run can use.
         text: What it means.
     """
 
     name: str
-    field: str
-    kind: Callable[[str], Any]
-    wanted: str
-    holds: Callable[[Any], bool]
+    values: Values
     text: str
     default: Any = None
+
+    @property
+    def field(self) -> str:
+        """Return the field of `Settings`."""
+        return self.name.replace("-", "_")
 
     def read(self, given: Any) -> Any:
         """Return a value, converted from a text or a number.
@@ -73,20 +80,14 @@ class Option:
         Raises:
             UsageError: No run can use it; the message names the option and what is expected.
         """
-        value = given
-        if isinstance(given, str) or (self.kind is Decimal and isinstance(given, int | float)):
+        value, kind = given, self.values.kind
+        if isinstance(given, str) or (kind is Decimal and isinstance(given, int | float)):
             with suppress(ValueError, InvalidOperation):
-                value = self.kind(str(given))
-        if fault := self.fault(value, given):
-            raise UsageError(fault)
+                value = kind(str(given))
+        if isinstance(value, bool) or not self.values.holds(value):
+            found = _shown(given)
+            raise UsageError(f"--{self.name}: expected {self.values.wanted}, found {found}")
         return value
-
-    def fault(self, value: Any, given: Any = None) -> str | None:
-        """Return what is wrong with a value, if anything."""
-        if not isinstance(value, bool) and self.holds(value):
-            return None
-        found = _shown(value if given is None else given)
-        return f"--{self.name}: expected {self.wanted}, found {found}"
 
 
 def _shown(given: Any) -> str:
@@ -94,13 +95,13 @@ def _shown(given: Any) -> str:
     return one_line(repr(told), 100)
 
 
-def _seconds(value: Any, *, above: bool = False) -> bool:
+def _is_duration(value: Any) -> bool:
     # Written so that it is false for NaN.
-    return isinstance(value, int | float) and 0 <= value <= _DAY_S and not (above and value == 0)
+    return isinstance(value, int | float) and 0 <= value <= _DAY_S
 
 
-def _integer(value: Any, most: float) -> bool:
-    return isinstance(value, int) and 0 <= value <= most
+def _up_to(most: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and 0 <= value <= most
 
 
 def _is_amount(value: Any) -> bool:
@@ -137,91 +138,60 @@ def _is_utf8(value: Any) -> bool:
         return False
 
 
+_TEXT = Values(str, "a text in UTF-8", _is_utf8)
+_AMOUNT = Values(Decimal, f"an amount in USD from 0 to {_MOST_USD}, such as 0.10", _is_amount)
+_SECONDS = Values(float, f"seconds from 0 to {_DAY_S}", _is_duration)
+_INTERVAL = Values(
+    float,
+    f"seconds, more than 0 and at most {_DAY_S}",
+    lambda value: _is_duration(value) and value > 0,
+)
+_HOST = Values(
+    str, "this machine's name or address alone, such as 192.0.2.7 or ci.example.com", _is_host
+)
+_URL = Values(
+    str, "an http or https URL without a fragment, such as https://tunnel.example.com", _is_url
+)
+_PORT = Values(int, f"a port from 1 to {_HIGHEST_PORT}, or 0 for a free one", _up_to(_HIGHEST_PORT))
+_COUNT = Values(int, "an integer, 0 or more", _up_to(math.inf))
+_SEED = Values(int, f"an integer from 0 to {SEEDS - 1}", _up_to(SEEDS - 1))
+
 OPTIONS = (
-    Option(
-        "image-url",
-        "image_url",
-        str,
-        "a text in UTF-8",
-        _is_utf8,
-        "A picture that the target can fetch and enlarge.",
-    ),
-    Option(
-        "failing-image-url",
-        "failing_image_url",
-        str,
-        "a text in UTF-8",
-        _is_utf8,
-        "A source that makes a task fail.",
-    ),
+    Option("image-url", _TEXT, "A picture that the target can fetch and enlarge."),
+    Option("failing-image-url", _TEXT, "A source that makes a task fail."),
     Option(
         "budget-usd",
-        "budget_usd",
-        Decimal,
-        f"an amount in USD from 0 to {_MOST_USD}, such as 0.10",
-        _is_amount,
+        _AMOUNT,
         "The most that a run may cost; every submit is counted before it is sent.",
         default=str(DEFAULT_BUDGET),
     ),
     Option(
         "max-wait",
-        "max_wait_s",
-        float,
-        f"seconds from 0 to {_DAY_S}",
-        _seconds,
+        _SECONDS,
         "Seconds to wait for a task [180]. 45 or more also waits for the second try of a callback.",
     ),
     Option(
         "poll-interval",
-        "poll_interval_s",
-        float,
-        f"seconds, more than 0 and at most {_DAY_S}",
-        lambda value: _seconds(value, above=True),
+        _INTERVAL,
         "Seconds between two polls of a task [on this machine less than 1, else 5].",
     ),
     Option(
         "callback-host",
-        "callback_host",
-        str,
-        "this machine's name or address alone, such as 192.0.2.7 or ci.example.com",
-        _is_host,
+        _HOST,
         "This machine's name or address as the target reaches it, for callbacks. [127.0.0.1 if the "
         "target is on this machine]",
     ),
+    Option("callback-url", _URL, "A public URL that leads to --callback-port, e.g. a tunnel's."),
     Option(
-        "callback-url",
-        "callback_url",
-        str,
-        "an http or https URL without a fragment, such as https://tunnel.example.com",
-        _is_url,
-        "A public URL that leads to --callback-port, e.g. a tunnel's.",
-    ),
-    Option(
-        "callback-port",
-        "callback_port",
-        int,
-        f"a port from 1 to {_HIGHEST_PORT}, or 0 for a free one",
-        lambda value: _integer(value, _HIGHEST_PORT),
-        "Where to listen for callbacks; 0 takes a free port.",
-        default=0,
+        "callback-port", _PORT, "Where to listen for callbacks; 0 takes a free port.", default=0
     ),
     Option(
         "examples",
-        "examples",
-        int,
-        "an integer, 0 or more",
-        lambda value: _integer(value, float("inf")),
+        _COUNT,
         "Generated bodies for each rule broken alone; sets of rules get fewer each.",
         default=DEFAULT_EXAMPLES,
     ),
-    Option(
-        "seed",
-        "seed",
-        int,
-        f"an integer from 0 to {SEEDS - 1}",
-        lambda value: _integer(value, SEEDS - 1),
-        "The same seed generates the same bodies. [random]",
-    ),
+    Option("seed", _SEED, "The same seed generates the same bodies. [random]"),
 )
 
 
@@ -239,9 +209,9 @@ class Settings:
     """The options of one run; times in seconds.
 
     Attributes:
-        max_wait_s: How long a task may take. None waits 180 s and skips what takes longer by its
+        max_wait: How long a task may take. None waits 180 s and skips what takes longer by its
             nature.
-        poll_interval_s: None polls often on this machine and as the page recommends elsewhere.
+        poll_interval: None polls often on this machine and as the page recommends elsewhere.
         examples: Generated bodies for each documented rule alone; 0 sends none.
         live: Allows a target that is not this machine, where tasks cost real money.
         in_process: The target is called without a network.
@@ -255,8 +225,8 @@ class Settings:
     image_url: str = EXAMPLE_IMAGE
     failing_image_url: str | None = None
     budget_usd: Decimal = DEFAULT_BUDGET
-    max_wait_s: float | None = None
-    poll_interval_s: float | None = None
+    max_wait: float | None = None
+    poll_interval: float | None = None
     callback_host: str | None = None
     callback_url: str | None = None
     callback_port: int = 0
@@ -266,10 +236,10 @@ class Settings:
     in_process: bool = False
 
     def __post_init__(self) -> None:
-        given = [(known, getattr(self, known.field)) for known in OPTIONS]
-        faults = [known.fault(value) for known, value in given if value is not None]
-        if any(faults):
-            raise UsageError("; ".join(filter(None, faults)))
+        for known in OPTIONS:
+            value = getattr(self, known.field)
+            if value is not None:
+                known.read(value)
 
     @property
     def is_loopback(self) -> bool:
@@ -291,12 +261,12 @@ class Settings:
     @property
     def waits_for_retries(self) -> bool:
         """True if the first callback is refused, and the time given is enough for the second."""
-        return self.max_wait_s is not None and self.max_wait_s >= _RETRY_WAIT_S
+        return self.max_wait is not None and self.max_wait >= _RETRY_WAIT_S
 
     @property
     def task_wait_s(self) -> float:
         """Return how long to wait for a task to end."""
-        return _TASK_WAIT_S if self.max_wait_s is None else self.max_wait_s
+        return _TASK_WAIT_S if self.max_wait is None else self.max_wait
 
     def public(self) -> dict[str, Any]:
         """Return what a report may show of the options."""
@@ -304,8 +274,8 @@ class Settings:
             "image_url": self.image_url[:200],
             "failing_image_url": self.failing_image_url and self.failing_image_url[:200],
             "budget_usd": str(self.budget_usd),
-            "max_wait_s": self.max_wait_s,
-            "poll_interval_s": self.poll_interval_s,
+            "max_wait_s": self.max_wait,
+            "poll_interval_s": self.poll_interval,
             "callbacks": self.callback_url or self.callback_host,
         }
 
@@ -341,6 +311,9 @@ def settle(base_url: str | None, api_key: str | None, options: Mapping[str, Any]
         UsageError: A value is missing or cannot be used, a target elsewhere was not allowed, or a
             live run has no picture.
     """
+    # Imported here: every run of pytest reads the options, and httpx takes a tenth of a second.
+    from apixo_client import ConfigurationError, resolve_settings
+
     try:
         found = resolve_settings(api_key, base_url)
     except ConfigurationError as error:
@@ -348,10 +321,12 @@ def settle(base_url: str | None, api_key: str | None, options: Mapping[str, Any]
         for name, kit_name in _CLIENT_WORDS.items():
             words = words.replace(name, kit_name)
         raise UsageError(words) from None
-    known = {known.field: known for known in OPTIONS}
-    names = {name.name for name in fields(Settings)}
-    given = {name: value for name, value in options.items() if name in names and value is not None}
-    given = {name: known[name].read(v) if name in known else v for name, v in given.items()}
+    known = {found.field: found for found in OPTIONS}
+    given = {
+        name: known[name].read(value) if name in known else value
+        for name, value in options.items()
+        if value is not None
+    }
     given.setdefault("seed", secrets.randbelow(SEEDS))
     settings = Settings(found.base_url, found.api_key, **given)
     if not settings.is_local:

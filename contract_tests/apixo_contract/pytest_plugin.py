@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apixo_contract.options import OPTIONS
+
 if TYPE_CHECKING:
     from apixo_contract.observations import Run
     from apixo_contract.report.model import CheckResult, Report
@@ -19,20 +21,11 @@ if TYPE_CHECKING:
 _SUITE = "apixo_contract.test_contract"
 # As `apixo-contract` exits if its extra is not installed.
 _FAULT = 70
-# Option, field of the run's settings, help. The values are converted by `apixo_contract.options`.
+# Option, field of the run's settings, help.
 _OPTIONS = (
-    ("target", "base_url", "the API's address; for apixo_contract.properties also `live`"),
-    ("key", "api_key", "the API key; better: APIXO_API_KEY"),
-    ("image-url", "image_url", "a picture that the target can fetch and enlarge"),
-    ("failing-image-url", "failing_image_url", "a source that makes a task fail"),
-    ("budget-usd", "budget_usd", "the most that the run may cost (0.10)"),
-    ("max-wait", "max_wait_s", "seconds to wait for a task (180)"),
-    ("poll-interval", "poll_interval_s", "seconds between two polls of a task"),
-    ("callback-host", "callback_host", "this machine as the target reaches it"),
-    ("callback-url", "callback_url", "a public URL that leads to the callback port"),
-    ("callback-port", "callback_port", "where to listen for callbacks (a free port)"),
-    ("examples", "examples", "generated bodies for each rule broken alone (12)"),
-    ("seed", "seed", "the same seed sends the same bodies"),
+    ("target", "base_url", "The API's address; for apixo_contract.properties also `live`."),
+    ("key", "api_key", "The API key. Better: APIXO_API_KEY, which no process list shows."),
+    *((known.name, known.field, known.text) for known in OPTIONS),
 )
 _REPORT = pytest.StashKey["Report"]()
 # What a run saw that Ctrl-C or an error has stopped.

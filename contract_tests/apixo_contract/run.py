@@ -28,7 +28,7 @@ from apixo_contract.checks import (
     tasks,
 )
 from apixo_contract.observations import Exchange, Purpose, Run
-from apixo_contract.options import DEFAULT_BUDGET, Settings, settle
+from apixo_contract.options import Settings, settle
 from apixo_contract.report.model import LiveEvidence, Report, utc, with_ledger
 from apixo_contract.session import Session, receiving
 from apixo_contract.text import plural
@@ -223,19 +223,9 @@ def verify(
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.time,
-    image_url: str | None = None,
-    failing_image_url: str | None = None,
-    budget_usd: Decimal | float | str = DEFAULT_BUDGET,
-    max_wait: float | None = None,
-    poll_interval: float | None = None,
-    callback_host: str | None = None,
-    callback_url: str | None = None,
-    callback_port: int = 0,
-    seed: int | None = None,
-    examples: int | None = None,
-    live: bool = False,
     tell: Callable[[str], object] = _ignore,
     stopped: Callable[[Run], object] = _ignore,
+    **options: Any,
 ) -> Report:
     """Return what a server keeps, breaks, confirms and refutes of the contract.
 
@@ -245,46 +235,19 @@ def verify(
         transport: Replaces the network, for a target in this process.
         sleep: Waits so many seconds; with a virtual clock it moves that clock.
         clock: Returns the time in Unix seconds, by the same clock.
-        image_url: A picture that the target can fetch and enlarge. On this machine the
-            documentation's example is used, which emulators and stubs do not fetch.
-        failing_image_url: A source that makes a task fail.
-        budget_usd: What the run may cost at most; every submit is counted before it is sent.
-        max_wait: How long to wait for a task, in seconds; 45 or more also waits for the second try
-            of a callback.
-        poll_interval: Between two polls of a task, in seconds.
-        callback_host: Name or address of this machine as the target reaches it.
-        callback_url: A public URL that leads to ``callback_port`` of this machine.
-        callback_port: 0 takes a free one.
-        seed: The same seed sends the same bodies; None takes a random one.
-        examples: Generated bodies for each rule broken alone; sets of rules get fewer each.
-        live: Allows a target that is not on this machine, where tasks cost real money.
         tell: Gets words about what happens.
         stopped: Gets what was seen so far, if the run is stopped by Ctrl-C or by an error.
+        options: The options of the command ``apixo-contract verify``, such as
+            ``budget_usd="0.05"``, ``max_wait=60`` or ``live=True``. On this machine the image
+            is the documentation's example, which emulators and stubs do not fetch.
 
     Raises:
+        TypeError: There is no such option.
         UsageError: The run may not start so, or the target refuses the key.
         Unreachable: The target does not answer.
     """
-    options = {
-        "in_process": transport is not None,
-        "image_url": image_url,
-        "failing_image_url": failing_image_url,
-        "budget_usd": budget_usd,
-        "max_wait_s": max_wait,
-        "poll_interval_s": poll_interval,
-        "callback_host": callback_host,
-        "callback_url": callback_url,
-        "callback_port": callback_port,
-        "seed": seed,
-        "examples": examples,
-        "live": live,
-    }
+    settings = settle(base_url, api_key, {"in_process": transport is not None, **options})
     run = observe(
-        settle(base_url, api_key, options),
-        transport=transport,
-        sleep=sleep,
-        clock=clock,
-        tell=tell,
-        stopped=stopped,
+        settings, transport=transport, sleep=sleep, clock=clock, tell=tell, stopped=stopped
     )
     return judge(run)

@@ -118,7 +118,7 @@ class Poller:
         self._clock = clock
         self._polling = False
         self.tasks: dict[str, Tracked] = {}
-        given, local = settings.poll_interval_s, settings.is_local
+        given, local = settings.poll_interval, settings.is_local
         self._first_s = given if given is not None else (_QUICK_S if local else _FIRST_S)
         self._fixed_s = given if given is not None else (None if local else _NEXT_S)
 

@@ -145,11 +145,12 @@ def picture(kind: str, resolution: str) -> bytes:
     width = contract().long_edge_px[resolution]
     height = width * 2 // 3
     if kind == "png":
-        return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
+        return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + bytes(9)
     if kind == "webp":
         sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         return b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + sides
-    return b"\xff\xd8\xff\xe0\0\x04ab\xff\xc0\0\x0b\x08" + struct.pack(">HH", height, width)
+    frame = b"\xff\xc0\0\x0b\x08" + struct.pack(">HH", height, width)
+    return b"\xff\xd8\xff\xe0\0\x04ab" + frame + bytes(9)
 
 
 def settings(**given: Any) -> Settings:

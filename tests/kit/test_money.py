@@ -89,7 +89,7 @@ class Hostile(Stub):
 def test_a_hostile_target_gets_no_more_than_the_budget(plan: list[str], cents: int) -> None:
     clock = Clock()
     target = type("Planned", (Hostile,), {"plan": plan})(clock)
-    options = run_settings(budget_usd=cents * PRICE, examples=0, max_wait_s=5.0)
+    options = run_settings(budget_usd=cents * PRICE, examples=0, max_wait=5.0)
     try:
         run = observe(options, transport=target, sleep=clock.sleep, clock=clock)
     except Unreachable:
