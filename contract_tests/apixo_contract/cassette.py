@@ -1,8 +1,8 @@
 """Cassettes: a run kept as JSON lines, to be reviewed, committed, and judged again offline.
 
-The first line tells what the file is, from which target and day; then comes one line for each call
-and each callback; the last line counts them, so that a truncated file is recognised.
-`cassette.schema.json` describes the lines.
+The first line tells what the file is, from which target and day; then comes one line for each call,
+each callback and each property of the client; the last line counts them, so that a truncated file
+is recognised. `cassette.schema.json` describes the lines.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from apixo_contract.text import clipped, from_json, to_json
 
 # The form of the file, and of its lines.
 _FORMS = {"cassette": 1, "form": 1}
+# The kinds of lines that the last one counts, and the names of their counts.
+_COUNTS = {"call": "calls", "callback": "callbacks", "property": "properties"}
 
 
 class CassetteError(UsageError):
@@ -51,12 +53,12 @@ def cassette_lines(run: Run, keys: Sequence[str] = ()) -> list[str]:
         CassetteError: A line seems to hold a key. Nothing of it is repeated in the message.
     """
     head = to_json(run)
-    calls, callbacks = head.pop("exchanges"), head.pop("callbacks")
+    seen = {"call": head.pop("exchanges")}
+    seen |= {"callback": head.pop("callbacks"), "property": head.pop("properties")}
     values = [
         {**_FORMS, "recorded": utc(run.started_ms).date().isoformat(), **head},
-        *({"call": _without_empty(call)} for call in calls),
-        *({"callback": _without_empty(callback)} for callback in callbacks),
-        {"end": {"calls": len(calls), "callbacks": len(callbacks)}},
+        *({kind: _without_empty(one)} for kind, found in seen.items() for one in found),
+        {"end": {_COUNTS[kind]: len(found) for kind, found in seen.items()}},
     ]
     lines = [json.dumps(_masked(value), ensure_ascii=False) for value in values]
     for number, line in enumerate(lines, 1):
@@ -129,7 +131,7 @@ def _value(line: bytes, number: int) -> dict[str, Any]:
         value: Any = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} expected a JSON object, found none ({error})") from None
-    known = ("call", "callback", "end") if number > 1 else ("cassette",)
+    known = (*_COUNTS, "end") if number > 1 else ("cassette",)
     kind = next((name for name in known if isinstance(value, dict) and name in value), None)
     if kind is None:
         wanted = "a call or a callback" if number > 1 else "the head of a cassette"
@@ -155,14 +157,13 @@ def _run(values: list[dict[str, Any]]) -> Run:
         raise ValueError(f"line 1: expected {_FORMS}, found {forms}; record the run again")
     if "end" not in values[-1]:
         raise ValueError(f"cut off after line {len(values)}; record the run again")
-    calls = [value["call"] for value in values if "call" in value]
-    callbacks = [
-        {"path": "", "headers": {}, "text": "", **value["callback"]}
-        for value in values
-        if "callback" in value
-    ]
-    told, found = values[-1]["end"], {"calls": len(calls), "callbacks": len(callbacks)}
-    if told != found or len(values) != len(calls) + len(callbacks) + 2:
+    seen = {kind: [value[kind] for value in values if kind in value] for kind in _COUNTS}
+    found = {_COUNTS[kind]: len(lines) for kind, lines in seen.items()}
+    # Older cassettes hold no properties, and do not count them.
+    told = {"properties": 0, **values[-1]["end"]}
+    if told != found or len(values) != sum(found.values()) + 2:
         raise ValueError(f"the last line tells of {told}, found {found}; record the run again")
-    run: Run = from_json(Run, {**head, "exchanges": calls, "callbacks": callbacks})
+    callbacks = [{"path": "", "headers": {}, "text": "", **one} for one in seen["callback"]]
+    members = {"exchanges": seen["call"], "callbacks": callbacks, "properties": seen["property"]}
+    run: Run = from_json(Run, {**head, **members})
     return run

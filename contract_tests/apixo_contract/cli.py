@@ -19,6 +19,7 @@ from apixo_contract.explain import explain as explained
 from apixo_contract.learn import profile_of, profile_toml
 from apixo_contract.observations import Run
 from apixo_contract.options import (
+    DEFAULT_BUDGET,
     OPTIONS,
     Settings,
     Unreachable,
@@ -178,7 +179,11 @@ def _settle(options: dict[str, Any]) -> Settings:
 
 
 def _observe(
-    made: list[Run], settings: Settings, stopped: Callable[[Run], object] | None = None
+    made: list[Run],
+    settings: Settings,
+    stopped: Callable[[Run], object] | None = None,
+    *,
+    with_client: bool = True,
 ) -> Run:
     """Make a run, and add it to those of `_exit_codes`."""
 
@@ -187,7 +192,7 @@ def _observe(
         if stopped is not None:
             stopped(run)
 
-    run = observe(settings, tell=_tell, stopped=keep)
+    run = observe(settings, tell=_tell, stopped=keep, with_client=with_client)
     made.append(run)
     return run
 
@@ -329,6 +334,7 @@ def _must_be_writable(path: Path) -> None:
     _run_option(
         "budget-usd",
         help="The most that both together may cost; a target on this machine costs nothing.",
+        default=str(DEFAULT_BUDGET),
     ),
     _run_option("max-wait"),
     _run_option("examples"),
@@ -360,7 +366,7 @@ def diff(
             _announce(settings)
         for settings in both:
             _tell(settings.base_url)
-            _observe(made, settings)
+            _observe(made, settings, with_client=False)
         found = compare(*made)
         if json_path:
             write_whole(json_path, f"{json.dumps(found.to_json(), indent=2)}\n")

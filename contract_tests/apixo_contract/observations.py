@@ -189,6 +189,23 @@ class CallbackSeen:
         return found if isinstance(found, str) else None
 
 
+@dataclass(frozen=True, slots=True)
+class PropertySeen:
+    """What became of a property of the client on the target.
+
+    Attributes:
+        id: Such as ``client.view``.
+        passed: None if it was not tried.
+        message: Why it was not tried; or the smallest example that failed, with its calls.
+        examples: How many examples were tried.
+    """
+
+    id: str
+    passed: bool | None = None
+    message: str = ""
+    examples: int = 0
+
+
 @dataclass(frozen=True)
 class Run:
     """One run against one target.
@@ -207,6 +224,7 @@ class Run:
     notes: Mapping[str, str] = field(default_factory=dict)
     exchanges: tuple[Exchange, ...] = ()
     callbacks: tuple[CallbackSeen, ...] = ()
+    properties: tuple[PropertySeen, ...] = ()
 
     def of(self, *purposes: Purpose) -> list[Exchange]:
         """Return the calls of these purposes, in their order."""

@@ -23,6 +23,8 @@ from apixo_contract.text import one_line
 # The page's own example. A target on this machine is an emulator or a stub, which fetches nothing.
 EXAMPLE_IMAGE = "https://example.com/input.jpg"
 DEFAULT_BUDGET = Decimal("0.10")
+# On this machine, where tasks cost nothing, the client's properties pay for tasks, too.
+LOCAL_BUDGET = Decimal("0.40")
 DEFAULT_EXAMPLES = 12
 SEEDS = 2**32
 _MOST_USD = 1_000_000
@@ -162,8 +164,8 @@ OPTIONS = (
     Option(
         "budget-usd",
         _AMOUNT,
-        "The most that a run may cost; every submit is counted before it is sent.",
-        default=str(DEFAULT_BUDGET),
+        "The most that a run may cost; every submit is counted before it is sent. "
+        f"[{DEFAULT_BUDGET}; on this machine {LOCAL_BUDGET}]",
     ),
     Option(
         "max-wait",
@@ -328,6 +330,8 @@ def settle(base_url: str | None, api_key: str | None, options: Mapping[str, Any]
         if value is not None
     }
     given.setdefault("seed", secrets.randbelow(SEEDS))
+    if is_loopback(found.base_url) and not given.get("in_process"):
+        given.setdefault("budget_usd", LOCAL_BUDGET)
     settings = Settings(found.base_url, found.api_key, **given)
     if not settings.is_local:
         _check_foreign(settings, image_given="image_url" in given)

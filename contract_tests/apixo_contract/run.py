@@ -2,7 +2,8 @@
 
 What costs nothing comes first, so that a target which is badly broken is known before it is paid.
 Then the tasks are submitted, and while they run the generated bodies are sent. Tasks that fail are
-repeated at the end. Nothing is judged while the run goes on, except to shrink a failing body.
+repeated at the end. Then the client is tried. Nothing is judged while the run goes on, except to
+shrink a failing body, and to find out whether the client can be tried on the target.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from apixo_contract.checks import (
     assumptions,
     auth,
     callbacks,
+    client,
     pictures,
     results,
     status,
@@ -29,7 +31,7 @@ from apixo_contract.checks import (
 )
 from apixo_contract.observations import Exchange, Purpose, Run
 from apixo_contract.options import Settings, settle
-from apixo_contract.report.model import LiveEvidence, Report, utc, with_ledger
+from apixo_contract.report.model import LiveEvidence, Report, Verdict, utc, with_ledger
 from apixo_contract.session import Session, receiving
 from apixo_contract.text import plural
 from apixo_contract.view import BUSY, View, is_integer
@@ -55,6 +57,7 @@ def observe(
     clock: Callable[[], float] = time.time,
     tell: Callable[[str], object] = _ignore,
     stopped: Callable[[Run], object] = _ignore,
+    with_client: bool = True,
 ) -> Run:
     """Return all that a target showed in a run; nothing is judged.
 
@@ -66,6 +69,7 @@ def observe(
         tell: Gets words about what happens.
         stopped: Gets what was seen so far, and paid for, if the run is stopped by Ctrl-C or by an
             error, which is raised afterwards. It must not be judged: much is missing.
+        with_client: Also tries the properties of the client.
 
     Raises:
         UsageError: The target refuses the key, or callbacks cannot be received.
@@ -76,6 +80,9 @@ def observe(
     try:
         with receiving(settings, clock) as session.receiver:
             _drive(session, tell)
+        # Afterwards, because it listens at the same port.
+        if with_client:
+            _try_client(session, started, tell)
     except BaseException:
         # Ctrl-C among them: what was seen, and paid for, is not lost.
         stopped(_seen(session, started))
@@ -125,6 +132,20 @@ def _drive(session: Session, tell: Callable[[str], object]) -> None:
     session.poller.once_more()
 
 
+def _try_client(session: Session, started: int, tell: Callable[[str], object]) -> None:
+    """Try the properties of the client, or note why they were not tried."""
+    if not session.settings.examples:
+        words = "No examples were generated: give --examples 1 or more."
+    elif session.settings.in_process:
+        words = "The target was called without a network, which the client needs."
+    elif failed := judge(_seen(session, started)).of(Verdict.FAIL):
+        words = f"The client cannot be judged by a target that breaks {failed[0].id}."
+    else:
+        client.try_properties(session, View(_seen(session, started)), tell)
+        return
+    session.notes["client"] = words
+
+
 def _seen(session: Session, started: int) -> Run:
     settings = session.settings
     return Run(
@@ -137,6 +158,7 @@ def _seen(session: Session, started: int) -> Run:
         notes=session.notes,
         exchanges=tuple(session.calls.exchanges),
         callbacks=tuple(session.receiver.seen) if session.receiver else (),
+        properties=tuple(session.properties),
     )
 
 

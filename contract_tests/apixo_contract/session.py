@@ -16,7 +16,7 @@ import httpx
 from apixo_client.webhooks import CallbackReply, CallbackRequest, CallbackServer
 from apixo_contract.calls import Calls
 from apixo_contract.masking import Mask
-from apixo_contract.observations import CallbackSeen, Exchange, Key, Purpose
+from apixo_contract.observations import CallbackSeen, Exchange, Key, PropertySeen, Purpose
 from apixo_contract.options import Settings, UsageError
 from apixo_contract.view import ENDED, MARK, TRANSIENT, is_called_at, is_odd_end
 from apixo_schemas import MICROS_PER_USD, contract
@@ -300,6 +300,7 @@ class Session:
         self.budget = Budget(settings.budget_usd)
         self.random = random.Random(settings.seed)  # noqa: S311 - the same seed, the same run
         self.receiver: Receiver | None = None
+        self.properties: list[PropertySeen] = []
         # Why something was not done, by topic.
         self.notes: dict[str, str] = {}
         # As it was last read, in USD; None if it cannot be read.

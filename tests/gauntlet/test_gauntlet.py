@@ -41,7 +41,9 @@ def test_there_are_enough_servers() -> None:
 
 
 def test_every_promise_that_can_be_broken_has_a_mutant() -> None:
-    promised = {check.id for check in catalogue().values() if check.can_fail}
+    # The client has mutants of its own, in the tests of the client.
+    of_servers = [found for found in catalogue().values() if not found.id.startswith("client.")]
+    promised = {check.id for check in of_servers if check.can_fail}
     expected = {check for mutant in MUTANTS.values() for check in mutant.checks}
     assert expected == promised
 

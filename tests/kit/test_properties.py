@@ -3,12 +3,25 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kit.bends import good_run
+from kit.stub import FAILING_IMAGE, IMAGE, KEY, Stub, observed, serving
 from support.process import environment, running
 
-from apixo_contract.properties import check_client
+from apixo_contract import Run, Verdict, judge, observe, settle
+from apixo_contract.cassette import read_cassette, write_cassette
+from apixo_contract.observations import PropertySeen
+from apixo_contract.properties import all_properties
+from apixo_contract.report.render import (
+    render_html,
+    render_junit,
+    render_markdown,
+    render_terminal,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -54,15 +67,58 @@ def test_without_a_budget_no_submit_is_sent(tmp_path: Path) -> None:
     assert "2 skipped" in done.stdout
 
 
-def test_a_server_is_judged_by_its_url(tmp_path: Path) -> None:
+class Wrong(Stub):
+    def shown(self, task: Any) -> dict[str, Any]:
+        return {**super().shown(task), "createTime": "now"}
+
+
+FAULTS = ("faults", "passing-faults", "refused-faults", "retry-after", "uncertain-submit")
+
+
+def test_verify_tries_the_client_and_a_cassette_can_be_judged_again(tmp_path: Path) -> None:
     with running("--ephemeral", cwd=tmp_path) as server:
-        results = check_client(server.base_url, api_key="key", examples=2, budget="0.06")
-    verdicts = {result.id: (result.verdict, result.evidence) for result in results}
-    assert [name for name, (verdict, _) in verdicts.items() if verdict == "fail"] == [], verdicts
-    assert verdicts["client.refusal"][0] == "pass"
-    assert verdicts["client.faults"] == (
-        "skipped",
-        "only the target 'emulator' has what it needs",
+        run = observe(settle(server.base_url, "key", {"examples": 2, "seed": 1}))
+    write_cassette(tmp_path / "run.jsonl", run)
+    report = judge(read_cassette(tmp_path / "run.jsonl"))
+    assert report.results == judge(run).results
+    assert report.of(Verdict.FAIL) == []
+    assert report.spent_usd <= report.budget_usd
+    verdicts = {found.id: found.verdict for found in report.results}
+    skipped = {f.id for f in all_properties() if verdicts[f.id] is Verdict.SKIPPED}
+    assert skipped == {"client.key", *(f"client.{name}" for name in FAULTS)}
+
+
+def test_a_budget_that_the_other_checks_use_up_pays_for_no_task_of_the_client() -> None:
+    options = {"image_url": IMAGE, "failing_image_url": FAILING_IMAGE, "examples": 1}
+    with serving() as url:
+        report = judge(observe(settle(url, KEY, {**options, "budget_usd": "0.12"})))
+    found = {result.id: result for result in report.results}
+    assert report.of(Verdict.FAIL) == []
+    assert "give a higher --budget-usd" in found["client.pace"].evidence
+    assert found["client.view"].verdict is Verdict.PASS
+    assert found["client.refusal"].verdict is Verdict.PASS
+
+
+def test_what_a_property_has_shown_is_reported() -> None:
+    shown = (
+        PropertySeen("client.view", passed=False, message="what was seen"),
+        PropertySeen("client.key"),
     )
-    assert verdicts["client.key"] == ("skipped", "the target accepts every key")
-    assert sum(result.tasks for result in results) <= 6
+    report = judge(replace(good_run(), properties=shown))
+    (failed,) = report.of(Verdict.FAIL)
+    assert failed.id == "client.view"
+    assert failed.summary.endswith("Observed: what was seen")
+    for render in (render_html, render_junit, render_markdown, render_terminal):
+        assert "what was seen" in render(report)
+
+
+def why_not(run: Run) -> str:
+    return next(found.evidence for found in judge(run).results if found.id == "client.view")
+
+
+def test_why_the_client_was_not_tried_is_told() -> None:
+    assert "give --examples" in why_not(observed(examples=0))
+    assert "without a network" in why_not(observed(examples=1))
+    with serving(Wrong) as url:
+        run = observe(settle(url, KEY, {"image_url": IMAGE, "examples": 1}))
+    assert "a target that breaks status.create-time" in why_not(run)

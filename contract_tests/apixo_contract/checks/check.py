@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from apixo_contract.observations import CallbackSeen, Exchange
+from apixo_contract.observations import CallbackSeen, Exchange, PropertySeen
 from apixo_contract.oracle import expect_text
 from apixo_contract.report.model import CheckResult, Example, Verdict, format_exchange
 from apixo_contract.text import clipped
@@ -46,14 +46,14 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A call, or a callback, that was not as it should be.
+    """A call, a callback or a property of the client that was not as it should be.
 
     Attributes:
         subject: What it is also about, beside the task or the call. Evidence of two checks that
             shares a subject shows one defect.
     """
 
-    call: Exchange | CallbackSeen
+    call: Exchange | CallbackSeen | PropertySeen
     expected: str
     observed: str
     subject: str = ""
@@ -61,7 +61,9 @@ class Evidence:
     @property
     def subjects(self) -> frozenset[str]:
         """Return what the evidence is about."""
-        if isinstance(self.call, CallbackSeen):
+        if isinstance(self.call, PropertySeen):
+            own = self.call.id
+        elif isinstance(self.call, CallbackSeen):
             own = f"task {self.call.task_id}"
         else:
             task_id = self.call.task_id or self.call.submitted_id
@@ -245,17 +247,16 @@ def simplest(broken: Iterable[Evidence]) -> Evidence:
 
     def size(evidence: Evidence) -> tuple[int, int]:
         call = evidence.call
-        text = (call.body or "") if isinstance(call, Exchange) else call.text
-        return _rules_broken(call), len(text)
+        if not isinstance(call, Exchange):
+            return 0, len(evidence.observed)
+        return _rules_broken(call.body), len(call.body or "")
 
     return min(broken, key=size)
 
 
-def _rules_broken(call: Exchange | CallbackSeen) -> int:
-    if not isinstance(call, Exchange) or call.body is None:
-        return 0
+def _rules_broken(body: str | None) -> int:
     try:
-        return len(expect_text(call.body).broken)
+        return 0 if body is None else len(expect_text(body).broken)
     except ValueError:
         return 0
 
@@ -318,5 +319,7 @@ def _result(found: Check, outcome: Outcome, closer: Mapping[str, frozenset[str]]
 
 
 def _example(evidence: Evidence) -> Example:
+    if isinstance(evidence.call, PropertySeen):
+        return Example(evidence.call.id, evidence.expected, evidence.observed)
     call = format_exchange(evidence.call)
     return Example(f"{call.method} {call.url}", evidence.expected, evidence.observed, (call,))

@@ -246,6 +246,18 @@ def _charge(view: View, found: Submitted, amounts: list[Exchange]) -> Charge | N
     return Charge(found, _amount(before[-1]) - _amount(after[-1]))
 
 
+def is_charged_at_once(view: View) -> bool:
+    """True if the first reading after each task shows its price, to the last digit."""
+    bill = view.once(_bill)
+    if isinstance(bill, str) or not bill.charges:
+        return False
+    names = [reading.probe for reading in _amounts(view)]
+    return all(
+        charge.fall == price_usd() and names.count(charge.submitted.exchange.probe) == 1
+        for charge in bill.charges
+    )
+
+
 def _odd_charges(bill: Bill) -> list[Charge]:
     """Return the tasks that were charged otherwise; not those that were exact when repeated."""
     if not bill.is_metered:

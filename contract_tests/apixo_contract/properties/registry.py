@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
 
 from apixo_contract.properties.target import EMULATOR, Target
 
@@ -24,6 +25,7 @@ class ClientProperty:
         submits: True if it sends submits at all, which are counted before they are sent.
         examples: How many examples it gets, by the kind of the target; 0 leaves it out.
         needs: Returns what else the target lacks; an empty text if nothing.
+        shared: True if one task of each picture is enough, so that a known one costs nothing.
     """
 
     id: str
@@ -33,25 +35,35 @@ class ClientProperty:
     submits: bool
     examples: dict[str, int]
     needs: Callable[[Target], str]
+    shared: bool
 
     def obstacle(self, target: Target) -> str:
         """Return why the property cannot be judged on a target; an empty text if it can."""
         if not self.examples[target.kind]:
-            return f"only the target {EMULATOR!r} has what it needs"
-        submits = max(self.tasks, int(self.submits))
+            return (
+                "The emulator makes the faults that it needs: run "
+                "`pytest --pyargs apixo_contract.properties`."
+            )
+        pays = not (self.shared and target.known)
+        submits = max(self.tasks * pays, int(self.submits))
         if target.budget.left < submits:
-            return f"submits need a budget of {submits} more tasks: give a higher --budget-usd"
+            return f"Submits need a budget of {submits} more tasks: give a higher --budget-usd."
         return self.needs(target)
 
     def judge(self, target: Target) -> PropertyResult:
         """Return what became of the property on a target."""
         if reason := self.obstacle(target):
             return PropertyResult(self.id, self.title, "skipped", reason, 0, 0)
-        examples, tasks = target.examples, target.budget.tasks
+        examples, tasks, troubles = target.examples, target.budget.tasks, target.troubles
         try:
             self.test(target)
+        except Unsatisfiable:
+            verdict, evidence = "skipped", "The target gave no occasion to judge it."
         except Exception as error:  # noqa: BLE001 - the outcome of a test
             verdict, evidence = "fail", _evidence(error)
+            if target.emulator is None and target.troubles > troubles:
+                verdict = "skipped"
+                evidence = "The target answered with 429, 5xx or not at all: try again later."
         else:
             verdict, evidence = "pass", ""
         made, paid = target.examples - examples, target.budget.tasks - tasks
@@ -98,6 +110,7 @@ def client_property(
     url: int = 0,
     live: int = 0,
     needs: Callable[[Target], str] = lambda _target: "",
+    shared: bool = False,
     **given_by: Any,
 ) -> Callable[[Callable[..., None]], Callable[[Target], None]]:
     """Make a test of the target out of one that gets generated values too, and register it.
@@ -112,6 +125,7 @@ def client_property(
         url: How many on another server of this machine; 0 leaves it out.
         live: How many elsewhere; 0 leaves it out.
         needs: Returns what the target lacks; an empty text if nothing.
+        shared: True if one task of each picture is enough for all examples.
         given_by: A Hypothesis strategy for each generated value.
     """
     counts = {EMULATOR: emulator, "url": url, "live": live}
@@ -122,7 +136,7 @@ def client_property(
                 test(target)
                 return
             most = min(counts[target.kind], target.most_examples or counts[target.kind])
-            if tasks:
+            if tasks and not shared:
                 most = min(most, target.budget.left // tasks)
             generated = seed(target.seed)(settings_for(most)(given(**given_by)(test)))
             generated(target=target)
@@ -141,7 +155,7 @@ def client_property(
         run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
         title = (test.__doc__ or "").partition("\n")[0].removesuffix(".")
         PROPERTIES[property_id] = ClientProperty(
-            property_id, title, run, tasks, submits, counts, needs
+            property_id, title, run, tasks, submits, counts, needs, shared
         )
         return run
 

@@ -243,17 +243,22 @@ class Service:
             body = {"request_type": "callback", "callback_url": callback_url}
         body["input"] = {"image_urls": [image or self.image_url]}
         call = self.call("submit", body=body)
+        assume(not call.is_passing)
         assert call.is_accepted, f"a task was expected, found {call.curl()}"
         task_id: str = call.data["taskId"]
         return task_id
 
     def balance(self) -> Decimal:
-        """Return the balance by a raw call, in USD."""
-        return Decimal(self.call("balance").data)
+        """Return the balance by a raw call, in USD; an example without it shows nothing."""
+        call = self.call("balance")
+        assume(call.is_accepted)
+        return Decimal(call.data)
 
     def fetch(self, url: str) -> bytes:
         """Return the bytes behind the URL of a result, by a raw call."""
-        return self._raw.get(url, follow_redirects=True).content
+        response = self._raw.get(url, follow_redirects=True)
+        assume(response.is_success)
+        return response.content
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -53,6 +53,7 @@ class Target:
         examples: How many examples were tried so far.
         troubles: How many calls failed in passing so far: 429, 5xx, no response.
         known: Ids of tasks that were submitted already, by picture, so that they are paid once.
+        have_ended: True if the known tasks have ended, so that nothing new comes by waiting.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Target:
     callback_port: int = 0
     most_examples: int | None = None
     known: dict[str, str] = field(default_factory=dict)
+    have_ended: bool = False
     examples: int = 0
     troubles: int = 0
 

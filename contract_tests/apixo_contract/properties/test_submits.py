@@ -115,7 +115,8 @@ def test_a_refused_body_raises_the_words_of_the_target(
         expected.assert_raised(call, outcome.error)
         raw = service.call("submit", body=call.sent)
         assume(not raw.is_passing)
-        assert (raw.status, raw.envelope) == (call.status, call.envelope)
+        assert raw.status == call.status
+        assert raw.envelope.get("message") == call.envelope.get("message")
         assert service.balance() == before
 
 
@@ -171,7 +172,8 @@ def test_an_unknown_task_raises_the_words_of_the_target(
         expected.assert_raised(call, outcome.error)
         raw = service.call("status", task_id=task_id)
         assume(not raw.is_passing)
-        assert (raw.status, raw.envelope) == (call.status, call.envelope)
+        assert raw.status == call.status
+        assert raw.envelope.get("message") == call.envelope.get("message")
 
 
 @client_property(
