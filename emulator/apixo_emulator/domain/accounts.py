@@ -1,4 +1,4 @@
-"""Accounts: money, keys, limits, and the terms that a configuration file gives a key."""
+"""Accounts: money, keys, rate limits, and what a configuration file says of a key."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _LEAST_TO_SHOW = 12
 
 @dataclass(slots=True)
 class AccountState:
-    """What is kept of an account, as one transaction sees and changes it.
+    """What the store keeps of an account, as one transaction reads and changes it.
 
     Money is in millionths of a USD. ``bucket`` is None until a rate limit has counted a call.
     """
@@ -87,7 +87,7 @@ class AccountState:
         self.changed = True
 
     def refund(self, amount_micros: int) -> None:
-        """Refund what failed tasks have cost."""
+        """Refund the price of failed tasks."""
         self.spent_micros -= amount_micros
         self.changed = True
 
@@ -179,10 +179,10 @@ class Bucket:
 
 
 def take_token(bucket: Bucket | None, rate: Rate, now_ms: int) -> tuple[Bucket, int | None]:
-    """Take one token at ``now_ms``; return the bucket as it is then, and None.
+    """Take one token at ``now_ms``; return the new bucket, and None.
 
-    Without a token nothing is taken, and instead of None come the ms until there is one. A bucket
-    of None was never used and is full.
+    If there is no token, nothing is taken: return the bucket, and the ms until there is one. A
+    bucket of None was never used and is full.
     """
     held = _refilled(bucket, rate, now_ms)
     if held.tokens >= 1 - _TOLERANCE:
@@ -194,7 +194,7 @@ def take_token(bucket: Bucket | None, rate: Rate, now_ms: int) -> tuple[Bucket, 
 def _refilled(bucket: Bucket | None, rate: Rate, now_ms: int) -> Bucket:
     if bucket is None or bucket.at_ms - now_ms > _SET_BACK_MS:
         return Bucket(float(rate.burst), now_ms)
-    # Calls that were read side by side come in any order; no instant brings tokens in twice.
+    # Simultaneous calls come in any order. The time between two instants is counted once.
     at_ms = max(now_ms, bucket.at_ms)
     tokens = bucket.tokens + (at_ms - bucket.at_ms) * rate.per_ms
     return Bucket(min(float(rate.burst), tokens), at_ms)

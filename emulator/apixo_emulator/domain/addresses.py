@@ -150,14 +150,14 @@ def is_loopback_name(host: str) -> bool:
 # Policies
 
 
-@dataclass(frozen=True, eq=False)  # policies are constants: told apart, and hashed, by identity
+@dataclass(frozen=True, eq=False)  # policies are constants: compared and hashed by identity
 class AddressPolicy:
     """What an outbound call may reach.
 
     Attributes:
         scopes: the allowed scopes of addresses.
         https_only: whether http is refused.
-        resolves: whether names other than those of this machine may be looked up at all.
+        resolves: whether the names of other machines may be looked up.
     """
 
     scopes: frozenset[Scope]
@@ -259,7 +259,7 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=512)
 def parse_target(url: str, policy: AddressPolicy) -> Target:
-    """Read an outbound URL; what stands in it is judged here, what a name resolves to in `judge`.
+    """Read an outbound URL and check an address in it; `judge` checks what a name resolves to.
 
     Raises:
         UrlMalformed: nothing can call it, or programs would read it differently.

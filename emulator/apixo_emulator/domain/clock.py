@@ -1,4 +1,4 @@
-"""The virtual clock, and instants as HTTP and people write them."""
+"""The virtual clock, and instants as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from apixo_emulator.domain.problems import found
 
 FASTEST = 1_000_000.0
-# Instants stay well within what a date can show: the year 9999.
+# The last instant that a date can show: the year 9999.
 LATEST_MS = 253_402_300_799_000
 
 
@@ -54,7 +54,7 @@ class ClockState:
         """Move the emulator's time on by ``ms``.
 
         Raises:
-            ValueError: ``ms`` is negative: final answers would be taken back. Or too far.
+            ValueError: ``ms`` is negative, which would withdraw final states, or too large.
         """
         if not isinstance(ms, int) or ms < 0:
             expected = "expected milliseconds to advance, an integer, 0 or more"
@@ -90,7 +90,7 @@ def http_date(unix_ms: int) -> str:
 
 
 def retry_after_ms(value: str, now_ms: int) -> int | None:
-    """Return how long a ``Retry-After`` asks to wait, in ms from 0; None where it asks for nothing.
+    """Return the wait that a ``Retry-After`` header demands, in ms, at least 0; None if it is malformed.
 
     It is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
     """

@@ -59,7 +59,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one attempt; ``status`` None means that there is no response, and ``error`` why."""
+    """The result of one attempt. A ``status`` of None means no response; ``error`` says why."""
 
     task_id: str
     number: int
@@ -68,13 +68,13 @@ class Attempt:
     status: int | None
     excerpt: str
     error: str | None
-    # Not kept: that no retry can help, since the URL itself must not be called.
+    # True if no retry can help, as the URL must not be called. Not stored.
     hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What follows an attempt; ``due_ms`` only where there is another."""
+    """The state after an attempt; ``due_ms`` only if another attempt follows."""
 
     state: DeliveryState
     due_ms: int | None
@@ -89,7 +89,7 @@ def outcome_of(
     now_ms: int,
     copies: int = 1,
 ) -> Outcome:
-    """Decide what follows an attempt of a claimed delivery (P4 and P5).
+    """Return what follows an attempt of a claimed delivery (P4 and P5).
 
     ``delays_ms`` are the waits after the first, second, … failed try; ``copies`` is how many times
     it is sent to a receiver that accepts it.
@@ -134,7 +134,7 @@ _LONGEST_ORIGIN = 300
 # Rewriting: the application names its public URL, and its developer runs it locally.
 
 RewriteRule = tuple[str, str]
-"""A prefix, made of an origin and whole path segments, and what stands in its place."""
+"""A prefix, made of an origin and whole path segments, and its replacement."""
 
 
 def parse_rewrite(text: str) -> RewriteRule:
@@ -219,7 +219,7 @@ class CallbackOptions:
         return f"{message} {words[0].upper()}{words[1:]}."
 
     def policy(self, delivery: Delivery) -> AddressPolicy:
-        """Return the policy for a delivery's address; where a rewrite sends it is the user's choice."""
+        """Return the policy for a delivery's address; a rewritten one may be local in any mode."""
         rewritten = self.target_url(delivery) != delivery.url
         strict = self.mode is CallbackMode.STRICT and not rewritten
         return STRICT if strict else ANY_BUT_FORBIDDEN

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 from apixo_emulator.domain.wire import WireFault
 
-# How much later than the callback a poll sees the end, where nothing else is said.
+# The default time between a callback and the first poll that shows the end.
 BEFORE_DONE_MS = 2000
 # The default of ``Retry-After``: long enough to be noticed, short enough to wait for.
 RETRY_AFTER_S = 2
 
 
 class Quirk(StrEnum):
-    """A rare but allowed answer of the status endpoint."""
+    """A rare but allowed response of the status endpoint."""
 
     STATE_UNKNOWN = "state-unknown"
     NO_COST_TIME = "no-cost-time"
@@ -27,7 +27,7 @@ class Quirk(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that is written to JSON without what it leaves to the defaults."""
+    """A value that is written to JSON without the fields that have their defaults."""
 
     def given(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults."""
@@ -39,7 +39,7 @@ class Value:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return `given` in the types that JSON has."""
+        """Return `given` as JSON values."""
         return {name: _plain(value) for name, value in self.given().items()}
 
     @classmethod
@@ -51,12 +51,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Fault(Value):
-    """What a call is answered instead, or how its answer is damaged.
+    """An error instead of the response of a call, or damage to its response.
 
-    With an ``error``, an id of the contract's errors, the call has no effect. A ``wire`` fault
-    damages the answer on the way, an error's too; alone it lets the call take effect.
-    ``retry_after_form`` is ``date`` where the wait is written as a date, ``error_data`` says what
-    ``data`` of the error is: ``absent``, or an ``object`` (platform fact P2).
+    ``error`` is an id of the contract's errors: the call then has no effect. A ``wire`` fault damages
+    the response; without an error the call takes effect. ``retry_after_form`` is ``date`` if the wait
+    is written as a date. ``error_data`` is the form of the error's ``data``: ``absent``, or an
+    ``object`` (platform fact P2).
     """
 
     error: str | None = None
@@ -67,7 +67,7 @@ class Fault(Value):
 
     @property
     def name(self) -> str:
-        """What it is called in the journal: the error's id, or the damage on the wire."""
+        """The name in the journal: the error's id, or the kind of damage."""
         return self.error or str(self.wire)
 
 
@@ -75,8 +75,9 @@ class Fault(Value):
 class CallbackEffects(Value):
     """How a task's callback is delivered.
 
-    ``copies`` is how many times an accepted one is sent, ``late_ms`` how long after the end it is
-    due, ``poll_lag_ms`` how much later than the callback polls see the end.
+    ``copies`` is how many times it is sent to a receiver that accepts it. ``late_ms`` is the time from
+    the end of the task until it is due, ``poll_lag_ms`` the time from the callback until polls show
+    the end.
     """
 
     lost: bool = False
@@ -88,10 +89,10 @@ class CallbackEffects(Value):
 
 @dataclass(frozen=True, slots=True)
 class ResultEffects(Value):
-    """How the result's address answers.
+    """How the result's address responds.
 
-    ``missing`` is 404 as after its expiry, ``html`` a page instead of a picture, ``delay_ms`` how
-    long a server waits before it sends the picture; in process there is no such wait.
+    ``missing`` is a 404 as after the expiry, ``html`` a page instead of a picture. ``delay_ms`` is the
+    time that a server waits before it sends the picture; in process there is no such wait.
     """
 
     missing: bool = False
@@ -103,7 +104,7 @@ class ResultEffects(Value):
 class Duration(Value):
     """How long a task takes from submit to its end: ``total_ms``, or a log-normal distribution.
 
-    ``pending_ms`` of it, from the submit on, it is pending. What is None stays as it is ordinarily.
+    For the first ``pending_ms`` of it the task is pending. A field of None is not changed.
     """
 
     total_ms: int | None = None
@@ -114,11 +115,11 @@ class Duration(Value):
 
 @dataclass(frozen=True, slots=True)
 class Effects(Value):
-    """Everything that a scenario or a rule asks for. ``name`` is shown to people.
+    """All effects of a scenario or a rule. ``name`` is shown to people.
 
-    ``failure`` is the code and the message that the task ends with; ``succeed`` makes it succeed
-    whatever its source picture is; ``stuck`` takes its end away. ``status_fault_times`` None means
-    every poll, otherwise the first so many.
+    ``failure`` is the code and the message that the task ends with. ``succeed`` makes it succeed
+    whatever its source picture is. ``stuck`` means that it never ends. ``status_fault_times`` is the
+    number of polls that fail, the first ones; None means all.
     """
 
     name: str

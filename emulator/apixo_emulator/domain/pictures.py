@@ -1,8 +1,8 @@
-"""Which source pictures are usable, as far as the URL alone tells, and how large a result is.
+"""Source pictures: what the URL alone says about them; and the size of a result.
 
-The API takes any non-empty text as an image URL; what is wrong with the picture shows later, as
-a failed task (assumptions ``image_url.not_a_url`` and ``image.too_large``). What can be told
-without looking is told at submit, by `quick_verdict`; the rest has to be looked at.
+The API accepts any non-empty text as an image URL. A source that is not usable makes the task fail
+later (assumptions ``image_url.not_a_url`` and ``image.too_large``). `quick_verdict` judges the URL at
+submit; where that is not enough, the source is fetched in the background.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from apixo_schemas import contract
 class Verdict(StrEnum):
     """What a source picture means for its task."""
 
-    # It can be had and is of a supported format.
+    # It was found and is of a supported format.
     USABLE = "usable"
-    # It is no picture that the API takes: the task fails with `ImageFormatIncorrect`.
+    # It is not in a supported format: the task fails with `ImageFormatIncorrect`.
     REJECTED = "rejected"
-    # These fail as assumptions say: `failing_code`.
+    # Assumptions say whether and how these fail: `failing_code`.
     NOT_A_URL = "not-a-url"
     TOO_LARGE = "too-large"
     DAMAGED = "damaged"
-    # Its server is there and answers with an error, hangs or breaks off.
+    # Its server responds with an error, hangs or breaks off.
     REFUSED = "refused"
-    # It cannot be had from here: the result is a placeholder, so that offline work goes on.
+    # It cannot be reached: the result is a placeholder, so that the emulator works offline.
     ABSENT = "absent"
 
 
@@ -68,9 +68,9 @@ class FetchMode(StrEnum):
 
 
 class RefusedSource(StrEnum):
-    """What becomes of a task whose source's server answers with an error, hangs or breaks off."""
+    """How a task ends whose source's server responds with an error, hangs or breaks off."""
 
-    # As assumption ``image.refused`` has it.
+    # As assumption ``image.refused`` says.
     ASSUMED = "assumed"
     # It fails with `ImageFormatIncorrect`.
     FAIL = "fail"
@@ -92,7 +92,7 @@ class PictureSpec:
     made_ms: int = 0
 
 
-# User and password are no part of where a URL points; such a URL is never called.
+# A URL with user and password is never called. They do not change which host it names.
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _BASE64_MARK = re.compile(r";[ ]*base64[ ]*\Z", re.IGNORECASE)
 _WHITE_SPACE = re.compile(rb"[ \t\n\f\r]+")
@@ -116,7 +116,7 @@ def is_data_url(image_url: str) -> bool:
 
 
 def quick_verdict(image_url: str, *, fetch: FetchMode, has_folder: bool) -> Verdict | None:
-    """Judge a source by its URL alone; None means that it has to be found first."""
+    """Return the verdict on a source by its URL alone; None if it has to be fetched first."""
     if is_data_url(image_url):
         try:
             head = decode_data_url(image_url, prefix_only=True)

@@ -1,4 +1,4 @@
-"""What is wrong with a document: where, what was expected, and what was found."""
+"""Mistakes in a document: the place, what was expected, and what was found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from apixo_emulator.domain.text import did_you_mean, shown
 
 Path = tuple[str | int, ...]
 
-# Of very many mistakes the first ones are enough; no document is nested deeply.
+# More mistakes than these are not listed; no valid document is nested as deeply.
 _MOST = 20
 _DEEPEST = 20
 _LONGEST_KEY = 80
@@ -39,7 +39,7 @@ class Problem:
 
 
 class DocumentError(ValueError):
-    """A document that cannot be used. ``problems`` are all that was found, in its order."""
+    """A document that cannot be used. ``problems`` are all mistakes, in the document's order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -49,11 +49,11 @@ class DocumentError(ValueError):
 
 
 class ContradictoryError(DocumentError):
-    """A document that keeps its schema, and whose parts contradict each other."""
+    """A document that fits its schema, but whose parts contradict each other."""
 
 
 def where(path: Path) -> str:
-    """Write a path: ``match.headers.x-test``, ``scenario[1]``."""
+    """Return a path as text: ``match.headers.x-test``, ``scenario[1]``."""
     text = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_KEY]}" for part in path
     )
@@ -61,7 +61,7 @@ def where(path: Path) -> str:
 
 
 def found(value: Any) -> str:
-    """Name a value as an error shows it."""
+    """Return a value as an error shows it."""
     match value:
         case str():
             return shown(value)
@@ -79,7 +79,7 @@ def found(value: Any) -> str:
 
 
 def violations(validator: Validator, schema: Mapping[str, Any], document: Any) -> list[Problem]:
-    """Return what breaks a schema; each part of it says under ``title`` what it expects."""
+    """Return the mistakes of a document; the ``title`` of each part of the schema says what it expects."""
     if foreign := list(_foreign(document, ())):
         return foreign
     problems = (
@@ -140,7 +140,7 @@ def _instead(error: ValidationError, schema: Mapping[str, Any]) -> str:
 
 
 def is_text(value: str) -> bool:
-    """Return whether UTF-8 can write it: JSON escapes and command lines can hold half a character."""
+    """True if UTF-8 can encode a text: JSON escapes and command lines can hold lone surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -149,7 +149,7 @@ def is_text(value: str) -> bool:
 
 
 def _foreign(value: Any, path: Path) -> Iterator[Problem]:
-    """Find what TOML or Python can say and no JSON document may have, and what is too deep."""
+    """Find values that TOML or Python has and JSON has not, and values that are nested too deeply."""
     match value:
         case Mapping() | list() | tuple() if len(path) >= _DEEPEST:
             yield Problem(path, f"expected a value; found {found(value)}, nested too deeply.")

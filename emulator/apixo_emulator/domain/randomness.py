@@ -1,4 +1,4 @@
-"""Randomness that is derived from the seed, what is asked for, and how often it was asked before."""
+"""Randomness derived from the seed, the purpose, and a count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from apixo_emulator.domain.problems import found
 from apixo_schemas import contract, shaped_task_id
 
-# What every store, JSON library and language with 64-bit integers keeps exactly.
+# Every store, and every JSON library with 64-bit integers, keeps such numbers exactly.
 SEED_BITS = 63
 LARGEST_SEED = 2**SEED_BITS - 1
 _TITLE = f"an integer from 0 to {LARGEST_SEED}, such as 42"
@@ -40,13 +40,13 @@ def unit(seed: int, *parts: str | int) -> float:
 
 
 def content_token(body: bytes) -> bytes:
-    """Return 16 bytes that stand for a request's body."""
+    """Return a hash of a request's body, 16 bytes."""
     return blake2b(body, digest_size=16).digest()
 
 
 @lru_cache(maxsize=1024)
 def _family(seed: int, account_id: str, content: bytes) -> tuple[bytes, str]:
-    """Return the name that an account's tasks of one content share, and how their ids begin."""
+    """Return the common seed text and the common beginning of the ids of tasks with the same body."""
     name = f"{seed}\0task\0{account_id}\0{content.hex()}".encode()
     return name, blake2b(name, digest_size=8).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The responses of the API: envelope, errors, faults, and what is said of a task."""
+"""The responses of the API: envelope, errors, faults, and the state of a task."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def as_json(value: object) -> HttpResponse:
     return HttpResponse(200, orjson.dumps(value))
 
 
-# What a gateway in front of an API says when it cannot reach it: no JSON, no envelope.
+# The page of a gateway that cannot reach the API: no JSON, no envelope.
 _GATEWAY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>gateway</center>\r\n"
@@ -65,9 +65,9 @@ _GATEWAY = HttpResponse(502, _GATEWAY_PAGE, ((b"content-type", b"text/html"),))
 
 
 def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
-    """Return the answer to a call that a fault keeps from having any effect, damaged if it says so.
+    """Return the response of a call that has no effect because of a fault.
 
-    None where the call takes effect and only its answer is damaged.
+    None if the call takes effect and only its response is damaged.
     """
     if fault.error is None:
         return _GATEWAY if fault.wire is WireFault.HTML else None
@@ -83,7 +83,7 @@ def answered_instead(fault: Fault, now_ms: int) -> HttpResponse | None:
 
 
 def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
-    """Return a damaged answer: in its bytes where they show it, else in a note to the adapter."""
+    """Return a response with damaged bytes, or with a fault that the adapter has to perform."""
     if wire is WireFault.INVALID_JSON:
         return response._replace(body=response.body[: len(response.body) // 2])
     if wire is WireFault.HTML:
@@ -92,7 +92,7 @@ def damaged(response: HttpResponse, wire: WireFault) -> HttpResponse:
 
 
 def result_answer(picture: PictureSpec, result: ResultEffects) -> HttpResponse:
-    """Return the answer of a result's address, with what a scenario has in store for it."""
+    """Return the response of a result's address, with the effects of a scenario."""
     if result.missing:
         return refusal("result_not_found")
     if result.html:
@@ -101,7 +101,7 @@ def result_answer(picture: PictureSpec, result: ResultEffects) -> HttpResponse:
 
 
 def announced_bytes(response: HttpResponse) -> int:
-    """Return the length that an answer announces; of a truncated one more than comes."""
+    """Return the ``Content-Length`` of a response; of a truncated one it is too large."""
     missing = _MISSING_BYTES if response.fault is WireFault.TRUNCATED else 0
     return len(response.body) + missing
 
@@ -155,12 +155,12 @@ def status_data(task: Task, now_ms: int, base_url: str) -> bytes:
             share = form["share"] if isinstance(form, dict) else 1
             data["costTime"] = round((task.ends_ms - task.created_ms) * share)
     if task.effects is not None and task.effects.quirks:
-        _bend(data, task.effects.quirks, state)
+        _apply_quirks(data, task.effects.quirks, state)
     return orjson.dumps(data)
 
 
-def _bend(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:
-    """Make an answer rare but allowed."""
+def _apply_quirks(data: dict[str, object], quirks: frozenset[Quirk], state: TaskState) -> None:
+    """Change a response into a rare but allowed one."""
     if Quirk.STATE_UNKNOWN in quirks and state is TaskState.PROCESSING:
         data["state"] = UNDOCUMENTED_STATE
     if Quirk.NO_COST_TIME in quirks:

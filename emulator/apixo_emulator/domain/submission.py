@@ -1,8 +1,8 @@
-"""From the bytes of a submit body to what was asked for, or to the rule that it breaks.
+"""Parse a submit body: into a submission, or the first rule that it breaks.
 
-The submit schema is the only source. A body that satisfies it as a whole is accepted; only a
-rejected one is held against the rules one by one, in their order, and the first that it breaks
-gives the answer (page, Request validation; order: assumption ``order``).
+The submit schema is the only source. A body that satisfies all rules at once is accepted. Only a
+rejected body is checked against each rule in order, and the first broken rule gives the response
+(page, Request validation; order: assumption ``order``).
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def _normalise(body: dict[str, Any]) -> Submission:
     request_type = _clean(body.get("request_type") or defaults["request_type"])
     if terms.assumed("output_format.case") == "insensitive":
         output_format = output_format.lower()
-    # It has an effect in callback mode alone (Image Upscaler page, Parameters). A profile may let
-    # values pass that are no texts: these lead nowhere.
+    # It has an effect in callback mode alone (Image Upscaler page, Parameters). With some profiles
+    # it may be a value that is no text: then no callback is made.
     callback_url = body.get("callback_url")
     is_text = isinstance(callback_url, str)
     return Submission(

@@ -1,4 +1,4 @@
-"""A task: how long it takes, what will happen to it, and its state at an instant."""
+"""Tasks: their duration, their plan, and their state at an instant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apixo_emulator.domain.submission import Submission
 
 
-# Long enough to see `pending` and `processing` go by, short enough to wait for.
+# Long enough that polls see `pending` and `processing`, short enough to wait for.
 FAST_MS = 1500
 LONGEST_MS = 24 * 3600 * 1000
 _MILLISECONDS = re.compile(r"\d{1,20}", re.ASCII)
@@ -146,14 +146,14 @@ def plan_task(
     now_ms: int,
     limited: bool = False,
 ) -> Task:
-    """Fix what will happen to an accepted submission.
+    """Return the task of an accepted submission, with its plan.
 
-    ``verdict`` on its source picture is None where the picture still has to be looked at.
+    ``verdict`` on its source picture is None while the picture still has to be fetched.
     """
     wanted = effects or ORDINARY
     pending_ms, duration_ms = _durations(wanted, latency, seed, task_id, submission.resolution)
     fail_code, fail_msg = _failure(wanted, verdict)
-    # An outcome on demand does not wait for a picture that cannot change it.
+    # If a scenario sets the outcome, the picture cannot change it.
     decided = wanted.succeed or wanted.failure is not None or wanted.stuck
     return Task(
         id=task_id,
@@ -201,9 +201,10 @@ def _failure(effects: Effects, verdict: Verdict | None) -> tuple[str, str] | tup
 
 
 def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
-    """Write into the plan what was found out about the source picture at ``now_ms``.
+    """Return the task with the verdict on its source picture, which came at ``now_ms``.
 
-    A verdict that came late moves the end to now: no response has shown an end before it.
+    A verdict that comes after the planned end moves the end to now: until then polls have shown
+    ``processing``.
     """
     if task.settled:
         return task
@@ -217,10 +218,10 @@ def settle(task: Task, verdict: Verdict, now_ms: int) -> Task:
 
 
 def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
-    """Rewrite the future of a task that has not ended: it ends now, with or without a failure.
+    """Return an unfinished task as ended now, with or without a failure.
 
     Raises:
-        ValueError: It has ended already; a final answer never changes.
+        ValueError: It has ended already; a final state never changes.
     """
     if task.state_at(now_ms) in FINAL:
         raise ValueError(f"task {task.id} has ended: {task.state_at(now_ms)}")
@@ -235,7 +236,7 @@ def finish(task: Task, now_ms: int, failure: tuple[str, str] | None) -> Task:
 
 
 def seen_at(task: Task, now_ms: int) -> int:
-    """Return the instant as which polls see ``now_ms``: some see the end later than callbacks do."""
+    """Return the instant whose state polls show at ``now_ms``: some show the end after the callback."""
     lag_ms = (task.effects or ORDINARY).callback.poll_lag_ms
     if task.ends_ms is not None and task.ends_ms <= now_ms < task.ends_ms + lag_ms:
         return task.ends_ms - 1

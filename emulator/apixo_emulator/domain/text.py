@@ -27,7 +27,7 @@ def shown(word: str, longest: int = _LONGEST) -> str:
 
 
 def fits(pattern: str, text: str) -> bool:
-    """Return whether the whole text fits a pattern, in time linear in the text for each ``*``."""
+    """True if the whole text fits a pattern with ``*``; takes linear time for each ``*``."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern

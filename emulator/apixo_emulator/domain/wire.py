@@ -1,4 +1,4 @@
-"""A call and its answer as values, whatever carries them: a socket, or a test in process."""
+"""HTTP requests and responses as values, independent of the transport."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKEN_COOKIE = "apixo-emulator-token"  # noqa: S105 - a cookie's name
 
 
 class WireFault(StrEnum):
-    """How an answer is damaged on its way to the caller."""
+    """How a response is damaged on its way to the client."""
 
     RESET = "reset"
     TRUNCATED = "truncated"
@@ -30,8 +30,7 @@ class WireFault(StrEnum):
     HTML = "html-502"
 
 
-# Calls, answers, tasks and orders are tuples and not dataclasses: each submit makes some of them, in
-# two fifths of the time.
+# Named tuples are created in two fifths of the time of dataclasses, and each submit creates several.
 class HttpRequest(NamedTuple):
     """One API call.
 
@@ -55,11 +54,11 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """One answer. With a ``picture`` the adapter draws it and sends it as the body instead.
+    """One response. With a ``picture`` the adapter renders it and sends it as the body.
 
-    A ``fault`` is one of `WireFault.RESET`, ``TRUNCATED`` and ``DRIP``, to be performed by the adapter that
-    sends the answer; the others have changed the bytes already. A server waits ``delay_ms`` before
-    it sends a picture.
+    A ``fault`` is `WireFault.RESET`, ``TRUNCATED`` or ``DRIP``, which the adapter performs while it
+    sends; the other faults have changed the body already. A server waits ``delay_ms`` before it sends
+    a picture.
     """
 
     status: int

@@ -1,9 +1,10 @@
-"""Effects that are asked for together: merged, and checked for contradictions."""
+"""Combined effects: merged, and checked for contradictions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any, TypeVar
 
 from apixo_emulator.domain.effects import (
@@ -20,9 +21,7 @@ _V = TypeVar("_V", bound=Value)
 
 _IN_WORDS = {
     "failure": "how the task ends",
-    "total_ms": "how long the task takes",
-    "median_ms": "how long the task takes",
-    "sigma": "how long the task takes",
+    **dict.fromkeys(("total_ms", "median_ms", "sigma"), "how long the task takes"),
     "pending_ms": "how long the task is pending",
     "error": "the answer",
     "wire": "how the answer is damaged",
@@ -34,9 +33,7 @@ _IN_WORDS = {
     "late_ms": "how late the callback is",
     "poll_lag_ms": "how early the callback is",
 }
-
-
-# What only polls show, unlike what the callback has too.
+# Only polls show these; the callback never does.
 _UNTIL_THE_END = frozenset({Quirk.STATE_UNKNOWN, Quirk.DATA_MISSING})
 
 
@@ -79,60 +76,48 @@ def _both(name: str, one: Any, other: Any) -> Any:
 
 def contradiction(effects: Effects) -> str | None:
     """Return why some of the effects can never be seen beside the others; None if all can."""
-    return next((why for holds, why in _contradictions(effects) if holds), None)
+    return next(chain(_in_the_task(effects), _in_the_responses(effects)), None)
 
 
-def _contradictions(effects: Effects) -> Iterator[tuple[bool, str]]:
-    """Return what contradicts what, each with whether it is so."""
-    rest = replace(effects, submit_fault=None)
-    yield (
-        _refuses(effects.submit_fault) and rest != Effects(effects.name),
-        "a submit that is refused starts no task to which the rest could happen",
-    )
+def _in_the_task(effects: Effects) -> Iterator[str]:
+    if _refuses(effects.submit_fault):
+        rest = replace(effects, submit_fault=None)
+        if rest != Effects(effects.name):
+            yield "a submit that is refused starts no task to which the rest could happen"
     fails, taken = effects.failure is not None, effects.duration or Duration()
     fixed, drawn = taken.total_ms is not None, taken.median_ms is not None
-    yield fails and effects.succeed, "a task either fails or succeeds"
-    yield (
-        effects.stuck and (fails or effects.succeed or fixed or drawn),
-        "a task that is stuck has no end",
-    )
-    yield fixed and drawn, "a task takes either a fixed time or one drawn from a distribution"
-    yield (
-        fixed and (taken.pending_ms or 0) > (taken.total_ms or 0),
-        "a task is not pending for longer than it takes",
-    )
-    callback, result = effects.callback, effects.result
-    yield (
-        callback.lost and callback != CallbackEffects(lost=True),
-        "a callback that is lost is not sent in any other way",
-    )
-    yield (
-        bool(callback.late_ms and callback.poll_lag_ms),
-        "a callback comes either before or after polls see the end",
-    )
-    yield (
-        result.missing and result.html,
-        "a result's address answers either 404 or with a page",
-    )
+    if fails and effects.succeed:
+        yield "a task either fails or succeeds"
+    if effects.stuck and (fails or effects.succeed or fixed or drawn):
+        yield "a task that is stuck has no end"
+    if fixed and drawn:
+        yield "a task takes either a fixed time or one drawn from a distribution"
+    if fixed and (taken.pending_ms or 0) > (taken.total_ms or 0):
+        yield "a task is not pending for longer than it takes"
+
+
+def _in_the_responses(effects: Effects) -> Iterator[str]:
+    callback = effects.callback
+    if callback.lost and callback != CallbackEffects(lost=True):
+        yield "a callback that is lost is not sent in any other way"
+    if callback.late_ms and callback.poll_lag_ms:
+        yield "a callback comes either before or after polls see the end"
+    if effects.result.missing and effects.result.html:
+        yield "a result's address answers either 404 or with a page"
     for fault in (effects.submit_fault, effects.status_fault):
         wire = fault.wire if fault is not None and fault.error is not None else None
-        yield (
-            wire is WireFault.HTML,
-            "an answer is either an error of the API or a gateway's page",
-        )
-        yield (
-            wire is WireFault.RESET,
-            "a connection that is reset instead of an answer carries no error of the API",
-        )
-    yield effects.quirks >= _UNTIL_THE_END, "an answer without `data` shows no state"
-    yield (
-        _answers_no_poll(effects) and bool(effects.quirks & _UNTIL_THE_END or callback.poll_lag_ms),
-        "no poll is ever answered with how the task is",
-    )
+        if wire is WireFault.HTML:
+            yield "an answer is either an error of the API or a gateway's page"
+        if wire is WireFault.RESET:
+            yield "a connection that is reset instead of an answer carries no error of the API"
+    if effects.quirks >= _UNTIL_THE_END:
+        yield "an answer without `data` shows no state"
+    if _answers_no_poll(effects) and (effects.quirks & _UNTIL_THE_END or callback.poll_lag_ms):
+        yield "no poll is ever answered with the state of the task"
 
 
 def _refuses(fault: Fault | None) -> bool:
-    """Return whether a call with this fault has no effect."""
+    """True if a call with this fault has no effect."""
     return fault is not None and (fault.error is not None or fault.wire is WireFault.HTML)
 
 

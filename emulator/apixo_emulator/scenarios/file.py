@@ -21,8 +21,7 @@ _MOST_SHOWN = 20
 class ScenarioFileError(ValueError):
     """A scenario file that cannot be used.
 
-    Each line of the message is about one mistake: the file, the rule and the value in it, what was
-    expected, what was found, and of misspelt names the nearest valid one.
+    Each line of the message describes one mistake: file, rule, place, what was expected and found.
     """
 
 
@@ -40,10 +39,11 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
     except ValueError as error:
         raise ScenarioFileError(str(error)) from None
     if problems:
-        listed = [f"{path}: {_said(problem)}" for problem in problems[:_MOST_SHOWN]]
-        left = len(problems) - _MOST_SHOWN
-        more = [f"{path}: and {left} more."] if left > 0 else []
-        raise ScenarioFileError("\n".join((*listed, *more)))
+        lines = [f"{path}: {_line(problem)}" for problem in problems]
+        left = len(lines) - _MOST_SHOWN
+        if left > 0:
+            lines[_MOST_SHOWN:] = [f"{path}: and {left} more."]
+        raise ScenarioFileError("\n".join(lines))
     return rules
 
 
@@ -66,7 +66,7 @@ def _rules(document: Any) -> tuple[tuple[Rule, ...], list[Problem]]:
     return tuple(rules), problems
 
 
-def _said(problem: Problem) -> str:
+def _line(problem: Problem) -> str:
     match problem.path:
         case ("rule", int(index), *rest):
             inside = f", {where(tuple(rest))}" if rest else ""

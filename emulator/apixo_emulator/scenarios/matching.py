@@ -1,9 +1,8 @@
-"""Whether a rule decides over a submit, and why not.
+"""Whether a rule decides about a submit, and if not, why.
 
-The first rule that fits wins. A submit is judged by itself first, `screen`. Then the rule's counters
-count it, wherever they are kept, and with their numbers `take` decides: ``seen`` counts the submits
-that fit, those too over which an earlier rule decides, and is what ``call`` means; ``used`` counts
-those over which the rule has decided, for ``times``.
+The first rule that fits decides. `screen` compares the submit with the rule's conditions. The store
+then counts it, and `take` decides by these counts: ``seen`` counts the submits that fit, also those
+that an earlier rule decides; ``call`` refers to it. ``used`` counts the decisions, for ``times``.
 """
 
 from __future__ import annotations
@@ -18,16 +17,12 @@ from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.rules import Rule, shown_header, shown_match
 
 PREEMPTED = "an earlier rule decided"
-# Characters; an inlined picture has millions, and a sentence shows few.
-_LOOKED_AT = 2000
+_LOOKED_AT = 2000  # characters of a URL; a data URL can have millions
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitFacts:
-    """What rules look at. The key is only compared; it appears in no sentence.
-
-    Header names are in lower case, as ASGI gives them.
-    """
+    """The parts of a submit that rules compare; header names are in lower case."""
 
     image_url: str
     resolution: str
@@ -58,7 +53,7 @@ def _misfits(rule: Rule, facts: SubmitFacts) -> Iterator[str]:
 
 
 def _glance(facts: SubmitFacts) -> str:
-    """Return the beginning of the URL; it is masked before it is cut, as half a key is not found."""
+    """Return the beginning of the URL; it is masked before it is cut, so that no key is cut in two."""
     return shown(mask_of(facts.headers).text(facts.image_url[:_LOOKED_AT]))
 
 
@@ -73,10 +68,10 @@ def _header(name: str, pattern: str, facts: SubmitFacts) -> str | None:
 
 
 def take(rule: Rule, seen: int, used: int, draw: float) -> str | None:
-    """Return why a rule does not decide over a submit that fits it; None where it decides.
+    """Return why a rule does not decide about a submit that fits it; None if it decides.
 
-    ``seen`` is the submit's number among those that fit, from 1; ``used`` how many it has decided;
-    ``draw`` is what `drawn` gives.
+    ``seen`` is the submit's number among those that fit, from 1. ``used`` is the number of decisions
+    so far. ``draw`` is the result of `drawn`.
     """
     wanted = rule.match
     if rule.times is not None and used >= rule.times:
@@ -90,8 +85,8 @@ def take(rule: Rule, seen: int, used: int, draw: float) -> str | None:
 
 
 def drawn(seed: int, rule: Rule, token: str) -> float:
-    """Return the number, between 0 and 1, that a rule's probability is compared with for one submit.
+    """Return the number, between 0 and 1, that is compared with a rule's probability.
 
-    ``token`` stands for the submit: the same draws the same.
+    It is the same for the same ``token``, which identifies the submit.
     """
     return unit(seed, "rule", rule.id, token)

@@ -1,8 +1,8 @@
-"""A rule: which submits it is about, and what is to happen to them."""
+"""Rules: which submits a rule matches, and the effects that it has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from apixo_emulator.domain.effects import CallbackEffects, Duration, Effects, Fa
 from apixo_emulator.domain.problems import (
     ContradictoryError,
     DocumentError,
+    Path,
     Problem,
     fitting,
     found,
@@ -28,17 +29,17 @@ from apixo_emulator.scenarios.vocabulary import (
 )
 from apixo_schemas import contract
 
-# The code of a failure that says no other: the page's own example.
+# The default failure code: the page's example.
 _DEFAULT_CODE = "Unknown error"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which submits a rule is about; what is left out is not compared.
+    """The conditions of a rule; None, or an empty tuple, is no condition.
 
     ``image_url``, ``key`` and the values of ``headers`` are patterns with ``*``; header names are in
-    lower case. ``calls`` are the numbers, from 1, of the submits that fit all else but the
-    probability. Of those that fit, ``probability`` of them are taken.
+    lower case. ``calls`` are numbers, from 1, of the submits that fit these conditions. Of the submits
+    that fit all conditions, the share ``probability`` is taken.
     """
 
     image_url: str | None = None
@@ -52,9 +53,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule. ``effects`` are what its scenarios and its plan ask for together.
+    """A rule. Its ``effects`` are those of its scenarios and its plan together.
 
-    After ``times`` decisions it is used up; None is never. ``document`` is its JSON form.
+    It is used up after ``times`` decisions; None means never. ``document`` is its JSON form.
     """
 
     id: str
@@ -69,8 +70,8 @@ def rule_of(document: Mapping[str, Any], rule_id: str) -> Rule:
     """Read a rule from its JSON form, the same in scenario files, the control API and Python.
 
     Raises:
-        DocumentError: It breaks the schema; the message says all of it.
-        ContradictoryError: It asks for what cannot happen.
+        DocumentError: It breaks the schema; the message lists all mistakes.
+        ContradictoryError: Its effects contradict each other.
     """
     try:
         read: dict[str, Any] = fitting(rule_validator(), rule_schema(), document)
@@ -84,9 +85,8 @@ def rule_of(document: Mapping[str, Any], rule_id: str) -> Rule:
 
 
 def _rule_of(read: Mapping[str, Any], rule_id: str) -> Rule:
-    parts = list(_scenarios(read.get("scenario", ())))
     plan = _plan(read["plan"]) if "plan" in read else None
-    effects = _together(parts, plan)
+    effects = _effects(read, plan)
     name = read.get("name", effects.name)
     return Rule(
         id=rule_id,
@@ -99,9 +99,9 @@ def _rule_of(read: Mapping[str, Any], rule_id: str) -> Rule:
 
 
 def rule_to_json(rule: Rule, *, masked: bool = False) -> dict[str, Any]:
-    """Return the JSON form of a rule, without its id; `rule_of` reads it back to the same one.
+    """Return the JSON form of a rule, without its id; `rule_of` returns the same rule from it.
 
-    ``masked`` is how it may be shown: without keys and other secrets.
+    With ``masked``, keys and other secrets are masked.
     """
     document = dict(rule.document)
     if masked and "match" in document:
@@ -113,7 +113,7 @@ def rule_to_json(rule: Rule, *, masked: bool = False) -> dict[str, Any]:
 
 
 def shown_match(match: Match) -> Match:
-    """Return it as it may be shown: without keys and other secrets, wherever they are."""
+    """Return the conditions with all keys and other secrets masked."""
     secret = [(name.encode(), pattern.encode()) for name, pattern in match.headers]
     hides = mask_of(secret, [] if match.key is None else [match.key])
     return replace(
@@ -125,16 +125,14 @@ def shown_match(match: Match) -> Match:
 
 
 def shown_header(name: str, value: str) -> str:
-    """Return the value of a header, or a pattern of it, as it may be shown."""
+    """Return the value of a header, or a pattern of it, with secrets masked."""
     return mask_of([(name.encode(), value.encode())]).text(value)
 
 
 def _with_nearest_name(problem: Problem, document: Mapping[str, Any]) -> Problem:
-    """Return the problem of a misspelt scenario with the words that are used everywhere."""
-    if problem.path[:1] != ("scenario",):
-        return problem
-    value = document["scenario"]
-    for part in problem.path[1:]:
+    """Return the problem of a misspelt scenario with the nearest name in its message."""
+    value: Any = document if problem.path[:1] == ("scenario",) else {}
+    for part in problem.path if value else ():
         value = value[part]
     if isinstance(value, str):
         try:
@@ -144,21 +142,19 @@ def _with_nearest_name(problem: Problem, document: Mapping[str, Any]) -> Problem
     return problem
 
 
-def _scenarios(names: str | Sequence[str]) -> Iterator[Effects]:
-    given = [((), names)] if isinstance(names, str) else [((i,), n) for i, n in enumerate(names)]
-    for place, name in given:
-        try:
-            yield scenario(name)
-        except UnknownScenarioError as error:
-            raise DocumentError([Problem(("scenario", *place), str(error))]) from None
-
-
-def _together(parts: Sequence[Effects], plan: Effects | None) -> Effects:
+def _effects(read: Mapping[str, Any], plan: Effects | None) -> Effects:
+    """Return what the scenarios and the plan of a rule ask for together."""
+    parts: list[Effects] = []
+    names = read.get("scenario", ())
+    place: Path = ("scenario",)
     try:
-        return joined(*parts) if plan is None else joined(*parts, plan)
+        for index, name in enumerate([names] if isinstance(names, str) else names):
+            place = ("scenario",) if isinstance(names, str) else ("scenario", index)
+            parts.append(scenario(name))
+        place = ("scenario",) if plan is None else ("plan",)
+        return joined(*parts, *([] if plan is None else [plan]))
     except UnknownScenarioError as error:
-        path = "scenario" if plan is None else "plan"
-        raise DocumentError([Problem((path,), str(error))]) from None
+        raise DocumentError([Problem(place, str(error))]) from None
 
 
 def _match(document: Mapping[str, Any]) -> Match:
@@ -178,6 +174,7 @@ def _match(document: Mapping[str, Any]) -> Match:
 def _plan(document: Mapping[str, Any]) -> Effects:
     """Return the effects of a plan that satisfies the schema."""
     outcome, status = _outcome(document), document.get("status", {})
+    callback = dict(document.get("callback", {}))
     return Effects(
         "plan",
         failure=_failure(document) if outcome == "failed" else None,
@@ -185,9 +182,9 @@ def _plan(document: Mapping[str, Any]) -> Effects:
         duration=_duration(document),
         stuck=outcome == "stuck",
         submit_fault=_submit_fault(document),
-        status_fault=_with_retry_after(poll_faults()[status["fault"]], status) if status else None,
+        status_fault=_fault(poll_faults()[status["fault"]], status) if status else None,
         status_fault_times=status.get("times"),
-        callback=_callback(document.get("callback", {})),
+        callback=CallbackEffects(poll_lag_ms=callback.pop("before_done_ms", 0), **callback),
         quirks=frozenset(map(Quirk, document.get("answers", ()))),
     )
 
@@ -240,16 +237,8 @@ def _submit_fault(document: Mapping[str, Any]) -> Fault | None:
     wire = WireFault(document["wire"]) if "wire" in document else None
     if http is None:
         return None if wire is None else Fault(wire=wire)
-    return replace(_with_retry_after(submit_faults()[f"http-{http['status']}"], http), wire=wire)
+    return replace(_fault(submit_faults()[f"http-{http['status']}"], http), wire=wire)
 
 
-def _with_retry_after(fault: Fault, document: Mapping[str, Any]) -> Fault:
-    if "retry_after_s" not in document:
-        return fault
-    return replace(fault, retry_after_s=document["retry_after_s"])
-
-
-def _callback(document: Mapping[str, Any]) -> CallbackEffects:
-    given = dict(document)
-    lag_ms = given.pop("before_done_ms", 0)
-    return CallbackEffects(poll_lag_ms=lag_ms, **given)
+def _fault(fault: Fault, document: Mapping[str, Any]) -> Fault:
+    return replace(fault, retry_after_s=document.get("retry_after_s", fault.retry_after_s))

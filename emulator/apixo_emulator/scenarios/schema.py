@@ -1,6 +1,6 @@
-"""The JSON Schema of a rule and of a scenario file, made from the contract and the vocabulary.
+"""The JSON Schema of a scenario file, built from the contract and the vocabulary.
 
-Every part's ``title`` says what is expected of it; errors quote it.
+The ``title`` of each part says what is expected; error messages quote it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Failures, delays and damage on demand, by name; and the magic image URL that asks for one.
+"""Scenarios: names of failures, delays and damage, and the magic image URL that requests one.
 
-A name stands for `Effects`, in any case of letters; several are joined with ``+``, such as
-``slow-3+callback-lost``. An image URL with a path segment ``emulate`` asks for the names in the stem
-of its next segment: ``https://example.com/emulate/SensitiveContent.jpg``.
+A name means `Effects`, in any letter case. Names are joined with ``+``: ``slow-3+callback-lost``. An
+image URL with a path segment ``emulate`` requests the names in the stem of the next segment:
+``https://example.com/emulate/SensitiveContent.jpg``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _QUIRKS = {
     Quirk.RESULT_JSON_SPACED: "`resultJson` has line breaks, escaped characters and a further field",
     Quirk.DATA_MISSING: "answers to polls have no `data` until the task ends",
 }
-# How `status-<fault>` may end: the first so many polls instead of every one.
+# Suffixes of `status-<fault>`: the number of polls that fail, the first ones.
 POLL_COUNTS: Mapping[str, int] = {"once": 1, "twice": 2, "thrice": 3}
 
 _LIST = "`apixo-emulator scenario names` lists all."
@@ -77,11 +77,11 @@ _COUNTED = re.compile(r"(.+)-(?:(once|twice|thrice)|([1-9]\d{0,5})-times)", re.A
 
 
 class UnknownScenarioError(ValueError):
-    """What is asked for is no scenario; the message says the nearest name, or what contradicts."""
+    """A name is no scenario, or names contradict each other; the message says what to write instead."""
 
 
 class Group(StrEnum):
-    """What a scenario is about."""
+    """The subject of a scenario."""
 
     OUTCOME = "outcome"
     TIME = "time"
@@ -113,7 +113,7 @@ class Scenario:
 
 @cache
 def submit_faults() -> Mapping[str, Fault]:
-    """Return what can happen to the answer of a submit, by name: ``http-429``, ``reset``."""
+    """Return the faults of a submit by name: ``http-429``, ``reset``."""
     http = {f"http-{contract().errors[name].status}": Fault(name) for name in _HTTP_ERRORS}
     http["http-429"] = replace(http["http-429"], retry_after_s=RETRY_AFTER_S)
     http |= {
@@ -126,7 +126,7 @@ def submit_faults() -> Mapping[str, Fault]:
 
 @cache
 def poll_faults() -> Mapping[str, Fault]:
-    """Return what can happen to the answer of a poll, by the same names."""
+    """Return the faults of a poll, by the same names."""
     return {
         name: replace(fault, error=_POLL_ERRORS.get(fault.error or "", fault.error))
         for name, fault in submit_faults().items()
@@ -221,7 +221,7 @@ def vocabulary() -> tuple[Scenario, ...]:
 
 @cache
 def meanings() -> Mapping[str, Meaning]:
-    """Return what each name stands for, apart from those that begin with ``status-``."""
+    """Return the effects of each name, except those that begin with ``status-``."""
     return {entry.name: entry.meaning for entry in vocabulary() if entry.meaning is not None}
 
 
@@ -229,7 +229,7 @@ def meanings() -> Mapping[str, Meaning]:
 
 
 def scenario(name: str) -> Effects:
-    """Return what a name stands for, or several joined with ``+``.
+    """Return the effects of a name, or of several joined with ``+``.
 
     Raises:
         UnknownScenarioError: One of them does not exist, or they contradict each other.
@@ -240,7 +240,7 @@ def scenario(name: str) -> Effects:
 
 
 def joined(*parts: Effects) -> Effects:
-    """Return effects that are asked for together, at least one; their names are joined with ``+``.
+    """Return effects merged into one, at least one; their names are joined with ``+``.
 
     Raises:
         UnknownScenarioError: They contradict each other.
@@ -260,10 +260,10 @@ def joined(*parts: Effects) -> Effects:
 
 
 def requested_scenario(image_url: str) -> Effects | None:
-    """Return the effects that a magic image URL asks for, None where it is an ordinary URL.
+    """Return the effects that a magic image URL requests; None for an ordinary URL.
 
     Raises:
-        UnknownScenarioError: The URL asks for what does not exist.
+        UnknownScenarioError: A requested name does not exist.
     """
     # A data: URL is long, and its payload may hold anything.
     if _SEGMENT not in image_url or image_url[:5].lower() == "data:":
