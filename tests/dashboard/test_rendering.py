@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -14,12 +13,10 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Router
 from support.harness import Harness, body, make_harness
 from support.process import running
 
 from apixo_emulator.app import application
-from apixo_emulator.http.dashboard import Dashboard
 from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import Runtime
 
@@ -324,7 +321,7 @@ def test_a_source_is_shown_as_a_picture_or_not_at_all(site: Site, rocket: Path) 
     assert source.content == rocket.read_bytes()
     assert source.headers["content-type"] == "image/jpeg"
     assert "sandbox" in source.headers["content-security-policy"]
-    assert site.get(f"ui/tasks/{task_id}/source.webp").content[8:12] == b"WEBP"
+    assert "data:image/webp;base64," in site.get(f"ui/tasks/{task_id}/pictures").text
     absent = site.harness.submitted()
     assert site.get(f"ui/tasks/{absent}/source").status_code == 404
     assert site.get(f"ui/tasks/{absent}/other").status_code == 404
@@ -375,18 +372,13 @@ def _told(site: Site) -> Iterator[str]:
         yield "after a call"
 
 
-def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:
-    stopping = threading.Event()
-    pictures = PictureStore(tmp_path / "pictures")
-    dashboard = Dashboard(make_harness().emulator, pictures, stopping)
-    app = Router([*dashboard.routes])
-
+def test_a_stream_ends_when_the_server_stops(site: Site) -> None:
     async def stopped() -> httpx.Response:
-        transport = httpx.ASGITransport(app)  # gives the answer when all of it has come
+        transport = httpx.ASGITransport(site.app)  # gives the answer when all of it has come
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             answer = asyncio.create_task(client.get("/_emulator/ui/live"))
             await asyncio.sleep(0)
-            stopping.set()
+            site.app.state.runtime.stopping.set()
             return await answer
 
     assert asyncio.run(stopped()).status_code == 200

@@ -141,7 +141,7 @@ def _mutated(random: Random, data: bytes) -> bytes:
 
 def _split(random: Random, data: bytes) -> Iterator[bytes]:
     """Split into packets: not at all, at each byte, or at a few places."""
-    if len(data) < 600 and random.random() < 0.01:
+    if len(data) < 600 and random.random() < 0.004:
         yield from (data[at : at + 1] for at in range(len(data)))
         return
     cuts = random.choice((0, 0, 1, 1, 2, 4))

@@ -15,7 +15,7 @@ from server.sequences import GOOD, STATUS, SUBMIT, Sequence, bodies, sequences, 
 
 AT_ONCE = 500
 # Lots after which all that is stored is compared, too.
-SOMETIMES = 5
+SOMETIMES = 20
 
 
 async def answers(path: ServerPath, found: list[Sequence]) -> list[tuple[bytes, bool]]:

@@ -6,6 +6,7 @@ A request acts on the world of ``?world=``; where every key has its own, on that
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hmac import compare_digest
 from typing import Any
@@ -25,7 +26,7 @@ from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER, HttpResponse
 from apixo_emulator.http.api import HOST, own_origin, root_url, route_path
 from apixo_emulator.http.openapi import control_document, schema_document, schema_names
-from apixo_emulator.http.operations import OPERATIONS, Operation, Text
+from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.control import ConflictError, NotFoundError, WorldControl
@@ -56,17 +57,15 @@ class Control:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._token = runtime.settings.control_token
-        # Of the emulator that was open when it was made.
-        self._dashboard: tuple[Emulator, Router] | None = None
-        by_path: dict[str, dict[str, Endpoint]] = {"health": {"GET": _health}}
+        self._pages: Router | None = None
+        # What is the same for every caller and holds no state is open to all.
+        by_path: dict[str, dict[str, Endpoint]] = {
+            path: {"GET": answer} for path, answer in _OPEN.items()
+        }
+        by_path["events"] = {"GET": self._guarded(self._events)}
         for operation in OPERATIONS:
             answer = self._guarded(self._operation(operation))
             by_path.setdefault(operation.path, {})[operation.method] = answer
-        by_path["events"] = {"GET": self._guarded(self._events)}
-        # What is the same for every caller and holds no state is open to all.
-        by_path["openapi.json"] = {"GET": _openapi}
-        by_path["schemas"] = {"GET": _schemas}
-        by_path["schemas/{name}"] = {"GET": _schema}
         # What is named in full comes before what is named by a pattern.
         paths = sorted(by_path.items(), key=lambda entry: "{" in entry[0])
         routes: list[BaseRoute] = [_route(path, methods) for path, methods in paths]
@@ -83,21 +82,18 @@ class Control:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a page of the dashboard, which is imported when first asked for."""
-        emulator = self._runtime.emulator
-        if self._dashboard is None or self._dashboard[0] is not emulator:
-            self._dashboard = (emulator, self._pages())
-        await self._dashboard[1](scope, receive, send)
+        if self._pages is None:
+            from apixo_emulator.http.dashboard import Dashboard
 
-    def _pages(self) -> Router:
-        from apixo_emulator.http.dashboard import Dashboard
-
-        runtime = self._runtime
-        dashboard = Dashboard(runtime.emulator, runtime.pictures, runtime.stopping)
-        pages = [
-            Route(route.path, self._guarded(route.endpoint), methods=route.methods)
-            for route in dashboard.routes
-        ]
-        return Router([*pages, *dashboard.open_routes], default=_unknown, redirect_slashes=False)
+            dashboard = Dashboard(self._runtime)
+            routes = [
+                Route(route.path, self._guarded(route.endpoint), methods=route.methods)
+                for route in dashboard.routes
+            ]
+            self._pages = Router(
+                [*routes, *dashboard.open_routes], default=_unknown, redirect_slashes=False
+            )
+        await self._pages(scope, receive, send)
 
     def _guarded(self, answer: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
@@ -116,18 +112,18 @@ class Control:
                 found = await asyncio.to_thread(self._run, operation, request, body)
             except EXPECTED as error:
                 return _error(status_of(error), f"{error}")
-            if isinstance(found, Text):
-                return Response(found.text, media_type=found.media_type)
-            return Response(orjson.dumps(found), media_type="application/json")
+            if operation.returns is None:
+                return Response(found, media_type="text/plain; version=0.0.4")
+            return _json(found)
 
         return answer
 
-    def _run(self, operation: Operation, request: Request, body: bytes) -> object:
-        given = operation.read(request.path_params, dict(request.query_params), body)
-        return operation.run(self._operator(request, changes=operation.method != "GET"), given)
+    def _run(self, operation: Operation, request: Request, body: bytes) -> Any:
+        run = operation.bound(request.path_params, dict(request.query_params), body)
+        return run(self._control(request, changes=operation.method != "GET"))
 
-    def _operator(self, request: Request, *, changes: bool = False) -> WorldControl:
-        """Return the operator of the world that a request is about.
+    def _control(self, request: Request, *, changes: bool = False) -> WorldControl:
+        """Return the control of the world that a request is about.
 
         Raises:
             NotFoundError: There is no such world.
@@ -136,32 +132,39 @@ class Control:
         emulator = self._runtime.emulator
         worlds = emulator.worlds
         named = request.query_params.get("world")
-        key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
-        if named is None and key is not None and worlds.per_key:
-            return WorldControl(emulator, worlds.of(account_of(key, own_world=True)))
-        if named is None and worlds.per_key and changes:
-            raise ConflictError(
-                "every key has a world of its own here: say which is meant, with the key in"
-                " `Authorization: Bearer KEY` (--key on the command line) or with ?world=; see"
-                f" {CONTROL_PREFIX}worlds"
-            )
-        if named in (None, ONE_WORLD):
-            return WorldControl(emulator, worlds.get(ONE_WORLD))
-        found = next((world for world in worlds.all() if world.id == named), None)
-        if found is None:
-            raise NotFoundError(f"no world {named!r}; see {CONTROL_PREFIX}worlds")
-        return WorldControl(emulator, found)
+        if named is None and worlds.per_key:
+            key = bearer_key(request.headers.get("authorization", "").encode("latin-1"))
+            if key is not None:
+                return WorldControl(emulator, worlds.of(account_of(key, own_world=True)))
+            if changes:
+                raise ConflictError(
+                    "every key has a world of its own here: say which is meant, with the key in"
+                    " `Authorization: Bearer KEY` (--key on the command line) or with ?world=; see"
+                    f" {CONTROL_PREFIX}worlds"
+                )
+        return control_of(emulator, named)
 
     async def _events(self, request: Request) -> Response:
         try:
-            operator = await asyncio.to_thread(self._operator, request)
+            control = await asyncio.to_thread(self._control, request)
         except EXPECTED as error:
             return _error(status_of(error), f"{error}")
-        return StreamingResponse(
-            _stream(operator, self._runtime),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        changes = await asyncio.to_thread(_Changes, control)
+        return event_stream(changes.collect, self._runtime.stopping)
+
+
+def control_of(emulator: Emulator, world: str | None) -> WorldControl:
+    """Return the control of a world by its id; None is the one that is always there.
+
+    Raises:
+        NotFoundError: There is no such world.
+    """
+    if world in (None, ONE_WORLD):
+        return WorldControl(emulator)
+    found = next((entry for entry in emulator.worlds.all() if entry.id == world), None)
+    if found is None:
+        raise NotFoundError(f"no world {world!r}; see {CONTROL_PREFIX}worlds")
+    return WorldControl(emulator, found)
 
 
 # Who may control the emulator
@@ -266,51 +269,51 @@ _KEEP_ALIVE_S = 15.0
 _AT_ONCE = 200
 
 
-async def _stream(operator: WorldControl, runtime: Runtime) -> AsyncIterator[bytes]:
-    """Send a world's requests, and changes of its clock and rules, until the server stops."""
-    changes = await asyncio.to_thread(_Changes, operator)
-    yield _event("clock", operator.clock())
-    quiet_s = 0.0
-    while not runtime.stopping.is_set():
-        await asyncio.sleep(_INTERVAL_S)
-        # In a thread: the store may be across a network.
-        found = await asyncio.to_thread(changes.collect)
-        quiet_s = 0.0 if found else quiet_s + _INTERVAL_S
-        if found:
-            yield b"".join(found)
-        elif quiet_s >= _KEEP_ALIVE_S:
-            quiet_s = 0.0
-            yield b": still here\n\n"
+def event_stream(collect: Callable[[], bytes], stopping: threading.Event) -> Response:
+    """Return a response that sends what ``collect`` finds, in a thread, until the server stops."""
+
+    async def events() -> AsyncIterator[bytes]:
+        quiet_s = 0.0
+        while not stopping.is_set():
+            # In a thread: the store may be across a network.
+            found = await asyncio.to_thread(collect)
+            quiet_s = 0.0 if found else quiet_s + _INTERVAL_S
+            if found:
+                yield found
+            elif quiet_s >= _KEEP_ALIVE_S:
+                quiet_s = 0.0
+                yield b": still here\n\n"
+            await asyncio.sleep(_INTERVAL_S)
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
 class _Changes:
-    """Collects what has changed in a world since the last time."""
+    """Collects a world's requests, and changes of its clock and rules, since the last time."""
 
-    def __init__(self, operator: WorldControl) -> None:
-        self._operator = operator
-        self._seen = operator.last_number()
-        self._clock = operator.clock_state()
-        self._rules = operator.rule_ids()
+    def __init__(self, control: WorldControl) -> None:
+        self._control = control
+        self._seen = control.last_number()
+        self._clock: object = None  # the clock is the first event
+        self._rules = control.rule_ids()
 
-    def collect(self) -> list[bytes]:
+    def collect(self) -> bytes:
         """Return what is new, as events."""
-        found = self._requests()
-        if self._operator.clock_state() != self._clock:
-            self._clock = self._operator.clock_state()
-            found.append(_event("clock", self._operator.clock()))
-        if self._operator.rule_ids() != self._rules:
-            self._rules = self._operator.rule_ids()
-            found.append(_event("scenarios", {"rules": list(self._rules)}))
-        return found
-
-    def _requests(self) -> list[bytes]:
-        last = self._operator.last_number()
+        control, found = self._control, []
+        clock, rules, last = control.clock_state(), control.rule_ids(), control.last_number()
         self._seen = min(self._seen, last)  # a reset starts the numbers again
-        if last == self._seen:
-            return []
-        entries = self._operator.requests(after=self._seen, limit=_AT_ONCE)
-        self._seen = entries[-1].number if entries else last
-        return [_event("request", entry.to_json()) for entry in entries]
+        if last > self._seen:
+            entries = control.requests(after=self._seen, limit=_AT_ONCE)
+            self._seen = entries[-1].number if entries else last
+            found = [_event("request", entry.to_json()) for entry in entries]
+        if clock != self._clock:
+            self._clock = clock
+            found.append(_event("clock", control.clock()))
+        if rules != self._rules:
+            self._rules = rules
+            found.append(_event("scenarios", {"rules": list(rules)}))
+        return b"".join(found)
 
 
 def _event(name: str, data: Any) -> bytes:
@@ -348,26 +351,38 @@ async def _body(request: Request) -> bytes:
 
 
 async def _health(_request: Request) -> Response:
-    return Response(b'{"status":"ok"}', media_type="application/json")
+    return _json({"status": "ok"})
 
 
 async def _openapi(request: Request) -> Response:
-    document = control_document(root_url(request))
-    return Response(orjson.dumps(document), media_type="application/json")
+    return _json(control_document(root_url(request)))
 
 
 async def _schemas(_request: Request) -> Response:
-    return Response(orjson.dumps({"schemas": schema_names()}), media_type="application/json")
+    return _json({"schemas": schema_names()})
 
 
 async def _schema(request: Request) -> Response:
-    name = request.path_params["name"]
     try:
-        found = schema_document(name, root_url(request))
+        found = schema_document(request.path_params["name"], root_url(request))
     except KeyError as error:
         return _error(404, str(error.args[0]))
-    kind = "schema+json" if "$schema" in found else "json"
-    return Response(orjson.dumps(found), media_type=f"application/{kind}")
+    return _json(found, "schema+json" if "$schema" in found else "json")
+
+
+_OPEN: dict[str, Endpoint] = {
+    "health": _health,
+    "openapi.json": _openapi,
+    "schemas": _schemas,
+    "schemas/{name}": _schema,
+}
+
+
+def _json(value: object, kind: str = "json") -> Response:
+    """Return a value as JSON; entries of the journal and verifications say themselves what they are."""
+    option = orjson.OPT_PASSTHROUGH_DATACLASS
+    content = orjson.dumps(value, lambda entry: entry.to_json(), option)
+    return Response(content, media_type=f"application/{kind}")
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,30 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_HEADER
-from apixo_emulator.http.control_types import components, list_of, record, ref, typed
+from apixo_emulator.http.control_types import OBJECT, TEXT, components, list_of, record, ref, typed
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.schema import scenario_file_schema
 from apixo_emulator.settings import config_schema
 from apixo_schemas import document, document_names, openapi_document
-
-_PARAMETER = re.compile(r"\{(\w+)\}")
-_ERRORS = {
-    "400": "The request is not what the operation takes",
-    "403": "The client may not control the emulator",
-    "404": "There is nothing of this name",
-    "409": "Its parts contradict each other, or it cannot be done now",
-    "503": "The store cannot be reached",
-}
-_TEXT = {"type": "string"}
-_NAME = {"type": "string", "minLength": 1}
-_WORLD = {
-    "name": "world",
-    "in": "query",
-    "description": "The world to act on; without it the one that is always there.",
-    "schema": _TEXT,
-}
-
 
 # Schemas of the emulator's own files and bodies, beside those of the contract.
 _OWN: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -77,7 +59,21 @@ def schema_document(name: str, origin: str | None = None) -> Mapping[str, Any]:
     return found
 
 
-# --- the control API -------------------------------------------------------------------------
+# The control API
+
+_ERRORS = {
+    "400": "The request is not what the operation takes",
+    "403": "The client may not control the emulator",
+    "404": "There is nothing of this name",
+    "409": "Its parts contradict each other, or it cannot be done now",
+    "503": "The store cannot be reached",
+}
+_WORLD = {
+    "name": "world",
+    "in": "query",
+    "description": "The world to act on; without it the one that is always there.",
+    "schema": TEXT,
+}
 
 
 def control_document(server: str) -> dict[str, Any]:
@@ -85,8 +81,8 @@ def control_document(server: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         path = paths.setdefault(CONTROL_PREFIX + operation.path, {})
-        path[operation.method.lower()] = _operation(operation)
-    paths |= {CONTROL_PREFIX + name: {"get": found} for name, found in _open_operations().items()}
+        path[operation.method.lower()] = _described(operation)
+    paths |= {CONTROL_PREFIX + path: {"get": found} for path, found in _open_operations().items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -110,83 +106,77 @@ def control_document(server: str) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
-    path = [
-        {"name": name, "in": "path", "required": True, "schema": _NAME}
-        for name in _PARAMETER.findall(operation.path)
-    ]
+def _described(operation: Operation) -> dict[str, Any]:
     query = [
         {"name": name, "in": "query", "schema": typed(schema)}
         for name, schema in operation.query.items()
     ]
-    found = {
-        **_described(operation.id, operation.summary),
-        "parameters": [*path, *query, _WORLD],
-        "responses": {
-            "200": _result(operation.returns),
-            **{status: _error(words) for status, words in _ERRORS.items()},
-        },
-    }
-    if isinstance(operation.body, str):
-        found["requestBody"] = _body(ref(operation.body), required=True)
-    elif operation.body is not None:
-        found["requestBody"] = _body(
-            typed(operation.body), required=bool(operation.body["required"])
+    found = _entry(operation.id, operation.path, operation.summary, _answer(operation), *_ERRORS)
+    found["parameters"] = [*found["parameters"], *query, _WORLD]
+    if operation.body is not None:
+        found["requestBody"] = (
+            {"required": True, "content": _json(ref(operation.body))}
+            if isinstance(operation.body, str)
+            else {
+                "required": bool(operation.body["required"]),
+                "content": _json(typed(operation.body)),
+            }
         )
     return found
 
 
-def _body(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+def _answer(operation: Operation) -> dict[str, Any]:
+    if operation.returns is None:
+        return {"text/plain": {"schema": TEXT}}
+    one = ref(operation.returns)
+    if not operation.many:
+        return _json(one)
+    return _json(record(f"A list of {operation.many}.", **{operation.many: list_of(one)}))
 
 
 def _open_operations() -> dict[str, dict[str, Any]]:
-    """Return the operations that are not about a world: what they return is the same for all."""
-    names = record("The names of the published documents.", schemas=list_of({"type": "string"}))
-    document = {"type": "object", "additionalProperties": True}
-    by_name = {"name": "name", "in": "path", "required": True, "schema": _NAME}
+    """Return what is not an operation on a world, and the stream of events, which never ends."""
+    events = "What happens, as server-sent events, without end"
+    stream = _entry(
+        "streamEvents", "", events, {"text/event-stream": {"schema": TEXT}}, "403", "404"
+    )
+    schema = "schemas/{name}"
     return {
-        "health": {
-            **_described("getHealth", "Whether requests are answered"),
-            "responses": {"200": _result(ref("Health"))},
-        },
-        "openapi.json": {
-            **_described("getOpenapi", "This document"),
-            "responses": {"200": _result(document)},
-        },
-        "schemas": {
-            **_described("listSchemas", "The names of the published JSON Schemas"),
-            "responses": {"200": _result(names)},
-        },
-        "schemas/{name}": {
-            **_described("getSchema", "A published JSON Schema"),
-            "parameters": [by_name],
-            "responses": {"200": _result(document), "404": _error(_ERRORS["404"])},
-        },
-        "events": {
-            **_described("streamEvents", "What happens, as server-sent events, without end"),
-            "parameters": [_WORLD],
-            "responses": {
-                "200": _result(None, "text/event-stream"),
-                **{status: _error(_ERRORS[status]) for status in ("403", "404")},
-            },
-        },
+        "health": _entry("getHealth", "", "Whether requests are answered", _json(ref("Health"))),
+        "openapi.json": _entry("getOpenapi", "", "This document", _json(OBJECT)),
+        "schemas": _entry(
+            "listSchemas",
+            "",
+            "The names of the published JSON Schemas",
+            _json(ref("SchemaNames")),
+        ),
+        schema: _entry("getSchema", schema, "A published JSON Schema", _json(OBJECT), "404"),
+        "events": {**stream, "parameters": [_WORLD]},
     }
 
 
-def _described(operation_id: str, summary: str) -> dict[str, Any]:
+def _entry(
+    operation_id: str, path: str, summary: str, content: Mapping[str, Any], *errors: str
+) -> dict[str, Any]:
+    name = {"type": "string", "minLength": 1}
     return {
         "operationId": operation_id,
         "summary": summary,
         "description": f"{summary}.",
         "tags": ["control"],
+        "parameters": [
+            {"name": part, "in": "path", "required": True, "schema": name}
+            for part in re.findall(r"\{(\w+)\}", path)
+        ],
+        "responses": {
+            "200": {"description": "Done", "content": content},
+            **{
+                status: {"description": _ERRORS[status], "content": _json(ref("Error"))}
+                for status in errors
+            },
+        },
     }
 
 
-def _result(schema: Mapping[str, Any] | None, text_type: str = "text/plain") -> dict[str, Any]:
-    content = {"application/json": {"schema": schema}} if schema else {text_type: {"schema": _TEXT}}
-    return {"description": "Done", "content": content}
-
-
-def _error(words: str) -> dict[str, Any]:
-    return {"description": words, "content": {"application/json": {"schema": ref("Error")}}}
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

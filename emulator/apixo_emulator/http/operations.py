@@ -1,4 +1,4 @@
-"""The operations of the control API, each declared once: path, method, what it takes, what it does.
+"""The operations of the control API, each declared once: path, what it takes, what it does and returns.
 
 Its routes and its OpenAPI document are made from this table. What an operation does is a method of
 `WorldControl`, which Python programs call directly.
@@ -21,40 +21,14 @@ from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.randomness import seed_schema
 from apixo_emulator.domain.tasks import TaskState
 from apixo_emulator.domain.text import shown
-from apixo_emulator.http.control_types import list_of, record, ref
 from apixo_emulator.journal.verify import expectation_schema, filter_names
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.control import MOST_LISTED, WorldControl
 
+Schema = Mapping[str, Any]
+
 # Longer ones are beyond all that is asked for, and of very many digits Python reads none.
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
-
-
-def _integer(what: str, least: int, most: int) -> Mapping[str, Any]:
-    title = f"{what}an integer from {least} to {most}"
-    return {"title": title, "type": "integer", "minimum": least, "maximum": most}
-
-
-_COUNT = _integer("", 0, 2**31 - 1)
-_TEXT: Mapping[str, Any] = {"title": "a text", "type": "string"}
-_NAME: Mapping[str, Any] = {"title": "a text that is not empty", "type": "string", "minLength": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What a request gives: parts of its path, its query, and its body, all checked."""
-
-    path: Mapping[str, str]
-    query: Mapping[str, Any]
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A result that is no JSON."""
-
-    text: str
-    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +37,62 @@ class Operation:
 
     Attributes:
         id: Its name in the OpenAPI document.
-        returns: The schema of its result; None for a text.
+        call: Method and path below the control prefix.
+        run: A method of `WorldControl`. Parts of the path, of the query and of the body are its
+            keyword arguments, with names as Python writes them.
+        returns: The component that describes its result; None for a text.
+        many: The result is a list, and stands under this name.
         query: The schemas of its query parameters, by name.
-        body: The schema of its body, or the name of a component that ``run`` itself checks.
+        body: The schema of its body, or the name of a component: ``run`` checks such a body, which
+            is its one positional argument.
         page: The dashboard's page that shows the same.
     """
 
     id: str
-    method: str
-    path: str
+    call: str
     summary: str
-    run: Callable[[WorldControl, Arguments], Any]
-    returns: Mapping[str, Any] | None = None
-    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    body: Mapping[str, Any] | str | None = None
+    run: Callable[..., Any]
+    returns: str | None = None
+    many: str = ""
+    query: Mapping[str, Schema] = field(default_factory=dict)
+    body: Schema | str | None = None
     page: str | None = None
 
-    def read(self, path: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Arguments:
-        """Return the arguments of a request.
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.call.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """The path below the control prefix."""
+        return self.call.partition(" ")[2]
+
+    def bound(
+        self, path: Mapping[str, str], query: Mapping[str, str], body: bytes
+    ) -> Callable[[WorldControl], Any]:
+        """Return the operation with the arguments of a request, all checked.
 
         Raises:
             ValueError: They are not what the operation takes; the message says what was expected.
         """
-        found = {
+        asked = {
             name: _query_value(name, self.query, text)
             for name, text in query.items()
             if name != "world"
         }
-        return Arguments(path, found, self._read_body(body))
+        document = self._read_body(body)
+        given = {name: path[name] for name in re.findall(r"{(\w+)}", self.path)} | asked
+        if isinstance(self.body, str):
+            return lambda control: self._answer(self.run(control, document, **given))
+        given |= {_python_name(name): value for name, value in document.items()}
+        return lambda control: self._answer(self.run(control, **given))
 
-    def _read_body(self, body: bytes) -> Mapping[str, Any]:
-        schema = (
-            {"title": "an object", "type": "object"} if isinstance(self.body, str) else self.body
-        )
+    def _answer(self, found: Any) -> Any:
+        return {self.many: found} if self.many else found
+
+    def _read_body(self, body: bytes) -> Schema:
+        schema = _OBJECT if isinstance(self.body, str) else self.body
         if schema is None or (not body.strip() and not schema.get("required")):
             return {}
         try:
@@ -111,7 +108,7 @@ def _validator(schema: str) -> Validator:
     return validator_for(schema)
 
 
-def _query_value(name: str, known: Mapping[str, Mapping[str, Any]], text: str) -> Any:
+def _query_value(name: str, known: Mapping[str, Schema], text: str) -> Any:
     if name not in known:
         expected = ", ".join(["world", *known])
         raise ValueError(f"query parameter {shown(name)} is unknown here; expected: {expected}")
@@ -123,7 +120,19 @@ def _query_value(name: str, known: Mapping[str, Mapping[str, Any]], text: str) -
         raise ValueError(f"{name}: {error}") from None
 
 
-def _object(required: tuple[str, ...] = (), **properties: Mapping[str, Any]) -> Mapping[str, Any]:
+def _python_name(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+# What operations take
+
+
+def _integer(what: str, least: int, most: int) -> Schema:
+    title = f"{what}an integer from {least} to {most}"
+    return {"title": title, "type": "integer", "minimum": least, "maximum": most}
+
+
+def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
     return {
         "title": f"an object with {', '.join(properties)}",
         "type": "object",
@@ -133,15 +142,36 @@ def _object(required: tuple[str, ...] = (), **properties: Mapping[str, Any]) -> 
     }
 
 
+def _filters() -> Mapping[str, Schema]:
+    """Return the query parameters that pick calls: those of an expectation, without null."""
+    found = {}
+    for name in filter_names():
+        schema = dict(expectation_schema()["properties"][name])
+        schema["type"] = schema.get("type", ["string"])[0]
+        schema["title"] = schema["title"].removesuffix(", or null")
+        if "enum" in schema:
+            schema["enum"] = [choice for choice in schema["enum"] if choice is not None]
+        found[name] = schema
+    return found
+
+
+_OBJECT: Schema = {"title": "an object", "type": "object"}
+_TEXT: Schema = {"title": "a text", "type": "string"}
+_NAME: Schema = {"title": "a text that is not empty", "type": "string", "minLength": 1}
+_FLAG: Schema = {"title": "true or false", "type": "boolean"}
+_COUNT = _integer("", 0, 2**31 - 1)
 _PAGE = {"limit": _integer("", 1, MOST_LISTED)}
-_INSTANT = _integer("an instant in Unix ms, ", 0, LATEST_MS)
-_RATE = {
-    "title": f"a number from 0 to {FASTEST:g}",
-    "type": "number",
-    "minimum": 0,
-    "maximum": FASTEST,
-}
 _STATE = {"title": f"one of {', '.join(TaskState)}", "type": "string", "enum": [*TaskState]}
+_CLOCK = _object(
+    now=_integer("an instant in Unix ms, ", 0, LATEST_MS),
+    rate={
+        "title": f"a number from 0 to {FASTEST:g}",
+        "type": "number",
+        "minimum": 0,
+        "maximum": FASTEST,
+    },
+    frozen=_FLAG,
+)
 _AMOUNT = {
     "title": "an amount in USD such as 5.00, at most 1000000000, six decimals",
     "type": "string",
@@ -149,286 +179,142 @@ _AMOUNT = {
 }
 
 
-def _filters() -> Mapping[str, Mapping[str, Any]]:
-    """Return the query parameters that pick calls, as an expectation describes them."""
-    return {name: _required(expectation_schema()["properties"][name]) for name in filter_names()}
+# What operations do that is no method of `WorldControl` alone
 
 
-def _required(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema without null."""
-    kinds = schema.get("type", ["string"])
-    found = {**schema, "type": kinds[0], "title": schema["title"].removesuffix(", or null")}
-    if "enum" in found:
-        found["enum"] = [name for name in found["enum"] if name is not None]
-    return found
+def _scenarios(control: WorldControl) -> Mapping[str, Any]:
+    known = [
+        {"name": entry.name, "effect": entry.effect, "group": entry.group} for entry in vocabulary()
+    ]
+    return {"rules": control.scenarios(), "vocabulary": known}
 
 
-_REMOVED = record("How many rules were removed.", removed={"type": "integer"})
+def _remove_scenario(control: WorldControl, rule_id: str) -> Mapping[str, int]:
+    return {"removed": control.remove_scenario(rule_id)}
 
 
-def _list(name: str, component: str) -> Mapping[str, Any]:
-    return record(f"A list of {name}.", **{name: list_of(ref(component))})
+def _clear_scenarios(control: WorldControl) -> Mapping[str, int]:
+    return {"removed": control.clear_scenarios()}
+
+
+def _metrics(control: WorldControl) -> str:
+    """Return a world's counters in the text format of Prometheus."""
+    counts = control.counts()
+    requests = (
+        (f'{{endpoint="{endpoint}",status="{status}"}}', count)
+        for (endpoint, status), count in sorted(counts.requests.items())
+    )
+    families = (
+        ("requests_total counter", "Requests answered by this process since its start", requests),
+        ("tasks gauge", "Tasks by state", _by_state(counts.tasks)),
+        ("deliveries gauge", "Callbacks by state", _by_state(counts.deliveries)),
+        ("clock_seconds gauge", "The instant now", [("", control.now() / 1000)]),
+    )
+    lines = []
+    for kind, help_text, samples in families:
+        name = f"apixo_{kind.partition(' ')[0]}"
+        lines += [f"# HELP {name} {help_text}", f"# TYPE apixo_{kind}"]
+        lines += [f"{name}{labels} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _by_state(counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    return ((f'{{state="{state}"}}', count) for state, count in counts.items())
 
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
-        "getConfig",
-        "GET",
-        "config",
-        "How the emulator behaves",
-        lambda control, _: control.config(),
-        returns=ref("Config"),
+        "getConfig", "GET config", "How the emulator behaves", WorldControl.config, "Config"
     ),
     Operation(
-        "listWorlds",
-        "GET",
-        "worlds",
-        "The worlds (tenants) that were used",
-        lambda control, _: {"worlds": control.worlds()},
-        returns=_list("worlds", "World"),
+        "listWorlds", "GET worlds", "The worlds (tenants) that were used",
+        WorldControl.worlds, "World", many="worlds",
     ),
     Operation(
-        "reset",
-        "POST",
-        "reset",
+        "reset", "POST reset",
         "Begin anew: no tasks, accounts, scenarios or journal; clock and seed as at the start",
-        lambda control, given: control.reset(given.body.get("seed")),
-        body=_object(seed=seed_schema()),
-        returns=ref("Reset"),
+        WorldControl.reset, "Reset", body=_object(seed=seed_schema()),
     ),
     Operation(
-        "getClock",
-        "GET",
-        "clock",
-        "The instant now, and how fast time runs",
-        lambda control, _: control.clock(),
-        page="ui/clock",
-        returns=ref("Clock"),
+        "getClock", "GET clock", "The instant now, and how fast time runs",
+        WorldControl.clock, "Clock", page="ui/clock",
     ),
     Operation(
-        "setClock",
-        "POST",
-        "clock",
-        "Set the instant (Unix ms) or the rate, freeze or resume",
-        lambda control, given: control.set_clock(**given.body),
-        body=_object(
-            now=_INSTANT, rate=_RATE, frozen={"title": "true or false", "type": "boolean"}
-        ),
-        returns=ref("Clock"),
+        "setClock", "POST clock", "Set the instant (Unix ms) or the rate, freeze or resume",
+        WorldControl.set_clock, "Clock", body=_CLOCK,
     ),
     Operation(
-        "advanceClock",
-        "POST",
-        "clock/advance",
-        "Move the clock on by so many ms",
-        lambda control, given: control.advance(given.body["ms"]),
+        "advanceClock", "POST clock/advance", "Move the clock on by so many ms",
+        WorldControl.advance, "Clock",
         body=_object(("ms",), ms=_integer("milliseconds to advance, ", 0, LATEST_MS)),
-        returns=ref("Clock"),
     ),
     Operation(
-        "listScenarios",
-        "GET",
-        "scenarios",
-        "The active rules in their order, and the vocabulary",
-        lambda control, _: {
-            "rules": control.scenarios(),
-            "vocabulary": [
-                {"name": entry.name, "effect": entry.effect, "group": entry.group}
-                for entry in vocabulary()
-            ],
-        },
-        page="ui/scenarios",
-        returns=record(
-            "Rules and vocabulary.",
-            rules=list_of(ref("ActiveRule")),
-            vocabulary=list_of(ref("ScenarioName")),
-        ),
+        "listScenarios", "GET scenarios", "The active rules in their order, and the vocabulary",
+        _scenarios, "Scenarios", page="ui/scenarios",
     ),
     Operation(
-        "addScenario",
-        "POST",
-        "scenarios",
+        "addScenario", "POST scenarios",
         "Add a rule: a scenario by name, for which calls, how many times",
-        lambda control, given: control.add_scenario(given.body),
-        body="Rule",
-        returns=ref("ActiveRule"),
+        WorldControl.add_scenario, "ActiveRule", body="Rule",
     ),
     Operation(
-        "clearScenarios",
-        "DELETE",
-        "scenarios",
-        "Remove all rules but the scenario file's",
-        lambda control, _: {"removed": control.clear_scenarios()},
-        returns=_REMOVED,
+        "clearScenarios", "DELETE scenarios", "Remove all rules but the scenario file's",
+        _clear_scenarios, "Removed",
     ),
     Operation(
-        "removeScenario",
-        "DELETE",
-        "scenarios/{rule_id}",
-        "Remove a rule",
-        lambda control, given: {"removed": control.remove_scenario(given.path["rule_id"])},
-        returns=_REMOVED,
+        "removeScenario", "DELETE scenarios/{rule_id}", "Remove a rule", _remove_scenario, "Removed"
     ),
     Operation(
-        "listTasks",
-        "GET",
-        "tasks",
-        "Tasks, the newest first",
-        lambda control, given: {"tasks": control.tasks(**given.query)},
+        "listTasks", "GET tasks", "Tasks, the newest first",
+        WorldControl.tasks, "ListedTask", many="tasks", page="",
         query={**_PAGE, "before": _COUNT, "state": _STATE, "account": _TEXT, "text": _TEXT},
-        page="",
-        returns=_list("tasks", "ListedTask"),
     ),
     Operation(
-        "getTask",
-        "GET",
-        "tasks/{task_id}",
-        "A task with its plan and its callback",
-        lambda control, given: control.task(given.path["task_id"]),
-        page="ui/tasks/{task_id}",
-        returns=ref("Task"),
+        "getTask", "GET tasks/{task_id}", "A task with its plan and its callback",
+        WorldControl.task, "Task", page="ui/tasks/{task_id}",
     ),
     Operation(
-        "finishTask",
-        "POST",
-        "tasks/{task_id}/finish",
+        "finishTask", "POST tasks/{task_id}/finish",
         "End a task now, with success or with a failure code",
-        lambda control, given: control.finish(
-            given.path["task_id"],
-            fail_code=given.body.get("failCode"),
-            fail_msg=given.body.get("failMsg"),
-        ),
-        body=_object(failCode=_NAME, failMsg=_TEXT),
-        returns=ref("Task"),
+        WorldControl.finish, "Task", body=_object(failCode=_NAME, failMsg=_TEXT),
     ),
     Operation(
-        "listRequests",
-        "GET",
-        "requests",
+        "listRequests", "GET requests",
         "The journal: calls with what decided them, the oldest first",
-        lambda control, given: {
-            "requests": [entry.to_json() for entry in control.requests(**given.query)]
-        },
+        WorldControl.requests, "JournalEntry", many="requests", page="ui/requests",
         query={**_PAGE, "after": _COUNT, **_filters()},
-        page="ui/requests",
-        returns=_list("requests", "JournalEntry"),
     ),
     Operation(
-        "getRequest",
-        "GET",
-        "requests/{number}",
-        "One call of the journal",
-        lambda control, given: control.request(given.path["number"]),
-        page="ui/requests/{number}",
-        returns=ref("JournalEntry"),
+        "getRequest", "GET requests/{number}", "One call of the journal",
+        WorldControl.request, "JournalEntry", page="ui/requests/{number}",
     ),
     Operation(
-        "verifyRequests",
-        "POST",
-        "requests/verify",
-        "Hold the journal against an expectation",
-        lambda control, given: control.verify(given.body).to_json(),
-        body="Expectation",
-        returns=ref("Verification"),
+        "verifyRequests", "POST requests/verify", "Hold the journal against an expectation",
+        WorldControl.verify, "Verification", body="Expectation",
     ),
+    Operation("exportHar", "GET requests.har", "The journal as HAR 1.2", WorldControl.har, "Har"),
     Operation(
-        "exportHar",
-        "GET",
-        "requests.har",
-        "The journal as HAR 1.2",
-        lambda control, _: control.har(),
-        returns=ref("Har"),
-    ),
-    Operation(
-        "listDeliveries",
-        "GET",
-        "deliveries",
-        "Callbacks, the newest first",
-        lambda control, given: {"deliveries": control.deliveries(**given.query)},
+        "listDeliveries", "GET deliveries", "Callbacks, the newest first",
+        WorldControl.deliveries, "Delivery", many="deliveries", page="ui/callbacks",
         query={**_PAGE, "offset": _COUNT},
-        page="ui/callbacks",
-        returns=_list("deliveries", "Delivery"),
     ),
     Operation(
-        "getDelivery",
-        "GET",
-        "deliveries/{task_id}",
-        "A task's callback with every attempt",
-        lambda control, given: control.delivery(given.path["task_id"]),
-        page="ui/tasks/{task_id}",
-        returns=ref("DeliveryLog"),
+        "getDelivery", "GET deliveries/{task_id}", "A task's callback with every attempt",
+        WorldControl.delivery, "DeliveryLog", page="ui/tasks/{task_id}",
     ),
     Operation(
-        "redeliver",
-        "POST",
-        "deliveries/{task_id}/redeliver",
-        "Send a callback again, now",
-        lambda control, given: control.redeliver(given.path["task_id"]),
-        returns=ref("DeliveryLog"),
+        "redeliver", "POST deliveries/{task_id}/redeliver", "Send a callback again, now",
+        WorldControl.redeliver, "DeliveryLog",
     ),
     Operation(
-        "listAccounts",
-        "GET",
-        "accounts",
-        "Accounts with balance (USD) and limits",
-        lambda control, _: {"accounts": control.accounts()},
-        page="ui/clock",
-        returns=_list("accounts", "Account"),
+        "listAccounts", "GET accounts", "Accounts with balance (USD) and limits",
+        WorldControl.accounts, "Account", many="accounts", page="ui/clock",
     ),
     Operation(
-        "topUp",
-        "POST",
-        "accounts/top-up",
+        "topUp", "POST accounts/top-up",
         "Add USD to the balance of a key, or of an account by its id",
-        lambda control, given: control.top_up(given.body["key"], given.body["amount"]),
+        WorldControl.top_up, "Balance",
         body=_object(("key", "amount"), key=_NAME, amount=_AMOUNT),
-        returns=ref("Balance"),
     ),
-    Operation(
-        "getMetrics",
-        "GET",
-        "metrics",
-        "Counters in Prometheus' text format",
-        lambda control, _: Text(metrics(control), "text/plain; version=0.0.4"),
-    ),
-)
-
-
-# Metrics
-
-
-def metrics(control: WorldControl) -> str:
-    """Return a world's counters in the text format of Prometheus."""
-    counts = control.counts()
-    requests = (
-        ({"endpoint": name, "status": str(status)}, count)
-        for (name, status), count in sorted(counts.requests.items())
-    )
-    tasks = (({"state": name}, count) for name, count in counts.tasks.items())
-    deliveries = (({"state": name}, count) for name, count in counts.deliveries.items())
-    lines = [
-        *_family(
-            "apixo_requests_total",
-            "counter",
-            "Requests answered by this process since its start",
-            requests,
-        ),
-        *_family("apixo_tasks", "gauge", "Tasks by state", tasks),
-        *_family("apixo_deliveries", "gauge", "Callbacks by state", deliveries),
-        *_family("apixo_clock_seconds", "gauge", "The instant now", [({}, control.now() / 1000)]),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _family(
-    name: str, kind: str, words: str, samples: Iterable[tuple[Mapping[str, str], float]]
-) -> Iterable[str]:
-    yield f"# HELP {name} {words}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"{name}{{{inside}}} {value}" if inside else f"{name} {value}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    Operation("getMetrics", "GET metrics", "Counters in Prometheus' text format", _metrics),
+)  # fmt: skip

@@ -133,3 +133,7 @@ def _coloured(name: str, colon: str, mark: str, word: str) -> Markup:
         return Markup('<span class="j-name">{}</span>: ').format(name)
     kind = "j-word" if word else "j-text" if len(name) <= _LONG else "j-text j-long"
     return Markup('<span class="{}">{}</span>').format(kind, name or word)
+
+
+FILTERS = (instant, time_of_day, span, size, short, body, is_cut, source, ticks)
+"""What templates use, by their names."""

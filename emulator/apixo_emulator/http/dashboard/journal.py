@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.responses import Response
 
-from apixo_emulator.http.dashboard.context import PageContext
-from apixo_emulator.http.dashboard.rendering import Page, download
+from apixo_emulator.http.dashboard.rendering import Page, PageContext, download
 from apixo_emulator.journal.entry import JournalEntry, as_text
 from apixo_emulator.journal.export import curl
 from apixo_emulator.service.control import NotFoundError
@@ -29,11 +28,7 @@ KINDS: Mapping[str, tuple[str, Callable[[JournalEntry], bool]]] = {
 
 
 def list_requests(context: PageContext) -> Page:
-    """Show a page of calls, the newest first.
-
-    Raises:
-        ValueError: The filter asks for what there is not.
-    """
+    """Show a page of calls, the newest first."""
     kind, text = context.query.get("kind") or None, context.query.get("text", "")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, found {kind!r}")
@@ -47,7 +42,7 @@ def list_requests(context: PageContext) -> Page:
             "older": rows[-1].number if len(found) > _PAGE else None,
             "filter": {"kind": kind, "text": text, "before": before},
             "kinds": [(name, label) for name, (label, _) in KINDS.items()],
-            "last": context.operator.last_number(),
+            "last": context.control.last_number(),
         },
     )
 
@@ -56,13 +51,13 @@ def _found(
     context: PageContext, kind: str | None, text: str, before: int | None
 ) -> list[JournalEntry]:
     """Return one entry more than fit on a page, the newest first."""
-    until = context.operator.last_number() if before is None else before - 1
+    until = context.control.last_number() if before is None else before - 1
     fits = KINDS[kind][1] if kind else lambda _entry: True
     found: list[JournalEntry] = []
     # To make all entries of a full journal takes a moment; nearly always the latest are enough.
     for reach in (_PAGE + 1, _NEAR, until):
         after = max(0, until - reach)
-        entries = context.operator.requests(after=after, limit=until - after)
+        entries = context.control.requests(after=after, limit=until - after)
         found += [
             entry
             for entry in reversed(entries)
@@ -95,11 +90,7 @@ def _sources_of(entry: JournalEntry) -> list[Source]:
 
 
 def show_request(context: PageContext) -> Page:
-    """Show one call.
-
-    Raises:
-        NotFoundError: There is none of this number, or it has left the journal.
-    """
+    """Show one call."""
     entry, around = _call(context)
     numbers = [other.number for other in around]
     return Page(
@@ -120,11 +111,7 @@ def show_request(context: PageContext) -> Page:
 
 
 def send_body(context: PageContext) -> Response:
-    """Send all that the journal has of a body, as a file.
-
-    Raises:
-        NotFoundError: There is no such call or body.
-    """
+    """Send all that the journal has of a body, as a file."""
     entry, _ = _call(context)
     bodies = {"request": entry.request_body, "response": entry.response_body}
     which = context.path["which"]
@@ -138,7 +125,7 @@ def _call(context: PageContext) -> tuple[JournalEntry, Sequence[JournalEntry]]:
     asked = context.path["number"]
     number = int(asked) if _NUMBER.fullmatch(asked) else 0
     # Where several worlds share a store their numbers are not in a row.
-    around = context.operator.requests(after=max(0, number - _PAGE), limit=2 * _PAGE)
+    around = context.control.requests(after=max(0, number - _PAGE), limit=2 * _PAGE)
     entry = next((entry for entry in around if entry.number == number), None)
     if entry is None:
         raise NotFoundError(f"no call {asked!r} in the journal, which keeps the latest only")

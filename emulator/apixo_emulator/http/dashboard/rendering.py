@@ -8,15 +8,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.dashboard import formatting
-from apixo_emulator.http.dashboard.context import PageContext
+from apixo_emulator.http.dashboard.inbox import INBOX, Inbox
+from apixo_emulator.pictures import PictureStore
+from apixo_emulator.service import Emulator
+from apixo_emulator.service.control import WorldControl
+from apixo_schemas import contract
 
 # Nothing inline, nothing from elsewhere: what a task carries cannot run, whatever it holds.
 POLICY = (
@@ -31,6 +37,8 @@ HEADERS: Mapping[str, str] = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
+# Of a file that must neither be shown nor run.
+SANDBOX = {**HEADERS, "content-security-policy": "default-src 'none'; sandbox"}
 NAVIGATION = (
     ("", "Tasks", "t"),
     ("ui/requests", "Requests", "r"),
@@ -40,27 +48,72 @@ NAVIGATION = (
     ("ui/clock", "Clock & keys", "k"),
     ("ui/try", "Try it", "y"),
 )
+_DIGITS = 15
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageContext:
+    """One call of a page. ``origin`` is the URL under which the client reaches the application."""
+
+    emulator: Emulator
+    pictures: PictureStore
+    inbox: Inbox
+    control: WorldControl
+    origin: str
+    here: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """The path under which the application is mounted, empty where it is not."""
+        return urlsplit(self.origin).path
+
+    @property
+    def api(self) -> str:
+        """The API's base URL."""
+        return self.origin + contract().prefix
+
+    @property
+    def inbox_url(self) -> str:
+        """The address to use as ``callback_url``."""
+        return f"{self.origin}{CONTROL_PREFIX}{INBOX}"
+
+    def number(self, name: str) -> int | None:
+        """Read a number of the query, None where there is none.
+
+        Raises:
+            ValueError: It is no number, or one that nothing can have.
+        """
+        text = self.query.get(name, "")
+        if text and not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+            raise ValueError(f"{name}: expected a whole number, found {text[:_SHOWN]!r}")
+        return int(text) if text else None
+
+    def link(self, page: str = "", **query: object) -> str:
+        """Return the address of a page in the same world; what is None is left out of the query."""
+        asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
+        if self.control.world.id != ONE_WORLD:
+            asked["world"] = self.control.world.id
+        text = f"?{urlencode(asked)}" if asked else ""
+        return self.prefix + CONTROL_PREFIX + quote(page) + text
+
+
+class Page(NamedTuple):
     """What a handler wants to be shown: a template and what it is filled with."""
 
     template: str
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any]
     status: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a button did, in a sentence; the page that it stands on then looks again.
-
-    ``to`` is where the browser goes instead.
-    """
+class Done(NamedTuple):
+    """What a button did, in a sentence; the page that it stands on then looks again."""
 
     notice: str
     status: int = 200
-    to: str = ""
 
 
 @cache
@@ -72,30 +125,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "instant": formatting.instant,
-        "time_of_day": formatting.time_of_day,
-        "span": formatting.span,
-        "size": formatting.size,
-        "short": formatting.short,
-        "body": formatting.body,
-        "is_cut": formatting.is_cut,
-        "source": formatting.source,
-        "ticks": formatting.ticks,
-    }
+    environment.filters |= {function.__name__: function for function in formatting.FILTERS}
     environment.globals |= {"asset": address_of, "navigation": NAVIGATION}
     return environment
 
 
 def shown(page: Page, context: PageContext) -> Response:
     """Render a page."""
-    clock = context.operator.clock()
+    clock = context.control.clock()
     common = {
         "context": context,
         "link": context.link,
         "clock": clock,
         "now": clock["now"],
-        "worlds": context.operator.worlds() if context.shared.emulator.worlds.per_key else [],
+        "worlds": context.control.worlds() if context.emulator.worlds.per_key else [],
     }
     text = _environment().get_template(page.template).render({**common, **page.context})
     return Response(text, page.status, {**HEADERS}, "text/html")
@@ -103,23 +146,21 @@ def shown(page: Page, context: PageContext) -> Response:
 
 def download(content: str | bytes, name: str) -> Response:
     """Return content as a file to be saved: a browser neither shows nor runs it."""
-    headers = {
-        **HEADERS,
-        "content-security-policy": "default-src 'none'; sandbox",
-        "content-disposition": f'attachment; filename="{name}"',
-    }
+    headers = {**SANDBOX, "content-disposition": f'attachment; filename="{name}"'}
     return Response(content, 200, headers, "application/octet-stream")
 
 
 def done(what: Done) -> Response:
     """Tell the page what its button did; it shows the sentence as text."""
     good = what.status < 400  # noqa: PLR2004 - HTTP's line between success and error
-    detail = {"text": what.notice, "good": good, "to": what.to}
+    detail = {"text": what.notice, "good": good}
     headers = {**HEADERS, "hx-trigger": json.dumps({"notice": detail})}
     if good:
         return Response(None, 204, headers)
     return Response(what.notice, what.status, headers, "text/plain")
 
+
+# Scripts, styles, the icon
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "txt": "text/plain"}
 _FOREVER = "public, max-age=31536000, immutable"
@@ -146,9 +187,9 @@ def address_of(name: str) -> str:
 
 async def asset(request: Request) -> Response:
     """Send a file."""
-    content = _contents().get(request.path_params["name"])
+    name = request.path_params["name"]
+    content = _contents().get(name)
     if content is None:
         return Response("There is no such file.\n", 404, media_type="text/plain")
-    kind = _TYPES[request.path_params["name"].rpartition(".")[2]]
     headers = {"cache-control": _FOREVER, "x-content-type-options": "nosniff"}
-    return Response(content, headers=headers, media_type=kind)
+    return Response(content, headers=headers, media_type=_TYPES[name.rpartition(".")[2]])

@@ -1,10 +1,11 @@
-"""The dashboard's routes: which page answers which path, and what becomes of errors."""
+"""The dashboard's routes: which page answers which path, what becomes of errors, and live updates."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,22 +13,11 @@ from starlette.routing import Route
 
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
-from apixo_emulator.http.control import EXPECTED, status_of
-from apixo_emulator.http.dashboard import controls, journal, scenarios, submit, tasks
-from apixo_emulator.http.dashboard.context import PageContext, Shared, context_of, operator_of
-from apixo_emulator.http.dashboard.inbox import (
-    INBOX,
-    OwnInbox,
-    Receiver,
-    SharedInbox,
-    TooLargeError,
-    read_form,
-)
-from apixo_emulator.http.dashboard.live import live
-from apixo_emulator.http.dashboard.rendering import Done, Page, asset, done, shown
-from apixo_emulator.http.dashboard.thumbnails import Thumbnails
-from apixo_emulator.pictures import PictureStore
-from apixo_emulator.service import Emulator
+from apixo_emulator.http.control import EXPECTED, control_of, event_stream, status_of
+from apixo_emulator.http.dashboard import controls, journal, submit, tasks
+from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, TooLargeError, read_form
+from apixo_emulator.http.dashboard.rendering import Done, Page, PageContext, asset, done, shown
+from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.control import NotFoundError
 
 Handler = Callable[[PageContext], Page | Done | Response]
@@ -39,14 +29,14 @@ _PAGES: dict[str, Handler] = {
     "ui/tasks/{task_id}": tasks.show_task,
     "ui/tasks/{task_id}/line": tasks.show_line,
     "ui/tasks/{task_id}/pictures": tasks.show_pictures,
-    "ui/tasks/{task_id}/{which}": tasks.send_picture,
+    "ui/tasks/{task_id}/source": tasks.send_source,
     "ui/requests": journal.list_requests,
     "ui/requests/{number}": journal.show_request,
     "ui/requests/{number}/{which}": journal.send_body,
     "ui/inbox/{number}": controls.send_received,
     "ui/callbacks": controls.list_callbacks,
     INBOX: controls.show_inbox,
-    "ui/scenarios": scenarios.show_scenarios,
+    "ui/scenarios": controls.show_scenarios,
     "ui/clock": controls.show_clock,
     "ui/try": submit.show_form,
 }
@@ -54,9 +44,9 @@ _BUTTONS: dict[str, Handler] = {
     "ui/tasks/{task_id}/finish": tasks.finish_task,
     "ui/tasks/{task_id}/redeliver": tasks.redeliver,
     "ui/inbox/clear": controls.clear_inbox,
-    "ui/scenarios/add": scenarios.add_rule,
-    "ui/scenarios/clear": scenarios.clear_rules,
-    "ui/scenarios/{rule_id}/remove": scenarios.remove_rule,
+    "ui/scenarios/add": controls.add_rule,
+    "ui/scenarios/clear": controls.clear_rules,
+    "ui/scenarios/{rule_id}/remove": controls.remove_rule,
     "ui/clock/advance": controls.advance,
     "ui/clock/rate": controls.set_rate,
     "ui/clock/reset": controls.reset,
@@ -68,23 +58,19 @@ _BUTTONS: dict[str, Handler] = {
 class Dashboard:
     """The dashboard of one emulator.
 
-    ``routes`` are for clients that may control it. ``open_routes`` take callbacks from any client. Once
-    ``stopping`` is set, streams to open pages end.
+    ``routes`` are for clients that may control it. ``open_routes`` take callbacks from any client.
     """
 
-    def __init__(
-        self, emulator: Emulator, pictures: PictureStore, stopping: threading.Event | None = None
-    ) -> None:
-        inbox = SharedInbox(emulator.store) if emulator.worlds.shared else OwnInbox()
-        self._shared = Shared(emulator, Thumbnails(pictures), inbox, stopping or threading.Event())
-        receiver = Receiver(emulator, inbox)
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._inbox = Inbox(runtime)
         self.routes = [
-            _get("static/{edition}/{name}", asset),
-            _get("ui/live", self._live),
-            *(_get(path, self._page(handler)) for path, handler in _PAGES.items()),
-            *(_post(path, self._button(handler)) for path, handler in _BUTTONS.items()),
+            _route("GET", "static/{edition}/{name}", asset),
+            _route("GET", "ui/live", self._live),
+            *(_route("GET", path, self._page(handler)) for path, handler in _PAGES.items()),
+            *(_route("POST", path, self._button(handler)) for path, handler in _BUTTONS.items()),
         ]
-        self.open_routes = [_post(INBOX, receiver.receive)]
+        self.open_routes = [_route("POST", INBOX, self._inbox.receive)]
 
     def _page(self, handler: Handler) -> Endpoint:
         async def answer(request: Request) -> Response:
@@ -106,7 +92,7 @@ class Dashboard:
     def _shown(self, handler: Handler, request: Request, form: dict[str, str]) -> Response:
         """Let a handler answer, in the caller's thread."""
         try:
-            context = context_of(self._shared, request, form)
+            context = self._context(request, request.query_params.get("world"), form)
             found = handler(context)
         except EXPECTED as error:
             return self._problem(request, str(error), _status_of(error))
@@ -118,29 +104,68 @@ class Dashboard:
         """Return what is wrong: below the button that was pressed, or as a page."""
         if request.method == "POST":
             return done(Done(words, status))
-        plain = PageContext(
-            self._shared,
-            operator_of(self._shared.emulator, None),
-            root_url(request),
-            request.url.path,
+        page = Page("problem.html", {"words": words}, status)
+        return shown(page, self._context(request, None, {}))
+
+    def _context(self, request: Request, world: str | None, form: dict[str, str]) -> PageContext:
+        """Read a call.
+
+        Raises:
+            NotFoundError: There is no such world.
+        """
+        emulator = self._runtime.emulator
+        return PageContext(
+            emulator=emulator,
+            pictures=self._runtime.pictures,
+            inbox=self._inbox,
+            control=control_of(emulator, world),
+            origin=root_url(request),
+            here=request.url.path,
+            path=request.path_params,
+            query=dict(request.query_params),
+            form=form,
         )
-        return shown(Page("problem.html", {"words": words}, status), plain)
 
     async def _live(self, request: Request) -> Response:
+        """Stream what a page needs to know: numbers that change with what it may show, and the clock.
+
+        The content of calls is left out, however many there are: a page then asks for what it shows.
+        """
         try:
-            context = await asyncio.to_thread(context_of, self._shared, request, {})
+            context = await asyncio.to_thread(
+                self._context, request, request.query_params.get("world"), {}
+            )
         except NotFoundError as error:
             return Response(f"{error}\n", 404, media_type="text/plain")
-        return live(context)
+        told: dict[str, Any] = {}
+
+        def collect() -> bytes:
+            nonlocal told
+            found = _numbers(context)
+            if found == told:
+                return b""
+            told = found
+            return (
+                b"data: %b\n\n" % json.dumps({**found, "clock": context.control.clock()}).encode()
+            )
+
+        return event_stream(collect, self._runtime.stopping)
+
+
+def _numbers(context: PageContext) -> dict[str, Any]:
+    control, clock = context.control, context.control.clock_state()
+    return {
+        "requests": control.last_number(),
+        "changes": control.revision(),
+        "rules": ",".join(control.rule_ids()),
+        "inbox": context.inbox.revision,
+        "time": [clock.virtual_base_ms, clock.real_base_ms, clock.rate],
+    }
 
 
 def _status_of(error: Exception) -> int:
     return _TOO_LARGE if isinstance(error, TooLargeError) else status_of(error)
 
 
-def _get(path: str, endpoint: Endpoint) -> Route:
-    return Route(CONTROL_PREFIX + path, endpoint, methods=["GET"])
-
-
-def _post(path: str, endpoint: Endpoint) -> Route:
-    return Route(CONTROL_PREFIX + path, endpoint, methods=["POST"])
+def _route(method: str, path: str, endpoint: Endpoint) -> Route:
+    return Route(CONTROL_PREFIX + path, endpoint, methods=[method])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
-from apixo_emulator.http.dashboard.context import PageContext
-from apixo_emulator.http.dashboard.rendering import HEADERS, Done, Page
+from apixo_emulator.domain.pictures import sniff
+from apixo_emulator.domain.tasks import TaskState
+from apixo_emulator.http.dashboard.rendering import SANDBOX, Done, Page, PageContext
 from apixo_emulator.journal.export import curl
+from apixo_emulator.pictures.formats import UnreadablePicture
+from apixo_emulator.pictures.render import thumbnail
+from apixo_emulator.service.control import NotFoundError
 from apixo_schemas import contract
 
 _WHOLE = 100.0
@@ -20,8 +24,7 @@ _OPEN_PENDING = 12.0
 TaskDocument = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """How far a task is, in percent of its plan; without an end the bar is ``open``."""
 
     pending: float
@@ -42,8 +45,7 @@ def _share(part: float, whole: float) -> float:
     return round(min(_WHOLE, max(0.0, _WHOLE * part / whole)), 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What happens at an instant of the emulator's clock; None means that it is not certain when."""
 
     at_ms: int | None
@@ -87,39 +89,34 @@ def _callback(task: TaskDocument) -> Iterator[Moment]:
 
 
 _PAGE = 50
-STATES = ("pending", "processing", "success", "failed")
 
 
 def list_tasks(context: PageContext) -> Page:
-    """Show a page of tasks, the newest first.
-
-    Raises:
-        ValueError: The filter asks for what there is not.
-    """
-    operator, asked = context.operator, context.query
+    """Show a page of tasks, the newest first."""
+    control, asked = context.control, context.query
     state, key, text = asked.get("state") or None, asked.get("key") or None, asked.get("text", "")
     before = context.number("before")
-    found = operator.tasks(limit=_PAGE + 1, before=before, state=state, account=key, text=text)
-    by_state = operator.counts().tasks
+    found = control.tasks(limit=_PAGE + 1, before=before, state=state, account=key, text=text)
+    by_state = control.counts().tasks
     rows, labels = found[:_PAGE], labels_of(context)
     return Page(
         "tasks.html",
         {
-            "rows": [_row(row, labels, operator.now()) for row in rows],
+            "rows": [_row(row, labels, control.now()) for row in rows],
             "older": rows[-1]["number"] if len(found) > _PAGE else None,
             "filter": {"state": state, "key": key, "text": text, "before": before},
-            "states": [(name, by_state.get(name, 0)) for name in STATES],
+            "states": [(name, by_state.get(name, 0)) for name in TaskState],
             "total": sum(by_state.values()),
             "keys": labels,
             "sources": any(row["imageUrl"] for row in rows),
-            "price": context.operator.config()["price"],
+            "price": context.control.config()["price"],
         },
     )
 
 
 def labels_of(context: PageContext) -> dict[str, str]:
     """Return the accounts' keys, masked, by account id."""
-    return {entry["account"]: entry["key"] for entry in context.operator.accounts()}
+    return {entry["account"]: entry["key"] for entry in context.control.accounts()}
 
 
 def _row(task: Mapping[str, Any], labels: Mapping[str, str], now_ms: int) -> dict[str, Any]:
@@ -128,22 +125,18 @@ def _row(task: Mapping[str, Any], labels: Mapping[str, str], now_ms: int) -> dic
 
 
 def show_task(context: PageContext) -> Page:
-    """Show one task.
-
-    Raises:
-        NotFoundError: There is none of this id.
-    """
-    operator = context.operator
+    """Show one task."""
+    control = context.control
     task_id = context.path["task_id"]
-    task = operator.task(task_id)
-    calls = operator.calls_of(task_id)
+    task = control.task(task_id)
+    calls = control.calls_of(task_id)
     submit = next((call for call in calls if call.endpoint == "submit"), None)
     return Page(
         "task.html",
         {
-            "task": _row(task, labels_of(context), operator.now()),
+            "task": _row(task, labels_of(context), control.now()),
             "moments": moments(task),
-            "answers": operator.answers(task_id, context.origin),
+            "answers": control.answers(task_id, context.origin),
             "calls": calls,
             "submit": submit,
             "curl": curl(submit) if submit else "",
@@ -154,58 +147,68 @@ def show_task(context: PageContext) -> Page:
 
 def show_line(context: PageContext) -> Page:
     """Show a task in a line."""
-    task = context.operator.task(context.path["task_id"])
-    return Page("line.html", {"task": {**task, "bar": bar(task, context.operator.now())}})
+    task = context.control.task(context.path["task_id"])
+    return Page("line.html", {"task": {**task, "bar": bar(task, context.control.now())}})
+
+
+# A preview: sharp on a screen of twice the density.
+_WIDTH, _HEIGHT = 960, 720
 
 
 def show_pictures(context: PageContext) -> Page:
     """Show a task's source and, once there is one, its result. Blocks while they are drawn."""
-    task = context.operator.task(context.path["task_id"])
-    spec = context.operator.picture(task["taskId"])
-    thumbnails = context.shared.thumbnails
-    has_result = task["state"] == "success"
+    task = context.control.task(context.path["task_id"])
+    spec = context.control.picture(task["taskId"])
+    source = context.pictures.source(spec)
+    result = None
+    if task["state"] == TaskState.SUCCESS:
+        try:
+            result = _preview(context.pictures.render(spec).path.read_bytes())
+        except OSError as error:
+            result = {"reason": f"it cannot be drawn: {error.strerror}"}
+    extension = contract().formats[task["outputFormat"]].extension
     return Page(
         "pictures.html",
         {
             "task": task,
-            "source": thumbnails.source(spec),
-            "result": thumbnails.result(spec) if has_result else None,
-            "result_name": _file_name(task),
+            "source": _preview(source.body) if source.body else {"reason": source.reason},
+            "result": result,
+            "result_name": f"{task['taskId']}.{extension}",
         },
     )
 
 
-def _file_name(task: Mapping[str, Any]) -> str:
-    return f"{task['taskId']}.{contract().formats[task['outputFormat']].extension}"
+def _preview(body: bytes) -> dict[str, object]:
+    """Return a small picture and what the large one is; without a small one, the reason."""
+    try:
+        width, height, small = thumbnail(body, _WIDTH, _HEIGHT)
+    except UnreadablePicture as error:
+        return {"reason": f"it cannot be shown: {error}"}
+    return {
+        "width": width,
+        "height": height,
+        "size": len(body),
+        "media_type": sniff(body) or "",
+        "thumbnail": b64encode(small).decode(),
+    }
 
 
-def send_picture(context: PageContext) -> Response:
-    """Send a thumbnail or the source itself; ``which`` names it."""
-    spec = context.operator.picture(context.path["task_id"])
-    thumbnails = context.shared.thumbnails
-    match context.path["which"]:
-        case "source":
-            body, media_type = thumbnails.source_body(spec)
-        case "source.webp":
-            body, media_type = thumbnails.source(spec).thumbnail, "image/webp"
-        case "result.webp":
-            body, media_type = thumbnails.result(spec).thumbnail, "image/webp"
-        case _:
-            body, media_type = b"", ""
-    if not body:
-        return Response("There is no such picture.\n", 404, media_type="text/plain")
-    headers = {**HEADERS, "content-security-policy": "default-src 'none'; sandbox"}
-    return Response(body, 200, headers, media_type)
+def send_source(context: PageContext) -> Response:
+    """Send the source itself."""
+    found = context.pictures.source(context.control.picture(context.path["task_id"]))
+    if not found.body:
+        raise NotFoundError(f"the source is not shown: {found.reason}")
+    return Response(found.body, 200, SANDBOX, found.media_type)
 
 
 def finish_task(context: PageContext) -> Done:
     """End a task now, with success or with the code that was chosen."""
     code = context.form.get("code") or None
-    context.operator.finish(context.path["task_id"], fail_code=code)
+    context.control.finish(context.path["task_id"], fail_code=code)
     return Done(f"The task has failed with {code}." if code else "The task has succeeded.")
 
 
 def redeliver(context: PageContext) -> Done:
     """Send a task's callback again, now."""
-    context.operator.redeliver(context.path["task_id"])
+    context.control.redeliver(context.path["task_id"])
     return Done("The callback is sent again.")
