@@ -440,14 +440,9 @@ DEFECTIVE: list[type[Receiver]] = [
 
 
 @contextmanager
-def serving(receivers: Sequence[Receiver]) -> Iterator[str]:
-    """Serve receivers on a free port, each at the name of its class, and yield the origin."""
-    routes = [
-        Route(f"/{type(each).__name__}", each.hook, methods=each.methods) for each in receivers
-    ]
-    config = uvicorn.Config(
-        Starlette(routes=routes), port=0, log_config=None, lifespan="off", ws="none"
-    )
+def serving_asgi(app: Any) -> Iterator[str]:
+    """Serve an ASGI application on a free port, and yield the origin."""
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)
     # Bound before the thread starts, so that no request comes too early.
     listener = config.bind_socket()
@@ -459,5 +454,17 @@ def serving(receivers: Sequence[Receiver]) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def serving(receivers: Sequence[Receiver]) -> Iterator[str]:
+    """Serve receivers, each at the name of its class, and yield the origin."""
+    routes = [
+        Route(f"/{type(each).__name__}", each.hook, methods=each.methods) for each in receivers
+    ]
+    try:
+        with serving_asgi(Starlette(routes=routes)) as origin:
+            yield origin
+    finally:
         for receiver in receivers:
             receiver.close()

@@ -27,8 +27,8 @@ from apixo_emulator.certify.receiver_cases import (
 
 KEY = "sk-certify-receiver"
 _OK = 200
-# A missing effect is waited for as long as this after the application's last call.
-_EFFECT_S = 5.0
+# A missing effect is waited for as long as this after the last call: longer than the recommended pace of polls.
+_EFFECT_S = 12.0
 # A further effect is waited for as long as this; an application that works in a queue needs some time.
 _SETTLE_S = 1.0
 _LOOK_S = 0.05
