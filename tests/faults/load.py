@@ -24,8 +24,11 @@ _ENOUGH_FINALS = 200
 class Load:
     """Calls at random. Each journal line is a kind of event and what belongs to it."""
 
-    def __init__(self, port: int, key: str, receiver: str, seed: int, journal: TextIO) -> None:
-        self._caller = Caller(port, key)
+    def __init__(
+        self, ports: list[int], key: str, receiver: str, seed: int, journal: TextIO
+    ) -> None:
+        self._callers = [Caller(port, key) for port in ports]
+        self._caller = self._callers[0]
         self._receiver = receiver
         self._random = random.Random(seed)  # noqa: S311 - chance that can be repeated
         self._journal = journal
@@ -34,7 +37,8 @@ class Load:
         self._balance: int | None = None
 
     def step(self) -> bool:
-        """Make one call; False if the server is down."""
+        """Make one call to any of the servers; False if it is down."""
+        self._caller = self._random.choice(self._callers)
         kind = self._random.choices(
             [self._submit, self._poll_waiting, self._poll_final, self._poll_balance], [5, 5, 2, 1]
         )[0]
@@ -102,7 +106,7 @@ class Load:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--port", type=int, required=True, action="append")
     parser.add_argument("--key", required=True)
     parser.add_argument("--receiver", required=True)
     parser.add_argument("--seed", type=int, required=True)

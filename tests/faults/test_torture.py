@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from faults.torture import torture
+from support.postgres import any_server, empty_schema
 
 
 @pytest.mark.slow
@@ -16,3 +17,11 @@ def test_nothing_is_lost_over_fifty_kills(tmp_path: Path) -> None:
     assert summary.callback_tasks > 50
     assert summary.unacknowledged > 0
     assert summary.callbacks > summary.callback_tasks
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_processes_of_one_database_are_killed(tmp_path: Path) -> None:
+    with any_server() as server, empty_schema(server) as url:
+        summary = torture(kills=10, seed=3, store=url, folder=tmp_path, emulators=2, workers=2)
+    assert summary.violations == [], str(summary)
+    assert summary.acknowledged > 20

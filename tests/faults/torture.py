@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +21,8 @@ if __name__ == "__main__":  # started as a program; its neighbours are found bes
 
 from faults.callers import Caller, answered, cents, final_answer
 from faults.hooks import Hooks, hooked
-from faults.mortal import end, launch, serving, steady_port, until_ready
-from support.process import command
+from faults.mortal import end, launch, steady_port, until_ready
+from support.process import children, command
 
 _LOADS = 2
 _START_CENTS = 100_000_000
@@ -74,20 +76,32 @@ class Journals:
                     self.violations.append(str(other[1]))
 
 
-def torture(*, kills: int, seed: int, store: str, folder: Path) -> Summary:
-    """Kill ``kills`` times. ``store`` is sqlite, or a URL for --store."""
+def torture(
+    *, kills: int, seed: int, store: str, folder: Path, emulators: int = 1, workers: int = 1
+) -> Summary:
+    """Kill ``kills`` times. ``store`` is sqlite, or a URL for --store, which several may share."""
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
     summary = Summary()
     key = f"sk-torture-{seed}-{time.time_ns()}"  # a shared store may know earlier ones
-    port = steady_port()
-    arguments = _arguments(port, store)
-    with hooked(bad=0.1, seed=seed) as hooks:
-        with _loads(port, key, hooks.url, seed, folder):
+    servers = [_Server(steady_port(), store, workers, folder / f"{n}") for n in range(emulators)]
+    with hooked(bad=0.1, seed=seed) as hooks, ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.kill)
+            server.start()
+        with _loads([server.port for server in servers], key, hooks.url, seed, folder):
             while summary.kills < kills:
-                _live_and_die(arguments, folder, chance)
+                victim = chance.choice(servers)
+                if chance.random() > _SHARE_KILLED_AT_START:
+                    victim.wait()
+                # The one wait that is for no condition: the moment of death is what is tried.
+                time.sleep(chance.uniform(0, _LONGEST_LIFE_S))
+                victim.kill()
+                victim.start()
                 summary.kills += 1
-        with serving(*arguments, cwd=folder), Caller(port, key) as caller:
+        for server in servers:
+            server.wait()
+        with Caller(servers[0].port, key) as caller:
             journals = Journals()
             for number in range(_LOADS):
                 journals.read(folder / f"journal-{number}")
@@ -96,31 +110,52 @@ def torture(*, kills: int, seed: int, store: str, folder: Path) -> Summary:
     return summary
 
 
-def _arguments(port: int, store: str) -> list[str]:
-    balance = str(_START_CENTS // 100)
-    arguments = ["--port", str(port), "--data", "data", "--latency", "50", "--balance", balance]
-    arguments += ["--callback-retries", "0.2,0.2,0.2"]
-    return arguments if store == "sqlite" else [*arguments, "--store", store]
+class _Server:
+    """An emulator that is killed, with its workers, and started again on the same data and port."""
 
+    def __init__(self, port: int, store: str, workers: int, folder: Path) -> None:
+        self.port = port
+        self._folder = folder
+        self._folder.mkdir()
+        balance = str(_START_CENTS // 100)
+        self._arguments = ["--port", str(port), "--data", "data", "--workers", str(workers)]
+        self._arguments += ["--latency", "50", "--balance", balance]
+        self._arguments += ["--callback-retries", "0.2,0.2,0.2"]
+        # Whichever emulator is asked: the same result.
+        self._arguments += ["--public-url", "http://results.example"]
+        if store != "sqlite":
+            self._arguments += ["--store", store]
+        self._process: subprocess.Popen[str] | None = None
+        self._ready = False
 
-def _live_and_die(arguments: list[str], folder: Path, chance: random.Random) -> None:
-    process = launch([*command("serve"), *arguments], cwd=folder)
-    try:
-        if chance.random() > _SHARE_KILLED_AT_START:
-            until_ready(process)
-        # The one wait that is for no condition: the moment of death is what is tried.
-        time.sleep(chance.uniform(0, _LONGEST_LIFE_S))
-    finally:
-        end(process)
+    def start(self) -> None:
+        self._process = launch([*command("serve"), *self._arguments], cwd=self._folder)
+        self._ready = False
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        assert self._process is not None
+        if not self._ready:
+            until_ready(self._process)
+            self._ready = True
+
+    def kill(self) -> None:
+        if self._process is not None:
+            workers = children(self._process.pid)
+            end(self._process)
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            self._process = None
 
 
 @contextmanager
-def _loads(port: int, key: str, receiver: str, seed: int, folder: Path) -> Iterator[None]:
+def _loads(ports: list[int], key: str, receiver: str, seed: int, folder: Path) -> Iterator[None]:
     program = str(Path(__file__).with_name("load.py"))
     processes = []
     for number in range(_LOADS):
-        options = ["--port", str(port), "--key", key, "--receiver", receiver]
-        options += ["--seed", str(seed * _LOADS + number)]
+        options = ["--key", key, "--receiver", receiver, "--seed", str(seed * _LOADS + number)]
+        options += [f"--port={port}" for port in ports]
         options += ["--journal", str(folder / f"journal-{number}")]
         arguments = [sys.executable, program, *options]
         processes.append(subprocess.Popen(arguments, stdin=subprocess.PIPE))
@@ -167,10 +202,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--store", default="sqlite", help="sqlite, or a URL for serve --store")
+    parser.add_argument("--emulators", type=int, default=1, help="on one --store")
+    parser.add_argument("--workers", type=int, default=1, help="of each emulator")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         summary = torture(
-            kills=given.kills, seed=given.seed, store=given.store, folder=Path(folder)
+            kills=given.kills,
+            seed=given.seed,
+            store=given.store,
+            folder=Path(folder),
+            emulators=given.emulators,
+            workers=given.workers,
         )
     sys.stdout.write(f"{summary}\n")
     return 1 if summary.violations else 0

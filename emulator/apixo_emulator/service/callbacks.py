@@ -288,7 +288,7 @@ _LONGEST_SLEEP_S = 1.0
 _PAUSE_S = 1.0
 _SWEEP_S = 15.0
 # Between two lots of rows that are deleted after a reset, and between two looks for some.
-_BETWEEN_CLEANING_S = 0.02
+_BETWEEN_CLEANING_S = 0.005
 _CLEANING_S = 5.0
 
 

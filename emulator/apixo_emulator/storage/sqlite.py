@@ -279,11 +279,14 @@ class SqliteStore(Store):
             (free,) = db.execute("PRAGMA freelist_count").fetchone()
             if not free:
                 return False
-            # Each step that is fetched gives one page back.
-            db.execute(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})").fetchall()
-            if free <= _SHRUNK_PAGES:
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return True
+            # Each step gives one page back, and only a script is run to its last step.
+            db.executescript(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})")
+        if free <= _SHRUNK_PAGES:
+            # The file itself shrinks when the log is written to it: most of it beside other calls.
+            with self._browse() as sql:
+                sql.run("PRAGMA wal_checkpoint(PASSIVE)")
+                sql.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        return True
 
     def close(self) -> None:
         """Release the file."""
