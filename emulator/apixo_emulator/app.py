@@ -116,10 +116,14 @@ class _Deferred:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
-            from apixo_emulator.http.control import Control
-
-            self._app = Control(self._runtime)
+            made = await asyncio.to_thread(self._control)  # importing takes tens of milliseconds
+            self._app = self._app or made
         await self._app(scope, receive, send)
+
+    def _control(self) -> ASGIApp:
+        from apixo_emulator.http.control import Control
+
+        return Control(self._runtime)
 
 
 @asynccontextmanager

@@ -37,8 +37,13 @@ class DataLocation:
             StoreError: It cannot be used.
         """
         if settings.store is not None:
-            from apixo_emulator.storage.postgres import PostgresStore
-
+            try:
+                from apixo_emulator.storage.postgres import PostgresStore
+            except ImportError as error:
+                raise StoreError(
+                    f"a postgresql:// store needs psycopg 3 with its pool, but: {error}."
+                    " Install it with: pip install '.[postgres]' in a checkout of the project"
+                ) from error
             return PostgresStore(settings.store)
         path = None if self.memory else self.folder / "state.sqlite3"
         return SqliteStore(path, settings.durability, shared=settings.workers > 1)

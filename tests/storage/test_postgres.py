@@ -269,10 +269,10 @@ def test_without_psycopg_the_extra_is_named() -> None:
     program = """
 import sys
 sys.modules["psycopg"] = None
-from apixo_emulator.storage.base import StoreError
-from apixo_emulator.storage.postgres import PostgresStore
+from apixo_emulator import create_app
+from apixo_emulator.storage import StoreError
 try:
-    PostgresStore("postgresql://127.0.0.1/db")
+    create_app(store="postgresql://127.0.0.1/db").state.runtime.emulator
 except StoreError as error:
     print(error)
 """

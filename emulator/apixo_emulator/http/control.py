@@ -83,17 +83,19 @@ class Control:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a page of the dashboard, which is imported when first asked for."""
         if self._pages is None:
-            from apixo_emulator.http.dashboard import Dashboard
-
-            dashboard = Dashboard(self._runtime)
-            routes = [
-                Route(route.path, self._guarded(route.endpoint), methods=route.methods)
-                for route in dashboard.routes
-            ]
-            self._pages = Router(
-                [*routes, *dashboard.open_routes], default=_unknown, redirect_slashes=False
-            )
+            # In a thread: importing takes tens of milliseconds.
+            self._pages = await asyncio.to_thread(self._dashboard)
         await self._pages(scope, receive, send)
+
+    def _dashboard(self) -> Router:
+        from apixo_emulator.http.dashboard import Dashboard
+
+        dashboard = Dashboard(self._runtime)
+        routes = [
+            Route(route.path, self._guarded(route.endpoint), methods=route.methods)
+            for route in dashboard.routes
+        ]
+        return Router([*routes, *dashboard.open_routes], default=_unknown, redirect_slashes=False)
 
     def _guarded(self, answer: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
@@ -161,7 +163,7 @@ def control_of(emulator: Emulator, world: str | None) -> WorldControl:
     """
     if world in (None, ONE_WORLD):
         return WorldControl(emulator)
-    found = next((entry for entry in emulator.worlds.all() if entry.id == world), None)
+    found = emulator.worlds.find(world)
     if found is None:
         raise NotFoundError(f"no world {world!r}; see {CONTROL_PREFIX}worlds")
     return WorldControl(emulator, found)

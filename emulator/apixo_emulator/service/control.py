@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apixo_emulator.domain.accounts import account_of, mask, micros, usd
+from apixo_emulator.domain.accounts import ONE_WORLD, account_of, mask, micros, usd
 from apixo_emulator.domain.clock import LATEST_MS, ClockState
 from apixo_emulator.domain.deliveries import Delivery, due_ms, payload
 from apixo_emulator.domain.pictures import PictureSpec
@@ -81,7 +81,7 @@ class WorldControl:
         """Return every world that was ever used."""
         return [
             {"id": row.id, "label": row.label, "seed": row.seed}
-            for row in map(self._worlds.row, self._worlds.all())
+            for row in sorted(self._store.worlds(), key=lambda row: row.id != ONE_WORLD)
         ]
 
     def reset(self, seed: int | None = None) -> dict[str, Any]:

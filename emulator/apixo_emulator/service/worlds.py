@@ -197,10 +197,10 @@ class Worlds:
         with self._lock:
             return self._known.get(world_id) or self._open(world_id, label)
 
-    def all(self) -> list[World]:
-        """Return every world that was ever used, the one that is always there first."""
-        worlds = [self.get(row.id, row.label) for row in self._store.worlds()]
-        return sorted(worlds, key=lambda world: world.id != ONE_WORLD)
+    def find(self, world_id: str) -> World | None:
+        """Return a world, None where it was never used."""
+        is_kept = world_id in self._known or self._store.look(world_id)[0] is not None
+        return self.get(world_id) if is_kept else None
 
     def look(self, world: World, task_id: str = "") -> tuple[WorldRow, Task | None]:
         """Return a world as it is kept now, and a task of any world without its ``image_url``."""

@@ -16,7 +16,7 @@ from apixo_emulator.domain.deliveries import Attempt, Delivery
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import EPOCH, TaskStore, set_due
-from apixo_emulator.storage.rows import RuleRow, Sql, WorldRow, askable
+from apixo_emulator.storage.rows import RuleRow, Sql, WorldRow, askable, number
 
 # Rules of the scenario file: their ids, and numbers that put them behind those added since.
 FILE_RULE = "file-"
@@ -24,6 +24,9 @@ ADDED_RULE = "rule-"
 _FILE_RULES = 1_000_000_000
 # Rows that are deleted in one transaction: some ms.
 _DELETED_AT_ONCE = 500
+_NEW_EPOCH = "INSERT INTO epochs (world) VALUES (?) RETURNING epoch"
+_EPOCH_OF = "SELECT epoch FROM worlds WHERE id=?"
+_ADD_RULE = "INSERT INTO rules (epoch, number, id, document, seen, used) VALUES (?,?,?,?,0,0)"
 
 _TASK_STATES = {
     "pending": "starts_ms > ?",
@@ -33,7 +36,10 @@ _TASK_STATES = {
 }
 # The + keeps the engines from sorting all rows of a world: the newest are found by their numbers.
 _OF_WORLD = "worlds JOIN {0} ON +{0}.epoch=worlds.epoch"
-_SEARCHED = ("tasks.id", "scenario", "fail_code", "resolution", "output_format", "account_id")
+_SEARCHED = (
+    "lower(tasks.id || ' ' || account_id || ' ' || resolution || ' ' || output_format"
+    " || ' ' || coalesce(scenario, '') || ' ' || coalesce(fail_code, ''))"
+)
 # Each is a range of an index: how many tasks there were does not matter. A + keeps the engines from
 # an index in which all finished tasks are.
 _COUNT_PENDING = (
@@ -98,9 +104,9 @@ class Store(TaskStore):
     def _browse(self) -> AbstractContextManager[Sql]:
         """Read for a control call; may take long, and keeps no API call waiting."""
 
-    @abstractmethod
     def _shrink(self) -> bool:
         """Give some space of deleted rows back; False if there is none left to give."""
+        return False
 
     # Worlds
 
@@ -122,7 +128,7 @@ class Store(TaskStore):
                     clock.real_base_ms,
                     clock.virtual_base_ms,
                     clock.rate,
-                    _new_epoch(sql, proposed.id),
+                    number(sql, _NEW_EPOCH, proposed.id),
                 )
             world = _locked_world(sql, proposed.id)
             kept = sql.all(
@@ -136,16 +142,10 @@ class Store(TaskStore):
         self._forget()
         return world
 
-    def world(self, world_id: str) -> WorldRow | None:
-        """Return a world as it is kept, None where it was never opened."""
-        with self._browse() as sql:
-            row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?", world_id)  # noqa: S608 - constants
-        return rows.world_of(row) if row else None
-
     def worlds(self) -> list[WorldRow]:
         """Return all worlds that were ever used."""
         with self._browse() as sql:
-            found = sql.all(f"SELECT {rows.WORLD} FROM worlds ORDER BY id")  # noqa: S608 - constants
+            found = sql.all(f"SELECT {rows.WORLD} FROM worlds ORDER BY id")
         return [rows.world_of(row) for row in found]
 
     def change_world(self, world_id: str, change: Callable[[WorldRow], WorldRow]) -> WorldRow:
@@ -166,7 +166,7 @@ class Store(TaskStore):
         """
         with self._write() as sql:
             world = change(_locked_world(sql, world_id))
-            epoch = _new_epoch(sql, world_id)
+            epoch = number(sql, _NEW_EPOCH, world_id)
             _save_world(sql, world)
             sql.run("UPDATE worlds SET epoch=?, rules_added=0 WHERE id=?", epoch, world_id)
             sql.run("UPDATE epochs SET ended_ms=? WHERE epoch=?", self.now(), world.epoch)
@@ -201,28 +201,21 @@ class Store(TaskStore):
 
     def rules(self, world_id: str) -> list[RuleRow]:
         """Return a world's rules in the order in which they are tried."""
+        query = f"SELECT id, document, seen, used FROM rules WHERE epoch={EPOCH} ORDER BY number"
         with self._browse() as sql:
-            found = sql.all(
-                f"SELECT id, document, seen, used FROM rules WHERE epoch={EPOCH} ORDER BY number",  # noqa: S608 - constants
-                world_id,
-            )
-        return [RuleRow(*row) for row in found]
+            return [RuleRow(*row) for row in sql.all(query, world_id)]
 
     def add_rule(self, world_id: str, document: str) -> str:
         """Add a rule behind those added before, and before the scenario file's; return its id.
 
         Ids are numbered and not random: draws depend on them, and the same calls give the same run.
         """
+        count = "UPDATE worlds SET rules_added=rules_added+1 WHERE id=? RETURNING rules_added"
         with self._write() as sql:
-            added = sql.one(
-                "UPDATE worlds SET rules_added=rules_added+1 WHERE id=? RETURNING rules_added, epoch",
-                world_id,
-            )
-            if added is None:
-                raise KeyError(world_id)
-            number, epoch = added
-            rule_id = f"{ADDED_RULE}{number}"
-            _insert_rule(sql, epoch, number, rule_id, document)
+            world = _locked_world(sql, world_id)
+            added = number(sql, count, world_id)
+            rule_id = f"{ADDED_RULE}{added}"
+            sql.run(_ADD_RULE, world.epoch, added, rule_id, document)
             _count_rules(sql, world_id)
         self._forget()
         return rule_id
@@ -234,7 +227,7 @@ class Store(TaskStore):
             which, value = (
                 ("number<?", _FILE_RULES) if rule_id is None else ("id=?", askable(rule_id))
             )
-            query = f"DELETE FROM rules WHERE epoch=? AND {which} RETURNING id"  # noqa: S608 - constants
+            query = f"DELETE FROM rules WHERE epoch=? AND {which} RETURNING id"
             found = sql.all(query, world.epoch, value)
             _count_rules(sql, world_id)
         self._forget()
@@ -244,13 +237,12 @@ class Store(TaskStore):
 
     def accounts(self, world_id: str) -> list[AccountRow]:
         """Return a world's accounts."""
+        query = (
+            "SELECT id, label, granted_micros, spent_micros, accepted FROM accounts"
+            f" WHERE epoch={EPOCH} ORDER BY label, id"
+        )
         with self._browse() as sql:
-            found = sql.all(
-                "SELECT id, label, granted_micros, spent_micros, accepted FROM accounts"  # noqa: S608 - constants
-                f" WHERE epoch={EPOCH} ORDER BY label, id",
-                world_id,
-            )
-        return [AccountRow(*row) for row in found]
+            return [AccountRow(*row) for row in sql.all(query, world_id)]
 
     def grant(self, account: Account, starting_micros: int, more_micros: int) -> int:
         """Add to an account's balance, in millionths of a USD; return what it has left then."""
@@ -265,23 +257,22 @@ class Store(TaskStore):
     def tasks(self, query: TaskQuery) -> list[ListedTask]:
         """List tasks, the newest first, with the beginning of their sources."""
         conditions, values = _conditions(query)
+        select = (
+            f"SELECT number, {rows.TASK_WITH_A_GLANCE} FROM {_OF_WORLD.format('tasks')}"
+            f" WHERE {conditions} ORDER BY number DESC LIMIT ?"
+        )
         with self._browse() as sql:
-            found = sql.all(
-                f"SELECT number, {rows.TASK_WITH_A_GLANCE} FROM {_OF_WORLD.format('tasks')}"  # noqa: S608 - constants and places
-                f" WHERE {conditions} ORDER BY number DESC LIMIT ?",
-                *values,
-                query.limit,
-            )
+            found = sql.all(select, *values, query.limit)
         return [ListedTask(row[0], rows.task_of(row[1:])) for row in found]
 
     def tasks_by_state(self, world_id: str, now_ms: int) -> Mapping[str, int]:
         """Count a world's tasks by their state at an instant."""
         with self._browse() as sql:
-            epoch = _epoch(sql, world_id)
-            accepted = _count(sql, "SELECT sum(accepted) FROM accounts WHERE epoch=?", epoch)
-            pending = _count(sql, _COUNT_PENDING, epoch, now_ms, now_ms, epoch, now_ms)
-            unfinished = _count(sql, _COUNT_UNFINISHED, epoch, now_ms, epoch, epoch, now_ms)
-            failed = _count(sql, _COUNT_FAILED, epoch, now_ms)
+            epoch = number(sql, _EPOCH_OF, world_id)
+            accepted = number(sql, "SELECT sum(accepted) FROM accounts WHERE epoch=?", epoch)
+            pending = number(sql, _COUNT_PENDING, epoch, now_ms, now_ms, epoch, now_ms)
+            unfinished = number(sql, _COUNT_UNFINISHED, epoch, now_ms, epoch, epoch, now_ms)
+            failed = number(sql, _COUNT_FAILED, epoch, now_ms)
         return {
             "pending": pending,
             "processing": unfinished - pending,
@@ -292,43 +283,32 @@ class Store(TaskStore):
     def deliveries_by_state(self, world_id: str) -> Mapping[str, int]:
         """Count a world's deliveries by their state."""
         with self._browse() as sql:
-            epoch = _epoch(sql, world_id)
-            total = _count(sql, "SELECT sum(callbacks) FROM accounts WHERE epoch=?", epoch)
-            exhausted = _count(
-                sql, "SELECT count(*) FROM deliveries WHERE epoch=? AND state='exhausted'", epoch
-            )
+            epoch = number(sql, _EPOCH_OF, world_id)
+            total = number(sql, "SELECT sum(callbacks) FROM accounts WHERE epoch=?", epoch)
             found = sql.all(
                 "SELECT state, count(*) FROM deliveries WHERE epoch=?"
-                " AND state IN ('scheduled', 'delivering') GROUP BY state",
+                " AND state IN ('scheduled', 'delivering', 'exhausted') GROUP BY state",
                 epoch,
             )
         counts = {state: int(count) for state, count in found}
-        counts["exhausted"] = exhausted
         counts["delivered"] = max(0, total - sum(counts.values()))
         return {state: counts[state] for state in sorted(counts) if counts[state]}
 
     def polls(self, task: Task) -> int:
         """Return how many status calls of a task were counted."""
+        query = "SELECT polls FROM tasks WHERE id=? AND epoch=?"
         with self._browse() as sql:
-            row = sql.one("SELECT polls FROM tasks WHERE id=? AND epoch=?", task.id, task.epoch)
-        return int(row[0]) if row else 0
+            return number(sql, query, task.id, task.epoch)
 
     def replan(self, task: Task, due_ms: int | None, now_ms: int) -> bool:
         """Write an intervention into a task that has not ended; False if it has by now."""
+        plan = (task.settled, task.starts_ms, task.ends_ms, task.fail_code, task.fail_msg)
         with self._write() as sql:
             changed = sql.one(
                 "UPDATE tasks SET settled=?, starts_ms=?, ends_ms=?, fail_code=?, fail_msg=?,"
                 " scenario=? WHERE id=? AND epoch=?"
                 " AND (ends_ms IS NULL OR ends_ms>? OR NOT settled) RETURNING id",
-                task.settled,
-                task.starts_ms,
-                task.ends_ms,
-                task.fail_code,
-                task.fail_msg,
-                task.scenario,
-                task.id,
-                task.epoch,
-                now_ms,
+                *(*plan, task.scenario, task.id, task.epoch, now_ms),
             )
             if changed:
                 set_due(sql, task, due_ms)
@@ -337,25 +317,21 @@ class Store(TaskStore):
 
     def deliveries(self, world: str, limit: int, offset: int = 0) -> list[Delivery]:
         """Return deliveries of a world, the newest first."""
+        query = (
+            f"SELECT {rows.DELIVERY} FROM {_OF_WORLD.format('deliveries')} WHERE worlds.id=?"
+            " ORDER BY number DESC LIMIT ? OFFSET ?"
+        )
         with self._browse() as sql:
-            found = sql.all(
-                f"SELECT {rows.DELIVERY} FROM {_OF_WORLD.format('deliveries')} WHERE worlds.id=?"  # noqa: S608 - constants
-                " ORDER BY number DESC LIMIT ? OFFSET ?",
-                world,
-                limit,
-                offset,
-            )
-        return [rows.delivery_of(row) for row in found]
+            return [rows.delivery_of(row) for row in sql.all(query, world, limit, offset)]
 
     def attempts(self, task_id: str) -> list[Attempt]:
         """Return the recorded attempts of a task's delivery, in their order."""
+        query = (
+            f"SELECT {rows.ATTEMPT} FROM attempts JOIN worlds USING (epoch)"
+            " WHERE task_id=? ORDER BY attempts.number"
+        )
         with self._browse() as sql:
-            found = sql.all(
-                f"SELECT {rows.ATTEMPT} FROM attempts JOIN worlds USING (epoch)"  # noqa: S608 - constants
-                " WHERE task_id=? ORDER BY attempts.number",
-                askable(task_id),
-            )
-        return [rows.attempt_of(row) for row in found]
+            return [Attempt(*row) for row in sql.all(query, askable(task_id))]
 
     # The journal of processes that share the store
 
@@ -387,9 +363,7 @@ class Store(TaskStore):
     def journal_asked(self) -> int:
         """Return a number that is another one after each `ask_for_journal`."""
         with self._browse() as sql:
-            return _count(
-                sql, "SELECT CAST(value AS BIGINT) FROM settings WHERE name='journal_asked'"
-            )
+            return number(sql, "SELECT value FROM settings WHERE name='journal_asked'")
 
     def journal(self, channel: str, after: int, limit: int) -> list[tuple[int, str]]:
         """Return entries with their numbers, above ``after``, the oldest first.
@@ -404,18 +378,16 @@ class Store(TaskStore):
                 after,
                 limit,
             )
-        return [(int(number), entry) for number, entry in found]
+        return [(int(at), entry) for at, entry in found]
 
     def journal_length(self, channel: str) -> int:
         """Return how many entries there ever were in a channel."""
+        query = (
+            "SELECT coalesce((SELECT last FROM journals WHERE channel=?), 0)"
+            " + (SELECT count(*) FROM journal WHERE channel=? AND number IS NULL)"
+        )
         with self._browse() as sql:
-            return _count(
-                sql,
-                "SELECT coalesce((SELECT last FROM journals WHERE channel=?), 0)"
-                " + (SELECT count(*) FROM journal WHERE channel=? AND number IS NULL)",
-                channel,
-                channel,
-            )
+            return number(sql, query, channel, channel)
 
     def clear_journal(self, channel: str) -> None:
         """Forget a channel's entries; the next one is number 1 again."""
@@ -426,24 +398,17 @@ class Store(TaskStore):
 
 def _number_journal(sql: Sql, channel: str) -> None:
     sql.run("INSERT INTO journals VALUES (?,0) ON CONFLICT DO NOTHING", channel)
-    last = _count(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)  # noqa: S608 - constants
+    last = number(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)
     query = "SELECT id FROM journal WHERE channel=? AND number IS NULL ORDER BY at_us, id"
     new = sql.all(query, channel)
     if new:
-        numbers = [(number, entry_id) for number, (entry_id,) in enumerate(new, last + 1)]
+        numbers = [(at, entry_id) for at, (entry_id,) in enumerate(new, last + 1)]
         sql.many("UPDATE journal SET number=? WHERE id=?", numbers)
         sql.run("UPDATE journals SET last=? WHERE channel=?", last + len(new), channel)
 
 
-def _new_epoch(sql: Sql, world_id: str) -> int:
-    row = sql.one("INSERT INTO epochs (world) VALUES (?) RETURNING epoch", world_id)
-    if row is None:
-        raise KeyError(world_id)
-    return int(row[0])
-
-
 def _locked_world(sql: Sql, world_id: str) -> WorldRow:
-    row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?{sql.lock}", world_id)  # noqa: S608 - constants
+    row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?{sql.lock}", world_id)
     if row is None:
         raise KeyError(world_id)
     return rows.world_of(row)
@@ -464,7 +429,7 @@ def _save_world(sql: Sql, world: WorldRow) -> None:
 def _count_rules(sql: Sql, world_id: str) -> WorldRow:
     """Keep how many rules a world has, and return the world."""
     row = sql.one(
-        "UPDATE worlds SET rules=(SELECT count(*) FROM rules WHERE rules.epoch=worlds.epoch)"  # noqa: S608 - constants
+        "UPDATE worlds SET rules=(SELECT count(*) FROM rules WHERE rules.epoch=worlds.epoch)"
         f" WHERE id=? RETURNING {rows.WORLD}",
         world_id,
     )
@@ -476,38 +441,19 @@ def _count_rules(sql: Sql, world_id: str) -> WorldRow:
 def _put_file_rules(sql: Sql, epoch: int, documents: Sequence[str]) -> None:
     sql.run("DELETE FROM rules WHERE epoch=? AND number>?", epoch, _FILE_RULES)
     for at, document in enumerate(documents, start=1):
-        _insert_rule(sql, epoch, _FILE_RULES + at, f"{FILE_RULE}{at}", document)
-
-
-def _insert_rule(sql: Sql, epoch: int, number: int, rule_id: str, document: str) -> None:
-    sql.run(
-        "INSERT INTO rules (epoch, number, id, document, seen, used) VALUES (?,?,?,?,0,0)",
-        epoch,
-        number,
-        rule_id,
-        document,
-    )
+        sql.run(_ADD_RULE, epoch, _FILE_RULES + at, f"{FILE_RULE}{at}", document)
 
 
 def _delete_some(sql: Sql, table: str, epoch: int) -> bool:
     """Delete some rows of an epoch; True if there may be more."""
     # Rows that a late submit has locked are left for the next time: waiting could be a deadlock.
     found = sql.all(
-        f"DELETE FROM {table} WHERE {sql.row_id} IN"  # noqa: S608 - constants
+        f"DELETE FROM {table} WHERE {sql.row_id} IN"
         f" (SELECT {sql.row_id} FROM {table} WHERE epoch=? LIMIT ?{sql.lock_free}) RETURNING 1",
         epoch,
         _DELETED_AT_ONCE,
     )
     return len(found) >= _DELETED_AT_ONCE
-
-
-def _epoch(sql: Sql, world_id: str) -> int:
-    return _count(sql, "SELECT epoch FROM worlds WHERE id=?", world_id)
-
-
-def _count(sql: Sql, query: str, *values: object) -> int:
-    row = sql.one(query, *values)
-    return int(row[0] or 0) if row else 0
 
 
 def _conditions(query: TaskQuery) -> tuple[str, list[object]]:
@@ -525,10 +471,8 @@ def _conditions(query: TaskQuery) -> tuple[str, list[object]]:
         parts.append(f"({condition})")
         values.extend([query.now_ms] * condition.count("?"))
     if query.text:
-        parts.append(
-            "(" + " OR ".join(f"lower({name}) LIKE ? ESCAPE '!'" for name in _SEARCHED) + ")"
-        )
-        values.extend([_pattern(query.text)] * len(_SEARCHED))
+        parts.append(f"{_SEARCHED} LIKE ? ESCAPE '!'")
+        values.append(_pattern(query.text))
     return " AND ".join(parts), values
 
 

@@ -23,21 +23,21 @@ from apixo_emulator.storage.transaction import Transaction
 EPOCH = "(SELECT epoch FROM worlds WHERE id=?)"
 _DUE = (
     # The first condition follows from the others; SQLite needs it to use the index.
-    "SELECT number FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - constants
+    "SELECT number FROM deliveries WHERE state IN ('scheduled', 'delivering')"
     f" AND epoch={EPOCH} AND due_ms<=?"
     " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
 )
 _CLAIMED = (
-    f"SELECT {rows.TASK}, {rows.DELIVERY} FROM {rows.DELIVERIES}"  # noqa: S608 - constants
+    f"SELECT {rows.TASK}, {rows.DELIVERY} FROM {rows.DELIVERIES}"
     " JOIN tasks ON tasks.epoch=deliveries.epoch AND tasks.id=deliveries.task_id"
     " WHERE deliveries.number=?"
 )
 _NEXT_DUE = (
-    "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"  # noqa: S608 - constants
+    "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"
     f" AND state='scheduled' AND epoch={EPOCH} AND due_ms>? ORDER BY due_ms LIMIT 1"
 )
 _NEXT_OF_WORLDS = (
-    f"SELECT {rows.WORLD}, due FROM worlds JOIN (SELECT epoch AS due_in,"  # noqa: S608 - constants
+    f"SELECT {rows.WORLD}, due FROM worlds JOIN (SELECT epoch AS due_in,"
     " min(CASE WHEN state='scheduled' THEN due_ms WHEN lease_until_ms<=? THEN 0 END) AS due"
     " FROM deliveries WHERE state IN ('scheduled', 'delivering') GROUP BY epoch) AS waiting"
     " ON due_in=epoch WHERE due IS NOT NULL"
@@ -79,9 +79,6 @@ class TaskStore(ABC):
     # The instant now in Unix ms, the same for all processes of the store, which never goes back.
     now: Callable[[], int]
 
-    def __init__(self) -> None:
-        self._opened: set[tuple[int, str]] = set()
-
     @abstractmethod
     def _write(self) -> AbstractContextManager[Sql]:
         """Open a transaction: all of it is kept, or nothing."""
@@ -90,12 +87,11 @@ class TaskStore(ABC):
     def _read(self) -> AbstractContextManager[Sql]:
         """Read for an API call, without waiting for those that write."""
 
-    @abstractmethod
     def _exact_worlds(self) -> MutableMapping[str, WorldRow]:
         """Return worlds that need not be read in the transaction that has begun."""
+        return {}
 
-    @abstractmethod
-    def _forget(self) -> None:
+    def _forget(self) -> None:  # noqa: B027 - for stores that remember something
         """Forget what was read of tasks and worlds, since this process has changed it."""
 
     @abstractmethod
@@ -113,38 +109,32 @@ class TaskStore(ABC):
     def transaction(self) -> Iterator[Transaction]:
         """Decide about submits: what the block adds and changes is kept at its end, or nothing."""
         with self._write() as sql:
-            transaction = Transaction(sql, self._exact_worlds(), self._opened)
+            transaction = Transaction(sql, self._exact_worlds())
             yield transaction
             transaction.write()
 
     def seed(self, proposed: int | None) -> int:
         """Keep and return the seed: the proposed one, else the kept one, else a new random one."""
-        value, kept = (
-            (secrets.randbits(SEED_BITS), "settings.value")
-            if proposed is None
-            else (proposed, "excluded.value")
+        kept = "settings.value" if proposed is None else "excluded.value"
+        query = (
+            "INSERT INTO settings VALUES ('seed', ?)"
+            f" ON CONFLICT (name) DO UPDATE SET value={kept} RETURNING value"
         )
+        value = secrets.randbits(SEED_BITS) if proposed is None else proposed
         with self._write() as sql:
-            row = sql.one(
-                "INSERT INTO settings VALUES ('seed', ?)"  # noqa: S608 - constants
-                f" ON CONFLICT (name) DO UPDATE SET value={kept} RETURNING value",
-                str(value),
-            )
-        return int(row[0]) if row else value
+            return rows.number(sql, query, str(value))
 
     def task(self, task_id: str, *, source: bool = True) -> Task | None:
         """Return a task; without its ``source`` its image_url is empty: it may be megabytes."""
         columns = rows.TASK if source else rows.TASK_WITHOUT_SOURCE
+        query = f"SELECT {columns} FROM {rows.TASKS} WHERE tasks.id=?"
         with self._read() as sql:
-            row = sql.one(
-                f"SELECT {columns} FROM {rows.TASKS} WHERE tasks.id=?",  # noqa: S608 - constants
-                askable(task_id),
-            )
+            row = sql.one(query, askable(task_id))
         return rows.task_of(row) if row else None
 
     def unsettled_tasks(self) -> list[Task]:
         """Return the tasks whose source picture still has to be looked at, the oldest first."""
-        query = f"SELECT {rows.TASK} FROM {rows.TASKS} WHERE NOT settled ORDER BY number"  # noqa: S608 - constants
+        query = f"SELECT {rows.TASK} FROM {rows.TASKS} WHERE NOT settled ORDER BY number"
         with self._read() as sql:
             return [rows.task_of(row) for row in sql.all(query)]
 
@@ -170,14 +160,9 @@ class TaskStore(ABC):
 
     def balance_micros(self, account: Account, starting_micros: int) -> int:
         """Return what the account has left; one that was never charged has all it starts with."""
+        query = f"SELECT granted_micros-spent_micros FROM accounts WHERE epoch={EPOCH} AND id=?"
         with self._read() as sql:
-            row = sql.one(
-                "SELECT granted_micros-spent_micros FROM accounts"  # noqa: S608 - constants
-                f" WHERE epoch={EPOCH} AND id=?",
-                account.world,
-                account.id,
-            )
-        return int(row[0]) if row else starting_micros
+            return rows.number(sql, query, account.world, account.id, default=starting_micros)
 
     def claim_deliveries(self, world: str, now_ms: int, claim: Claim) -> list[Entry]:
         """Take deliveries that are due, or whose lease has ended, the longest due first.
@@ -216,13 +201,8 @@ class TaskStore(ABC):
             kept = [
                 sql.later(
                     _RECORD,
-                    outcome.state.value,
-                    outcome.due_ms,
-                    outcome.accepted,
-                    delivery.epoch,
-                    delivery.task_id,
-                    owner,
-                    attempt.number,
+                    *(outcome.state.value, outcome.due_ms, outcome.accepted),
+                    *(delivery.epoch, delivery.task_id, owner, attempt.number),
                 )
                 for delivery, attempt, outcome in made
             ]
@@ -250,8 +230,7 @@ class TaskStore(ABC):
             row = sql.one(_NEXT_DUE, world, after_ms)
         return row[0] if row else None
 
-    @abstractmethod
-    def release_leases(self) -> None:
+    def release_leases(self) -> None:  # noqa: B027 - leases of a database end by themselves
         """End all leases. Only for a process that knows that no other uses the store."""
 
     def redeliver(self, delivery: Delivery, now_ms: int) -> Delivery | None:
@@ -262,20 +241,16 @@ class TaskStore(ABC):
 
     def delivery(self, task_id: str) -> Delivery | None:
         """Return a task's delivery."""
-        query = f"SELECT {rows.DELIVERY} FROM {rows.DELIVERIES} WHERE task_id=?"  # noqa: S608 - constants
+        query = f"SELECT {rows.DELIVERY} FROM {rows.DELIVERIES} WHERE task_id=?"
         with self._read() as sql:
             row = sql.one(query, askable(task_id))
         return rows.delivery_of(row) if row else None
 
     def count_poll(self, task: Task) -> int:
         """Count a status call of a task; return how many there were, this one included."""
+        query = "UPDATE tasks SET polls=polls+1 WHERE id=? AND epoch=? RETURNING polls"
         with self._write() as sql:
-            row = sql.one(
-                "UPDATE tasks SET polls=polls+1 WHERE id=? AND epoch=? RETURNING polls",
-                task.id,
-                task.epoch,
-            )
-        return int(row[0]) if row else 0
+            return rows.number(sql, query, task.id, task.epoch)
 
 
 def set_due(sql: Sql, task: Task, due_ms: int | None) -> None:

@@ -16,6 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
+from apixo_emulator.storage.base import StoreError
+
 _FORM = struct.Struct("<q")
 # How far the file of a clock is ahead of it, so that it is written seldom.
 _RESERVE_MS = 200
@@ -30,10 +32,6 @@ _GOOD_ROUND_TRIP_MS = 2.0
 _log = logging.getLogger("apixo_emulator")
 
 
-class DamagedClockError(Exception):
-    """The file of a clock holds no plausible instant; the message says what to do."""
-
-
 class SystemClock:
     """The system's clock: followed at once where it is set forward or the machine has slept.
 
@@ -41,7 +39,7 @@ class SystemClock:
     start and for the other processes of the folder; None is for a process that is alone.
 
     Raises:
-        DamagedClockError: The file holds no plausible instant.
+        StoreError: The file holds no plausible instant.
         OSError: The file cannot be made.
     """
 
@@ -119,7 +117,7 @@ def _opened(path: Path) -> FileIO:
         file.write(bytes(_FORM.size))
     elif len(found) != _FORM.size or not 0 <= _FORM.unpack(found)[0] <= latest:
         file.close()
-        raise DamagedClockError(
+        raise StoreError(
             f"{path} is damaged: expected the latest instant that the emulator has shown, found"
             f" the bytes {found.hex()}. Delete the file; time then goes on with the system's clock."
         )

@@ -36,30 +36,24 @@ class Sql(Protocol):
     @staticmethod
     def stored(text: str) -> object:
         """Return a text as the engine keeps it."""
-        ...
 
     def run(self, query: str, *values: object) -> None:
-        """Run a statement."""
-        ...
+        """Run a statement; in a transaction it may fail only at its end."""
 
     def many(self, query: str, rows: Iterable[Row]) -> None:
         """Run a statement for each row of values."""
-        ...
 
     def one(self, query: str, *values: object) -> Row | None:
         """Run a statement and return its first row."""
-        ...
 
     def all(self, query: str, *values: object) -> list[Row]:
         """Run a statement and return its rows."""
-        ...
 
     def later(self, query: str, *values: object) -> Callable[[], list[Row]]:
         """Run a statement and return what returns its rows.
 
         Several that are sent before the first is asked for share a round trip.
         """
-        ...
 
 
 class Entry(NamedTuple):
@@ -108,7 +102,7 @@ class Claim:
 def insert(table: str, columns: str) -> str:
     """Return the statement that inserts a row of the columns."""
     places = ",".join("?" * len(columns.split(",")))
-    return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
+    return f"INSERT INTO {table} ({columns}) VALUES ({places})"
 
 
 # Columns in the order of the fields, to be read from `TASKS`: the tasks of the present epochs.
@@ -153,35 +147,15 @@ def row_of_task(task: Task, stored: Stored) -> Row:
     """Return the values for `INSERT_TASK`."""
     callback_url = None if task.callback_url is None else stored(task.callback_url)
     effects = orjson.dumps(task.effects.to_json()).decode() if task.effects else None
-    return (
-        task.id,
-        *task[2:7],
-        callback_url,
-        stored(task.image_url),
-        *task[9:-2],
-        int(task.limited),
-        effects,
-    )
+    sources = (callback_url, stored(task.image_url))
+    return (task.id, *task[2:7], *sources, *task[9:-2], int(task.limited), effects)
 
 
 def delivery_of(row: Row) -> Delivery:
     """Read a row of `DELIVERY`."""
-    task_id, world, epoch, url, origin, base_url, depth, state, due_ms, *counts = row
-    attempts, tries, accepted = counts
-    return Delivery(
-        task_id=task_id,
-        world=world,
-        epoch=epoch,
-        url=url,
-        origin=origin,
-        base_url=base_url,
-        depth=depth,
-        state=DeliveryState(state),
-        due_ms=due_ms,
-        attempts=attempts,
-        tries=tries,
-        accepted=accepted,
-    )
+    values = list(row)
+    values[7] = DeliveryState(row[7])
+    return Delivery(*values)
 
 
 def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
@@ -189,9 +163,7 @@ def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
     return (
         delivery.task_id,
         delivery.epoch,
-        stored(delivery.url),
-        stored(delivery.origin),
-        stored(delivery.base_url),
+        *map(stored, (delivery.url, delivery.origin, delivery.base_url)),
         delivery.depth,
         delivery.state.value,
         delivery.due_ms,
@@ -199,11 +171,6 @@ def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
         delivery.tries,
         delivery.accepted,
     )
-
-
-def attempt_of(row: Row) -> Attempt:
-    """Read a row of `ATTEMPT`."""
-    return Attempt(*row)
 
 
 def row_of_attempt(epoch: int, attempt: Attempt, stored: Stored) -> Row:
@@ -245,6 +212,12 @@ def values_of_account(account: AccountState) -> Row:
         None if bucket is None else bucket.tokens,
         None if bucket is None else bucket.at_ms,
     )
+
+
+def number(sql: Sql, query: str, *values: object, default: int = 0) -> int:
+    """Run a statement and return the number that it finds, ``default`` where it finds none."""
+    row = sql.one(query, *values)
+    return default if row is None or row[0] is None else int(row[0])
 
 
 def askable(name: str) -> str:

@@ -14,7 +14,7 @@ from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.admin_queries import Store
 from apixo_emulator.storage.base import StoreError, StoreUnavailable
-from apixo_emulator.storage.clock import DamagedClockError, SystemClock
+from apixo_emulator.storage.clock import SystemClock
 from apixo_emulator.storage.migrations import scripts
 from apixo_emulator.storage.rows import Row, Sql, WorldRow, askable
 
@@ -25,8 +25,8 @@ _SHRUNK_PAGES = 500
 # Tasks that are kept in memory, about 1 KiB each.
 _MOST_TASKS = 4096
 _INCREMENTAL = 2
-_LOOK_TASK = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM {rows.TASKS} WHERE tasks.id=?"  # noqa: S608 - constants
-_LOOK_WORLD = f"SELECT {rows.WORLD} FROM worlds WHERE id=?"  # noqa: S608 - constants
+_LOOK_TASK = f"SELECT {rows.TASK_WITHOUT_SOURCE} FROM {rows.TASKS} WHERE tasks.id=?"
+_LOOK_WORLD = f"SELECT {rows.WORLD} FROM worlds WHERE id=?"
 
 
 class Durability(StrEnum):
@@ -117,7 +117,6 @@ class SqliteStore(Store):
         *,
         shared: bool = False,
     ) -> None:
-        super().__init__()
         self._where = str(path) if path else ":memory:"
         self._shared = shared
         # Worlds as a transaction finds them when it begins.
@@ -132,23 +131,13 @@ class SqliteStore(Store):
             self._reader = self._connect() if path else self._writer
             self._browser = self._connect() if path else self._writer
             self._clock = SystemClock(path.with_name("clock") if path else None)
-        except DamagedClockError as error:
+        except BaseException as error:
             self._close_connections()
-            raise StoreError(str(error)) from error
-        except OSError as error:
-            self._close_connections()
-            raise StoreError(
-                f"cannot write to the data folder {Path(self._where).parent}: {error.strerror}. "
-                "Choose another with --data, or --ephemeral to keep nothing."
-            ) from error
-        except sqlite3.Error as error:
-            self._close_connections()
-            raise StoreError(
-                f"cannot use {self._where} as the emulator's store: {error}. "
-                "Choose another folder with --data, or --ephemeral to keep nothing."
-            ) from error
-        except BaseException:
-            self._close_connections()
+            if isinstance(error, OSError | sqlite3.Error):
+                raise StoreError(
+                    f"cannot use {self._where} as the emulator's store: {error}. Choose another"
+                    " folder with --data, or --ephemeral to keep nothing."
+                ) from error
             raise
         self.now = self._clock
 
@@ -253,7 +242,7 @@ class SqliteStore(Store):
                 self._seen.clear()
             world = self._seen.get(world_id)
             if world is None:
-                row = self._reader.session.one(_LOOK_WORLD, world_id)
+                row = self._reader.session.one(_LOOK_WORLD, askable(world_id))
                 if row is not None:
                     world = self._seen[world_id] = rows.world_of(row)
             return world, self._task(task_id) if task_id else None
@@ -269,7 +258,7 @@ class SqliteStore(Store):
         return task
 
     def release_leases(self) -> None:
-        """End all leases; see `TaskStore.release_leases`."""
+        """End all leases: those of an earlier run of the only process."""
         with self._write() as sql:
             sql.run("UPDATE deliveries SET lease_until_ms=0 WHERE state='delivering'")
 

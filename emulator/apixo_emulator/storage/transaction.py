@@ -6,7 +6,7 @@ one read and one write of its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 
 from apixo_emulator.domain.accounts import Account, AccountState
 from apixo_emulator.domain.deliveries import Delivery
@@ -15,12 +15,12 @@ from apixo_emulator.domain.tasks import FINAL, Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
 
-_MOST_OPENED = 10_000
-_WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"  # noqa: S608 - constants
-_ACCOUNTS = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch=? AND id"  # noqa: S608 - constants
-_OPEN_ACCOUNT = (
+_WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"
+# One statement makes an account where it is new, locks it and reads it.
+_LOCK_ACCOUNT = (
     "INSERT INTO accounts (epoch, id, label, granted_micros, spent_micros, accepted, callbacks)"
-    " VALUES (?,?,?,?,0,0,0) ON CONFLICT DO NOTHING"
+    " VALUES (?,?,?,?,0,0,0) ON CONFLICT (epoch, id) DO UPDATE SET id=excluded.id"
+    f" RETURNING {rows.ACCOUNT}"
 )
 _SAVE_ACCOUNT = (
     "UPDATE accounts SET granted_micros=?, spent_micros=?, accepted=?, callbacks=?, tokens=?,"
@@ -61,12 +61,8 @@ class Transaction:
     `load`-ed stay locked until then: other transactions on any process that want them wait.
     """
 
-    def __init__(
-        self, sql: Sql, known: MutableMapping[str, WorldRow], opened: set[tuple[int, str]]
-    ) -> None:
+    def __init__(self, sql: Sql, known: MutableMapping[str, WorldRow]) -> None:
         self._sql = sql
-        # Accounts by their epochs that have a row, unless a transaction that made one has failed.
-        self._opened = opened
         # Worlds that need not be read; what is read is added.
         self._known = known
         self._worlds: dict[str, WorldRow] = {}
@@ -89,71 +85,49 @@ class Transaction:
         the transaction needs has to be loaded at once: it is locked in one order, so that no two
         transactions wait for each other.
         """
-        wanted = sorted(accounts, key=lambda account: (account.world, account.id))
-        self._read_worlds({account.world for account in wanted})
-        keys = {account.id: (self._worlds[account.world].epoch, account.id) for account in wanted}
-        new = [account for account in wanted if keys[account.id] not in self._opened]
-        while len(self._accounts) < len(wanted):
-            # An account has to be there to be locked, and the rest is read under its lock.
-            for account in new:
-                label = self._sql.stored(account.label)
-                self._sql.run(_OPEN_ACCOUNT, *keys[account.id], label, accounts[account])
-            self._read(wanted, contents)
-            new = [account for account in wanted if account.id not in self._accounts]
-        if len(self._opened) > _MOST_OPENED:
-            self._opened.clear()
-        self._opened.update(keys.values())
-
-    def _read_worlds(self, names: Collection[str]) -> None:
-        unknown = [name for name in names if name not in self._known]
-        if unknown:
-            found = self._sql.all(f"{_WORLDS} IN ({_places(unknown)})", *unknown)
-            self._known.update({row[0]: rows.world_of(row) for row in found})
-        self._worlds = {name: self._known[name] for name in names}
-
-    def _read(self, accounts: list[Account], contents: Collection[tuple[Account, bytes]]) -> None:
-        """Lock accounts and rules, and read all in one round trip."""
-        keep_accounts = self._read_accounts(accounts)
+        sql = self._sql
+        ordered = sorted(accounts, key=lambda account: (account.world, account.id))
+        self._read_worlds({account.world for account in ordered})
+        states = [
+            sql.later(
+                _LOCK_ACCOUNT,
+                self._epoch(account),
+                account.id,
+                sql.stored(account.label),
+                accounts[account],
+            )
+            for account in ordered
+        ]
         rules = {
-            name: self._read_rules(name) for name, row in sorted(self._worlds.items()) if row.rules
+            name: sql.later(_RULES + sql.lock, world.epoch)
+            for name, world in sorted(self._worlds.items())
+            if world.rules
         }
         accepted = {
-            (account.id, content): self._read_accepted(account, content)
+            (account.id, content): self._ask_accepted(account, content)
             for account, content in set(contents)
         }
-        keep_accounts()
+        for account, read in zip(ordered, states, strict=True):
+            self._accounts[account.id] = account, rows.account_of(read()[0])
         self._rules = {name: [RuleRow(*row) for row in read()] for name, read in rules.items()}
         self._before = {key: int(read()[0][0]) for key, read in accepted.items()}
         self._accepted = dict(self._before)
 
-    def _read_accounts(self, accounts: list[Account]) -> Callable[[], None]:
-        by_epoch: dict[int, dict[str, Account]] = {}
-        for account in accounts:
-            by_epoch.setdefault(self._worlds[account.world].epoch, {})[account.id] = account
-        pending = [
-            (
-                known,
-                self._sql.later(
-                    f"{_ACCOUNTS} IN ({_places(known)}) ORDER BY id{self._sql.lock}", epoch, *known
-                ),
-            )
-            for epoch, known in by_epoch.items()
-        ]
+    def _read_worlds(self, names: Collection[str]) -> None:
+        unknown = [name for name in names if name not in self._known]
+        if unknown:
+            places = ",".join("?" * len(unknown))
+            found = self._sql.all(f"{_WORLDS} IN ({places})", *unknown)
+            self._known.update({row[0]: rows.world_of(row) for row in found})
+        self._worlds = {name: self._known[name] for name in names}
 
-        def keep() -> None:
-            for known, read in pending:
-                for row in read():
-                    self._accounts[row[0]] = known[row[0]], rows.account_of(row)
-
-        return keep
-
-    def _read_rules(self, world: str) -> Callable[[], list[Row]]:
-        return self._sql.later(_RULES + self._sql.lock, self._worlds[world].epoch)
-
-    def _read_accepted(self, account: Account, content: bytes) -> Callable[[], list[Row]]:
+    def _ask_accepted(self, account: Account, content: bytes) -> Callable[[], list[Row]]:
         world = self._worlds[account.world]
         first = task_id(world.seed, account.id, content, 1)
         return self._sql.later(_ACCEPTED, world.epoch, account.id, content, first, world.epoch)
+
+    def _epoch(self, account: Account) -> int:
+        return self._worlds[account.world].epoch
 
     def world(self, world_id: str) -> WorldRow:
         """Return a loaded world."""
@@ -175,23 +149,21 @@ class Transaction:
 
     def count_submit(self, account: Account, content: bytes) -> int:
         """Count a submit of a body; return how many of this account there were, this one included."""
-        epoch = self._worlds[account.world].epoch
-        row = self._sql.one(_ASK, epoch, account.id, content)
-        return int(row[0]) if row else 1
+        return rows.number(self._sql, _ASK, self._epoch(account), account.id, content)
 
     def unfinished(self, account: Account, now_ms: int) -> int:
         """Return how many tasks of an account that has a concurrency limit are unfinished."""
         known = self._unfinished.get(account.id)
         if known is None:
-            mine = (self._worlds[account.world].epoch, account.id)
-            row = self._sql.one(_UNFINISHED, *mine, now_ms, *mine, *mine, now_ms)
-            known = self._unfinished[account.id] = now_ms, int(row[0]) if row else 0
+            mine = (self._epoch(account), account.id)
+            values = (*mine, now_ms, *mine, *mine, now_ms)
+            known = now_ms, rows.number(self._sql, _UNFINISHED, *values)
+            self._unfinished[account.id] = known
         return known[1]
 
     def failed_since(self, account: Account, now_ms: int) -> int:
         """Return how many tasks have failed by now that were not returned here before."""
-        epoch = self._worlds[account.world].epoch
-        return len(self._sql.all(_REFUND, epoch, account.id, now_ms))
+        return len(self._sql.all(_REFUND, self._epoch(account), account.id, now_ms))
 
     def next_task_id(self, account: Account, content: bytes) -> str:
         """Return the id of the account's next task with this body."""
@@ -215,20 +187,16 @@ class Transaction:
         sql = self._sql
         for account, state in self._accounts.values():
             if state.changed:
-                epoch = self._worlds[account.world].epoch
-                sql.run(_SAVE_ACCOUNT, *rows.values_of_account(state), epoch, account.id)
+                values = rows.values_of_account(state)
+                sql.run(_SAVE_ACCOUNT, *values, self._epoch(account), account.id)
         for (epoch, rule_id), rule in self._counted_rules.items():
             query = "UPDATE rules SET seen=?, used=? WHERE epoch=? AND id=?"
             sql.run(query, rule.seen, rule.used, epoch, rule_id)
         for (account_id, content), count in self._accepted.items():
             if count > max(1, self._before[account_id, content]):
-                epoch = self._worlds[self._accounts[account_id][0].world].epoch
-                sql.run(_SAVE_ACCEPTED, epoch, account_id, content, count)
+                account = self._accounts[account_id][0]
+                sql.run(_SAVE_ACCEPTED, self._epoch(account), account_id, content, count)
         if self._tasks:
             sql.many(rows.INSERT_TASK, self._tasks)
         if self._deliveries:
             sql.many(rows.INSERT_DELIVERY, self._deliveries)
-
-
-def _places(values: Iterable[object]) -> str:
-    return ",".join("?" for _ in values)
