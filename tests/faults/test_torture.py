@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from faults.torture import torture
-from support.postgres import any_server, empty_schema
 
 
 @pytest.mark.slow
@@ -17,8 +16,9 @@ def test_nothing_is_lost_over_many_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_when_processes_of_one_database_are_killed(tmp_path: Path) -> None:
-    with any_server() as server, empty_schema(server) as url:
-        summary = torture(kills=6, seed=3, store=url, folder=tmp_path, emulators=2, workers=2)
+def test_nothing_is_lost_when_processes_of_one_database_are_killed(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    summary = torture(kills=6, seed=3, store=postgres_url, folder=tmp_path, emulators=2, workers=2)
     assert summary.violations == [], str(summary)
     assert summary.acknowledged > 0

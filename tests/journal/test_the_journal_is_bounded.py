@@ -18,7 +18,6 @@ from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.filters import CallFilter
 from apixo_emulator.journal.journal import BODY_LIMIT, Journal, JournalBudget
 
-WORLD = SimpleNamespace(id="default")
 DONE = HttpResponse(200, b"{}")
 
 
@@ -28,7 +27,7 @@ def call(raw: bytes = b"", **facts: Any) -> Any:
     request = HttpRequest("POST", SUBMIT, b"", headers, raw, "http://127.0.0.1:8787")
     known = {
         "request": request,
-        "world": WORLD,
+        "world_id": "default",
         "at_ms": 5,
         "key": KEY,
         "endpoint": "submit",
@@ -53,7 +52,8 @@ def call(raw: bytes = b"", **facts: Any) -> Any:
 def test_it_holds_the_newest_calls_within_its_bounds(
     capacity: int, max_bytes: int, sizes: list[int], after: int, limit: int | None
 ) -> None:
-    journal = Journal(capacity, JournalBudget(max_bytes))
+    budget = JournalBudget(max_bytes)
+    journal = Journal(capacity, budget)
     for number, size in enumerate(sizes, start=1):
         assert journal.append(call(b"x" * size), DONE, number) == number
     entries = journal.entries()
@@ -61,15 +61,12 @@ def test_it_holds_the_newest_calls_within_its_bounds(
     assert numbers == list(range(len(sizes) - len(numbers) + 1, len(sizes) + 1))
     assert [entry.duration_us for entry in entries] == numbers
     assert [entry.request_bytes for entry in entries] == sizes[len(sizes) - len(numbers) :]
-    assert len(journal) == len(entries) <= capacity
-    assert journal.bytes <= max_bytes or len(entries) == 1
+    assert len(entries) <= capacity
+    assert budget.bytes <= max_bytes or len(entries) == 1
     assert bool(entries) == bool(sizes)
     assert journal.last == len(sizes)
     page = [entry.number for entry in journal.entries(after=after, limit=limit)]
     assert page == [number for number in numbers if number > after][:limit]
-    for number in range(len(sizes) + 2):
-        found = journal.entry(number)
-        assert (found.number if found else None) == (number if number in numbers else None)
 
 
 def test_a_filter_picks_before_the_limit_counts() -> None:
@@ -84,7 +81,7 @@ def test_cleared_it_begins_at_one_again() -> None:
     journal = Journal()
     journal.append(call(b"first"), DONE, 1)
     journal.clear()
-    assert (journal.entries(), journal.last, journal.bytes, len(journal)) == ([], 0, 0, 0)
+    assert (journal.entries(), journal.last) == ([], 0)
     assert journal.append(call(b"second"), DONE, 1) == 1
     assert journal.entries()[0].request_body == b"second"
 
@@ -108,8 +105,7 @@ def test_worlds_share_one_budget_and_the_oldest_calls_of_all_go_first(
         n for n, (world, _) in enumerate(calls) if world or n >= cleared or cleared >= len(calls)
     ]
     assert kept == left[len(left) - len(kept) :]
-    used = sum(journal.bytes for journal in journals)
-    assert used <= max_bytes or len(kept) == 1
+    assert budget.bytes <= max_bytes or len(kept) == 1
     assert bool(kept) == bool(left)
 
 
@@ -163,7 +159,6 @@ def test_long_answers_are_cut_too_and_say_how_long_they_were() -> None:
     [entry] = journal.entries()
     assert entry.response_bytes == 500_000
     assert len(entry.response_body) < BODY_LIMIT + 10
-    assert journal.bytes < 4 * BODY_LIMIT
 
 
 def test_known_keys_are_hidden_in_calls_of_others() -> None:
@@ -219,12 +214,11 @@ def test_an_entry_is_json_with_bytes_that_are_no_text_in_base64() -> None:
 
 
 @given(st.binary(max_size=30), st.integers(0, 100_000), st.text(max_size=9))
-def test_an_entry_is_read_back_from_its_json(raw: bytes, filling: int, decision: str) -> None:
+def test_an_entry_is_read_back_from_its_text(raw: bytes, filling: int, decision: str) -> None:
     journal = Journal()
     reasons = (("file-1", "resolution is 4k, wants 8k"),)
     facts = {"decision": decision, "why_not": reasons, "task_id": "t", "fault": "reset"}
     journal.append(call(raw + b"x" * filling, **facts), HttpResponse(200, raw), 7)
     [entry] = journal.entries()
     assert entry.request_cut == (len(entry.request_body) < len(raw) + filling)
-    assert JournalEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
-    assert JournalEntry.from_json(entry.to_json(), number=9) == replace(entry, number=9)
+    assert JournalEntry.from_text(entry.to_text(), 9) == replace(entry, number=9)

@@ -15,7 +15,6 @@ from typing import Any, Self
 import httpx
 import pytest
 from support.harness import KEY, STATUS, SUBMIT
-from support.postgres import any_server, empty_schema
 from support.process import Running, running
 
 WAYS = ("alone", "workers", "postgres")
@@ -98,7 +97,7 @@ def cluster(
             count = "1" if request.param == "alone" else "2"
             servers = [stack.enter_context(running("--workers", count, *options, cwd=tmp_path))]
         else:
-            url = stack.enter_context(empty_schema(stack.enter_context(any_server())))
+            url = request.getfixturevalue("postgres_url")
             servers = []
             for name in ("one", "two"):
                 folder = tmp_path / name

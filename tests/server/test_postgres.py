@@ -17,7 +17,7 @@ from queue import Empty
 import httpx
 import psycopg
 import pytest
-from support.postgres import any_server, empty_schema, own_server
+from support.postgres import Server
 from support.process import Running, children, running
 from support.receivers import Receiver, receiving
 
@@ -33,12 +33,6 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW
     WHEN (NEW.image_url = '{SPOILT}'::bytea) EXECUTE FUNCTION refuse();
 """
-
-
-@pytest.fixture
-def store() -> Iterator[str]:
-    with any_server() as url, empty_schema(url) as schema_url:
-        yield schema_url
 
 
 def options(store: str) -> tuple[str, ...]:
@@ -83,11 +77,11 @@ def arrivals(receiver: Receiver, wanted: set[str], *, longest_s: float) -> Count
 
 
 def test_two_emulators_share_everything_and_one_may_be_killed_under_load(
-    tmp_path: Path, store: str
+    tmp_path: Path, postgres_url: str
 ) -> None:
     with receiving() as receiver, ExitStack() as stack:
-        first = start(stack, tmp_path / "1", store)
-        second = start(stack, tmp_path / "2", store)
+        first = start(stack, tmp_path / "1", postgres_url)
+        second = start(stack, tmp_path / "2", postgres_url)
         balancer = cycle([first.base_url, second.base_url])
 
         def load(number: int) -> str | None:
@@ -109,16 +103,18 @@ def test_two_emulators_share_everything_and_one_may_be_killed_under_load(
         assert len(seen) <= spent
 
 
-def test_a_lost_database_gives_500_at_once_and_comes_back(tmp_path: Path) -> None:
-    with own_server() as server, ExitStack() as stack:
-        emulator = start(stack, tmp_path / "1", server.url, workers=1)
+def test_a_lost_database_gives_500_at_once_and_comes_back(
+    tmp_path: Path, postgres_server: Server, postgres_url: str
+) -> None:
+    with ExitStack() as stack:
+        emulator = start(stack, tmp_path / "1", postgres_url, workers=1)
         url = f"{emulator.base_url}/apikeys/current-balance"
         assert httpx.get(url, headers=AUTH).status_code == 200
-        server.stop()
+        postgres_server.stop()
         answer = httpx.get(url, headers=AUTH, timeout=15)
         assert (answer.status_code, answer.json()["code"]) == (500, 500)
         assert httpx.get(f"{emulator.origin}/_emulator/health").status_code == 200
-        server.start()
+        postgres_server.start()
         while httpx.get(url, headers=AUTH, timeout=15).status_code != 200:
             pass
         with receiving() as receiver:
@@ -130,8 +126,10 @@ def test_a_lost_database_gives_500_at_once_and_comes_back(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def server(store: str, tmp_path: Path) -> Iterator[Running]:
-    with running("--store", store, "--latency", "0", "--balance", "1", cwd=tmp_path) as server:
+def server(postgres_url: str, tmp_path: Path) -> Iterator[Running]:
+    with running(
+        "--store", postgres_url, "--latency", "0", "--balance", "1", cwd=tmp_path
+    ) as server:
         yield server
 
 
@@ -154,10 +152,10 @@ def balance(server: Running, key: str) -> float:
     return float(answer.json()["data"])
 
 
-def test_one_that_cannot_be_kept_takes_no_other_with_it(server: Running, store: str) -> None:
+def test_one_that_cannot_be_kept_takes_no_other_with_it(server: Running, postgres_url: str) -> None:
     good = "https://example.com/input.jpg"
     assert at_once(server, [("sk-1", good)])[0].status_code == 200
-    with psycopg.connect(store, autocommit=True) as connection:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(REFUSE.encode())
     asked = [("sk-1", SPOILT if number % 8 == 3 else good) for number in range(80)]
     answers = at_once(server, asked)

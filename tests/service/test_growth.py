@@ -9,7 +9,7 @@ from support.harness import KEY, Harness, body, make_harness
 from apixo_emulator.domain.accounts import AccountTerms, account_of
 from apixo_emulator.storage import SqliteStore, Transaction
 
-FEW, MANY = 50, 2000
+FEW, MANY = 50, 500
 CALLBACK = {**body(), "request_type": "callback", "callback_url": "http://127.0.0.1:9/hook"}
 FAILING = body(image_urls=["https://example.com/emulate/SensitiveContent.jpg"])
 
@@ -83,7 +83,7 @@ def test_a_callback_submit_costs_the_same_with_many_worlds() -> None:
             submit(number)
         return steps(store, lambda: submit(0))
 
-    few, many = cost(5), cost(300)
+    few, many = cost(5), cost(100)
     assert many <= few * 1.5, (few, many)
 
 
@@ -99,7 +99,7 @@ def test_a_world_is_found_at_the_same_cost_among_many() -> None:
         assert again.find("never used") is None
         return steps(store, lambda: again.find(found))
 
-    few, many = cost(5), cost(200)
+    few, many = cost(5), cost(100)
     assert many <= few * 1.5, (few, many)
 
 
@@ -124,7 +124,7 @@ def test_a_reset_and_what_follows_it_cost_the_same_with_many_tasks() -> None:
             if not more:
                 return [first, max(lots)]
 
-    few, many = cost(1200), cost(4800)
+    few, many = cost(600), cost(1800)
     assert all(after <= before * 1.2 for before, after in zip(few, many, strict=True)), (few, many)
 
 

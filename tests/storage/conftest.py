@@ -4,25 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.postgres import any_server, empty_schema
 
 from apixo_emulator.storage import SqliteStore, Store
 from apixo_emulator.storage.postgres import PostgresStore
 from storage.samples import opened as with_world
 
 Open = Callable[[], Store]
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    with any_server() as url:
-        yield url
-
-
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    with empty_schema(postgres_server) as url:
-        yield url
 
 
 @pytest.fixture(params=["memory", "file", pytest.param("postgres", marks=pytest.mark.slow)])

@@ -46,16 +46,6 @@ def test_it_follows_the_system_clock_after_a_sleep_or_a_step_forward(machine: Ma
     assert clock() == START + 15 + HOUR
 
 
-def test_it_goes_on_where_the_system_clock_is_set_back(machine: Machine) -> None:
-    clock = SystemClock()
-    machine.run(10)
-    assert clock() == START + 10
-    machine.system -= HOUR
-    assert clock() == START + 10
-    machine.run(1000)
-    assert clock() == START + 1010
-
-
 def test_it_is_the_system_clock_and_its_file_is_written_seldom(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -90,30 +80,6 @@ def test_it_never_goes_back_and_never_stands_still(steps: list[tuple[int, int]])
             now = clock()
             assert now >= max(before + ran, machine.system)
             before = now
-
-
-def test_the_next_start_goes_on_from_the_latest_instant(machine: Machine, tmp_path: Path) -> None:
-    file = tmp_path / "clock"
-    clock = SystemClock(file)
-    machine.run(5000)
-    latest = clock()
-    clock.close()
-    machine.system -= HOUR
-    again = SystemClock(file)
-    assert latest <= again() <= latest + 1000
-    again.close()
-
-
-def test_a_start_without_a_step_follows_the_system_clock(machine: Machine, tmp_path: Path) -> None:
-    file = tmp_path / "clock"
-    first = SystemClock(file)
-    first()
-    machine.run(300)
-    second = SystemClock(file)
-    machine.run(1)
-    assert first() == second() == machine.system
-    first.close()
-    second.close()
 
 
 def test_processes_of_a_folder_agree_after_the_system_clock_was_set_back(

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from support.pgbouncer import pooled
-from support.postgres import own_server
+from support.postgres import Server
 
-from apixo_emulator.domain.accounts import ONE_WORLD, account_of
-from apixo_emulator.storage import Entry, StoreUnavailable
+from apixo_emulator.domain.accounts import ONE_WORLD
 from apixo_emulator.storage.postgres import PostgresStore
 from storage.samples import (
     ALICE,
@@ -17,8 +15,6 @@ from storage.samples import (
     PRICE,
     accept,
     claimed,
-    draft,
-    nth,
     opened,
     recorded,
     with_delivery,
@@ -29,8 +25,8 @@ RICH = 100_000_000
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with own_server() as server, pooled(server.socket) as url:
+def url(postgres_server: Server) -> Iterator[str]:
+    with pooled(postgres_server.socket) as url:
         yield url
 
 
@@ -65,38 +61,11 @@ def test_everything_works_as_often_as_one_likes(stores: list[PostgresStore]) -> 
     assert dict(stores[0].deliveries_by_state(ONE_WORLD)) == {"delivered": 120}
 
 
-def test_a_transaction_that_hangs_is_given_up_there_too(stores: list[PostgresStore]) -> None:
-    one, other = stores
-
-    def waiting(name: str, epoch: int) -> Entry:
-        with pytest.raises(StoreUnavailable, match="statement timeout"):
-            accept(other, starting=RICH)
-        return draft(name, epoch)
-
-    accept(one, waiting, starting=RICH)
-    entry = accept(other, starting=RICH)
-    assert entry is not None
-    assert entry.task.id == nth(2)
-
-
 def test_settings_of_a_transaction_do_not_leak_to_other_clients(
     stores: list[PostgresStore],
 ) -> None:
-    for number in range(6):
-        account = account_of(f"sk-{number}")
-        accept(
-            stores[0],
-            lambda name, epoch, account=account: draft(name, epoch, account=account),  # type: ignore[misc]
-            account=account,
-        )
-    with stores[1]._read() as sql:
-        found = {sql.one("SHOW statement_timeout") for _ in range(6)}
-    assert found == {("0",)}
-
-
-def test_worlds_agree(stores: list[PostgresStore]) -> None:
-    one, other = stores
-    one.change_world(ONE_WORLD, lambda row: replace(row, seed=99))
-    row = other.look(ONE_WORLD)[0]
-    assert row is not None
-    assert row.seed == 99
+    for store in stores * 3:
+        with store._write() as sql:
+            assert sql.one("SHOW statement_timeout") == ("3s",)
+        with store._read() as sql:
+            assert sql.one("SHOW statement_timeout") == ("0",)

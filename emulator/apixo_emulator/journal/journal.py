@@ -8,8 +8,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-import orjson
-
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import Answered, JournalEntry, TruncatedBody, entry_of
 from apixo_emulator.journal.secrets import LONGEST_FORM
@@ -84,11 +82,6 @@ class Journal:
         """The number of the newest entry, 0 where there is none; `clear` starts again at 0."""
         return self._last
 
-    @property
-    def bytes(self) -> int:
-        """What the kept calls take, roughly."""
-        return sum(kept[3] for kept in self._kept)
-
     def append(self, call: Answered, response: HttpResponse, duration_us: int) -> int:
         """Keep a call and return its number; the oldest ones make room.
 
@@ -158,13 +151,6 @@ class Journal:
                 found.append(entry)
         return found
 
-    def entry(self, number: int) -> JournalEntry | None:
-        """Return one entry, None where it never was or has made room."""
-        with self._lock:
-            at = number - (self._last - len(self._kept) + 1)
-            kept = self._kept[at] if 0 <= at < len(self._kept) else None
-        return self._entry(number, kept) if kept else None
-
     def begin(self, _epoch: int) -> None:
         """Forget everything: the world was reset."""
         self.clear()
@@ -176,20 +162,9 @@ class Journal:
                 self.drop_oldest()
             self._last = 0
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def _entry(self, number: int, kept: _Kept) -> JournalEntry:
-        call, response, duration_us, _, asked, answered = kept
-        return entry_of(
-            number,
-            call,
-            response,
-            duration_us,
-            asked=asked,
-            answered=answered,
-            known=self._known,
-        )
+        call, response, duration_us, _, *bodies = kept
+        return entry_of(number, call, response, duration_us, bodies=bodies, known=self._known)
 
 
 class SharedJournal:
@@ -242,11 +217,7 @@ class SharedJournal:
             for start in range(0, len(entries), _LOT):
                 lot = entries[start : start + _LOT]
                 written = [
-                    (
-                        self._instants[entry.number % CAPACITY],
-                        orjson.dumps(entry.to_json()).decode(),
-                    )
-                    for entry in lot
+                    (self._instants[entry.number % CAPACITY], entry.to_text()) for entry in lot
                 ]
                 self._store.add_to_journal(self._channel, written, CAPACITY)
                 self._shared = lot[-1].number
@@ -266,8 +237,9 @@ class SharedJournal:
     ) -> list[JournalEntry]:
         """Return entries of all processes; see `Journal.entries`. Waits a moment for the others."""
         self._gather()
-        rows = self._store.journal(self._channel, after, CAPACITY)
-        entries = [JournalEntry.from_json(orjson.loads(text), number) for number, text in rows]
+        most = CAPACITY if where or limit is None else limit
+        rows = self._store.journal(self._channel, after, most)
+        entries = [JournalEntry.from_text(text, number) for number, text in rows]
         return [entry for entry in entries if where is None or where(entry)][:limit]
 
     def _gather(self) -> None:
@@ -279,14 +251,6 @@ class SharedJournal:
             before, last = last, self._store.journal_length(self._channel)
             if last == before:
                 return
-
-    def entry(self, number: int) -> JournalEntry | None:
-        """Return one entry, None where it never was or has made room."""
-        self.share()
-        found = self._store.journal(self._channel, number - 1, 1)
-        if not found or found[0][0] != number:
-            return None
-        return JournalEntry.from_json(orjson.loads(found[0][1]), number)
 
 
 def _now_us(store_ms: int) -> int:

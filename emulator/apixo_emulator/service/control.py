@@ -392,12 +392,13 @@ class WorldControl:
             NotFoundError: There is none, or it has left the bounded journal.
         """
         is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
-        entry = self._journal.entry(int(number)) if is_number else None
-        if entry is None:
+        wanted = int(number) if is_number else 0
+        found = self._journal.entries(after=wanted - 1, limit=1) if wanted else []
+        if not found or found[0].number != wanted:
             raise NotFoundError(
                 f"no call {shown(number)} in the journal, which keeps the latest only"
             )
-        return entry.to_json()
+        return found[0].to_json()
 
     def revision(self) -> int:
         """Return a number that grows when this process changes a task, a callback or a world."""

@@ -119,6 +119,11 @@ class Call:
         self.fault: str | None = None
         self.decision = ""
 
+    @property
+    def world_id(self) -> str:
+        """The id of its world."""
+        return self.world.id
+
     def at(self, row: WorldRow, real_ms: int) -> None:
         """Note the instant in its world, and the epoch."""
         self.at_ms = row.clock.now(real_ms)

@@ -1,0 +1,75 @@
+"""Many calls at once on PostgreSQL: polls do not wait for submits, and what is too much gets 503."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import pytest
+from support.harness import KEY, STATUS, SUBMIT, body, make_harness
+
+from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.service.batcher import Batcher
+from apixo_emulator.storage.postgres import PostgresStore
+
+pytestmark = pytest.mark.slow
+HEADERS = ((b"authorization", f"Bearer {KEY}".encode()), (b"content-type", b"application/json"))
+MOST_WAITING = 1000
+
+
+def run(url: str, scenario: Callable[[Batcher, HttpRequest], Awaitable[None]]) -> None:
+    """Run a scenario with the batcher of an emulator, and a poll of a task that exists."""
+
+    async def batched() -> None:
+        harness = make_harness(store=PostgresStore(url))
+        poll = call("GET", STATUS, f"taskId={harness.submitted()}")
+        batcher = Batcher(harness.emulator)
+        await scenario(batcher, poll)
+        batcher.close()
+        harness.emulator.close()
+
+    asyncio.run(batched())
+
+
+def call(method: str, path: str, query: str = "", sent: bytes = b"") -> HttpRequest:
+    return HttpRequest(method, path, query.encode(), HEADERS, sent, "http://127.0.0.1:8787")
+
+
+async def answer(batcher: Batcher, request: HttpRequest) -> HttpResponse:
+    answered = batcher.handle(request)
+    return answered if isinstance(answered, HttpResponse) else await answered
+
+
+def test_polls_are_answered_while_submits_wait(postgres_url: str) -> None:
+    async def scenario(batcher: Batcher, poll: HttpRequest) -> None:
+        submit = call("POST", SUBMIT, sent=json.dumps(body()).encode())
+        with psycopg.connect(postgres_url) as blocker:
+            blocker.execute("LOCK TABLE accounts")
+            # More than one transaction takes: the last waits for several that wait for the lock.
+            submits = [asyncio.ensure_future(answer(batcher, submit)) for _ in range(640)]
+            polls = await asyncio.gather(*(answer(batcher, poll) for _ in range(20)))
+            assert {one.status for one in polls} == {200}
+            assert not submits[-1].done()
+        assert (await submits[-1]).status == 200
+        await asyncio.gather(*submits)
+
+    run(postgres_url, scenario)
+
+
+def test_more_polls_than_may_wait_are_refused_at_once(postgres_url: str) -> None:
+    async def scenario(batcher: Batcher, poll: HttpRequest) -> None:
+        with psycopg.connect(postgres_url) as blocker:
+            blocker.execute("LOCK TABLE worlds")
+            answers = [batcher.handle(poll) for _ in range(MOST_WAITING + 100)]
+            futures = [one for one in answers if not isinstance(one, HttpResponse)]
+            refused = [one.result() for one in futures if one.done()]
+        assert len(refused) == 100
+        assert {one.status for one in refused} == {503}
+        assert {dict(one.headers)[b"retry-after"] for one in refused} == {b"1"}
+        assert json.loads(refused[0].body)["code"] == 503
+        assert (await futures[MOST_WAITING - 1]).status == 200
+        await asyncio.gather(*futures)
+
+    run(postgres_url, scenario)
