@@ -141,7 +141,7 @@ class _Server:
 
     def kill(self) -> None:
         if self._process is not None:
-            workers = children(self._process.pid)
+            workers = [] if self._process.poll() is not None else children(self._process.pid)
             end(self._process)
             for worker in workers:
                 with suppress(ProcessLookupError):

@@ -4,7 +4,6 @@ The control operations are in `service.control`, which is imported when the firs
 """
 
 from apixo_emulator.service.emulator import Emulator
-from apixo_emulator.service.options import Options
-from apixo_emulator.service.worlds import WorldOptions
+from apixo_emulator.service.worlds import Options, WorldOptions
 
 __all__ = ["Emulator", "Options", "WorldOptions"]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,8 +36,8 @@ from apixo_emulator.outbound import (
     OutboundRefused,
     callback_headers,
 )
-from apixo_emulator.service.worlds import World, Worlds
-from apixo_emulator.storage import Claim, Entry, Store
+from apixo_emulator.service.worlds import Worlds
+from apixo_emulator.storage import Claim, Entry, Store, StoreError
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
@@ -261,18 +262,6 @@ class Callbacks:
         self.changed(world.id)
         return sent
 
-    def delivery(self, task_id: str) -> Delivery | None:
-        """Return a task's delivery."""
-        return self._store.delivery(task_id)
-
-    def deliveries(self, world: World, limit: int, offset: int = 0) -> list[Delivery]:
-        """Return a world's deliveries, the newest first."""
-        return self._store.deliveries(world.id, limit, offset)
-
-    def attempts(self, task_id: str) -> list[Attempt]:
-        """Return the attempts that a task's delivery has taken."""
-        return self._store.attempts(task_id)
-
 
 # The worker
 
@@ -312,7 +301,6 @@ class CallbackWorker:
     ) -> None:
         self._emulator = emulator
         self._callbacks = emulator.callbacks
-        self._next_sweep = 0.0
         self._bounds = bounds or Bounds()
         self._client = OutboundClient(ca_file=ca_file)
         self._under_way: dict[asyncio.Task[None], str] = {}
@@ -325,7 +313,7 @@ class CallbackWorker:
     async def run(self) -> None:
         """Deliver until cancelled; attempts under way are then given up, and made again later."""
         loop = asyncio.get_running_loop()
-        beside = [asyncio.create_task(work()) for work in (self._share, self._clean)]
+        beside = self._housekeeping()
         self._callbacks.on_change = lambda: loop.call_soon_threadsafe(self._wake.set)
         try:
             while True:
@@ -338,7 +326,9 @@ class CallbackWorker:
             await asyncio.gather(*beside, *self._under_way, return_exceptions=True)
             while self._made:
                 await self._record()
-            await self._share_last()
+            if self._emulator.worlds.shared:
+                with suppress(StoreError):  # then the others do without
+                    await asyncio.to_thread(self._emulator.worlds.share, unasked=True)
 
     async def _step(self) -> float:
         """Record some attempts that were made, start some that are due; return the s to sleep."""
@@ -346,11 +336,10 @@ class CallbackWorker:
             await self._record()
             await self._rest(0)
         try:
-            await self._sweep()
             claimed = await self._claim()
             for call in claimed:
                 self._start(call)
-            return 0.0 if claimed or self._made else await self._until_next()
+            return 0.0 if claimed or self._made else self._until_next()
         except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
             _log.exception("callbacks could not be claimed; trying again")
             return _PAUSE_S
@@ -360,13 +349,14 @@ class CallbackWorker:
         if not made:
             return
         try:
-            kept = await self._run(self._callbacks.record, made)
+            held = await self._run(self._callbacks.record, made)
         except Exception:  # noqa: BLE001 - as above
             # Their leases end by themselves.
             _log.exception("%d callbacks could not be recorded; they are made again", len(made))
             return
-        for call in (call for (call, _), held in zip(made, kept, strict=True) if not held):
-            _log.warning("the lease on the callback of task %s was lost", call.delivery.task_id)
+        for (call, _), is_held in zip(made, held, strict=True):
+            if not is_held:
+                _log.warning("the lease on the callback of task %s was lost", call.task.id)
 
     async def _run(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Do a store's work: at once, or in a thread if it may wait for a network."""
@@ -374,39 +364,35 @@ class CallbackWorker:
             return await asyncio.to_thread(work, *arguments)
         return work(*arguments)
 
-    async def _share(self) -> None:
-        """Write this process's journal into the store, where others use it too."""
-        worlds = self._emulator.worlds
-        while worlds.shared:
-            try:
-                await self._run(worlds.share)
-            except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-                _log.exception("the journal could not be shared; trying again")
-            await asyncio.sleep(SHARE_S)
-
-    async def _share_last(self) -> None:
-        """Leave this process's journal to those that go on."""
-        if self._emulator.worlds.shared:
-            try:
-                await self._run(lambda: self._emulator.worlds.share(unasked=True))
-            except Exception:  # noqa: BLE001 - as above
-                _log.exception("the journal could not be shared at the end")
-
-    async def _clean(self) -> None:
-        """Delete what resets have left in the store, a little at a time."""
+    async def _repeat(
+        self, work: Callable[[], bool | None], failure: str, pause_s: float, again_s: float = 0
+    ) -> None:
+        """Do work in a thread now and then, sooner again where it says that there is more."""
         while True:
+            more = None
             try:
-                more = await asyncio.to_thread(self._emulator.store.clean)
+                more = await asyncio.to_thread(work)
             except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-                _log.exception("the store could not be cleaned after a reset; trying again")
-                more = False
-            await asyncio.sleep(_BETWEEN_CLEANING_S if more else _CLEANING_S)
+                _log.exception("%s; trying again", failure)
+            await asyncio.sleep(again_s if more else pause_s)
 
-    async def _sweep(self) -> None:
-        """Now and then take care of tasks whose process has died, where several share a store."""
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + _SWEEP_S
-            await self._run(self._emulator.sweep)
+    def _housekeeping(self) -> list[asyncio.Task[None]]:
+        """Start what is done beside the callbacks."""
+        emulator = self._emulator
+        beside = [
+            # A process that has died may have left tasks whose sources nobody looks at.
+            self._repeat(emulator.sweep, "sources could not be looked for", _SWEEP_S),
+            self._repeat(
+                emulator.store.clean,
+                "the store could not be cleaned after a reset",
+                _CLEANING_S,
+                _BETWEEN_CLEANING_S,
+            ),
+        ]
+        if emulator.worlds.shared:
+            share = emulator.worlds.share
+            beside.append(self._repeat(share, "the journal could not be shared", SHARE_S))
+        return [asyncio.create_task(work) for work in beside]
 
     async def _claim(self) -> list[Call]:
         free = self._bounds.in_all - len(self._under_way)
@@ -417,12 +403,12 @@ class CallbackWorker:
         ]
         return await self._run(self._callbacks.claim, min(free, _LOT), busy)
 
-    async def _until_next(self) -> float:
+    def _until_next(self) -> float:
         """Return the seconds to sleep; a finished attempt or a new delivery ends it earlier.
 
         What is due already and was not claimed goes to a receiver that has enough under way.
         """
-        until_ms = await self._run(self._callbacks.until_next_ms)
+        until_ms = self._callbacks.until_next_ms()
         return _LONGEST_SLEEP_S if until_ms is None else min(until_ms / 1000, _LONGEST_SLEEP_S)
 
     async def _rest(self, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apixo_emulator.domain.accounts import usd
+from apixo_emulator.domain.accounts import Account, usd
 from apixo_emulator.domain.deliveries import Attempt, Delivery
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.journal.secrets import Mask, masked_for_account
@@ -84,23 +84,22 @@ def rule(rule: Rule, counts: RuleRow) -> dict[str, Any]:
 
 def accounts(emulator: Emulator, world: World) -> list[dict[str, Any]]:
     """Return a world's accounts with their balances, in USD, and limits."""
-    found = []
     if refunds_failed():
-        emulator.limits.refund_all(world.id, emulator.worlds.now(world))
-    for row in emulator.store.accounts(world.id):
-        terms = emulator.limits.terms.get(row.id)
-        spent = row.spent_micros
-        found.append(
-            {
-                "account": row.id,
-                "key": row.label,
-                "balance": usd(row.granted_micros - spent),
-                "spent": usd(spent),
-                "accepted": row.accepted,
-                "limits": terms.shown() if terms else None,
-            }
-        )
-    return found
+        now_ms = emulator.worlds.now(world)
+        for row in emulator.store.accounts(world.id):
+            emulator.limits.balance_micros(Account(row.id, row.label, world.id), now_ms)
+    terms = emulator.limits.terms
+    return [
+        {
+            "account": row.id,
+            "key": row.label,
+            "balance": usd(row.granted_micros - row.spent_micros),
+            "spent": usd(row.spent_micros),
+            "accepted": row.accepted,
+            "limits": terms[row.id].shown() if row.id in terms else None,
+        }
+        for row in emulator.store.accounts(world.id)
+    ]
 
 
 def config(emulator: Emulator, world: World) -> dict[str, Any]:

@@ -27,10 +27,9 @@ from apixo_emulator.domain.tasks import Latency, Task, is_kept, result_available
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limits import MAGIC_KEYS, AccountLimits
-from apixo_emulator.service.options import Options
 from apixo_emulator.service.sources import SourceChecker
 from apixo_emulator.service.submit import Pending, Sources, SubmitParser, Submits
-from apixo_emulator.service.worlds import Call, Now, Worlds
+from apixo_emulator.service.worlds import Call, Now, Options, Worlds
 from apixo_emulator.storage import Store, StoreUnavailable
 from apixo_schemas import OTHER_KEY_ERROR, contract, model_index, model_schema
 

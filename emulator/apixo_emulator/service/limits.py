@@ -90,12 +90,6 @@ class AccountLimits:
         if failed:
             tx.account(account).refund(contract().price_micros * failed)
 
-    def refund_all(self, world_id: str, now_ms: int) -> None:
-        """Refund what the failed tasks of a world's accounts have cost."""
-        for row in self.store.accounts(world_id):
-            account = Account(row.id, row.label, world_id)
-            self.balance_micros(account, now_ms)
-
     def balance_micros(self, account: Account, now_ms: int) -> int:
         """Return what the account has left at an instant, in millionths of a USD."""
         starting = self.starting_micros(account)

@@ -33,9 +33,8 @@ from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.scenarios.vocabulary import UnknownScenarioError, requested_scenario
 from apixo_emulator.service.callbacks import Callbacks
 from apixo_emulator.service.limits import MAGIC_KEYS, AccountLimits, refunds_failed
-from apixo_emulator.service.options import Options
 from apixo_emulator.service.sources import SourceChecker
-from apixo_emulator.service.worlds import Call, Worlds, read_rule
+from apixo_emulator.service.worlds import Call, Options, Worlds, read_rule
 from apixo_emulator.storage import Entry, RuleRow, Store, Transaction
 from apixo_schemas import CONTENT_TYPE_ERROR, contract
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import orjson
 
-from apixo_emulator.domain.accounts import ONE_WORLD, Account
+from apixo_emulator.domain.accounts import ONE_WORLD, Account, AccountTerms
 from apixo_emulator.domain.clock import ClockState
-from apixo_emulator.domain.tasks import Task
+from apixo_emulator.domain.deliveries import CallbackOptions
+from apixo_emulator.domain.tasks import Latency, Task
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.journal.journal import MAX_BYTES, Journal, JournalBudget, SharedJournal
 from apixo_emulator.scenarios.rules import Rule, rule_of, rule_to_json
@@ -43,6 +44,22 @@ class WorldOptions:
     known_keys: frozenset[str] = frozenset()
     # Of the journals of all worlds in this process.
     journal_bytes: int = MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the emulator behaves. ``api_keys`` None accepts any key; money is in millionths of USD.
+
+    ``accounts`` are the terms of keys, by key.
+    """
+
+    latency: Latency
+    balance_micros: int
+    api_keys: frozenset[str] | None = None
+    public_url: str | None = None
+    callbacks: CallbackOptions = field(default_factory=CallbackOptions)
+    worlds: WorldOptions = field(default_factory=WorldOptions)
+    accounts: Mapping[str, AccountTerms] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -227,10 +244,6 @@ class Worlds:
     def now(self, world: World) -> int:
         """Return the instant in a world, in Unix ms."""
         return self.look(world)[0].clock.now(self.real_now())
-
-    def real_wait_ms(self, world: World, due_ms: int) -> int | None:
-        """Return the machine's ms until an instant of a world; None for ever."""
-        return self.look(world)[0].clock.real_wait_ms(due_ms, self.real_now())
 
     def change_clock(
         self, world: World, change: Callable[[ClockState, int], ClockState]
