@@ -4,7 +4,6 @@ Faults, separated from the command by ``--``:
 
     crash=STEP:N     die at the N-th time of a step, as SIGKILL would have it: nothing is tidied up
     clock=SECONDS    the system's clock is so many seconds off
-    pages=N          the store may not grow beyond so many pages, until SIGUSR1
     uid=N            give up root before the command runs
 
 A step is a method and when: ``before`` it does anything, at its ``commit`` (just before), ``after`` it.
@@ -14,8 +13,6 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -29,7 +26,6 @@ from apixo_emulator.service.sources import SourceChecker
 from apixo_emulator.storage import SqliteStore
 
 CRASHED = 9
-_PLENTY = 1_000_000
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 _STORE_STEPS: dict[str, type[Emulator | SqliteStore]] = {
@@ -56,7 +52,7 @@ def _crash(step: str) -> None:
     if method in _STORE_STEPS:
         _crash_store(method, when, doom)
     elif method == "post":
-        OutboundClient.post = _dying_post(OutboundClient.post, when, doom)  # type: ignore[method-assign]
+        OutboundClient.post = _dying_post(OutboundClient.post, doom)  # type: ignore[method-assign]
     elif method == "enqueue":
         SourceChecker.enqueue = _dying(SourceChecker.enqueue, when, doom)  # type: ignore[method-assign]
     else:
@@ -105,15 +101,12 @@ def _dying(original: Callable[..., Any], when: str, doom: _Doom) -> Callable[...
 
 
 def _dying_post(
-    original: Callable[_Given, Coroutine[Any, Any, _Made]], when: str, doom: _Doom
+    original: Callable[_Given, Coroutine[Any, Any, _Made]], doom: _Doom
 ) -> Callable[_Given, Coroutine[Any, Any, _Made]]:
     @functools.wraps(original)
     async def dying(*arguments: _Given.args, **options: _Given.kwargs) -> _Made:
-        if when == "before":
-            doom.strike()
         answer = await original(*arguments, **options)
-        if when == "after":
-            doom.strike()
+        doom.strike()
         return answer
 
     return dying
@@ -125,24 +118,9 @@ def _clock(seconds: str) -> None:
     time.time_ns = lambda: true_ns() + off_ns
 
 
-def _pages(number: str) -> None:
-    prepare = SqliteStore._prepare
-
-    def prepared(self: SqliteStore, *arguments: Any) -> None:
-        prepare(self, *arguments)
-        db: sqlite3.Connection = self._writer.db
-        db.execute(f"PRAGMA max_page_count={int(number)}")
-        signal.signal(
-            signal.SIGUSR1, lambda *_: db.execute(f"PRAGMA max_page_count={_PLENTY}") and None
-        )
-
-    SqliteStore._prepare = prepared  # type: ignore[assignment,method-assign]
-
-
 _FAULTS: dict[str, Callable[[str], object]] = {
     "crash": _crash,
     "clock": _clock,
-    "pages": _pages,
     "uid": lambda number: os.setuid(int(number)),
 }
 

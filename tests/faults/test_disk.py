@@ -2,12 +2,11 @@
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from support.process import environment
 LAUNCHER = [sys.executable, str(Path(__file__).with_name("launcher.py"))]
 OPTIONS = ["--data", "data", "--latency", "20", "--balance", "100"]
 START_CENTS = 10_000
-AT_ONCE_S = 5
 NOBODY = 65534
 MORE_THAN_FITS = 5000
 REFUSED = b'{"code":500,"message":"Server or unmapped upstream error.","data":null}'
@@ -44,24 +42,8 @@ def any_files(server: Process) -> None:
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, unlimited)
 
 
-# How the space ends, and how there is space again: SQLite meets the one when it commits, the other
-# in the middle of a statement.
-WAYS: dict[
-    str, tuple[list[str], Callable[[Process, Path], object], Callable[[Process], object]]
-] = {
-    "files cannot grow": ([], no_larger_files, any_files),
-    "the store cannot grow": (
-        ["pages=40"],
-        lambda _server, _folder: None,
-        lambda server: server.send_signal(signal.SIGUSR1),
-    ),
-}
-
-
-def timed_submit(caller: Caller, hooks: Hooks, source: str) -> Answer:
-    began = time.monotonic()
+def submit(caller: Caller, hooks: Hooks, source: str) -> Answer:
     answer = caller.submit(source, f"{hooks.url}/hook")
-    assert time.monotonic() - began < AT_ONCE_S
     assert isinstance(answer, Answer), answer
     return answer
 
@@ -71,7 +53,7 @@ def submit_until_full(caller: Caller, hooks: Hooks) -> list[str]:
     for number in range(MORE_THAN_FITS):
         # Every other picture has to be looked at, so that the verdict meets the full disk.
         origin = hooks.url if number % 2 else "https://example.com"
-        answer = timed_submit(caller, hooks, f"{origin}/{number}.jpg")
+        answer = submit(caller, hooks, f"{origin}/{number}.jpg")
         if answer.status != 200:
             assert (answer.status, answer.body) == (500, REFUSED)
             return acknowledged
@@ -80,30 +62,25 @@ def submit_until_full(caller: Caller, hooks: Hooks) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_a_full_disk_refuses_submits_only_and_loses_nothing(way: str, tmp_path: Path) -> None:
-    faults, fill, free = WAYS[way]
+def test_a_full_disk_refuses_submits_only_and_loses_nothing(tmp_path: Path) -> None:
     port = steady_port()
-    program = [*LAUNCHER, *faults, "--", "serve"]
     with (
         hooked() as hooks,
-        serving("--port", str(port), *OPTIONS, cwd=tmp_path, program=program) as server,
+        serving("--port", str(port), *OPTIONS, cwd=tmp_path) as server,
         Caller(port) as caller,
     ):
-        fill(server, tmp_path)
+        no_larger_files(server, tmp_path)
         acknowledged = submit_until_full(caller, hooks)
         assert acknowledged
         # Polls go on, and what cannot be charged is not.
         assert [answered(caller.status(task_id)) for task_id in acknowledged]
         charged = START_CENTS - cents(answered(caller.balance()))
         assert charged == len(acknowledged)
-        assert timed_submit(caller, hooks, "https://example.com/" + "x" * 9000).status == 500
+        assert submit(caller, hooks, "https://example.com/" + "x" * 9000).status == 500
         assert server.poll() is None
 
-        free(server)
-        acknowledged.append(
-            answered(timed_submit(caller, hooks, "https://e.com/a.jpg")).data["taskId"]
-        )
+        any_files(server)
+        acknowledged.append(answered(submit(caller, hooks, "https://e.com/a.jpg")).data["taskId"])
         finals = {task_id: final_answer(caller, task_id) for task_id in acknowledged}
         # An attempt whose record met the full disk is made again when its lease ends.
         assert hooks.wait_for(set(acknowledged), timeout_s=90) == set()
@@ -130,8 +107,8 @@ def test_a_verdict_on_a_picture_that_met_a_full_disk_is_kept_when_there_is_space
     ):
         hooks.shows_pictures.clear()
         # The log of the store is the largest file then, so that what is written next meets the end.
-        answered(timed_submit(caller, hooks, "https://example.com/" + "x" * 500_000))
-        answer = answered(timed_submit(caller, hooks, f"{hooks.url}/a.jpg"))
+        answered(submit(caller, hooks, "https://example.com/" + "x" * 500_000))
+        answer = answered(submit(caller, hooks, f"{hooks.url}/a.jpg"))
         no_larger_files(server, tmp_path, more=0)
         hooks.shows_pictures.set()
         wait_for_words(tmp_path / "stderr.txt", "could not be kept")

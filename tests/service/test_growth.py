@@ -124,7 +124,7 @@ def test_a_reset_and_what_follows_it_cost_the_same_with_many_tasks() -> None:
             if not more:
                 return [first, max(lots)]
 
-    few, many = cost(600), cost(1800)
+    few, many = cost(1200), cost(2400)
     assert all(after <= before * 1.2 for before, after in zip(few, many, strict=True)), (few, many)
 
 

@@ -21,7 +21,8 @@ from apixo_emulator.domain.problems import fitting
 from apixo_emulator.domain.randomness import seed_schema
 from apixo_emulator.domain.tasks import TaskState
 from apixo_emulator.domain.text import shown
-from apixo_emulator.journal.verify import expectation_schema, filter_names
+from apixo_emulator.journal.filters import filter_names
+from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.vocabulary import vocabulary
 from apixo_emulator.service.control import MOST_LISTED, WorldControl
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import orjson
@@ -18,55 +18,10 @@ from apixo_schemas import contract
 
 _LEAST_KEY_END = 3
 _BEARER = "Bearer "
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a filter looks at in a call; None is what the call does not have."""
-
-    entry: JournalEntry
-
-    @cached_property
-    def _asked(self) -> Mapping[str, Any]:
-        body = _object(self.entry.request_body) if self.entry.endpoint == Endpoint.SUBMIT else {}
-        given = body.get("input")
-        return {**body, **(given if isinstance(given, dict) else {})}
-
-    @property
-    def message(self) -> str | None:
-        """The message of the answer's envelope."""
-        return _text(_object(self.entry.response_body).get("message"))
-
-    @property
-    def path(self) -> str:
-        """The path that was called."""
-        return self.entry.path
-
-    @property
-    def image_url(self) -> str | None:
-        """The source picture that a submit names."""
-        urls = self._asked.get("image_urls")
-        return _text(urls[0]) if isinstance(urls, list) and urls else None
-
-    @property
-    def callback_url(self) -> str | None:
-        """Where a submit asks to be called back."""
-        return _text(self._asked.get("callback_url"))
-
-    def parameter(self, name: str) -> str | None:
-        """Return a parameter of a submit with aliases resolved, without the default."""
-        return _meant(name, _text(self._asked.get(name)))
-
-    def default(self, name: str) -> str | None:
-        """Return the contract's default of a parameter that a submit leaves out."""
-        if not self._asked or self._asked.get(name) is not None:
-            return None
-        return contract().defaults.get(name)
-
-    def header(self, name: str) -> str | None:
-        """Return the first value of a request header, as the journal shows it."""
-        wanted = name.lower()
-        return next((value for key, value in self.entry.request_headers if key == wanted), None)
+# Names of a filter: of texts with *, of parameters of a submit, and of facts of any call.
+PATTERNS = frozenset({"image_url", "callback_url", "message", "path"})
+_PARAMETERS = ("resolution", "output_format", "request_type")
+_OF_ENTRY = ("broken_rule", "fault", "key", "path", "rule", "scenario", "status", "task_id")
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -124,13 +79,14 @@ class CallFilter:
 
     def differences(self, entry: JournalEntry) -> tuple[str, ...]:
         """Return what differs in a call, a part of a sentence for each; none if it matches."""
-        facts, hides = Facts(entry), self._mask()
-        given = ((name, getattr(self, name)) for name in _NAMES)
-        found = (
-            _difference(facts, name, wanted, hides) for name, wanted in given if wanted is not None
-        )
-        headers = (_header(facts, name, wanted, hides) for name, wanted in self.headers.items())
-        return (*filter(None, found), *filter(None, headers))
+        facts, hides = _facts(entry), self._mask()
+        found = [
+            _difference(facts, name, wanted, hides)
+            for name in filter_names()
+            if (wanted := getattr(self, name)) is not None
+        ]
+        found += [_header(entry, name, wanted, hides) for name, wanted in self.headers.items()]
+        return tuple(filter(None, found))
 
     def _mask(self) -> Mask:
         """Return the mask of the secrets that the filter asks for."""
@@ -144,7 +100,7 @@ class CallFilter:
     def words(self, number: int = 1) -> str:
         """Return in words which calls match, e.g. ``submit with resolution 8k``; ``number`` of them."""
         hides = self._mask()
-        given = ((name, getattr(self, name)) for name in _NAMES if name != "call")
+        given = ((name, getattr(self, name)) for name in filter_names() if name != "call")
         parts = [
             f"{name} {_short(_hidden(name, value, hides))}"
             for name, value in given
@@ -157,21 +113,62 @@ class CallFilter:
         return f"{noun(self.call, number)}{' with ' if parts else ''}{_listed(parts)}"
 
 
+@cache
+def filter_names() -> tuple[str, ...]:
+    """Return the names of what a filter compares, beside headers."""
+    return tuple(entry.name for entry in fields(CallFilter) if entry.name != "headers")
+
+
 def noun(call: str | None, number: int) -> str:
     """Return what calls of an endpoint are called, None for any: ``submits``, ``status calls``, ``call``."""
     name = {None: "call", "submit": "submit"}.get(call, f"{call} call")
     return name if number == 1 else f"{name}s"
 
 
-_Compare = Callable[[Facts, str, Any], str | None]
+# What a call has, by the names of a filter; None is what it does not have.
+_Facts = Mapping[str, Any]
 
 
-def _difference(facts: Facts, name: str, wanted: Any, hides: Mask) -> str | None:
+def _facts(entry: JournalEntry) -> _Facts:
+    body = _object(entry.request_body) if entry.endpoint == Endpoint.SUBMIT else {}
+    given = body.get("input")
+    asked = {**body, **(given if isinstance(given, dict) else {})}
+    urls = asked.get("image_urls")
+    return {
+        **{name: getattr(entry, name) for name in _OF_ENTRY},
+        **{name: _meant(name, _text(asked.get(name))) for name in _PARAMETERS},
+        "call": entry.endpoint,
+        "callback_url": _text(asked.get("callback_url")),
+        "defaults": contract().defaults if asked else {},
+        "image_url": _text(urls[0]) if isinstance(urls, list) and urls else None,
+        "message": _text(_object(entry.response_body).get("message")),
+    }
+
+
+def _difference(facts: _Facts, name: str, wanted: Any, hides: Mask) -> str | None:
     """Return what differs. An entry shows no secrets, so a wanted one is compared by its mask, too."""
-    words = _COMPARED[name](facts, name, wanted)
-    if words is None or name == "key":  # a key hides itself
-        return words
-    return _COMPARED[name](facts, name, _hidden(name, wanted, hides))
+    found, note = facts[name], ""
+    if name in _PARAMETERS and found is None:
+        found = facts["defaults"].get(name)
+        note = " (the default)" if found is not None else ""
+    hidden = _hidden(name, wanted, hides)
+    if found is not None and (
+        _is_same(name, found, wanted)
+        or _is_same(name, found, hidden)
+        or (name == "key" and _ends_alike(found, wanted))
+    ):
+        return None
+    if name == "call":
+        return f"it is a {noun(found, 1) if found else 'call to no endpoint'}, wants {wanted}"
+    return _differs(name, found, hidden, note)
+
+
+def _is_same(name: str, found: Any, wanted: Any) -> bool:
+    if name in PATTERNS:
+        return fits(wanted, found)
+    if name in _PARAMETERS:
+        return bool(found == _meant(name, wanted))
+    return bool(found == wanted)
 
 
 def _hidden(name: str, wanted: Any, hides: Mask) -> Any:
@@ -186,46 +183,15 @@ def _is_whole(key: str) -> bool:
     return HIDDEN not in key and len(key) > _LEAST_KEY_END
 
 
-def _same(facts: Facts, name: str, wanted: Any) -> str | None:
-    found = getattr(facts.entry, name)
-    return None if found == wanted else _differs(name, found, wanted)
-
-
-def _call(facts: Facts, _name: str, wanted: str) -> str | None:
-    found = facts.entry.endpoint
-    is_found = noun(found, 1) if found else "call to no endpoint"
-    return None if found == wanted else f"it is a {is_found}, wants {wanted}"
-
-
-def _parameter(facts: Facts, name: str, wanted: str) -> str | None:
-    given = facts.parameter(name)
-    found = given if given is not None else facts.default(name)
-    if found is not None and found == _meant(name, wanted):
-        return None
-    note = " (the default)" if given is None and found is not None else ""
-    return _differs(name, found, wanted, note)
-
-
-def _pattern(facts: Facts, name: str, wanted: str) -> str | None:
-    found = getattr(facts, name)
-    return None if found is not None and fits(wanted, found) else _differs(name, found, wanted)
-
-
-def _key(facts: Facts, name: str, wanted: str) -> str | None:
-    found = facts.entry.key
-    whole = mask(wanted) if _is_whole(wanted) else wanted
-    if found is not None and (found in (wanted, whole) or _ends_alike(found, wanted)):
-        return None
-    return _differs(name, found, whole)
-
-
 def _ends_alike(masked: str, wanted: str) -> bool:
     end = wanted.rpartition(HIDDEN)[2]
     return len(end) >= _LEAST_KEY_END and masked.endswith(f"{HIDDEN}{end}")
 
 
-def _header(facts: Facts, name: str, wanted: str, hides: Mask) -> str | None:
-    found = facts.header(name)
+def _header(entry: JournalEntry, name: str, wanted: str, hides: Mask) -> str | None:
+    # The first of several; the journal has their names in lower case.
+    headers = dict(reversed(entry.request_headers))
+    found = headers.get(name.lower())
     if found is not None and fits(wanted, found):
         return None
     hidden = _hidden_header(name, wanted, hides)
@@ -261,13 +227,3 @@ def _short(value: Any) -> str:
 
 def _listed(parts: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
-
-
-_NAMES = tuple(entry.name for entry in fields(CallFilter) if entry.name != "headers")
-_COMPARED: Mapping[str, _Compare] = {
-    **dict.fromkeys(_NAMES, _same),
-    "call": _call,
-    **dict.fromkeys(("resolution", "output_format", "request_type"), _parameter),
-    **dict.fromkeys(("image_url", "callback_url", "message", "path"), _pattern),
-    "key": _key,
-}

@@ -12,7 +12,7 @@ from jsonschema_rs import Validator, validator_for
 from apixo_emulator.domain.problems import ContradictoryError, Problem, fitting, found
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.entry import JournalEntry
-from apixo_emulator.journal.filters import CallFilter, noun
+from apixo_emulator.journal.filters import PATTERNS, CallFilter, noun
 
 _MOST_NEAREST = 3
 _MOST_NUMBERS = 10
@@ -37,7 +37,7 @@ class Expectation(CallFilter):
     def __post_init__(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
-            if count is not None and not _is_count(count):
+            if count is not None and not (type(count) is int and 0 <= count <= _MOST):
                 raise ValueError(
                     f"{name}: expected a number from 0 to {_MOST}, found {found(count)}"
                 )
@@ -58,11 +58,6 @@ class Expectation(CallFilter):
         if self.at_least is None and self.at_most is None:
             return 1, None
         return self.at_least or 0, self.at_most
-
-    def allows(self, count: int) -> bool:
-        """Return whether so many calls meet it."""
-        least, most = self.bounds
-        return least <= count and (most is None or count <= most)
 
     def expected(self) -> str:
         """Return what is expected in words, e.g. ``exactly 1 submit with resolution 8k``."""
@@ -102,24 +97,13 @@ class Expectation(CallFilter):
 _COUNTS = ("exactly", "at_least", "at_most")
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
-
-
 def _text(title: str, **more: Any) -> dict[str, Any]:
     return {"title": f"{title}, or null", "type": ["string", "null"], **more}
 
 
-_PATTERN = _text("a text, in which * stands for anything")
-
-
 def _count_schema() -> dict[str, Any]:
-    number = {
-        "title": f"a number from 0 to {_MOST}",
-        "type": "integer",
-        "minimum": 0,
-        "maximum": _MOST,
-    }
+    bounds = {"minimum": 0, "maximum": _MOST}
+    number = {"title": f"a number from 0 to {_MOST}", "type": "integer", **bounds}
     return {
         **number,
         "title": f"a number of calls, or a table with {', '.join(_COUNTS)}",
@@ -168,7 +152,7 @@ _PROPERTIES: Mapping[str, Any] = {
             "type": "string",
         },
     },
-    **dict.fromkeys(("image_url", "callback_url", "message", "path"), _PATTERN),
+    **dict.fromkeys(PATTERNS, _text("a text, in which * stands for anything")),
     "key": _text("a key, its mask, or its last three characters or more", minLength=1),
 }
 
@@ -176,11 +160,6 @@ _PROPERTIES: Mapping[str, Any] = {
 @cache
 def _validator() -> Validator:
     return validator_for(dict(expectation_schema()))
-
-
-def filter_names() -> tuple[str, ...]:
-    """Return the names that `filter_of` takes."""
-    return tuple(entry.name for entry in fields(CallFilter) if entry.name != "headers")
 
 
 def filter_of(query: Mapping[str, str]) -> CallFilter:
@@ -247,9 +226,9 @@ def verify(
         expectation = Expectation.from_json(expectation)
     judged = [Near(entry, expectation.differences(entry)) for entry in entries]
     matching = tuple(near.entry for near in judged if not near.differences)
-    met = expectation.allows(len(matching))
-    too_few = len(matching) < expectation.bounds[0]
-    nearest = _nearest(judged, expectation) if too_few else ()
+    least, most = expectation.bounds
+    met = least <= len(matching) and (most is None or len(matching) <= most)
+    nearest = _nearest(judged, expectation) if len(matching) < least else ()
     words = _words(expectation, entries, matching, met=met) + _hints(nearest, entries)
     return Verification(met, words, matching, nearest)
 
@@ -286,9 +265,9 @@ def _numbers(entries: Sequence[JournalEntry]) -> str:
 
 
 def _hints(nearest: Sequence[Near], entries: Sequence[JournalEntry]) -> str:
-    words = "; nearest: " if nearest else ""
+    words = ""
     if nearest:
-        words += f"#{nearest[0].entry.number} {', '.join(nearest[0].differences)}"
+        words = f"; nearest: #{nearest[0].entry.number} {', '.join(nearest[0].differences)}"
     gone = entries[0].number - 1 if entries else 0
     if gone:
         words += f"; the journal no longer holds {gone} {noun(None, gone)} before #{gone + 1}"
