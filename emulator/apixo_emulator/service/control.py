@@ -381,9 +381,12 @@ class WorldControl:
             ValueError: There is nothing of that name to pick by.
         """
         where = filter_of(wanted).matches if wanted else None
+        journal = self._journal
         if after is not None:
-            return self._journal.entries(after=after, limit=limit, where=where)
-        return self._journal.entries(where=where)[-limit:]
+            return journal.entries(after=after, limit=limit, where=where)
+        # An entry is made when it is read: not of the calls before the latest.
+        first = max(0, journal.last - limit) if where is None else 0
+        return journal.entries(after=first, where=where)[-limit:]
 
     def request(self, number: str) -> dict[str, Any]:
         """Return one call of the journal by its number.

@@ -81,7 +81,7 @@ class PostgresStore(Store):
     """A store in the PostgreSQL database at ``url``. See `Store` for the methods.
 
     Tables are made in the first schema of the connection's search path, and brought up to date;
-    several processes may do so at once. ``pool_size`` bounds the connections of this process.
+    several processes may do so at once.
 
     While the database cannot be reached every method raises `StoreUnavailable` within seconds, and
     works again when it is back. What was acknowledged has been committed before. Time is that of the
@@ -96,12 +96,12 @@ class PostgresStore(Store):
     readers: ClassVar = 4
     longest_submit_ms: ClassVar = 60_000
 
-    def __init__(self, url: str, *, pool_size: int = _CONNECTIONS) -> None:
-        self._db = _Database(url, pool_size)
+    def __init__(self, url: str) -> None:
+        self._db = _Database(url)
         self._db.migrate()
         self._db.open()
         self.now = self._db.clock
-        self._control = BoundedSemaphore(min(_CONTROL_CONNECTIONS, pool_size))
+        self._control = BoundedSemaphore(_CONTROL_CONNECTIONS)
 
     @contextmanager
     def _write(self) -> Iterator[Sql]:
@@ -181,7 +181,7 @@ class _Database:
     nothing is prepared or set for longer than a transaction.
     """
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    def __init__(self, url: str) -> None:
         self._where = _place_of(url)
         self._url = url
         self.clock = DatabaseClock()
@@ -192,7 +192,7 @@ class _Database:
             connection_class=_BoundedConnection,
             kwargs={"autocommit": True, "connect_timeout": _CONNECT_S},
             min_size=1,
-            max_size=pool_size,
+            max_size=_CONNECTIONS,
             open=False,
             configure=self._configure,
             check=self._check,
