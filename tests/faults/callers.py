@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Self
 
-KEY = "sk-test-0123456789abcd"
-PREFIX = "/api/v1"
-SUBMIT = f"{PREFIX}/generateTask/image-upscaler"
-STATUS = f"{PREFIX}/statusTask/image-upscaler"
-BALANCE = f"{PREFIX}/apikeys/current-balance"
+from support.harness import BALANCE, KEY, STATUS, SUBMIT
+
 PRICE_CENTS = 1
 FINAL = ("success", "failed")
 _TIMEOUT_S = 60

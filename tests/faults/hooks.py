@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Event, Thread
+from threading import Condition, Thread
 
 
 @dataclass
@@ -24,8 +24,6 @@ class Hooks:
     bodies: dict[str, bytes] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     changed: Condition = field(default_factory=Condition)
-    # While it is not set, whoever asks for a source picture waits.
-    shows_pictures: Event = field(default_factory=Event)
 
     def arrived(self, body: bytes) -> int | None:
         """Book a callback; give the status to answer, None to cut the connection."""
@@ -64,7 +62,6 @@ def _handler(hooks: Hooks) -> type[BaseHTTPRequestHandler]:
                 self._answer(status)
 
         def do_GET(self) -> None:
-            hooks.shows_pictures.wait(timeout=30)
             self._answer(200)  # a source picture that is none
 
         def _answer(self, status: int) -> None:
@@ -93,7 +90,6 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def hooked(*, bad: float = 0.0, seed: int = 0) -> Iterator[Hooks]:
     hooks = Hooks(bad=bad, chance=random.Random(seed))  # noqa: S311 - chance that can be repeated
-    hooks.shows_pictures.set()
     with _Server(("127.0.0.1", 0), _handler(hooks)) as server:
         hooks.url = f"http://127.0.0.1:{server.server_port}"
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -101,6 +97,5 @@ def hooked(*, bad: float = 0.0, seed: int = 0) -> Iterator[Hooks]:
         try:
             yield hooks
         finally:
-            hooks.shows_pictures.set()
             server.shutdown()
             thread.join()

@@ -175,18 +175,6 @@ def test_a_failed_task_is_refunded_once_and_only_when_it_has_failed(store: Store
     assert [failed(now_ms) for now_ms in (49, 50, 51)] == [0, 3, 0]
 
 
-def test_draws_are_counted_by_account_and_body_on_all_processes(store: Store, other: Store) -> None:
-    def count(number: int) -> int:
-        with (store, other)[number % 2].transaction() as tx:
-            tx.load({ALICE: STARTING})
-            return tx.count_submit(ALICE, b"body")
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(count, range(24))) == list(range(1, 25))
-    accept(store, content=b"body")
-    assert count(0) == 25
-
-
 # Worlds and rules
 
 
@@ -267,23 +255,6 @@ def test_rules_that_are_added_at_once_are_all_kept_in_one_order(store: Store, ot
     assert store.add_rule(ONE_WORLD, "{}") == "rule-97"
     assert store.drop_rules(ONE_WORLD) == 96
     assert [rule.id for rule in store.rules(ONE_WORLD)] == ["file-1"]
-
-
-def test_uses_of_a_rule_are_counted_exactly(store: Store, other: Store) -> None:
-    store.add_rule(ONE_WORLD, "{}")
-
-    def use(number: int) -> bool:
-        with (store, other)[number % 2].transaction() as tx:
-            tx.load({ALICE: STARTING})
-            (rule,) = tx.rules(ONE_WORLD)
-            used = rule.used < 5
-            tx.count_rule(ONE_WORLD, rule, used=used)
-            return used
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(use, range(40))) == 5
-    (rule,) = store.rules(ONE_WORLD)
-    assert (rule.seen, rule.used) == (40, 5)
 
 
 def test_tasks_and_deliveries_are_counted_by_state(store: Store) -> None:

@@ -79,6 +79,9 @@ class TaskStore(ABC):
     # The instant now in Unix ms, the same for all processes of the store, which never goes back.
     now: Callable[[], int]
 
+    def __init__(self) -> None:
+        self._opened: set[tuple[int, str]] = set()
+
     @abstractmethod
     def _write(self) -> AbstractContextManager[Sql]:
         """Open a transaction: all of it is kept, or nothing."""
@@ -109,7 +112,7 @@ class TaskStore(ABC):
     def transaction(self) -> Iterator[Transaction]:
         """Decide about submits: what the block adds and changes is kept at its end, or nothing."""
         with self._write() as sql:
-            transaction = Transaction(sql, self._exact_worlds())
+            transaction = Transaction(sql, self._exact_worlds(), self._opened)
             yield transaction
             transaction.write()
 

@@ -97,6 +97,7 @@ class PostgresStore(Store):
     longest_submit_ms: ClassVar = 60_000
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._db = _Database(url)
         self._db.migrate()
         self._db.open()

@@ -117,6 +117,7 @@ class SqliteStore(Store):
         *,
         shared: bool = False,
     ) -> None:
+        super().__init__()
         self._where = str(path) if path else ":memory:"
         self._shared = shared
         # Worlds as a transaction finds them when it begins.

@@ -15,11 +15,13 @@ from apixo_emulator.domain.tasks import FINAL, Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
 
+_MOST_OPENED = 10_000
 _WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"
-# One statement makes an account where it is new, locks it and reads it.
-_LOCK_ACCOUNT = (
+_LOCK_ACCOUNT = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch=? AND id=?"
+# Makes an account where it is new, locks it and reads it. For one that is there it costs a write.
+_OPEN_ACCOUNT = (
     "INSERT INTO accounts (epoch, id, label, granted_micros, spent_micros, accepted, callbacks)"
-    " VALUES (?,?,?,?,0,0,0) ON CONFLICT (epoch, id) DO UPDATE SET id=excluded.id"
+    " VALUES (?,?,?,?,0,0,0) ON CONFLICT (epoch, id) DO UPDATE SET label=excluded.label"
     f" RETURNING {rows.ACCOUNT}"
 )
 _SAVE_ACCOUNT = (
@@ -61,8 +63,12 @@ class Transaction:
     `load`-ed stay locked until then: other transactions on any process that want them wait.
     """
 
-    def __init__(self, sql: Sql, known: MutableMapping[str, WorldRow]) -> None:
+    def __init__(
+        self, sql: Sql, known: MutableMapping[str, WorldRow], opened: set[tuple[int, str]]
+    ) -> None:
         self._sql = sql
+        # Accounts by their epochs that were there when they were used last.
+        self._opened = opened
         # Worlds that need not be read; what is read is added.
         self._known = known
         self._worlds: dict[str, WorldRow] = {}
@@ -88,16 +94,7 @@ class Transaction:
         sql = self._sql
         ordered = sorted(accounts, key=lambda account: (account.world, account.id))
         self._read_worlds({account.world for account in ordered})
-        states = [
-            sql.later(
-                _LOCK_ACCOUNT,
-                self._epoch(account),
-                account.id,
-                sql.stored(account.label),
-                accounts[account],
-            )
-            for account in ordered
-        ]
+        states = [self._lock(account, accounts[account]) for account in ordered]
         rules = {
             name: sql.later(_RULES + sql.lock, world.epoch)
             for name, world in sorted(self._worlds.items())
@@ -108,10 +105,25 @@ class Transaction:
             for account, content in set(contents)
         }
         for account, read in zip(ordered, states, strict=True):
-            self._accounts[account.id] = account, rows.account_of(read()[0])
+            found = read() or self._open(account, accounts[account])()
+            self._accounts[account.id] = account, rows.account_of(found[0])
         self._rules = {name: [RuleRow(*row) for row in read()] for name, read in rules.items()}
         self._before = {key: int(read()[0][0]) for key, read in accepted.items()}
         self._accepted = dict(self._before)
+        if len(self._opened) > _MOST_OPENED:
+            self._opened.clear()
+        self._opened.update((self._epoch(account), account.id) for account in ordered)
+
+    def _lock(self, account: Account, starting_micros: int) -> Callable[[], list[Row]]:
+        epoch = self._epoch(account)
+        if (epoch, account.id) in self._opened:
+            return self._sql.later(_LOCK_ACCOUNT + self._sql.lock, epoch, account.id)
+        return self._open(account, starting_micros)
+
+    def _open(self, account: Account, starting_micros: int) -> Callable[[], list[Row]]:
+        label = self._sql.stored(account.label)
+        values = (self._epoch(account), account.id, label, starting_micros)
+        return self._sql.later(_OPEN_ACCOUNT, *values)
 
     def _read_worlds(self, names: Collection[str]) -> None:
         unknown = [name for name in names if name not in self._known]
