@@ -19,6 +19,8 @@ from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Claim, Entry, Sql, WorldRow, askable
 from apixo_emulator.storage.transaction import Transaction
 
+# Accounts that are remembered to have a row.
+_MOST_OPENED = 10_000
 # The epoch of a world that is named by its id.
 EPOCH = "(SELECT epoch FROM worlds WHERE id=?)"
 _DUE = (
@@ -115,6 +117,10 @@ class TaskStore(ABC):
             transaction = Transaction(sql, self._exact_worlds(), self._opened)
             yield transaction
             transaction.write()
+        # Only now: another thread must not look for a row that is not committed.
+        if len(self._opened) > _MOST_OPENED:
+            self._opened.clear()
+        self._opened.update(transaction.loaded)
 
     def seed(self, proposed: int | None) -> int:
         """Keep and return the seed: the proposed one, else the kept one, else a new random one."""

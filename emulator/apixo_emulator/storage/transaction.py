@@ -15,7 +15,6 @@ from apixo_emulator.domain.tasks import FINAL, Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
 
-_MOST_OPENED = 10_000
 _WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"
 _LOCK_ACCOUNT = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch=? AND id=?"
 # Makes an account where it is new, locks it and reads it. For one that is there it costs a write.
@@ -67,8 +66,9 @@ class Transaction:
         self, sql: Sql, known: MutableMapping[str, WorldRow], opened: set[tuple[int, str]]
     ) -> None:
         self._sql = sql
-        # Accounts by their epochs that were there when they were used last.
+        # Accounts by their epochs that are known to be there.
         self._opened = opened
+        self.loaded: set[tuple[int, str]] = set()
         # Worlds that need not be read; what is read is added.
         self._known = known
         self._worlds: dict[str, WorldRow] = {}
@@ -105,14 +105,16 @@ class Transaction:
             for account, content in set(contents)
         }
         for account, read in zip(ordered, states, strict=True):
-            found = read() or self._open(account, accounts[account])()
+            found = read()
+            if not found:  # it was deleted with its epoch, and what was read then was not locked
+                self._opened.clear()
+                self.load(accounts, contents)
+                return
             self._accounts[account.id] = account, rows.account_of(found[0])
         self._rules = {name: [RuleRow(*row) for row in read()] for name, read in rules.items()}
         self._before = {key: int(read()[0][0]) for key, read in accepted.items()}
         self._accepted = dict(self._before)
-        if len(self._opened) > _MOST_OPENED:
-            self._opened.clear()
-        self._opened.update((self._epoch(account), account.id) for account in ordered)
+        self.loaded = {(self._epoch(account), account.id) for account in ordered}
 
     def _lock(self, account: Account, starting_micros: int) -> Callable[[], list[Row]]:
         epoch = self._epoch(account)
