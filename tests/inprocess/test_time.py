@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from time import sleep
 from typing import Any
 
 import httpx
@@ -88,6 +89,17 @@ def test_sleeping_of_other_code_is_real() -> None:
         time.sleep(0.001)
         asyncio.run(asyncio.sleep(0.001))
         assert emulator.now_ms == start_ms
+
+
+def test_sleep_is_the_emulator_s_time_after_a_block_in_which_a_mock_replaced_it(app: Any) -> None:
+    with pytest.MonkeyPatch.context() as mock, apixo_emulator.intercept():
+        mock.setattr(time, "sleep", lambda _: None)
+    with apixo_emulator.intercept() as emulator:
+        app.balance()
+        start_ms = emulator.now_ms
+        sleep(0.002)  # as it was imported by its name
+        time.sleep(0.002)
+        assert emulator.now_ms - start_ms == 4
 
 
 def test_a_result_expires_while_its_caller_sleeps(app: Any) -> None:

@@ -214,20 +214,24 @@ class TimePatches:
         self._current = current
         self._patches = Patches()
         self._replaced: set[str] = set()
+        # By replacement. A mock that was put over one can put it back after the session's end.
+        self._originals: dict[Any, Any] = {}
         self._holders: tuple[int, list[ModuleType]] = (0, [])
         self._client_timing: Any = None
 
     def put(self) -> None:
         """Replace them in all modules that are imported, unless that was done already."""
         for name, replacing in _SLEEPS.items():
-            original = getattr(sys.modules.get(name), "sleep", None)
-            if original is None or name in self._replaced:
+            module: Any = sys.modules.get(name)
+            if not hasattr(module, "sleep") or name in self._replaced:
                 continue
             self._replaced.add(name)
+            original = module.sleep = self._originals.get(module.sleep, module.sleep)
             replacement = replacing(original)
-            for module in self._modules_with_sleep():
-                if vars(module).get("sleep") is original:
-                    self._patches.put(module, "sleep", replacement)
+            self._originals[replacement] = original
+            for holder in self._modules_with_sleep():
+                if vars(holder).get("sleep") is original:
+                    self._patches.put(holder, "sleep", replacement)
         client: Any = sys.modules.get("apixo_client")  # while it is being imported it is empty
         if hasattr(client, "set_default_timing") and self._client_timing is None:
             timing = client.Timing(
