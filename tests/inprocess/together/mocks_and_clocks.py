@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import socket
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -73,8 +72,8 @@ def by_aiohttp() -> Any:
     return asyncio.run(async_aiohttp())
 
 
-SYNC = [by_httpx, by_requests, by_urllib]
-every_library = pytest.mark.parametrize("balance", [*SYNC, by_async_httpx, by_aiohttp])
+LIBRARIES = [by_httpx, by_requests, by_urllib, by_async_httpx, by_aiohttp]
+every_library = pytest.mark.parametrize("balance", LIBRARIES)
 
 
 @every_library
@@ -174,7 +173,7 @@ def test_pytest_recording_blocks_the_network(apixo: InProcess, balance: Any) -> 
 
 
 @pytest.mark.disable_socket
-@pytest.mark.parametrize("balance", SYNC)
+@every_library  # async code needs --allow-unix-socket
 def test_pytest_socket(apixo: InProcess, balance: Any) -> None:
     test_pytest_recording(apixo, balance)
 
@@ -204,17 +203,8 @@ def through_fastapi() -> Any:
         return client.post("/upscale").json()
 
 
-def in_a_thread() -> Any:
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(upscale()))
-    thread.start()
-    thread.join(20)
-    return found[0]
-
-
 WAYS = [
     upscale,
-    in_a_thread,
     lambda: asyncio.run(async_upscale()),
     through_fastapi,
     lambda: trio.run(async_upscale),
