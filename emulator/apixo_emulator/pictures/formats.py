@@ -1,8 +1,8 @@
 """Source files without the parts that rendering does not need.
 
-While it reads a header, libvips copies all text, comments and profiles of a file, and in PNG files it
-inflates them: a file of 2 MB can take 4 GB. So libvips gets the picture alone, with its colour profile if
-that is consistent, and with its EXIF data, which hold the orientation.
+While libvips reads a header, it copies all text, comments and profiles of a file. In PNG files it
+inflates them: a file of 2 MB can take 4 GB. So libvips gets only the picture, its colour profile if that
+is consistent, and its EXIF data, which hold the orientation.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _Part = tuple[int, int, bool]  # begin, end, and whether it stays
 
 
 class UnreadablePicture(Exception):
-    """A source that is not the picture that its first bytes promise."""
+    """A source that is not a picture of the format of its first bytes."""
 
 
 def stripped(body: bytes) -> tuple[str, bytes]:
-    """Return the format of a source, as the contract names it, and the source without needless parts.
+    """Return the contract's name of a source's format, and the source without needless parts.
 
     Raises:
         UnreadablePicture: It is of another format, or has very many parts.
@@ -57,7 +57,7 @@ def _joined(body: bytes, parts: Iterator[_Part]) -> bytes:
 
 
 def _is_profile(profile: bytes) -> bool:
-    """True if a colour profile has the length that it says, and the signature (ICC.1:2022, 7.2)."""
+    """True if the length in a colour profile is right, and the signature is there (ICC.1:2022, 7.2)."""
     length = int.from_bytes(profile[:4], "big")
     return length == len(profile) <= _MAX_PROFILE and profile[36:40] == b"acsp"
 

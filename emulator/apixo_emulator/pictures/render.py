@@ -22,14 +22,14 @@ from apixo_schemas import contract
 
 _log = logging.getLogger("apixo_emulator")
 
-# One per format of the contract. Sources are untrusted: the loader is named, never guessed.
+# One for each format of the contract. Sources are untrusted, so libvips never guesses the loader.
 _LOADERS = {"jpg": "jpegload_buffer", "png": "pngload_buffer", "webp": "webpload_buffer"}
 _LOADER_CLASSES = ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadWebp")
 _BLOCKED = True
 _THREADS = 4
 _WHITE = 255
 _DEEP = 257  # a value of 16 bits for one of 8
-_PROBE = 1 << 20  # bytes: more than a file system keeps spare in blocks begun
+_PROBE = 1 << 20  # bytes: more than fits into a block that is partly used
 _ORIENTATION = "orientation"
 _UPRIGHT = 1
 _FIRST_TRANSPOSED = 5  # EXIF orientations 5 to 8 swap width and height
@@ -56,14 +56,14 @@ _ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
 def vips() -> Any:
     """Return pyvips, set up. The first call takes about 0.1 s and 30 MiB, so the start does without."""
     pyvips: Any = import_module("pyvips")
-    # Whatever else libvips was built with (SVG, PDF, TIFF, ImageMagick) cannot be reached at all.
+    # Block all other loaders that libvips was built with, such as SVG, PDF, TIFF and ImageMagick.
     pyvips.operation_block_set("VipsForeignLoad", _BLOCKED)
     for name in _LOADER_CLASSES:
         pyvips.operation_block_set(name, not _BLOCKED)
-    # No result is asked of libvips twice: results are kept as files.
+    # Results are kept as files, so caching operations gains nothing.
     pyvips.cache_set_max(0)
-    # Each thread has buffers of its own: 4 of them take 19 MiB for an 8k JPG, 8 take 43 MiB and
-    # are no faster, as the encoder works alone.
+    # Each thread has its own buffers: 4 threads take 19 MiB for an 8k JPG. 8 threads take 43 MiB and
+    # are no faster, as the encoder uses one thread.
     pyvips.concurrency_set(min(_THREADS, pyvips.concurrency_get()))
     return pyvips
 
@@ -73,7 +73,7 @@ def vips() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What the header of a source tells; ``memory`` is about the bytes that decoding it takes."""
+    """The size of a source, from its header; ``memory`` is roughly the bytes that decoding takes."""
 
     width: int
     height: int
@@ -81,7 +81,7 @@ class Inspection:
 
 
 def inspect(body: bytes) -> Inspection:
-    """Inspect the header of a source.
+    """Return what the header of a source says.
 
     Raises:
         UnreadablePicture: It is of another format, or its header is damaged.
@@ -101,7 +101,7 @@ _SUBSAMPLED = 2 / 3  # of full chroma, with 4:2:2, which libvips does not tell f
 
 
 def _memory(name: str, picture: Any) -> int:
-    """Return about how many bytes libvips takes to decode a picture from top to bottom."""
+    """Return roughly how many bytes libvips needs to decode a picture from top to bottom."""
     width, height = int(picture.width), int(picture.height)
     line = width * int(picture.bands) * (2 if picture.format == "ushort" else 1)
     streamed = line * min(height + height // 4, _STREAMED_LINES)
@@ -122,7 +122,7 @@ def _has_full_chroma(picture: Any) -> bool:
 
 
 def is_whole(body: bytes) -> bool:
-    """True if a source can be decoded to its end; takes as long as that."""
+    """True if a source can be decoded to its end. Decodes all of it."""
     try:
         _loaded(*stripped(body), streaming=True).avg()
     except vips().Error:
@@ -140,7 +140,7 @@ def _loaded(name: str, body: bytes, *, streaming: bool) -> Any:
 
 
 def _damaged(words: str, error: Exception) -> UnreadablePicture:
-    # libvips names temporary files and addresses, so its own words are for the log only.
+    # The message of libvips can contain temporary file names, so it is only logged.
     _log.info("a source picture cannot be read: %s: %s", words, str(error).strip())
     return UnreadablePicture(words)
 
@@ -185,7 +185,7 @@ def enlarge(spec: PictureSpec, body: bytes, to: Path) -> None:
 
 
 def _raise_if_unwritable(path: Path) -> None:
-    """Raise the error of a full disk, which libvips does not tell from that of a damaged source."""
+    """Raise the error of a full disk: libvips reports it like a damaged source."""
     with path.open("ab") as file:
         file.write(bytes(_PROBE))
 
@@ -193,7 +193,7 @@ def _raise_if_unwritable(path: Path) -> None:
 def save(
     picture: Any, output_format: str, to: Path, *, keep: str = "icc", full_chroma: bool = False
 ) -> None:
-    """Run a pipeline and write what comes out; of its metadata ``keep`` alone stays.
+    """Write a picture in a format, with the metadata ``keep``.
 
     A JPG has 4:2:0 chroma unless ``full_chroma`` is set.
     """
@@ -209,7 +209,7 @@ def _enlarged(source: tuple[str, bytes], picture: Any, spec: PictureSpec) -> Any
     width, height = target_size(picture.width, picture.height, long_edge)
     if orientation == _UPRIGHT:
         return _resized(_plain(picture, output_format), width, height)
-    # Turning needs a whole picture at hand: turn the smaller one of source and result.
+    # Turning needs the whole picture in memory, so turn the smaller one of source and result.
     if max(picture.width, picture.height) > long_edge:
         return _resized(_plain(picture, output_format), width, height).copy_memory().autorot()
     if orientation >= _FIRST_TRANSPOSED:
@@ -224,10 +224,10 @@ def _orientation(picture: Any) -> int:
 
 
 def _plain(picture: Any, output_format: str) -> Any:
-    """Make it RGB or grey, of 8 bits a channel, without alpha where the format has none."""
+    """Return the picture as RGB or grey with 8 bits a channel, without alpha if the format has none."""
     if not picture.hasalpha():
         return _in_screen_colours(picture)
-    # Apart from the colours: a colour transform neither scales alpha nor tells its depth.
+    # Alpha is scaled separately, as a colour transform does not scale it.
     alpha = picture[picture.bands - 1]
     if alpha.format == "ushort":
         alpha = (alpha / _DEEP).rint()
@@ -237,7 +237,7 @@ def _plain(picture: Any, output_format: str) -> Any:
 
 
 def _in_screen_colours(picture: Any) -> Any:
-    """Keep RGB as it is, with its profile, so that its values are the caller's; convert the rest."""
+    """Return the picture in RGB or grey. RGB keeps its values and its profile."""
     if picture.bands != _RGB and picture.get_typeof(_PROFILE):
         # libvips puts a default in the place of a profile that is damaged or of other channels.
         return picture.icc_transform("srgb", embedded=True, depth=8)
@@ -245,7 +245,7 @@ def _in_screen_colours(picture: Any) -> Any:
 
 
 def _resized(picture: Any, width: int, height: int) -> Any:
-    """Bring it to an exact size. libvips enlarges with the bicubic kin of the kernel named here."""
+    """Return the picture in an exact size. To enlarge, libvips uses a bicubic kernel instead."""
     across, down = width / picture.width, height / picture.height
     if not picture.hasalpha():
         return picture.resize(across, vscale=down, kernel="lanczos3")
@@ -279,7 +279,7 @@ _first_text = threading.Lock()
 def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
     """Write a placeholder of the tier's size in the task's format.
 
-    What it says also stands in its EXIF description, for programs to read.
+    Its text is also in the EXIF description, for programs to read.
     """
     width, height = target_size(*_SHAPE, contract().long_edge_px[spec.resolution])
     title, text = "Placeholder", _described(spec, reason, f"{width} x {height} px")
@@ -308,7 +308,7 @@ def draw_placeholder(spec: PictureSpec, reason: str, to: Path) -> None:
 
 
 def _described(spec: PictureSpec, reason: str, size: str) -> str:
-    """Return what a placeholder says, in lines that fit."""
+    """Return the text of a placeholder, in lines that fit."""
     url = spec.image_url
     fields = {
         "": f"There is no source picture to enlarge: {reason}.",
@@ -347,17 +347,17 @@ def _shortened(text: str) -> str:
 
 @contextmanager
 def _own_fonts() -> Iterator[None]:
-    """Have fontconfig read our file, not the machine's: without one it complains on stderr.
+    """Make fontconfig read our file: without a file it writes warnings to stderr.
 
-    It reads the variable once, at the first text; child processes must not inherit it.
+    It reads the variable once, at the first text. Child processes must not inherit it.
     """
+    name = "FONTCONFIG_FILE"
     with _first_text:
-        before = os.environ.get("FONTCONFIG_FILE")
-        os.environ["FONTCONFIG_FILE"] = str(_FONT_CONFIG)
+        before = os.environ.get(name)
+        os.environ[name] = str(_FONT_CONFIG)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["FONTCONFIG_FILE"]
-            else:
-                os.environ["FONTCONFIG_FILE"] = before
+            del os.environ[name]
+            if before is not None:
+                os.environ[name] = before

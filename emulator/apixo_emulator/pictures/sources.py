@@ -1,4 +1,4 @@
-"""Source pictures: where they come from (the URL itself, a folder, or the web) and which are usable."""
+"""Source pictures: found in the URL itself, in a folder or on the web, and judged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found out about a source; ``reason`` says why it is not usable."""
+    """The verdict on a source; ``reason`` says why it is not usable."""
 
     verdict: Verdict
     reason: str = ""
@@ -80,10 +80,12 @@ class Finding:
 
 
 class Sources:
-    """Finds source pictures. Nothing that a URL may hold makes a method raise."""
+    """Finds source pictures. No URL makes a method raise.
+
+    ``decoding`` is entered while a picture is decoded to its end.
+    """
 
     def __init__(self, options: SourceOptions, decoding: AbstractContextManager[object]) -> None:
-        """Set the options; ``decoding`` is entered while a picture is decoded to its end."""
         self._options = options
         self._decoding = decoding
         self._limits = options.limits
@@ -99,7 +101,7 @@ class Sources:
         return quick_verdict(image_url, fetch=self._options.fetch, has_folder=has_folder)
 
     def find(self, image_url: str) -> Finding:
-        """Find a source and judge it. Blocks, for as long as a fetch may take at most."""
+        """Find a source and judge it. Blocks, at most for the time limit of a fetch."""
         quick = self.quick_verdict(image_url)
         if quick is Verdict.REJECTED or quick is Verdict.NOT_A_URL:
             return Finding(quick, "this is no URL of a JPG, PNG or WebP picture")
@@ -187,7 +189,7 @@ def _in_folder(images: Path, target: Target) -> Path | None:
         return None
     try:
         root = images.resolve()
-        # A link may point where it likes: what counts is where it leads.
+        # Links are resolved first: their targets have to be inside the folder.
         path = root.joinpath(*parts).resolve()
         return path if path.is_relative_to(root) and path.is_file() else None
     except (OSError, ValueError, RuntimeError):  # too long, NUL, a loop of links
@@ -196,7 +198,7 @@ def _in_folder(images: Path, target: Target) -> Path | None:
 
 # Content encodings
 
-# How zlib reads each: gzip by its header; deflate with its header, or raw as some servers send it.
+# Values of ``wbits`` to try: gzip with its header; deflate with a header, or raw as some servers send.
 _COMPRESSED: dict[str, tuple[int, ...]] = {
     "gzip": (16 + zlib.MAX_WBITS,),
     "x-gzip": (16 + zlib.MAX_WBITS,),
@@ -205,10 +207,10 @@ _COMPRESSED: dict[str, tuple[int, ...]] = {
 
 
 def decoded(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Return a body without its content encodings, each undone as far as it is known.
+    """Return a body with its content encodings undone; unknown ones are ignored.
 
-    A body that is a picture already is returned as it is: some servers keep an encoding of the upload
-    (``aws-chunked``, ``base64``, ``none``) as a header of the plain file.
+    A body that is a picture already is returned unchanged: some servers send the encoding of the
+    upload (``aws-chunked``, ``base64``, ``none``) with the plain file.
 
     Raises:
         OutboundTooLarge: It has more than ``max_bytes`` when it is decompressed.
@@ -230,7 +232,7 @@ def _decompressed(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 def _inflated(body: bytes, window: int, max_bytes: int) -> bytes:
-    """Decompress all members of a body; bytes after the last one are ignored, as gzip does."""
+    """Decompress all members of a body; bytes after the last one are ignored, as in gzip."""
     found = bytearray()
     while body:
         decoder = zlib.decompressobj(window)

@@ -1,4 +1,4 @@
-"""The picture store: what was found out about each task's source, the sources, and the results, on disk."""
+"""The picture store: sources, the verdicts on them, and results, on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from apixo_schemas import contract
 
 T = TypeVar("T")
 _MIB = 1 << 20
-# Part of every ETag: to be raised when the same source gives other bytes than before.
+# Part of every ETag. Increase it when rendering changes the bytes of a result.
 _EDITION = "3"
 _BLOCK = 4096  # bytes: a small file takes a block of the disk
 _SLACK = 16  # the folder is measured again after each sixteenth of its bound has been written
@@ -37,7 +37,7 @@ class StoreLimits:
     """Bounds on what is kept, and on rendering.
 
     Attributes:
-        source_bytes: sources kept on disk, so that they can be rendered when they have gone.
+        source_bytes: sources kept on disk, so that rendering needs no second fetch.
         result_bytes: results kept on disk; an evicted one is rendered again.
         renders_at_once: threads that may render or decode at the same time; an 8k WebP needs 180 MiB.
     """
@@ -59,7 +59,7 @@ class RenderedPicture:
 
 @dataclass(frozen=True, slots=True)
 class SourcePicture:
-    """A task's source; without a ``body`` the ``reason`` says why there is none."""
+    """A task's source; if ``body`` is empty, ``reason`` says why."""
 
     body: bytes
     media_type: str
@@ -91,23 +91,22 @@ class PictureStore:
         self._sources.close()
 
     def quick_verdict(self, image_url: str) -> Verdict | None:
-        """Judge a source by its URL alone, in microseconds; None means that `check` has to."""
+        """Return the verdict by the URL alone, in microseconds; None if `check` is needed."""
         return self._sources.quick_verdict(image_url)
 
     def check(self, task_id: str, image_url: str) -> Verdict:
-        """Find a task's source and keep it, so that it can be rendered when it has gone.
+        """Find a task's source and keep it for rendering; return the verdict.
 
-        Blocks, for as long as a fetch may take at most (`SourceLimits.seconds`). The same task gets
-        the same verdict again, also after a restart.
+        Blocks, at most for `SourceLimits.seconds`. The same task gets the same verdict again, also
+        after a restart.
         """
         return self._record(task_id, image_url).verdict
 
     def render(self, spec: PictureSpec) -> RenderedPicture:
-        """Return a task's result: its source enlarged, or a placeholder that says why it is not.
+        """Return a task's result: its source enlarged, or a placeholder that says why not.
 
-        Blocks while it is rendered, which happens once, however many threads ask. Nothing that a
-        task may hold makes it raise; a full disk does (`OSError`). The file can be evicted as soon
-        as this returns: a caller that then fails to open it calls again.
+        Blocks while it is rendered, once for all threads. Only a full disk makes it raise, `OSError`.
+        The file can be evicted right after this returns: a caller that cannot open it calls again.
         """
         record = self._record(spec.task_id, spec.image_url)
         name = _result_name(spec, record)
@@ -117,10 +116,7 @@ class PictureStore:
         return RenderedPicture(stored.path, media_type, f'"{stored.path.stem}"', stored.size)
 
     def source(self, spec: PictureSpec) -> SourcePicture:
-        """Return a task's source as it was kept; one that is not at hand is not fetched for this.
-
-        Blocks while it is read from the disk.
-        """
+        """Return a task's source as it was kept; it is not fetched again. Blocks while it is read."""
         if is_data_url(spec.image_url) or self.quick_verdict(spec.image_url) is not None:
             finding = self._sources.find(spec.image_url)
             return SourcePicture(finding.body, sniff(finding.body) or "", finding.reason)
@@ -131,7 +127,7 @@ class PictureStore:
             return SourcePicture(b"", "", reason)
         return SourcePicture(body, sniff(body) or "", "")
 
-    # Sources: a record for each task, the pictures by content, so that many tasks share one
+    # Sources: one record for each task; pictures by content, so that tasks share them
 
     def _record(self, task_id: str, image_url: str) -> _Record:
         if self.quick_verdict(image_url) is not None:
@@ -148,12 +144,12 @@ class PictureStore:
         return self._checks.run(key, find)
 
     def _known(self, key: str) -> _Record | None:
-        """Return what is known of a task's source; None if nothing is, or no longer."""
+        """Return the record of a task's source; None if there is none."""
         text = self._kept.read(f"{key}.json")
         try:
             fields = json.loads(text or b"")
             return _Record(Verdict(fields["verdict"]), fields["reason"], fields["digest"])
-        except (ValueError, TypeError, KeyError):  # left in pieces by a crash of the machine
+        except (ValueError, TypeError, KeyError):  # damaged by a crash of the machine
             return None
 
     def _keep(self, key: str, finding: Finding) -> _Record:
@@ -173,7 +169,7 @@ class PictureStore:
     # Results
 
     def _rendered(self, spec: PictureSpec, record: _Record, body: bytes | None) -> StoredFile:
-        """Render what a record says; where that cannot be done any more, a placeholder says why."""
+        """Render the source of a record, or a placeholder."""
         name = _result_name(spec, record)
         if found := self._results.find(name):
             return found
@@ -181,7 +177,7 @@ class PictureStore:
             return self._written(name, lambda to: draw_placeholder(spec, record.reason, to))
         key = digest_of(spec.task_id, spec.image_url)
         body = body or self._source(record)
-        if body is None:  # it has been evicted: fetched anew, it may have changed or be gone
+        if body is None:  # it was evicted; the server may have another one now, or none
             return self._rendered(spec, *self._found(key, spec.image_url))
         try:
             return self._written(name, partial(enlarge, spec, body))
@@ -196,7 +192,7 @@ class PictureStore:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What was found out about a task's source; ``digest`` names the source if it is usable."""
+    """The verdict on a task's source; ``digest`` is the name of a usable source."""
 
     verdict: Verdict
     reason: str = ""
@@ -204,7 +200,7 @@ class _Record:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return 32 hex digits that stand for a content, or for a list of texts."""
+    """Return the hash of a content, or of a list of texts, as 32 hex digits."""
     digest = blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -231,10 +227,10 @@ class StoredFile:
 
 
 class BoundedFolder:
-    """Keeps files by name. Reading one marks it as used; the longest unused ones are evicted.
+    """Keeps files by name below a bound; the least recently used ones are evicted.
 
-    Files appear complete or not at all (`os.replace`), and content never changes under a name, so
-    processes need no lock between them: at worst two of them write the same file twice.
+    Files appear complete or not at all (`os.replace`), and the content of a name never changes. So
+    processes need no lock: at worst two of them write the same file.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -249,7 +245,7 @@ class BoundedFolder:
         path = self._folder / name
         try:
             status = path.stat()
-            # The time of access is that of the last use. That of the change stays.
+            # The access time is the time of the last use. The modification time stays.
             os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
         except OSError:
             return None
@@ -264,9 +260,9 @@ class BoundedFolder:
             return None
 
     def write(self, name: str, fill: Callable[[Path], object]) -> StoredFile:
-        """Have ``fill`` write a file, then put it in its place and evict what is too much.
+        """Call ``fill`` to write a file, give it its name, and evict files above the bound.
 
-        The new file is not evicted by this call, however large it is.
+        This call never evicts the new file.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
@@ -294,7 +290,7 @@ class BoundedFolder:
             self._evict()
 
     def _evict(self) -> None:
-        """Delete the longest unused files until what may be written before the next look fits."""
+        """Delete the least recently used files until there is room for ``_SLACK`` of the bound."""
         found = sorted(self._measure())
         excess = sum(size for _, size, _ in found) - self._max_bytes * (_SLACK - 1) // _SLACK
         for _, size, path in found:
@@ -327,14 +323,14 @@ def _on_disk(size: int) -> int:
 
 
 class SingleFlight(Generic[T]):
-    """Lets the first caller of a name work; the others wait for what it returns or raises."""
+    """Runs one call of a name at a time; simultaneous callers get its result or its error."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, Future[T]] = {}
 
     def run(self, name: str, work: Callable[[], T]) -> T:
-        """Do the work, or wait for the caller that is doing it."""
+        """Return the result of the work, or of the same work that is under way."""
         with self._lock:
             running = self._running.get(name)
             future = running or self._running.setdefault(name, Future())
