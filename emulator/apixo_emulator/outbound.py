@@ -1,12 +1,12 @@
 """Outbound calls: one guarded client posts callbacks and fetches source pictures.
 
-A URL is read and its addresses are judged (`domain.addresses`) before each connection, at each redirect
-too; the name is resolved once, and the connection goes to a judged address. Connections are not kept: a
-receiver that restarts between two callbacks must not make the second one fail. One deadline spans the
-whole call; headers, interim responses and body are bounded.
+Before each connection, also after a redirect, the URL is parsed and its addresses are judged
+(`domain.addresses`). The name is resolved once, and the connection goes to a judged address. Each call has
+its own connection, so that a receiver can restart between two callbacks. One deadline spans the whole
+call; headers, interim responses and body are bounded.
 
-The protocol is h11 on asyncio streams. httpcore, which is built on h11 too, accepts any number of interim
-responses, and a callback takes 1.6 times the CPU time with it on these streams (3.5 times on its own).
+The protocol is h11 on asyncio streams. httpcore accepts any number of interim responses, and a callback
+takes 1.6 times the CPU time with it on these streams (3.5 times on its own).
 """
 
 import asyncio
@@ -48,17 +48,17 @@ MAX_CALLBACK_BODY: Final = 64 * 1024
 """Bytes of the body of a callback's response that are read; the rest is cut off."""
 MAX_LOOKUPS: Final = 8
 """Names that are resolved at once; further ones wait, within the deadline of their call."""
-_MAX_ADDRESSES: Final = 4  # of one name that are tried; they share the time for connecting
+_MAX_ADDRESSES: Final = 4  # of one name; they share the time for connecting
 _MAX_WORDS: Final = 300
 _READ_BYTES: Final = 16 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""From host and port to addresses; may block; raises OSError when there are none."""
+"""Returns the addresses of host and port; may block; raises OSError if there are none."""
 
 
 class OutboundError(Exception):
-    """An outbound call without a usable response; the message says why, and holds no password."""
+    """An outbound call without a usable response; the message says why, without passwords."""
 
 
 class OutboundRefused(OutboundError):
@@ -66,7 +66,7 @@ class OutboundRefused(OutboundError):
 
 
 class OutboundUnreachable(OutboundError):
-    """There is no connection: the name does not resolve, or no address takes the connection."""
+    """There is no connection: the name does not resolve, or no address accepts it."""
 
 
 class OutboundUntrusted(OutboundUnreachable):
@@ -74,7 +74,7 @@ class OutboundUntrusted(OutboundUnreachable):
 
 
 class OutboundBroken(OutboundError):
-    """The server took the connection and gave no complete HTTP response."""
+    """The server accepted the connection and sent no complete HTTP response."""
 
 
 class OutboundTooLarge(OutboundError):
@@ -109,8 +109,13 @@ def callback_headers(depth: int) -> dict[str, str]:
     return {"content-type": "application/json", "accept": "*/*", **_headers_of_all(depth)}
 
 
+def _fetch_headers() -> dict[str, str]:
+    accepted = {"accept": "image/*, */*;q=0.5", "accept-encoding": "identity"}
+    return {**accepted, **_headers_of_all(1)}
+
+
 def _headers_of_all(depth: int) -> dict[str, str]:
-    # The depth makes an emulator's control API refuse the call, whatever name or port leads to it.
+    # The control API of an emulator refuses requests with this header.
     return {"user-agent": _user_agent(), DEPTH_HEADER.decode(): str(depth)}
 
 
@@ -131,7 +136,7 @@ class _Request(NamedTuple):
 
 @dataclass(slots=True)
 class _Deadline:
-    """When a call ends at the latest, in the loop's time, and what it is waiting for."""
+    """The latest end of a call, in the loop's time, and what the call waits for."""
 
     ends: float
     waiting_for: str = ""
@@ -211,7 +216,17 @@ class OutboundClient:
 
         async def get() -> Response:
             async with _deadline(timeout_s) as deadline:
-                return await self._get(url, policy, max_bytes, max_redirects, deadline)
+                target = _admitted("GET", url, policy)
+                for _ in range(max_redirects + 1):
+                    request = _Request("GET", target, _fetch_headers(), b"", max_bytes, cut=False)
+                    response = await self._send(request, policy, deadline)
+                    location = response.headers.get("location")
+                    if not max_redirects or response.status not in _REDIRECTS or location is None:
+                        return response
+                    target = _redirected(target, location, policy)
+                raise OutboundBroken(
+                    f"more than {max_redirects} redirects, the last to {target.url}"
+                )
 
         fetch = asyncio.run_coroutine_threadsafe(get(), _background_loop())
         self._fetches.add(fetch)
@@ -224,28 +239,8 @@ class OutboundClient:
         finally:
             self._fetches.discard(fetch)
 
-    async def _get(
-        self,
-        url: str,
-        policy: AddressPolicy,
-        max_bytes: int,
-        max_redirects: int,
-        deadline: _Deadline,
-    ) -> Response:
-        headers = {"accept": "image/*, */*;q=0.5", "accept-encoding": "identity"}
-        headers |= _headers_of_all(1)
-        target = _admitted("GET", url, policy)
-        for _ in range(max_redirects + 1):
-            request = _Request("GET", target, headers, b"", max_bytes, cut=False)
-            response = await self._send(request, policy, deadline)
-            location = response.headers.get("location")
-            if not max_redirects or response.status not in _REDIRECTS or location is None:
-                return response
-            target = _redirected(target, location, policy)
-        raise OutboundBroken(f"more than {max_redirects} redirects, the last to {target.url}")
-
     def close(self) -> None:
-        """End the fetches under way, and those that begin later."""
+        """End all fetches, also those that begin later."""
         self._closed = True
         for fetch in list(self._fetches):
             fetch.cancel()
@@ -293,7 +288,7 @@ class OutboundClient:
     async def _connect(
         self, target: Target, addresses: Sequence[str], deadline: _Deadline
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the first address that takes the connection."""
+        """Connect to the first address that accepts the connection."""
         deadline.waiting_for = f"no connection to {target.authority}"
         tls = tls_context(self._ca_file) if target.scheme == "https" else None
         name = target.host if tls else None
@@ -321,7 +316,7 @@ def _admitted(method: str, url: str, policy: AddressPolicy) -> Target:
 
 
 def _redirected(here: Target, location: str, policy: AddressPolicy) -> Target:
-    """Return where a redirect leads; a URL that nothing can call is the server's fault."""
+    """Return the target of a redirect."""
     try:
         target = parse_target(urljoin(here.url, location), policy)
         check_call("GET", target)
@@ -344,18 +339,18 @@ def _background_loop() -> asyncio.AbstractEventLoop:
 
 
 class _Exchange:
-    """The events of one request and its response on a connection."""
+    """One request and its response on a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, request: _Request) -> None:
         self._reader = reader
         self._request = request
         self._place = request.target.authority
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-        # Bytes; what is neither head nor body is the framing of chunks.
+        # The bytes that may still come: head, body, and the framing of chunks.
         self._left = 2 * request.max_body + (MAX_INTERIM + 1) * MAX_HEAD_BYTES
 
     def written(self) -> bytes:
-        """Return the request as it is sent."""
+        """Return the bytes of the request."""
         request = self._request
         headers = {"Host": self._place, "Connection": "close", **request.headers}
         if request.method == "POST":
@@ -429,8 +424,8 @@ _Lookup = tuple[Future[Sequence[str]], Callable[[], Sequence[str]]]
 def _lookups() -> SimpleQueue[_Lookup]:
     """Return the queue of names to resolve, served by a few daemon threads.
 
-    `getaddrinfo` blocks and has no time limit: a lookup that hangs must neither take a thread of the
-    event loop, nor delay the end of the process.
+    `getaddrinfo` blocks and has no time limit. A lookup that hangs must neither block a thread of the
+    event loop nor delay the end of the process.
     """
     queue: SimpleQueue[_Lookup] = SimpleQueue()
     for _ in range(MAX_LOOKUPS):
