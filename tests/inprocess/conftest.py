@@ -45,26 +45,22 @@ def by_httpx(method: str, url: str, body: bytes | None) -> Got:
 
 
 def by_httpx2(method: str, url: str, body: bytes | None) -> Got:
-    answer = httpx2.request(method, url, content=body, headers=HEADERS)
+    answer = httpx2.request(method, url, content=body, headers=HEADERS, verify=_TLS)
     return Got(answer.status_code, answer.content)
 
 
-async def _async_httpx(module: Any, method: str, url: str, body: bytes | None) -> Got:
-    async with module.AsyncClient() as client:
+async def _async_httpx(method: str, url: str, body: bytes | None) -> Got:
+    async with httpx.AsyncClient(verify=_TLS) as client:
         answer = await client.request(method, url, content=body, headers=HEADERS)
     return Got(answer.status_code, answer.content)
 
 
 def by_async_httpx(method: str, url: str, body: bytes | None) -> Got:
-    return asyncio.run(_async_httpx(httpx, method, url, body))
-
-
-def by_async_httpx2(method: str, url: str, body: bytes | None) -> Got:
-    return asyncio.run(_async_httpx(httpx2, method, url, body))
+    return asyncio.run(_async_httpx(method, url, body))
 
 
 def by_httpx_on_trio(method: str, url: str, body: bytes | None) -> Got:
-    return trio.run(_async_httpx, httpx, method, url, body)
+    return trio.run(_async_httpx, method, url, body)
 
 
 def by_requests(method: str, url: str, body: bytes | None) -> Got:
@@ -106,7 +102,6 @@ SENDERS: dict[str, Send] = {
     "async-httpx": by_async_httpx,
     "httpx-on-trio": by_httpx_on_trio,
     "httpx2": by_httpx2,
-    "async-httpx2": by_async_httpx2,
     "requests": by_requests,
     "urllib3": by_urllib3,
     "urllib": by_urllib,

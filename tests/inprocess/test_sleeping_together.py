@@ -22,10 +22,6 @@ KEY = {"Authorization": "Bearer k"}
 RUNNERS: dict[str, Any] = {"asyncio": lambda main: asyncio.run(main()), "trio": trio.run}
 
 
-def emulated() -> Any:
-    return apixo_emulator.intercept()
-
-
 @pytest.mark.parametrize("library", RUNNERS)
 def test_async_tasks_wake_in_order(library: str) -> None:
     woken: list[int] = []
@@ -43,7 +39,7 @@ def test_async_tasks_wake_in_order(library: str) -> None:
             group.start_soon(wait, client, 2.5, 2)
             group.start_soon(wait, client, 10, 1)
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         RUNNERS[library](every)
         assert woken == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
@@ -63,7 +59,7 @@ def test_a_thread_wakes_when_its_time_has_come() -> None:
                 found.append(emulator.now_ms - asleep_ms - seconds * 1000)
             return found
 
-    with emulated() as emulator, ThreadPoolExecutor(3) as pool:
+    with apixo_emulator.intercept() as emulator, ThreadPoolExecutor(3) as pool:
         assert min(min(found) for found in pool.map(late, (1, 2.5, 10))) >= 0
 
 
@@ -83,7 +79,7 @@ def test_a_watchdog_that_sleeps_longer_does_not_wake_first(library: str) -> None
             return done.task.cost_time
         return None
 
-    with emulated():
+    with apixo_emulator.intercept():
         assert RUNNERS[library](upscale) == 40_000
 
 
@@ -102,7 +98,7 @@ def test_a_cancelled_sleep_does_not_move_the_clock(library: str) -> None:
             group.cancel_scope.cancel()
         await anyio.sleep(1)
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         RUNNERS[library](run)
         assert emulator.now_ms - start_ms == 6_000
@@ -122,32 +118,11 @@ def test_a_thread_s_sleep_in_an_event_loop_passes() -> None:
                 taken = apixo.upscale(IMAGE, resolution="2k").task.cost_time
             return taken, await task
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         taken, late_ms = asyncio.run(run())
     assert taken == 40_000
     assert late_ms >= 40_000
-
-
-def test_event_loops_in_threads() -> None:
-    async def upscale() -> int | None:
-        async with AsyncApixo(api_key="k") as apixo:
-            return (await apixo.upscale(IMAGE)).task.cost_time
-
-    with emulated(), ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(lambda _: asyncio.run(upscale()), range(4))) == {40_000}
-
-
-def test_threads_of_an_event_loop() -> None:
-    def upscale() -> int | None:
-        with Apixo(api_key="k") as apixo:
-            return apixo.upscale(IMAGE).task.cost_time
-
-    async def run() -> set[int | None]:
-        return set(await asyncio.gather(*(asyncio.to_thread(upscale) for _ in range(5))))
-
-    with emulated():
-        assert asyncio.run(run()) == {40_000}
 
 
 def test_a_receiver_of_callbacks_may_sleep() -> None:
@@ -158,7 +133,7 @@ def test_a_receiver_of_callbacks_may_sleep() -> None:
         time.sleep(3)
         taken.append(emulator.now_ms - start_ms)
 
-    with emulated() as emulator, Apixo(api_key="k") as apixo:
+    with apixo_emulator.intercept() as emulator, Apixo(api_key="k") as apixo:
         start_ms = emulator.now_ms
         emulator.receiver("https://me.test/taken", take)
         apixo.submit(IMAGE, callback_url="https://me.test/taken")
@@ -167,33 +142,13 @@ def test_a_receiver_of_callbacks_may_sleep() -> None:
         assert emulator.now_ms - start_ms == 60_000
 
 
-def test_a_loop_that_ended_with_a_sleeper_does_not_delay_others() -> None:
-    async def leave() -> None:
-        async def dawdle() -> None:
-            async with httpx.AsyncClient() as client:
-                await client.get(BALANCE, headers=KEY)
-                await asyncio.sleep(10)
-
-        left.append(asyncio.create_task(dawdle()))
-        await asyncio.sleep(0.01)
-
-    left: list[Any] = []
-    with emulated() as emulator:
-        start_ms = emulator.now_ms
-        with asyncio.Runner() as runner:
-            runner.run(leave())
-            httpx.get(BALANCE, headers=KEY)
-            time.sleep(60)
-            assert emulator.now_ms - start_ms == 60_000
-
-
-def test_hundreds_of_tasks_at_once() -> None:
+def test_many_tasks_at_once() -> None:
     async def run() -> set[int | None]:
         async with AsyncApixo(api_key="k") as apixo:
-            done = await asyncio.gather(*(apixo.upscale(f"{IMAGE}?{n}") for n in range(200)))
+            done = await asyncio.gather(*(apixo.upscale(f"{IMAGE}?{n}") for n in range(60)))
             return {result.task.cost_time for result in done}
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         assert asyncio.run(run()) == {40_000}
         assert emulator.now_ms - start_ms < 60_000
@@ -222,7 +177,7 @@ def test_a_thread_wakes_while_an_event_loop_is_blocked() -> None:
         await task
         return came
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         assert asyncio.run(run())
         assert emulator.now_ms - start_ms == 60_000
@@ -234,29 +189,10 @@ def test_tasks_and_threads_started_by_a_caller_sleep_in_the_emulator_s_time() ->
             await client.get(BALANCE, headers=KEY)
         await asyncio.gather(asyncio.sleep(3600), asyncio.to_thread(time.sleep, 7200))
 
-    with emulated() as emulator:
+    with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms
         asyncio.run(run())
         assert emulator.now_ms - start_ms == 7_200_000
-
-
-def test_short_sleeps_pass_and_wake_in_order() -> None:
-    async def run() -> list[float]:
-        woken: list[float] = []
-
-        async def wait(seconds: float) -> None:
-            await client.get(BALANCE, headers=KEY)
-            await asyncio.sleep(seconds)
-            woken.append(seconds)
-
-        async with httpx.AsyncClient() as client:
-            await asyncio.gather(*map(wait, (1.0, 0.5, 0.001, 0.002)))
-        return woken
-
-    with emulated() as emulator:
-        start_ms = emulator.now_ms
-        assert asyncio.run(run()) == [0.001, 0.002, 0.5, 1.0]
-        assert emulator.now_ms - start_ms == 1000
 
 
 def test_a_block_may_end_while_a_thread_sleeps() -> None:
@@ -275,7 +211,7 @@ def test_a_block_may_end_while_a_thread_sleeps() -> None:
     for _ in range(5):
         begun.clear()
         may_end.clear()
-        with emulated() as emulator:
+        with apixo_emulator.intercept() as emulator:
             sleeper = threading.Thread(target=dawdle)
             sleeper.start()
             begun.wait()

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-import apixo_client
 import apixo_emulator
 from apixo_client import Apixo, AsyncApixo, TaskFailed, WaitTimeout
 from apixo_emulator.testing import WaitedInVainError
@@ -55,19 +54,6 @@ def test_a_stuck_task_polled_without_end_is_an_error_and_no_endless_loop(app: An
                 client.get(poll, headers=headers)
         emulator.settle()  # nothing will change any more
         assert emulator.task(task_id)["state"] == "processing"
-
-
-@pytest.mark.parametrize("seconds", [-1, -0.001])
-def test_time_does_not_go_back(seconds: float) -> None:
-    with apixo_emulator.intercept() as emulator, pytest.raises(ValueError, match="0 or more"):
-        emulator.advance(seconds=seconds)
-
-
-def test_settling_ends_every_task(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        ids = [app.submitted(f"{number}.jpg") for number in range(3)]
-        emulator.settle()
-        assert {app.state(task_id) for task_id in ids} == {"success"}
 
 
 def poll_until_done(app: Any, task_id: str) -> str:
@@ -150,14 +136,6 @@ def test_the_async_client_s_time_limit_passes_in_the_emulator_s_time() -> None:
         start_ms = emulator.now_ms
         asyncio.run(run())
         assert emulator.now_ms - start_ms == 20_000
-
-
-def test_the_client_has_its_own_clock_again_after_a_block() -> None:
-    timing = apixo_client.Timing()
-    before = apixo_client.set_default_timing(timing)
-    with apixo_emulator.intercept():
-        pass
-    assert apixo_client.set_default_timing(before) is timing
 
 
 def test_a_date_in_retry_after_is_on_the_emulator_s_clock() -> None:

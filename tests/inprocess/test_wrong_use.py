@@ -21,31 +21,19 @@ KEY = {"Authorization": "Bearer k"}
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
+        ({"seeds": 1}, TypeError, "unknown option 'seeds'; .* Did you mean seed?"),
         ({"base_url": 5}, ValueError, "base_url: expected an absolute URL such as .* found '5'"),
-        ({"base_url": [None]}, ValueError, "base_url: expected an absolute URL .* found 'null'"),
         ({"base_url": "http://[::1"}, ValueError, "expected an absolute URL"),
-        ({"base_url": "http://a:99999"}, ValueError, "expected an absolute URL"),
         ({"latency": -1}, ValueError, "expected fast, realistic or milliseconds .* '-1'"),
-        ({"latency": 1.5}, ValueError, "latency: expected fast, realistic or milliseconds"),
-        ({"latency": 10**5000}, ValueError, "an integer of very many digits"),
         ({"balance": "x"}, ValueError, "expected an amount in USD .* 'x'"),
-        ({"balance": math.nan}, ValueError, "expected an amount in USD .* 'nan'"),
-        ({"balance": []}, ValueError, "balance: expected an amount in USD"),
         ({"api_key": 5}, ValueError, "api_key: expected a key of printable ASCII"),
-        ({"api_key": ["a", 5]}, ValueError, "api_key: expected a key of printable ASCII"),
-        ({"api_key": ""}, ValueError, "expected a key of printable ASCII"),
         ({"scenario": 5}, ValueError, "scenario: expected the name of a scenario, found 5"),
-        ({"scenario": b"stuck"}, ValueError, "scenario: expected the name of a scenario"),
         ({"scenario": "stuk"}, ValueError, "Did you mean stuck?"),
         ({"scenario": ("http-429", "reset")}, ValueError, "http-429.reset cannot happen"),
         ({"scenarios": 5}, ValueError, "scenarios: expected a path, found 5"),
-        ({"images": 5}, ValueError, "images: expected a folder, found 5"),
-        ({"config": 5}, ValueError, "config: expected a path, found 5"),
         ({"callbacks": "lokal"}, ValueError, "expected one of local, strict, .* mean local"),
-        ({"callbacks": 5}, ValueError, "callbacks: expected one of local, strict, found 5"),
         ({"callback_retries": 5}, ValueError, "callback_retries: expected seconds such as"),
         ({"block_network": "never"}, ValueError, "block_network: expected true or false"),
-        ({"auto_advance": 1}, ValueError, "auto_advance: expected true or false"),
     ],
 )
 def test_an_option_that_cannot_be_is_told(options: Any, error: type[Exception], words: str) -> None:
@@ -89,10 +77,7 @@ def test_every_kind_of_number_is_a_time(emulator: InProcess, second: Any) -> Non
         ({"xyz": 1}, TypeError, "expected some of call, resolution, .* at_most; found 'xyz'."),
         ({"call": "sbmit"}, ValueError, "call: expected one of .* Did you mean submit?"),
         ({"call": "submit", "exactly": "1"}, ValueError, "exactly: expected a number .* '1'"),
-        ({"exactly": -1}, ValueError, "exactly: expected a number"),
-        ({"exactly": math.nan}, ValueError, "exactly: expected a finite number"),
         ({"status": "500"}, ValueError, "status: expected an HTTP status"),
-        ({"headers": 5}, ValueError, "headers: expected a table of headers"),
         ({"exactly": 1, "at_least": 1}, ValueError, "exactly: expected alone"),
     ],
 )
@@ -113,15 +98,9 @@ def test_an_expectation_of_nothing_in_particular_is_one(emulator: InProcess) -> 
     ("names", "rest", "words"),
     [
         ((5,), {}, "expected a scenario; found 5"),
-        ((None,), {}, "expected a scenario; found null"),
-        ((["stuck"],), {}, "expected a scenario; found a list"),
-        (("\ud800",), {}, "Unknown scenario"),
-        (("stuck",), {"headers": {5: "x"}}, "expected keys that are texts; found 5"),
-        (("stuck",), {"image_url": "\ud800"}, "expected a text that UTF-8 can write"),
         ((), {}, "expected a rule with a scenario or a plan"),
         (("stuck",), {"time": 3}, "found 'time'. Did you mean times?"),
         (("stuck",), {"times": "3"}, "times: expected an integer"),
-        (("stuck",), {"probability": math.nan}, "probability: expected a finite number"),
         ((), {"plan": 5}, "plan: expected a table"),
         (("http-429", "reset"), {}, "http-429+reset cannot happen"),
         (("http-429",), {"plan": {"wire": "reset"}}, "http-429+plan cannot happen"),
@@ -154,13 +133,6 @@ def submitted(name: str) -> httpx.Response:
     return httpx.post(SUBMIT, json=body, headers=KEY)
 
 
-def test_an_url_that_asks_for_a_contradiction_is_refused(emulator: InProcess) -> None:
-    answer = submitted("http-429+reset")
-    assert answer.status_code == 400
-    assert "http-429+reset cannot happen" in answer.json()["message"]
-    assert emulator.tasks == []
-
-
 def test_several_scenarios_of_a_block_happen_together(app: Any) -> None:
     with apixo_emulator.intercept(scenario=["slow-7", "Timeout"]) as emulator:
         app.submitted()
@@ -180,16 +152,6 @@ def test_an_error_of_the_api_is_damaged_on_the_wire_too(emulator: InProcess) -> 
     assert submitted("http-503+drip").json()["code"] == 503
     assert emulator.tasks == []
     assert [call.fault for call in emulator.requests] == ["server_error"] * 2 + ["unavailable"]
-
-
-@pytest.mark.usefixtures("emulator")
-def test_a_poll_is_damaged_too() -> None:
-    task = submitted("status-http-500+status-invalid-json").json()["data"]["taskId"]
-    url = "https://api.apixo.ai/api/v1/statusTask/image-upscaler"
-    answer = httpx.get(url, params={"taskId": task}, headers=KEY)
-    assert answer.status_code == 500
-    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-        answer.json()
 
 
 def test_a_file_that_asks_for_a_contradiction_is_refused_with_its_place(tmp_path: Path) -> None:
