@@ -60,16 +60,7 @@ def test_how_far_an_address_reaches(address: str, reach: Scope) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "localhost",
-        "1.2.3",
-        "::g",
-        "010.0.0.1",
-        "%eth0",
-        "::1%a%b",
-    ],
+    "text", ["", "localhost", "1.2.3", "::g", "010.0.0.1", "%eth0", "127.0.0.1%lo", "::1%a%b"]
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(AddressRefused, match="no IP address"):
@@ -79,16 +70,9 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "127.0.0.1",
-        "127.0.0.1.",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "[::1%25lo]",
-        "localhost",
-        "LOCALHOST.",
-        "api.localhost",
-        "１２７.0.0.1",  # noqa: RUF001 - full-width digits are what this is about
-        "127。0。0。1",
+        *("127.0.0.1", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]", "[::1%25lo]"),
+        *("localhost", "LOCALHOST.", "api.localhost"),
+        *("１２７.0.0.1", "127。0。0。1"),  # noqa: RUF001 - full-width digits are what this is about
     ],
 )
 def test_loopback_in_every_form_is_loopback(host: str) -> None:
@@ -105,28 +89,10 @@ def test_loopback_in_every_form_is_loopback(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "",
-        ".",
-        "example.com",
-        "localhost.example.com",
-        "notlocalhost",
-        "127.0.0.1.example.com",
-        "128.0.0.1",
-        "127.0.0.256",
-        "127.1",
-        "2130706433",
-        "0177.0.0.1",
-        "0x7f.1",
-        "0x.1",
-        "[]",
-        "::1%",
-        "[::1%/evil.example]",
-        "127.0.0.1%lo",
-        "1::1",
-        "a b.localhost",
-        "١٢٧.0.0.1",
-        "9" * 5000,
-        "a" * 5000 + ".localhost",
+        *("", ".", "example.com", "localhost.example.com", "notlocalhost", "a b.localhost"),
+        *("127.0.0.1.example.com", "128.0.0.1", "127.0.0.256", "127.1", "2130706433", "0x7f.1"),
+        *("0177.0.0.1", "١٢٧.0.0.1", "[]", "1::1", "[::1%/evil.example]"),
+        *("9" * 5000, "a" * 5000 + ".localhost"),
     ],
 )
 def test_what_may_be_another_machine_is_not_loopback(host: str) -> None:
@@ -261,25 +227,7 @@ def test_names_of_other_machines_are_not_looked_up_for_loopback() -> None:
     assert parse_target("http://api.localhost/", LOOPBACK_ONLY).host == "api.localhost"
 
 
-CONTROL_PATHS = [
-    "/_emulator",
-    "/_emulator/",
-    "/_emulator/ui/clock/reset",
-    "/_EMULATOR/reset",
-    "/prefix/_emulator/reset",
-    "/%5Femulator/reset",
-    "/_emulator%2Freset",
-    "/%255Femulator/reset",
-    "/a/../_emulator/reset",
-    "//_emulator//reset",
-    "/_emulator;x=y/reset",
-    "/_emulator%5Creset",
-    "/_emulator?x=1",
-    "/_emulator/inbox/clear",
-    "/_emulator/ui/..%2finbox",
-    "/_emulator/clock/_emulator/inbox",
-    "/%5Femulator/inbox",
-]
+CONTROL_PATHS = ["/_emulator", "/_emulator/", "/_emulator/ui/clock/reset", "/_EMULATOR/reset", "/prefix/_emulator/reset", "/%5Femulator/reset", "/_emulator%2Freset", "/%255Femulator/reset", "/a/../_emulator/reset", "//_emulator//reset", "/_emulator;x=y/reset", "/_emulator%5Creset", "/_emulator?x=1", "/_emulator/inbox/clear", "/_emulator/ui/..%2finbox", "/_emulator/clock/_emulator/inbox", "/%5Femulator/inbox"]
 
 
 @pytest.mark.parametrize("path", CONTROL_PATHS)

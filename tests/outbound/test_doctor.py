@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -58,15 +57,6 @@ def test_a_url_that_cannot_be_called_ends_it() -> None:
     assert "remove everything up to the @" in finding.words
 
 
-def test_a_name_that_does_not_resolve_ends_it() -> None:
-    def unknown(_host: str, _port: int) -> list[str]:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    findings = diagnose("https://no.example/", unknown, probe=True)
-    assert verdicts(findings) == {"url": True, "scheme": True, "address": False}
-    assert "does not resolve" in findings[-1].words
-
-
 def test_the_probe_posts_a_callback_of_the_contract(
     serve: Serve, tls_for: Callable[[str], ssl.SSLContext], ca_file: Path
 ) -> None:
@@ -113,10 +103,3 @@ def test_the_probe_judges_the_answer(
     assert (given["tls"], given["redirect"], given["answer"]) == (None, redirect, answer)
     assert f"answered {status} after" in findings[-1].words
     assert ("redirects to https://x.example/" in findings[-2].words) is not redirect
-
-
-def test_nobody_there_and_never_called(refused_port: int) -> None:
-    [*_, refused] = diagnose(f"http://127.0.0.1:{refused_port}/", probe=True)
-    assert (refused.ok, "connection refused" in refused.words) == (False, True)
-    [*_, forbidden] = diagnose("http://hook.example/", found("169.254.169.254"), probe=True)
-    assert (forbidden.ok, "never called" in forbidden.words) == (False, True)

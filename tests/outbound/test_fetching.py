@@ -89,14 +89,6 @@ def redirecting(location: str, status: int = 302) -> Script:
     return answering(head.encode() + b"elsewhere")
 
 
-@pytest.mark.parametrize("status", [301, 308])
-def test_redirects_are_followed(serve: Serve, status: int) -> None:
-    there = serve(picture(b"there"))
-    here = serve(redirecting(there.url("/x"), status))
-    fetched = get(here.url(), max_redirects=1)
-    assert (fetched.body, fetched.url) == (b"there", there.url("/x"))
-
-
 def test_a_relative_redirect_stays_on_its_host(serve: Serve) -> None:
     def script(connection: socket.socket, request: bytes) -> None:
         moved = request.startswith(b"GET /a/b ")

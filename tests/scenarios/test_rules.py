@@ -85,15 +85,6 @@ def test_a_rule_in_full() -> None:
     assert rule == Rule("7", "first 8k is slow", effects, match, 2)
 
 
-def test_a_rule_is_named_after_its_scenarios_unless_it_says_otherwise() -> None:
-    assert rule_of({"scenario": "timeout"}, "r").name == "Timeout"
-    assert rule_of({"scenario": ["stuck", "extra-fields"]}, "r").name == "stuck+extra-fields"
-    named = rule_of({"scenario": "stuck", "name": "mine"}, "r")
-    assert (named.name, named.effects.name) == ("mine", "stuck")
-    planned = rule_of({"plan": {"outcome": "success"}, "name": "mine"}, "r")
-    assert (planned.name, planned.effects.name) == ("mine", "mine")
-
-
 @pytest.mark.parametrize(
     ("plan", "effects"),
     [

@@ -146,9 +146,3 @@ def test_what_is_no_file_of_rules_is_said_plainly(tmp_path: Path) -> None:
         ScenarioFileError, match=r"latin\.toml: expected UTF-8; found the byte 0xe9"
     ):
         load_rules(latin)
-
-
-def test_a_file_may_be_empty_or_name_its_schema(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("")
-    (tmp_path / "a.json").write_text('{"$schema": "scenarios.json"}')
-    assert load_rules(tmp_path / "a.toml") == load_rules(tmp_path / "a.json") == ()
