@@ -346,11 +346,7 @@ def contract() -> Contract:
 def put_in_force(changed: Contract) -> None:
     """Let `contract` return another value in this process; it must not have been called yet."""
     _in_force.append(changed)
-
-
-def is_changed() -> bool:
-    """Return whether another value than the published contract is in force."""
-    return bool(_in_force)
+    contract()
 
 
 @cache

@@ -23,7 +23,6 @@ from apixo_schemas.contract import (
     Rule,
     contract,
     document,
-    is_changed,
     published_contract,
     put_in_force,
 )
@@ -89,13 +88,8 @@ def use_profile(profile: Profile) -> None:
     """
     if contract.cache_info().currsize:
         raise ProfileError(
-            f"too late for the profile {profile.name!r}: the contract has been read already. Call "
-            "use_profile before anything else reads it"
-        )
-    if is_changed():
-        raise ProfileError(
-            f"too late for the profile {profile.name!r}: another one is in force; there is one "
-            "for each process"
+            f"too late for the profile {profile.name!r}: the contract has been read already, or"
+            " another profile is in force. Call use_profile once, before anything reads the contract"
         )
     put_in_force(apply_profile(published_contract(), profile))
 

@@ -227,7 +227,25 @@ def test_names_of_other_machines_are_not_looked_up_for_loopback() -> None:
     assert parse_target("http://api.localhost/", LOOPBACK_ONLY).host == "api.localhost"
 
 
-CONTROL_PATHS = ["/_emulator", "/_emulator/", "/_emulator/ui/clock/reset", "/_EMULATOR/reset", "/prefix/_emulator/reset", "/%5Femulator/reset", "/_emulator%2Freset", "/%255Femulator/reset", "/a/../_emulator/reset", "//_emulator//reset", "/_emulator;x=y/reset", "/_emulator%5Creset", "/_emulator?x=1", "/_emulator/inbox/clear", "/_emulator/ui/..%2finbox", "/_emulator/clock/_emulator/inbox", "/%5Femulator/inbox"]
+CONTROL_PATHS = [
+    "/_emulator",
+    "/_emulator/",
+    "/_emulator/ui/clock/reset",
+    "/_EMULATOR/reset",
+    "/prefix/_emulator/reset",
+    "/%5Femulator/reset",
+    "/_emulator%2Freset",
+    "/%255Femulator/reset",
+    "/a/../_emulator/reset",
+    "//_emulator//reset",
+    "/_emulator;x=y/reset",
+    "/_emulator%5Creset",
+    "/_emulator?x=1",
+    "/_emulator/inbox/clear",
+    "/_emulator/ui/..%2finbox",
+    "/_emulator/clock/_emulator/inbox",
+    "/%5Femulator/inbox",
+]
 
 
 @pytest.mark.parametrize("path", CONTROL_PATHS)

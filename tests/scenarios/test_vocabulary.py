@@ -88,7 +88,20 @@ def test_what_names_stand_for(name: str, effects: Effects) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["slow-3+slow-4", "Timeout+stuck", "callback-lost+callback-late-3", "callback-before-done+callback-late-3", "http-500+slow-3", "html-502+http-500", "reset+drip", "status-http-500-twice+status-drip-once", "http-429+reset", "state-unknown+data-missing", "state-unknown+status-reset", "status-html-502+callback-before-done"],
+    [
+        "slow-3+slow-4",
+        "Timeout+stuck",
+        "callback-lost+callback-late-3",
+        "callback-before-done+callback-late-3",
+        "http-500+slow-3",
+        "html-502+http-500",
+        "reset+drip",
+        "status-http-500-twice+status-drip-once",
+        "http-429+reset",
+        "state-unknown+data-missing",
+        "state-unknown+status-reset",
+        "status-html-502+callback-before-done",
+    ],
 )
 def test_what_cannot_all_happen_is_refused(name: str) -> None:
     with pytest.raises(UnknownScenarioError, match=r"contradict each other|cannot happen"):
