@@ -161,8 +161,7 @@ def fill(content: bytes) -> Callable[[Path], None]:
 def test_longest_unused_file_goes_first(tmp_path: Path) -> None:
     folder = BoundedFolder(tmp_path, 4 * 4096)  # one block is kept free for what comes
     for age, name in enumerate(("a", "b", "c")):
-        stored = folder.write(name, fill(b"x"))
-        os.utime(stored.path, (age + 1, age + 1))
+        os.utime(folder.write(name, fill(b"x")), (age + 1, age + 1))
     assert folder.read("a") == b"x"  # now the one that was used last
     folder.write("d", fill(b"x"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "d"]

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from apixo_emulator.domain.pictures import PictureSpec, Verdict, is_data_url, sniff
+from apixo_emulator.domain.pictures import PictureSpec, Verdict, is_data_url
 from apixo_emulator.pictures.formats import UnreadablePicture
 from apixo_emulator.pictures.render import draw_placeholder, enlarge
 from apixo_emulator.pictures.sources import Finding, SourceOptions, Sources
@@ -49,21 +49,11 @@ class StoreLimits:
 
 @dataclass(frozen=True, slots=True)
 class RenderedPicture:
-    """A result on disk: its ``etag`` is strong and quoted, its ``size`` is in bytes."""
+    """A result on disk; its ``etag`` is strong and quoted."""
 
     path: Path
     media_type: str
     etag: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePicture:
-    """A task's source; if ``body`` is empty, ``reason`` says why."""
-
-    body: bytes
-    media_type: str
-    reason: str
 
 
 class PictureStore:
@@ -84,7 +74,7 @@ class PictureStore:
         self._kept = BoundedFolder(folder / "sources", limits.source_bytes)
         self._results = BoundedFolder(folder / "results", limits.result_bytes)
         self._checks: SingleFlight[tuple[_Record, bytes]] = SingleFlight()
-        self._renders: SingleFlight[StoredFile] = SingleFlight()
+        self._renders: SingleFlight[Path] = SingleFlight()
 
     def close(self) -> None:
         """End the fetches under way; calls that wait for one raise `OutboundStopped`."""
@@ -111,21 +101,20 @@ class PictureStore:
         record = self._record(spec.task_id, spec.image_url)
         name = _result_name(spec, record)
         found = self._results.find(name)
-        stored = found or self._renders.run(name, lambda: self._rendered(spec, record, None))
+        path = found or self._renders.run(name, lambda: self._rendered(spec, record, None))
         media_type = contract().formats[spec.output_format].media_type
-        return RenderedPicture(stored.path, media_type, f'"{stored.path.stem}"', stored.size)
+        return RenderedPicture(path, media_type, f'"{path.stem}"')
 
-    def source(self, spec: PictureSpec) -> SourcePicture:
+    def source(self, spec: PictureSpec) -> Finding:
         """Return a task's source as it was kept; it is not fetched again. Blocks while it is read."""
         if is_data_url(spec.image_url) or self.quick_verdict(spec.image_url) is not None:
-            finding = self._sources.find(spec.image_url)
-            return SourcePicture(finding.body, sniff(finding.body) or "", finding.reason)
+            return self._sources.find(spec.image_url)
         record = self._known(digest_of(spec.task_id, spec.image_url))
         body = self._source(record) if record and record.digest else None
         if record is None or body is None:
-            reason = record.reason if record and record.reason else "the source is not at hand"
-            return SourcePicture(b"", "", reason)
-        return SourcePicture(body, sniff(body) or "", "")
+            reason = record.reason if record else ""
+            return Finding(Verdict.ABSENT, reason or "the source is not kept any more")
+        return Finding(record.verdict, body=body)
 
     # Sources: one record for each task; pictures by content, so that tasks share them
 
@@ -168,7 +157,7 @@ class PictureStore:
 
     # Results
 
-    def _rendered(self, spec: PictureSpec, record: _Record, body: bytes | None) -> StoredFile:
+    def _rendered(self, spec: PictureSpec, record: _Record, body: bytes | None) -> Path:
         """Render the source of a record, or a placeholder."""
         name = _result_name(spec, record)
         if found := self._results.find(name):
@@ -185,7 +174,7 @@ class PictureStore:
             finding = Finding(Verdict.ABSENT, str(error))
             return self._rendered(spec, self._keep(key, finding), None)
 
-    def _written(self, name: str, fill: Callable[[Path], object]) -> StoredFile:
+    def _written(self, name: str, fill: Callable[[Path], object]) -> Path:
         with self._rendering:
             return self._results.write(name, fill)
 
@@ -218,14 +207,6 @@ def _result_name(spec: PictureSpec, record: _Record) -> str:
 # Folders
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A complete file of the folder and its size in bytes."""
-
-    path: Path
-    size: int
-
-
 class BoundedFolder:
     """Keeps files by name below a bound; the least recently used ones are evicted.
 
@@ -240,7 +221,7 @@ class BoundedFolder:
         self._since_measured: int | None = None
         self._being_written: set[str] = set()
 
-    def find(self, name: str) -> StoredFile | None:
+    def find(self, name: str) -> Path | None:
         """Find a file and mark it as used; None if it was never written or has been evicted."""
         path = self._folder / name
         try:
@@ -249,17 +230,17 @@ class BoundedFolder:
             os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
         except OSError:
             return None
-        return StoredFile(path, status.st_size)
+        return path
 
     def read(self, name: str) -> bytes | None:
         """Read a file and mark it as used; None if there is none."""
-        stored = self.find(name)
+        path = self.find(name)
         try:
-            return stored.path.read_bytes() if stored else None
+            return path.read_bytes() if path else None
         except OSError:
             return None
 
-    def write(self, name: str, fill: Callable[[Path], object]) -> StoredFile:
+    def write(self, name: str, fill: Callable[[Path], object]) -> Path:
         """Call ``fill`` to write a file, give it its name, and evict files above the bound.
 
         This call never evicts the new file.
@@ -278,7 +259,7 @@ class BoundedFolder:
             temporary.unlink(missing_ok=True)
             with self._lock:
                 self._being_written.discard(name)
-        return StoredFile(path, size)
+        return path
 
     def _make_room(self, written: int) -> None:
         with self._lock:

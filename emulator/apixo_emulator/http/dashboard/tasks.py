@@ -198,7 +198,7 @@ def send_source(context: PageContext) -> Response:
     found = context.pictures.source(context.control.picture(context.path["task_id"]))
     if not found.body:
         raise NotFoundError(f"the source is not shown: {found.reason}")
-    return Response(found.body, 200, SANDBOX, found.media_type)
+    return Response(found.body, 200, SANDBOX, sniff(found.body))
 
 
 def finish_task(context: PageContext) -> Done:
