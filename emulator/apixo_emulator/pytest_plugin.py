@@ -72,7 +72,8 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     moves it. ``Apixo()`` works: key and base URL are set. The marker ``apixo`` takes the options of
     `apixo_emulator.intercept`.
     """
-    from apixo_emulator.testing.interception import Setup, open_session
+    with _explained():
+        from apixo_emulator.testing.interception import Setup, open_session
     from apixo_schemas import contract
 
     with _judged(request):
@@ -109,7 +110,8 @@ def _emulator(config: pytest.Config, setup: Setup) -> InProcess:
 
 @pytest.fixture(scope="session")
 def _apixo_serving() -> Iterator[Served]:
-    from apixo_emulator.testing.controls import serving
+    with _explained():
+        from apixo_emulator.testing.controls import serving
 
     with serving() as served:
         yield served
@@ -132,6 +134,19 @@ def apixo_server(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, ",".join(filter(None, (excluded, "127.0.0.1", "localhost"))))
     return _apixo_serving
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Fail the test with what to install, if the extra is missing that brings an imported library."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        pytest.fail(
+            f"the fixtures {' and '.join(_FIXTURES)} need {error.name}, which the extra `pytest` "
+            "brings: pip install '.[pytest]' in a checkout of the project",
+            pytrace=False,
+        )
 
 
 @contextmanager
