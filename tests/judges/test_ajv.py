@@ -38,7 +38,7 @@ def answered(emulator: Harness, body: Any) -> Judgement:
 
 
 @pytest.mark.slow
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(BODIES)
 def test_the_first_message_of_ajv_is_the_answer_of_the_emulator(
     judge: Judge, emulator: Harness, body: Any

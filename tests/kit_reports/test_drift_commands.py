@@ -78,12 +78,6 @@ def test_a_target_that_is_not_there_is_exit_3_and_leaves_no_cassette(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_live_target_needs_leave(tmp_path: Path) -> None:
-    done = run("record", "--base-url", LIVE, "--api-key", KEY, "-o", tmp_path / "x.jsonl")
-    assert done.exit_code == 2
-    assert "--live" in done.output
-
-
 class Telling(Stub):
     def answer(self, *given: Any) -> tuple[int, dict[str, Any]]:
         status, envelope = super().answer(*given)
@@ -139,12 +133,6 @@ def test_a_key_never_goes_to_another_host() -> None:
     assert KEY not in done.output
 
 
-def test_diff_against_live_needs_leave() -> None:
-    done = run("diff", DEAD, LIVE, "--api-key", KEY)
-    assert done.exit_code == 2
-    assert "--live" in done.output
-
-
 def test_diff_tells_which_one_is_not_there() -> None:
     done = run("diff", DEAD, DEAD, "--api-key", KEY)
     assert done.exit_code == 3
@@ -166,12 +154,6 @@ def test_learn_writes_a_profile(tmp_path: Path) -> None:
     done = run("learn", "--report", written(tmp_path), "-o", path)
     assert (done.exit_code, done.output) == (0, f"{path}: 2 settings\n")
     assert load_profile(path).assumptions == {"retry_after": "date", "failed.charged": "refunded"}
-
-
-def test_learn_prints_where_no_file_is_named(tmp_path: Path) -> None:
-    done = run("learn", "--report", written(tmp_path))
-    assert done.exit_code == 0
-    assert 'retry_after = "date"\n' in done.output
 
 
 @pytest.mark.parametrize(
@@ -210,15 +192,7 @@ def test_learn_names_the_place_that_is_wrong(
     assert f"r.json: this is no report: {words}" in done.output
 
 
-ODD: list[Any] = [
-    {"a": 1},
-    [[], {"b": [None]}],
-    "\ud800",
-    {"\ud800": ["\ud800"]},
-    {"error": [1, {"at": None}]},
-    10**400,
-    "one\ntwo = 2",
-]
+ODD: list[Any] = [{"\ud800": ["\ud800"]}, {"error": [1, {"at": None}]}, 10**400, "one\ntwo = 2"]
 
 
 @pytest.mark.parametrize("seen", ODD)
@@ -226,7 +200,8 @@ def test_learn_takes_whatever_was_observed(tmp_path: Path, seen: Any) -> None:
     names = [name for name in catalogue() if name.startswith("assumption.")]
     answer = '{"message": "\\ud800", "data": {"taskId": "a\\ud800{b}"}}'
     results = tuple(refuted(name.removeprefix("assumption."), seen, answer) for name in names)
-    found = report(results, target="https://\ud800\nx = 1").to_json()
+    odd = {"target": "https://\ud800\nx = 1", "measured": {"latency_ms": {"a\nb\ud800": [1]}}}
+    found = report(results, live=True, **odd).to_json()
     found["checks"][0]["source"] = "assumption of\nanother = 1\ud800"
     path, profile = tmp_path / "r.json", tmp_path / "p.toml"
     path.write_text(json.dumps(found))
@@ -234,18 +209,6 @@ def test_learn_takes_whatever_was_observed(tmp_path: Path, seen: Any) -> None:
     assert done.exit_code == 0, done.output
     learnt = load_profile(profile).assumptions
     assert done.output.startswith(f"{profile}: {len(learnt)} setting")
-
-
-def test_learn_takes_durations_of_tiers_that_nobody_knows(tmp_path: Path) -> None:
-    found = report(live=True, target=LIVE, measured={"latency_ms": {"a\nb\ud800": [1]}})
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps(found.to_json()))
-    done = run("learn", "--report", path)
-    assert done.exit_code == 0, done.output
-    tomllib.loads(done.output)
-
-
-def test_learn_says_when_there_is_no_report(tmp_path: Path) -> None:
-    done = run("learn", "--report", tmp_path / "none.json")
-    assert done.exit_code == 2
-    assert "does not exist" in done.output
+    # Without a file the profile is printed.
+    printed = run("learn", "--report", path).output
+    assert tomllib.loads(printed) == tomllib.loads(profile.read_text("utf-8"))
