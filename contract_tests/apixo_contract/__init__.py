@@ -23,17 +23,9 @@ if TYPE_CHECKING:
     from apixo_contract.report.model import CheckResult, Example, Report, Verdict
     from apixo_contract.run import judge, observe, verify
 
-# Where each name stands. Imported on first use: pytest imports this package in every run, and
+# Where the names stand. Imported on first use: pytest imports this package in every run, and
 # Hypothesis takes most of a second.
-_PLACES = {
-    "checks": ("Check", "Cost", "catalogue"),
-    "observations": ("CallbackSeen", "Exchange", "Key", "Picture", "Purpose", "Run"),
-    "options": ("Settings", "Unreachable", "UsageError", "settle"),
-    "oracle": ("Expectation", "expect", "expect_text"),
-    "report.model": ("CheckResult", "Example", "Report", "Verdict"),
-    "run": ("judge", "observe", "verify"),
-}
-_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+_MODULES = ("observations", "options", "oracle", "report.model", "checks", "run")
 
 __all__ = [
     "CallbackSeen",
@@ -63,10 +55,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    if name in __all__:
+        for module in _MODULES:
+            found = import_module(f"{__name__}.{module}")
+            if hasattr(found, name):
+                return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

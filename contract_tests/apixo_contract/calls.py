@@ -58,14 +58,7 @@ class Ask:
 
 
 class Calls:
-    """Sends calls one after the other and keeps what they showed.
-
-    Args:
-        settings: The target and the key.
-        transport: Replaces the network, for a target in this process.
-        sleep: Waits so many seconds.
-        clock: Returns the time in Unix seconds.
-    """
+    """Sends calls one after the other and keeps what they showed; see `Session`."""
 
     def __init__(
         self,

@@ -181,7 +181,7 @@ def _settle(options: dict[str, Any]) -> Settings:
 def _observe(
     made: list[Run],
     settings: Settings,
-    stopped: Callable[[Run], object] | None = None,
+    stopped: Callable[[Run], object] = lambda _run: None,
     *,
     with_client: bool = True,
 ) -> Run:
@@ -189,8 +189,7 @@ def _observe(
 
     def keep(run: Run) -> None:
         made.append(run)
-        if stopped is not None:
-            stopped(run)
+        stopped(run)
 
     run = observe(settings, tell=_tell, stopped=keep, with_client=with_client)
     made.append(run)

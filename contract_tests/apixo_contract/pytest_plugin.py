@@ -1,7 +1,7 @@
 """The checks as a pytest suite: `pytest --pyargs apixo_contract --apixo-target URL`.
 
-One test for each check of the catalogue, over one run against the target. This module is imported
-in every pytest run of an environment that has the kit, so it imports the kit itself late.
+One test for each check of the catalogue, over one run against the target; see `test_contract`. This
+module is imported in every run of pytest where the kit is installed, so it imports little.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from apixo_contract.options import OPTIONS
 
 if TYPE_CHECKING:
     from apixo_contract.observations import Run
-    from apixo_contract.report.model import CheckResult, Report
+    from apixo_contract.report.model import Report
 
-_SUITE = "apixo_contract.test_contract"
 # As `apixo-contract` exits if its extra is not installed.
 _FAULT = 70
 # Option, field of the run's settings, help.
@@ -27,9 +26,9 @@ _OPTIONS = (
     ("key", "api_key", "The API key. Better: APIXO_API_KEY, which no process list shows."),
     *((known.name, known.field, known.text) for known in OPTIONS),
 )
-_REPORT = pytest.StashKey["Report"]()
+REPORT: pytest.StashKey[Report] = pytest.StashKey()
 # What a run saw that Ctrl-C or an error has stopped.
-_STOPPED = pytest.StashKey["Run"]()
+STOPPED: pytest.StashKey[Run] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,12 +48,13 @@ def _dest(field: str) -> str:
     return f"apixo_contract_{field}"
 
 
-def _given(config: pytest.Config) -> dict[str, Any]:
+def given_options(config: pytest.Config) -> dict[str, Any]:
+    """Return what the options of the run say, by the field of its settings."""
     names = [*(field for _, field, _ in _OPTIONS), "live"]
     return {name: config.getoption(_dest(name)) for name in names}
 
 
-def _with_suite_names(words: str) -> str:
+def with_suite_names(words: str) -> str:
     """Return words with the names that the options of the command have in this suite."""
     names = {"--api-key": "--apixo-key", "--base-url": "--apixo-target"}
     return re.sub(
@@ -90,89 +90,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_ours and not any("properties" in name for name in config.args) else None
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test for each check."""
-    if getattr(metafunc.module, "__name__", "") == _SUITE:
-        from apixo_contract.checks import catalogue
-
-        metafunc.parametrize("check_id", list(catalogue()))
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse to run the suite without a target.
-
-    Raises:
-        pytest.UsageError: An option must be given.
-    """
-    if any(map(_is_ours, items)) and not config.getoption(_dest("base_url")):
-        raise pytest.UsageError(
-            "the contract's tests need a target: add --apixo-target URL, such as "
-            "http://127.0.0.1:8787, and the key as --apixo-key or APIXO_API_KEY"
-        )
-
-
-def _is_ours(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and getattr(item.module, "__name__", "") == _SUITE
-
-
-@pytest.fixture(scope="session")
-def contract_report(pytestconfig: pytest.Config) -> Report:
-    """The report on the target, made once in a session."""
-    from apixo_contract.options import Unreachable, UsageError, settle
-    from apixo_contract.run import judge, observe
-
-    def stopped(run: Run) -> None:
-        pytestconfig.stash[_STOPPED] = run
-
-    given = _given(pytestconfig)
-    try:
-        settings = settle(given.pop("base_url"), given.pop("api_key"), given)
-        report = judge(observe(settings, stopped=stopped))
-    except UsageError as error:
-        words = _with_suite_names(str(error))
-        pytest.exit(f"apixo-contract: {words}", returncode=pytest.ExitCode.USAGE_ERROR)
-    except Unreachable as error:
-        pytest.exit(f"apixo-contract: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
-    pytestconfig.stash[_REPORT] = report
-    return report
-
-
-@pytest.fixture
-def check_result(check_id: str, contract_report: Report) -> CheckResult:
-    """The result of one check, its reason with the option names of this suite."""
-    from dataclasses import replace
-
-    found = next(result for result in contract_report.results if result.id == check_id)
-    return replace(found, evidence=_with_suite_names(found.evidence))
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Show what the run showed beside the tests: its cost, assumptions, what is beyond the contract."""
-    if stopped := config.stash.get(_STOPPED, None):
-        from apixo_contract.report.render import cost_line
-        from apixo_contract.run import unjudged
-
-        terminalreporter.section(f"apixo-contract: {stopped.target}")
-        terminalreporter.write_line(f"stopped after {cost_line(unjudged(stopped))}")
-    if report := config.stash.get(_REPORT, None):
-        _tell(terminalreporter, report)
-
-
-def _tell(terminalreporter: pytest.TerminalReporter, report: Report) -> None:
+    report, stopped = config.stash.get(REPORT, None), config.stash.get(STOPPED, None)
+    if report is None and stopped is None:
+        return
     from apixo_contract.report.model import Verdict
-    from apixo_contract.report.render import beyond_line
+    from apixo_contract.report.render import beyond_line, cost_line
+    from apixo_contract.run import unjudged
 
-    terminalreporter.section(f"apixo-contract: {report.target}")
-    for result in report.of(Verdict.REFUTED):
-        terminalreporter.write_line(f"REFUTED {result.source}: {result.evidence}")
-    for found in report.beyond:
-        terminalreporter.write_line(f"BEYOND THE CONTRACT {beyond_line(found)}")
-    for remark in report.remarks:
-        terminalreporter.write_line(remark)
-    terminalreporter.write_line(
-        f"{report.counts[Verdict.CONFIRMED]} assumptions confirmed, "
-        f"{report.counts[Verdict.REFUTED]} refuted; cost at most ${report.spent_usd}, "
-        f"seed {report.seed}"
-    )
+    lines = []
+    if stopped is not None:
+        lines.append(f"{stopped.target}: stopped after {cost_line(unjudged(stopped))}")
+    if report is not None:
+        lines += [f"REFUTED {r.source}: {r.evidence}" for r in report.of(Verdict.REFUTED)]
+        lines += [f"BEYOND THE CONTRACT {beyond_line(found)}" for found in report.beyond]
+        lines += report.remarks
+        confirmed, refuted = (report.counts[v] for v in (Verdict.CONFIRMED, Verdict.REFUTED))
+        lines.append(
+            f"{report.target}: {confirmed} assumptions confirmed, {refuted} refuted; {cost_line(report)}"
+        )
+    terminalreporter.section("apixo-contract")
+    for line in lines:
+        terminalreporter.write_line(line)

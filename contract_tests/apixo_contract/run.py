@@ -45,18 +45,14 @@ _FLAKY_CALLS = 3
 _FLAKY_SHARE = 0.01
 
 
-def _ignore(_value: object) -> None:
-    """Do nothing with what a caller did not ask for."""
-
-
 def observe(
     settings: Settings,
     *,
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.time,
-    tell: Callable[[str], object] = _ignore,
-    stopped: Callable[[Run], object] = _ignore,
+    tell: Callable[[str], object] = lambda _words: None,
+    stopped: Callable[[Run], object] = lambda _run: None,
     with_client: bool = True,
 ) -> Run:
     """Return all that a target showed in a run; nothing is judged.
@@ -92,14 +88,14 @@ def observe(
     return _seen(session, started)
 
 
-def check_target(settings: Settings, *, sleep: Callable[[float], object] = time.sleep) -> None:
+def check_target(settings: Settings) -> None:
     """Find out whether a target answers and accepts the key; free.
 
     Raises:
         UsageError: The target refuses the key.
         Unreachable: It does not answer.
     """
-    session = Session(settings, transport=None, sleep=sleep, clock=time.time)
+    session = Session(settings, transport=None, sleep=time.sleep, clock=time.time)
     try:
         auth.check_target(session)
     finally:
@@ -245,8 +241,6 @@ def verify(
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.time,
-    tell: Callable[[str], object] = _ignore,
-    stopped: Callable[[Run], object] = _ignore,
     **options: Any,
 ) -> Report:
     """Return what a server keeps, breaks, confirms and refutes of the contract.
@@ -257,8 +251,6 @@ def verify(
         transport: Replaces the network, for a target in this process.
         sleep: Waits so many seconds; with a virtual clock it moves that clock.
         clock: Returns the time in Unix seconds, by the same clock.
-        tell: Gets words about what happens.
-        stopped: Gets what was seen so far, if the run is stopped by Ctrl-C or by an error.
         options: The options of the command ``apixo-contract verify``, such as
             ``budget_usd="0.05"``, ``max_wait=60`` or ``live=True``. On this machine the image
             is the documentation's example, which emulators and stubs do not fetch.
@@ -269,7 +261,4 @@ def verify(
         Unreachable: The target does not answer.
     """
     settings = settle(base_url, api_key, {"in_process": transport is not None, **options})
-    run = observe(
-        settings, transport=transport, sleep=sleep, clock=clock, tell=tell, stopped=stopped
-    )
-    return judge(run)
+    return judge(observe(settings, transport=transport, sleep=sleep, clock=clock))

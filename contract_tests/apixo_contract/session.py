@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from threading import Lock
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,7 +23,6 @@ from apixo_contract.view import ENDED, MARK, TRANSIENT, is_called_at, is_odd_end
 from apixo_schemas import MICROS_PER_USD, contract
 
 OK = 200
-_JSON = "application/json"
 # 503 says "not available": a body that breaks rules has cost nothing then.
 _UNAVAILABLE = 503
 _STEP_S = 0.02
@@ -332,29 +332,22 @@ class Session:
         return found
 
     def submit(
-        self,
-        text: str,
-        purpose: Purpose,
-        *,
-        key: Key = Key.OWN,
-        probe: str = "",
-        content_type: str | None = _JSON,
-        callback_url: str = "",
+        self, text: str, purpose: Purpose, *, callback_url: str = "", **more: Any
     ) -> Exchange | None:
-        """Submit a body within the budget; None, and nothing sent, if it could not be paid."""
+        """Submit a body within the budget; None, and nothing sent, if it could not be paid.
+
+        Args:
+            text: The body.
+            purpose: What it is sent for.
+            callback_url: The address that it names.
+            more: Other fields of `Ask`, such as ``key`` and ``probe``.
+        """
         if not self.budget.reserve():
             self.notes.setdefault("budget", self.over_budget)
             return None
-        found = self.calls.submit(
-            text,
-            purpose,
-            key=key,
-            probe=probe,
-            content_type=content_type,
-            may_repeat=self._may_repeat,
-        )
+        found = self.calls.submit(text, purpose, may_repeat=self._may_repeat, **more)
         self.budget.settle(costs=self._may_cost(found))
-        if found.succeeded and key is Key.OWN:
+        if found.succeeded and found.key is Key.OWN:
             self.poller.add(found, callback_url)
         self.poller.tick()
         return found

@@ -213,10 +213,11 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_fixture_without_the_extra_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text("import sys\nsys.modules['orjson'] = None\n", "utf-8")
-    done = run(tmp_path, "def test_one(apixo): pass\n\ndef test_two(apixo_server): pass\n")
+def test_a_fixture_without_the_extra_says_what_to_install(suite: pytest.Pytester) -> None:
+    suite.makeconftest("import sys\nsys.modules['orjson'] = None")
+    suite.makepyfile(test_suite="def test_one(apixo): pass\n\ndef test_two(apixo_server): pass\n")
+    told = str(suite.runpytest_subprocess().stdout)
     words = "need orjson, which the extra `pytest` brings: pip install '.[pytest]'"
-    assert done.stdout.count(words) >= 2, done.stdout
-    assert "Traceback" not in done.stdout
-    assert "ModuleNotFoundError" not in done.stdout
+    assert told.count(words) >= 2, told
+    assert "Traceback" not in told
+    assert "ModuleNotFoundError" not in told

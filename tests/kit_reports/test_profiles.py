@@ -1,6 +1,7 @@
 """Profiles: each setting changes exactly what it names, and what is wrong is named."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
