@@ -138,22 +138,6 @@ def path(
     return OptionType(read, {"type": "string"}, metavar, is_path=True)
 
 
-def certificates() -> OptionType:
-    """Return the type of PEM files with certificates."""
-
-    def read(value: object) -> Path:
-        import ssl  # 30 ms, which a start without this option does without
-
-        file: Path = path("FILE", "certificates in a PEM file").read(value)
-        try:
-            ssl.create_default_context(cafile=file)
-        except (OSError, ssl.SSLError) as error:
-            raise ValueError(f"{unfit('certificates in a PEM file', str(file))}: {error}") from None
-        return file
-
-    return OptionType(read, {"type": "string"}, "FILE", is_path=True)
-
-
 def seconds(example: str) -> OptionType:
     """Return the type of lists of seconds, read as ms: a text with commas, or a list; may be empty."""
 

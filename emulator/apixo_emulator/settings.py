@@ -49,6 +49,7 @@ PROJECT_TABLE = ("tool", "apixo-emulator")
 _ACCOUNT = "account"
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
+_CERTIFICATES = "certificates in a PEM file"
 _PUBLIC_URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 
 
@@ -100,8 +101,18 @@ def _is_rule_file(path: Path) -> bool:
     return True
 
 
-def _check_certificate(chain: Path, key: Path | None) -> None:
+def _has_certificates(path: Path) -> bool:
     import ssl  # 30 ms, which a start without TLS does without
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise ValueError(f"expected {_CERTIFICATES}, found {str(path)!r}: {error}") from None
+    return True
+
+
+def _check_certificate(chain: Path, key: Path | None) -> None:
+    import ssl  # as above
 
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -272,7 +283,7 @@ class Settings:
         256,
     )
     ca: Path | None = option(
-        types.certificates(),
+        types.path("FILE", _CERTIFICATES, _has_certificates),
         "also trust this certificate authority (PEM) of callback receivers and source servers",
     )
     callbacks: CallbackMode = option(
@@ -290,7 +301,9 @@ class Settings:
         "seconds to wait before each retry of a callback",
         shown_default=_RETRIES,
     )
-    callback_ca: Path | None = option(types.certificates(), "the former name of --ca")
+    callback_ca: Path | None = option(
+        types.path("FILE", _CERTIFICATES, _has_certificates), "the former name of --ca"
+    )
     durability: Durability = option(
         types.choice(Durability),
         "what an acknowledged submit survives: the process's death, or a loss of power too",
@@ -427,15 +440,16 @@ def read_options(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[
             hint = did_you_mean(name, known)
             raise TypeError(f"unknown option {name!r}; expected one of {', '.join(known)}.{hint}")
     source = _Source({name: value for name, value in given.items() if value is not None}, str)
-    values, problems = source.read(known)
-    if problems:
-        raise _wrong(problems)
+    problems: list[str] = []
+    values = source.read(known, problems)
+    _check(problems)
     return values
 
 
-def _wrong(problems: Iterable[str]) -> SettingsError:
-    """Return the error of several options; a key that stands in a wrong place is not shown."""
-    return SettingsError(Mask().text("\n".join(problems)))
+def _check(problems: Iterable[object]) -> None:
+    """Raise the error of several options; a key that stands in a wrong place is not shown."""
+    if text := "\n".join(map(str, problems)):
+        raise SettingsError(Mask().text(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,16 +459,15 @@ class _Source:
     values: Mapping[str, Any]
     label: Callable[[str], str]
 
-    def read(self, known: Mapping[str, Option]) -> tuple[dict[str, Any], list[str]]:
-        """Return the values that can be read, and what is wrong with the others."""
+    def read(self, known: Mapping[str, Option], problems: list[str]) -> dict[str, Any]:
+        """Return the values that can be read, and add what is wrong with the others."""
         values: dict[str, Any] = {}
-        problems = []
         for name, value in self.values.items():
             try:
                 values[name] = known[name].type.read(value)
             except ValueError as error:
                 problems.append(f"{self.label(name)}: {error}")
-        return values, problems
+        return values
 
 
 def load_settings(
@@ -480,29 +493,29 @@ def load_settings(
     _use_profile_of(sources)
     values: dict[str, Any] = {}
     for source in sources:
-        read, wrong = source.read(OPTIONS)
-        problems += wrong
+        read = source.read(OPTIONS, problems)
         if read.get("ephemeral"):  # contradicts the data folder of a source that counts less
             values.pop("data", None)
         if "data" in read:
             values.pop("ephemeral", None)
         values |= read
-    if problems:
-        raise _wrong(problems)
+    _check(problems)
     return Settings(**values, accounts=accounts)
 
 
 def _environment(environ: Mapping[str, str]) -> _Source:
     """Return the options of the environment; empty variables are none, spaces separate a list."""
     names = {
-        option.name: next((one for one in option.variables if environ.get(one)), "")
+        option.name: variable
         for option in OPTIONS.values()
+        for variable in reversed(option.variables)
+        if environ.get(variable)
     }
-    given = {name: environ[variable] for name, variable in names.items() if variable}
     values = {
-        name: text.split() if OPTIONS[name].type.is_list else text for name, text in given.items()
+        name: environ[variable].split() if OPTIONS[name].type.is_list else environ[variable]
+        for name, variable in names.items()
     }
-    return _Source(values, lambda name: names[name])
+    return _Source(values, names.__getitem__)
 
 
 def _use_profile_of(sources: tuple[_Source, ...]) -> None:
@@ -577,7 +590,7 @@ def _table(explicit: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]
     try:
         document: Any = read_toml(path)
     except ValueError as error:
-        raise _wrong([str(error)]) from None
+        raise SettingsError(Mask().text(str(error))) from None
     for name in PROJECT_TABLE if path.name == PROJECT_FILE else ():
         document = document.get(name) if isinstance(document, Mapping) else None
     if not isinstance(document, Mapping):
