@@ -10,16 +10,17 @@ from gauntlet.conduct import Conduct, Task
 from gauntlet.wire import Reply
 
 Kind = TypeVar("Kind", bound=type[Conduct])
-RUNNING = ("pending", "processing")
-FINAL = ("success", "failed")
+Change = Callable[[dict[str, Any], Task], Any]
+SUCCESS, FAILED, RUNNING = ("success",), ("failed",), ("pending", "processing")
+FINAL = (*SUCCESS, *FAILED)
+ALWAYS = (*RUNNING, *FINAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``promise`` is the sentence it breaks; ``checks`` are the kit's ids, any of which names it."""
+    """``checks`` are ids of the kit, any of which names the broken promise."""
 
     id: str
-    promise: str
     checks: tuple[str, ...]
     conduct: type[Conduct]
 
@@ -27,27 +28,24 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def breaks(name: str, promise: str, *checks: str) -> Callable[[Kind], Kind]:
-    """Add a conduct to the mutants."""
+def breaks(name: str, checks: str) -> Callable[[Kind], Kind]:
+    """Add a conduct to the mutants; the ids of the checks are separated by spaces."""
 
     def add(conduct: Kind) -> Kind:
         if name in MUTANTS:
             raise ValueError(f"two mutants are named {name}")
-        MUTANTS[name] = Mutant(name, promise, checks, conduct)
+        MUTANTS[name] = Mutant(name, tuple(checks.split()), conduct)
         return conduct
 
     return add
 
 
-def made(name: str, promise: str, *checks: str, **members: Any) -> None:
+def made(name: str, checks: str, **members: Any) -> None:
     """Add a mutant whose members replace those of `Conduct`."""
-    breaks(name, promise, *checks)(type(name, (Conduct,), members))
+    breaks(name, checks)(type(name, (Conduct,), members))
 
 
-Change = Callable[[dict[str, Any], Task], Any]
-
-
-def shown(name: str, promise: str, *checks: str, when: tuple[str, ...], change: Change) -> None:
+def shown(name: str, checks: str, when: tuple[str, ...], change: Change) -> None:
     """Add a mutant that shows tasks otherwise, in polls and callbacks, while in some states."""
 
     def bent(self: Conduct, task: Task, state: str) -> dict[str, Any]:
@@ -56,34 +54,34 @@ def shown(name: str, promise: str, *checks: str, when: tuple[str, ...], change: 
             change(data, task)
         return data
 
-    made(name, promise, *checks, shown=bent)
+    made(name, checks, shown=bent)
 
 
-def wrapped(
-    name: str, promise: str, *checks: str, where: str, change: Callable[[dict[str, Any]], Any]
-) -> None:
+def wrapped(name: str, checks: str, where: str, change: Callable[[dict[str, Any]], Any]) -> None:
     """Add a mutant whose success envelope is otherwise at one endpoint, or ``any``."""
 
     def bent(self: Conduct, place: str, data: Any) -> Reply:
         reply = Conduct.success(self, place, data)
-        if where not in {place, "any"}:
-            return reply
-        body = dict(reply.body)
-        changed = change(body)
-        return Reply(200, body if changed is None else changed)
+        return Reply(200, change(reply.body)) if where in {place, "any"} else reply
 
-    made(name, promise, *checks, success=bent)
+    made(name, checks, success=bent)
 
 
 def drop(name: str) -> Change:
-    """Give the change that leaves a field out."""
+    """Return the change that leaves a field out."""
     return lambda data, _task: data.pop(name, None)
 
 
 def put(name: str, value: Any) -> Change:
-    """Give the change that sets a field to a value, or to what a function makes of the old one."""
+    """Return the change that sets a field to a value, or to what a function makes of the old one."""
 
     def change(data: dict[str, Any], task: Task) -> None:
         data[name] = value(data.get(name), task) if callable(value) else value
 
     return change
+
+
+def counted(task: Task) -> int:
+    """Return how often this was called for a task."""
+    task.notes["count"] = task.notes.get("count", 0) + 1
+    return int(task.notes["count"])

@@ -25,7 +25,7 @@ class Broken:
 
 
 def given(body: dict[str, Any], name: str) -> Any:
-    """Give a parameter of ``input``; null is as if it had been left out."""
+    """Return a parameter of ``input``; null is as if it had been left out."""
     inputs = body.get("input")
     value = inputs.get(name) if isinstance(inputs, dict) else None
     return ABSENT if value is None else value
@@ -37,7 +37,7 @@ def _urls(body: dict[str, Any]) -> list[Any] | None:
 
 
 def only(urls: Callable[[list[Any]], bool]) -> Callable[[dict[str, Any]], bool]:
-    """Give a condition on `image_urls` that holds for arrays alone."""
+    """Return a condition on `image_urls` that holds for arrays alone."""
 
     def condition(body: dict[str, Any]) -> bool:
         found = _urls(body)
@@ -47,7 +47,7 @@ def only(urls: Callable[[list[Any]], bool]) -> Callable[[dict[str, Any]], bool]:
 
 
 def outside(name: str, *supported: str, fold: bool = False) -> Callable[[dict[str, Any]], bool]:
-    """Give the condition that a parameter is there and none of the supported values."""
+    """Return the condition that a parameter is there and none of the supported values."""
 
     def condition(body: dict[str, Any]) -> bool:
         value = given(body, name)
@@ -64,64 +64,38 @@ def _callback_url_missing(body: dict[str, Any]) -> bool:
     return body.get("request_type") == "callback" and not body.get("callback_url")
 
 
-# What the page promises.
-PAGE: tuple[Broken, ...] = (
-    Broken(
-        "input",
-        "The required parameter {{input}} is missing.",
-        lambda body: not isinstance(body.get("input"), dict),
-    ),
-    Broken(
-        "mode",
-        "Invalid mode type. Supported: image-to-image",
-        outside("mode", "image-to-image"),
-    ),
-    Broken(
-        "missing",
-        "The required parameter {{image_urls}} is missing.",
-        lambda body: given(body, "image_urls") is ABSENT,
-    ),
-    Broken(
-        "array",
-        "The parameter {{image_urls}} must be Array type.",
-        lambda body: given(body, "image_urls") is not ABSENT and _urls(body) is None,
-    ),
-    Broken(
-        "length",
-        "The parameter {{image_urls}} must contain exactly 1 image.",
-        only(lambda urls: len(urls) != 1),
-    ),
-    Broken(
-        "element",
-        "The parameter {{image_urls}} Array elements must be String type.",
-        only(lambda urls: bool(urls) and not isinstance(urls[0], str)),
-    ),
-    Broken(
-        "empty",
-        "The parameter {{image_urls}} cannot contain empty string.",
-        only(lambda urls: bool(urls) and urls[0] == ""),
-    ),
-    Broken(
-        "resolution",
-        "The parameter {{resolution}} must be either '2k', '4k' or '8k'.",
-        outside("resolution", "2k", "4k", "8k", fold=True),
-    ),
-    Broken(
-        "format",
-        "The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'.",
-        outside("output_format", "jpg", "png", "webp", "jpeg"),
-    ),
+# What the page promises: the message of each row, and the bodies that get it.
+_MESSAGES = {
+    "input": "The required parameter {{input}} is missing.",
+    "mode": "Invalid mode type. Supported: image-to-image",
+    "missing": "The required parameter {{image_urls}} is missing.",
+    "array": "The parameter {{image_urls}} must be Array type.",
+    "length": "The parameter {{image_urls}} must contain exactly 1 image.",
+    "element": "The parameter {{image_urls}} Array elements must be String type.",
+    "empty": "The parameter {{image_urls}} cannot contain empty string.",
+    "resolution": "The parameter {{resolution}} must be either '2k', '4k' or '8k'.",
+    "format": "The parameter {{output_format}} must be either 'jpg', 'png' or 'webp'.",
+}
+_CONDITIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "input": lambda body: not isinstance(body.get("input"), dict),
+    "mode": outside("mode", "image-to-image"),
+    "missing": lambda body: given(body, "image_urls") is ABSENT,
+    "array": lambda body: given(body, "image_urls") is not ABSENT and _urls(body) is None,
+    "length": only(lambda urls: len(urls) != 1),
+    "element": only(lambda urls: bool(urls) and not isinstance(urls[0], str)),
+    "empty": only(lambda urls: bool(urls) and urls[0] == ""),
+    "resolution": outside("resolution", "2k", "4k", "8k", fold=True),
+    "format": outside("output_format", "jpg", "png", "webp", "jpeg"),
+}
+PAGE: tuple[Broken, ...] = tuple(
+    Broken(name, words, _CONDITIONS[name]) for name, words in _MESSAGES.items()
 )
-# What nobody says, answered by this server in its own words.
+# What is not documented, answered by this server in its own words.
 UNSAID: tuple[Broken, ...] = (
     Broken(
         "request_type",
         "request_type is wrong",
-        lambda body: (
-            body.get("request_type") not in {None, "async", "callback"}
-            if isinstance(body.get("request_type"), str | None)
-            else True
-        ),
+        lambda body: body.get("request_type") not in (None, "async", "callback"),
     ),
     Broken("callback_url", "callback_url?", _callback_url_missing),
     Broken(
@@ -135,5 +109,5 @@ UNSAID: tuple[Broken, ...] = (
 
 
 def first(rules: tuple[Broken, ...], body: dict[str, Any]) -> Broken | None:
-    """Give the row that answers for this body."""
+    """Return the row that answers for this body."""
     return next((rule for rule in rules if rule.when(body)), None)

@@ -11,12 +11,10 @@ import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
+import httpx
 from gauntlet.conduct import PREFIX, Conduct, Task
-from gauntlet.wire import HEAD_LIMIT, Reply, encode, read_request, written
-
-_RECEIVER_TIMEOUT_S = 30
+from gauntlet.wire import HEAD_LIMIT, encode, read_request, written
 
 
 class Server:
@@ -88,20 +86,29 @@ class Server:
         # A millisecond more: the payload must show the state that is due.
         await asyncio.sleep(max(0.0, moment - conduct.now()) + 0.002)
         for delay in (*conduct.retry_delays_s, None):
-            status = await self._attempt(task, url)
+            status = await self._attempt(url, task)
             if delay is None or not conduct.callback_retry(status):
                 return
             await asyncio.sleep(delay)
 
-    async def _attempt(self, task: Task, url: str) -> int | None:
+    async def _attempt(self, url: str, task: Task) -> int | None:
         conduct = self._conduct
-        try:
-            async with asyncio.timeout(_RECEIVER_TIMEOUT_S):
-                return await _sent(
-                    conduct.callback_method(), url, conduct.callback_payload(task), conduct
-                )
-        except (OSError, asyncio.IncompleteReadError, ValueError):
+        # It calls receivers of the kit on this machine, and no address elsewhere.
+        if not url.startswith("http:"):
             return None
+        reply = conduct.callback_payload(task)
+        content = encode(reply.body, conduct.style) if reply.raw is None else reply.raw
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as client:  # noqa: S501 - plain HTTP
+            try:
+                answer = await client.request(
+                    conduct.callback_method(),
+                    url,
+                    content=content,
+                    headers={"content-type": reply.media_type},
+                )
+            except httpx.TransportError:
+                return None
+        return answer.status_code
 
     async def stop(self) -> None:
         for running in self._background:
@@ -110,30 +117,6 @@ class Server:
         for writer in self._connections.values():
             writer.transport.abort()
         await asyncio.gather(*self._background, *connections, return_exceptions=True)
-
-
-async def _sent(method: str, url: str, reply: Reply, conduct: Conduct) -> int:
-    parts = urlsplit(url)
-    if parts.scheme != "http":
-        raise ValueError("this server calls back over plain HTTP only")
-    content = encode(reply.body, conduct.style) if reply.raw is None else reply.raw
-    target = parts.path or "/"
-    if parts.query:
-        target += f"?{parts.query}"
-    head = (
-        f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Content-Type: {reply.media_type}\r\nContent-Length: {len(content)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
-    try:
-        writer.write(head.encode() + content)
-        await writer.drain()
-        return int((await reader.readline()).split(b" ")[1])
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 @contextmanager

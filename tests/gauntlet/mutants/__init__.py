@@ -1,19 +1,8 @@
 """All mutants; importing the modules fills the table."""
 
 from gauntlet.mutant import MUTANTS, Mutant
-from gauntlet.mutants import (
-    access,
-    answers,
-    callbacks,
-    fields,
-    modes,
-    money,
-    results,
-    rules,
-    states,
-    times,
-)
+from gauntlet.mutants import answers, callbacks, requests, tasks
 
 __all__ = ["MUTANTS", "SOURCES", "Mutant"]
 
-SOURCES = (rules, access, answers, modes, money, states, fields, times, results, callbacks)
+SOURCES = (requests, answers, tasks, callbacks)

@@ -3,58 +3,77 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from gauntlet.conduct import Conduct, Task, milliseconds
-from gauntlet.mutant import FINAL, breaks, made
+from gauntlet.mutant import FINAL, breaks, counted, made
 from gauntlet.wire import Reply, Request
 
-# --- callbacks ------------------------------------------------------------------------------
+# --- when, how and where --------------------------------------------------------------------------
 
-_CALL = "A public HTTPS URL that can receive the final task payload"
-_SAME = "POST, JSON, the same envelope as the status answer (P4)"
-
-made("callback: never", _CALL, "callback.delivered", callback_moments=lambda _self, _task: [])
-made("callback: PUT", "Webhook: POST (P4)", "callback.method", callback_method=lambda _self: "PUT")
-made("callback: GET", "Webhook: POST (P4)", "callback.method", callback_method=lambda _self: "GET")
+made("callback: never", "callback.delivered", callback_moments=lambda _self, _task: [])
+made("callback: PUT", "callback.method", callback_method=lambda _self: "PUT")
+made("callback: GET", "callback.method", callback_method=lambda _self: "GET")
 made(
     "callback: no second attempt",
-    "Up to 3 retries when the answer is not 200 (P5)",
     "callback.retry",
     patient=True,
     callback_retry=lambda _self, _status: False,
 )
 made(
     "callback: 5xx is enough",
-    "Retries when the answer is not 200 (P5)",
     "callback.retry",
     patient=True,
     callback_retry=lambda _self, status: status is None,
 )
+made(
+    "callback: failures are not told",
+    "callback.failed",
+    callback_moments=lambda _self, task: [] if task.fail_code else [task.completed_s],
+)
+made(
+    "callback: at once",
+    "callback.final",
+    callback_moments=lambda _self, task: [task.created_s],
+)
+made(
+    "callback: while processing too",
+    "callback.final",
+    callback_moments=lambda _self, t: [t.created_s + t.duration_s / 2, t.completed_s],
+)
 
 
-@breaks("callback: failures are not told", "For success and for failure (P4)", "callback.failed")
-class OnlySuccesses(Conduct):
-    def callback_moments(self, task: Task) -> list[float]:
-        return [] if task.fail_code else super().callback_moments(task)
+def _calling(change: Callable[[str], str]) -> Any:
+    """Return the method that accepts a task and calls another address."""
+
+    def accept(self: Conduct, body: dict[str, Any]) -> Task:
+        task = Conduct.accept(self, body)
+        if task.callback_url:
+            task.body = {**body, "callback_url": change(task.callback_url)}
+        return task
+
+    return accept
 
 
-@breaks("callback: at once", "Receive the final task payload", "callback.final")
-class CalledAtOnce(Conduct):
-    def callback_moments(self, task: Task) -> list[float]:
-        return [task.created_s]
+made(
+    "callback: another path",
+    "callback.delivered",
+    accept=_calling(lambda url: "/".join([*url.split("/")[:3], "webhooks/apixo"])),
+)
+made(
+    "callback: no query",
+    "callback.delivered",
+    accept=_calling(lambda url: url.partition("?")[0]),
+)
+
+# --- what they say --------------------------------------------------------------------------------
 
 
-@breaks("callback: while processing too", "Receive the final task payload", "callback.final")
-class CalledOnTheWay(Conduct):
-    def callback_moments(self, task: Task) -> list[float]:
-        return [task.created_s + task.duration_s / 2, task.completed_s]
-
-
-def _payload(change: Any) -> Any:
-    """Change the envelope that is sent."""
+def _payload(change: Callable[[dict[str, Any]], Any]) -> Any:
+    """Return the method that sends the envelope otherwise."""
 
     def bent(self: Conduct, task: Task) -> Reply:
         reply = Conduct.callback_payload(self, task)
@@ -63,157 +82,87 @@ def _payload(change: Any) -> Any:
     return bent
 
 
-def _data(change: Any) -> Any:
+_ENVELOPES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "data only": lambda body: body["data"],
+    "no code": lambda body: {"message": "success", "data": body["data"]},
+    "in a list": lambda body: [body],
+    "data as text": lambda body: {**body, "data": json.dumps(body["data"])},
+    "code 0": lambda body: {**body, "code": 0},
+    "another task": lambda body: {**body, "data": {**body["data"], "taskId": "task_12345678"}},
+}
+_ELSEWHERE = json.dumps({"resultUrls": ["https://example.com/other.jpg"]})
+# What replaces members of `data`; None takes one away.
+_DATA: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "only the id": lambda data: dict.fromkeys(set(data) - {"taskId", "state"}),
+    "no result": lambda _data: {"resultJson": None},
+    "no failMsg": lambda _data: {"failMsg": None},
+    "another completeTime": lambda data: {"completeTime": data.get("completeTime", 0) + 7},
+    "another createTime": lambda data: {"createTime": data["createTime"] - 1},
+    "resultJson an object": lambda data: (
+        {"resultJson": json.loads(data["resultJson"])} if "resultJson" in data else {}
+    ),
+    "another URL": lambda data: {"resultJson": _ELSEWHERE} if "resultJson" in data else {},
+    "every end is a success": lambda _data: {"state": "success"},
+}
+
+
+def _with_data(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
     def bent(body: dict[str, Any]) -> dict[str, Any]:
-        data = dict(body["data"])
-        change(data)
-        return {**body, "data": data}
+        data = {**body["data"], **change(body["data"])}
+        return {**body, "data": {name: part for name, part in data.items() if part is not None}}
 
     return _payload(bent)
 
 
-made(
-    "callback: data only",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_payload(lambda body: body["data"]),
-)
-made(
-    "callback: no code",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_payload(lambda body: {"message": "success", "data": body["data"]}),
-)
-made(
-    "callback: in a list",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_payload(lambda body: [body]),
-)
-made(
-    "callback: data as text",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_payload(lambda body: {**body, "data": json.dumps(body["data"])}),
-)
-made(
-    "callback: code 0",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_payload(lambda body: {**body, "code": 0}),
-)
-made(
-    "callback: only the id",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(
-        lambda data: [data.pop(name) for name in list(data) if name not in {"taskId", "state"}]
-    ),
-)
-made(
-    "callback: no result",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(lambda data: data.pop("resultJson", None)),
-)
-made(
-    "callback: no failMsg",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(lambda data: data.pop("failMsg", None)),
-)
-made(
-    "callback: another completeTime",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(lambda data: data.update(completeTime=data.get("completeTime", 0) + 7)),
-)
-made(
-    "callback: another createTime",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(lambda data: data.update(createTime=data["createTime"] - 1)),
-)
-made(
-    "callback: another task",
-    _SAME,
-    "callback.envelope",
-    callback_payload=_data(lambda data: data.update(taskId="task_12345678")),
-)
-made(
-    "callback: resultJson an object",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(
-        lambda data: (
-            data.update(resultJson=json.loads(data["resultJson"])) if "resultJson" in data else None
-        )
-    ),
-)
-made(
-    "callback: another URL",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(
-        lambda data: (
-            data.update(resultJson=json.dumps({"resultUrls": ["https://example.com/other.jpg"]}))
-            if "resultJson" in data
-            else None
-        )
-    ),
-)
-made(
-    "callback: every end is a success",
-    _SAME,
-    "callback.payload",
-    callback_payload=_data(lambda data: data.update(state="success")),
-)
+for _name, _change in _ENVELOPES.items():
+    made(f"callback: {_name}", "callback.envelope", callback_payload=_payload(_change))
+for _name, _change in _DATA.items():
+    made(f"callback: {_name}", "callback.payload", callback_payload=_with_data(_change))
 made(
     "callback: another state's name",
-    _SAME,
-    "callback.payload",
-    "callback.final",
-    callback_payload=_data(lambda data: data.update(state="completed")),
+    "callback.payload callback.final",
+    callback_payload=_with_data(lambda _data: {"state": "completed"}),
 )
 
 
-@breaks("callback: a form", "Webhook: POST, JSON (P4)", "callback.json")
-class FormEncoded(Conduct):
-    def callback_payload(self, task: Task) -> Reply:
-        data = self.data(task, "callback")
-        return Reply(
-            200, raw=urlencode(data).encode(), media_type="application/x-www-form-urlencoded"
-        )
+def _raw(content: Callable[[dict[str, Any]], str], media_type: str = "application/json") -> Any:
+    """Return the method that sends something else than the envelope as JSON."""
+
+    def bent(self: Conduct, task: Task) -> Reply:
+        body = Conduct.callback_payload(self, task).body
+        return Reply(200, raw=content(body).encode(), media_type=media_type)
+
+    return bent
 
 
-@breaks("callback: cut off", "Webhook: POST, JSON (P4)", "callback.json")
-class CutOff(Conduct):
-    def callback_payload(self, task: Task) -> Reply:
-        whole = json.dumps(super().callback_payload(task).body)
-        return Reply(200, raw=whole[: len(whole) // 2].encode())
+made(
+    "callback: a form",
+    "callback.json",
+    callback_payload=_raw(
+        lambda body: urlencode(body["data"]), "application/x-www-form-urlencoded"
+    ),
+)
+made(
+    "callback: cut off",
+    "callback.json",
+    callback_payload=_raw(lambda body: json.dumps(body)[: len(json.dumps(body)) // 2]),
+)
+made("callback: an empty body", "callback.json", callback_payload=_raw(lambda _body: ""))
 
 
-@breaks("callback: an empty body", "Webhook: POST, JSON (P4)", "callback.json")
-class EmptyCallback(Conduct):
-    def callback_payload(self, task: Task) -> Reply:
-        del task
-        return Reply(200, raw=b"")
-
-
-@breaks("callback: a retry says otherwise", _SAME, "callback.payload")
+@breaks("callback: a retry says otherwise", "callback.payload")
 class RetryDiffers(Conduct):
     patient = True
 
     def callback_payload(self, task: Task) -> Reply:
         reply = super().callback_payload(task)
-        task.notes["calls"] = task.notes.get("calls", 0) + 1
-        if task.notes["calls"] == 1:
+        if counted(task) == 1:
             return reply
         data = {**reply.body["data"], "completeTime": milliseconds(self.now())}
         return replace(reply, body={**reply.body, "data": data})
 
 
-@breaks("callback: polls stay behind", "The final task payload", "callback.payload")
+@breaks("callback: polls stay behind", "callback.payload")
 class PollsStayBehind(Conduct):
     """The callback says success, polls say processing for ever."""
 

@@ -1,43 +1,38 @@
-"""Variants of the wire, of tasks, of what a poll shows."""
+"""Variants of the wire, of tasks, of what a poll shows, of callbacks and the balance."""
 
 from __future__ import annotations
 
 import gzip
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from gauntlet.conduct import FAILING_IMAGE, Conduct, Task, milliseconds
-from gauntlet.variant import variant
+from gauntlet.mutant import FAILED, RUNNING
+from gauntlet.variants import variant, varied
 from gauntlet.wire import Reply, Request, Style, encode
 
-# --- the wire -----------------------------------------------------------------------------
+_PRICE = Decimal("0.01")
 
+# --- the wire -------------------------------------------------------------------------------------
 
-@variant("chunked")
-class Chunked(Conduct):
-    style = Style(chunk=7)
-
-
-@variant("lower-case headers, Unicode as it is")
-class LowerCase(Conduct):
-    style = Style(header_case="lower", ascii_only=False)
-
-
-@variant("HTTP/1.0, upper-case headers")
-class Old(Conduct):
-    style = Style(version="HTTP/1.0", header_case="upper", keep_alive=False)
-
-
-@variant("no keep-alive, charset, JSON indented and in reverse order")
-class Reversed(Conduct):
-    style = Style(keep_alive=False, charset="utf-8", indent=2, reverse_keys=True)
-
-
-@variant("slow answers")
-class SlowAnswers(Conduct):
-    style = Style(latency_s=0.15, sort_keys=True)
+_STYLES = {
+    "chunked": Style(chunk=7),
+    "lower-case headers, Unicode as it is": Style(header_case="lower", ascii_only=False),
+    "HTTP/1.0, upper-case headers": Style(
+        version="HTTP/1.0", header_case="upper", keep_alive=False
+    ),
+    "no keep-alive, charset, JSON indented and in reverse order": Style(
+        keep_alive=False, charset="utf-8", indent=2, reverse_keys=True
+    ),
+    "slow answers": Style(latency_s=0.15, sort_keys=True),
+    # Now and then a kept connection is closed after the answer, which does not say so.
+    "connections that end without a word": Style(ends_after=5),
+}
+for _name, _style in _STYLES.items():
+    varied(_name, style=_style)
 
 
 @variant("gzip")
@@ -62,40 +57,23 @@ class OtherType(Conduct):
         return reply if reply.raw is not None else replace(reply, media_type="text/plain")
 
 
-@variant("connections that end without a word")
-class Hasty(Conduct):
-    """Now and then a kept connection is closed after the answer, which does not say so."""
+# --- tasks ----------------------------------------------------------------------------------------
 
-    style = Style(ends_after=5)
-
-
-# --- tasks --------------------------------------------------------------------------------
-
-
-@variant("slow tasks")
-class SlowTasks(Conduct):
-    seconds = 4.0
-
-
-@variant("quick tasks")
-class QuickTasks(Conduct):
-    """Done before the first poll: neither pending nor processing is ever seen."""
-
-    seconds = 0.001
-
-
-@variant("no pending")
-class NoPending(Conduct):
-    def pending_share(self) -> float:
-        return 0.0
-
-
-@variant("no processing")
-class NoProcessing(Conduct):
-    refutes = ("pending.share",)
-
-    def pending_share(self) -> float:
-        return 1.0
+varied("slow tasks", seconds=4.0)
+# Done before the first poll: neither pending nor processing is ever seen.
+varied("quick tasks", seconds=0.001)
+varied("no pending", pending_share=lambda _self: 0.0)
+varied("no processing", refutes=("pending.share",), pending_share=lambda _self: 1.0)
+varied("a failing image succeeds", verdict=lambda _self, _url: None)
+varied(
+    "blank and odd image URLs succeed",
+    verdict=lambda _self, url: "Unknown error" if url == FAILING_IMAGE else None,
+)
+# Platform fact P9: failCode is an open set.
+varied(
+    "other failure codes",
+    verdict=lambda self, url: Conduct.verdict(self, url) and "CONTENT_VIOLATION",
+)
 
 
 @variant("an unknown state for a while")
@@ -110,28 +88,15 @@ class UnknownState(Conduct):
         return "processing_r2" if state == "processing" and late else state
 
 
-@variant("other failure codes")
-class OtherFailures(Conduct):
-    """Platform fact P9: failCode is an open set."""
+# --- fields ---------------------------------------------------------------------------------------
 
-    def verdict(self, image_url: str) -> str | None:
-        return "CONTENT_VIOLATION" if super().verdict(image_url) else None
-
-
-@variant("blank and odd image URLs succeed")
-class Lenient(Conduct):
-    def verdict(self, image_url: str) -> str | None:
-        return "Unknown error" if image_url == FAILING_IMAGE else None
-
-
-@variant("a failing image succeeds")
-class NeverFails(Conduct):
-    def verdict(self, image_url: str) -> str | None:
-        del image_url
-        return None
-
-
-# --- fields -------------------------------------------------------------------------------
+# A task id is opaque (P10).
+varied("numbers as ids", refutes=("task_id.form",), new_id=lambda s: str(10_000 + len(s.tasks)))
+varied(
+    "long ids of odd characters",
+    refutes=("task_id.form",),
+    new_id=lambda self: f"tasks/é+{self.rng.getrandbits(64)}=&?#% " + "x" * 200,
+)
 
 
 @variant("UUIDs, no costTime")
@@ -160,33 +125,17 @@ class DocsIds(Conduct):
         return int(super().cost_ms(task) * 0.6)
 
     def shown(self, task: Task, state: str) -> dict[str, Any]:
-        data = super().shown(task, state)
-        if state == "failed":
-            data["costTime"] = 0
-        return data
-
-
-@variant("numbers as ids")
-class NumberIds(Conduct):
-    refutes = ("task_id.form",)
-
-    def new_id(self) -> str:
-        return str(10_000 + len(self.tasks))
+        return super().shown(task, state) | ({"costTime": 0} if state in FAILED else {})
 
 
 @variant("extra fields everywhere")
 class ExtraFields(Conduct):
     def success(self, place: str, data: Any) -> Reply:
-        reply = super().success(place, data)
-        body = {"requestId": "r-1", **reply.body, "trace": {"place": [None, 1.5, "é"]}}
-        if isinstance(body["data"], dict):
-            body["data"] = {
-                "model": "image-upscaler",
-                **body["data"],
-                "progress": 12,
-                "error": None,
-            }
-        return replace(reply, body=body, headers={"x-request-id": "1", "set-cookie": "a=b; Path=/"})
+        body = super().success(place, data).body
+        body = {"requestId": "r-1", **body, "trace": {"place": [None, 1.5, "é"]}}
+        if isinstance(data, dict):
+            body["data"] = {"model": "image-upscaler", **data, "progress": 12, "error": None}
+        return Reply(200, body, headers={"x-request-id": "1", "set-cookie": "a=b; Path=/"})
 
     def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
         return {**super().error_body(status, message, place), "timestamp": 1, "path": place}
@@ -204,21 +153,20 @@ class Nulls(Conduct):
         return dict.fromkeys(names) | super().shown(task, state)
 
 
-@variant("errors without data")
-class ErrorsBare(Conduct):
-    refutes = ("error.data",)
-
-    def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
-        body = super().error_body(status, message, place)
-        return {name: value for name, value in body.items() if name != "data"}
-
-
-@variant("errors with an empty object")
-class ErrorsEmpty(Conduct):
-    refutes = ("error.data",)
-
-    def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
-        return {**super().error_body(status, message, place), "data": {}}
+varied(
+    "errors without data",
+    refutes=("error.data",),
+    error_body=lambda _self, status, message, _place: {"code": status, "message": message},
+)
+varied(
+    "errors with an empty object",
+    refutes=("error.data",),
+    error_body=lambda _self, status, message, _place: {
+        "code": status,
+        "message": message,
+        "data": {},
+    },
+)
 
 
 @variant("errors with a detail, other wording")
@@ -234,31 +182,19 @@ class ErrorsDetailed(Conduct):
 
 @variant("a clock that is a little off")
 class Skewed(Conduct):
-    off_s = 0.4
-
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self.off_s = self.rng.choice((-0.4, 0.4))
+        self.off_ms = milliseconds(self.rng.choice((-0.4, 0.4)))
 
     def shown(self, task: Task, state: str) -> dict[str, Any]:
         data = super().shown(task, state)
         for name in ("createTime", "completeTime"):
             if name in data:
-                data[name] += milliseconds(self.off_s)
+                data[name] += self.off_ms
         return data
 
 
-@variant("long ids of odd characters")
-class OddIds(Conduct):
-    """A task id is opaque (P10)."""
-
-    refutes = ("task_id.form",)
-
-    def new_id(self) -> str:
-        return f"tasks/é+{self.rng.getrandbits(64)}=&?#% " + "x" * 200
-
-
-# --- results ------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 @variant("results elsewhere, signed, without a type")
@@ -279,15 +215,84 @@ class ResultsRedirected(Conduct):
         return super().result_url(task).rpartition(".")[0]
 
     def file(self, request: Request) -> Reply:
-        if "." in request.path:
-            return super().file(request)
         task = self.tasks.get(request.path.removeprefix(self.files_prefix()))
         if task is None:
-            return self.error(404, "no such file", "file")
+            return super().file(request)
         return Reply(302, raw=b"", headers={"location": f"{request.path}.{task.output_format}"})
 
 
-@variant("escaped slashes in resultJson")
-class EscapedSlashes(Conduct):
-    def result_json(self, task: Task) -> Any:
-        return json.dumps({"resultUrls": self.result_urls(task)}).replace("/", "\\/")
+varied(
+    "escaped slashes in resultJson",
+    result_json=lambda s, t: json.dumps({"resultUrls": s.result_urls(t)}).replace("/", "\\/"),
+)
+
+# --- callbacks ------------------------------------------------------------------------------------
+
+varied(
+    "callbacks twice",
+    callback_moments=lambda _self, task: [task.completed_s, task.completed_s + 0.3],
+)
+varied("callbacks late", callback_moments=lambda _self, task: [task.completed_s + 2])
+
+# --- the balance ----------------------------------------------------------------------------------
+
+varied("a poor account", start_balance=Decimal("0.02"))
+varied("no money at all", start_balance=Decimal(0))
+
+
+@variant("balance with four decimals")
+class FourDecimals(Conduct):
+    """As the documentation shows it: 74.8700."""
+
+    start_balance = Decimal("74.87")
+
+    def success(self, place: str, data: Any) -> Reply:
+        if place != "balance":
+            return super().success(place, data)
+        text = f'{{"code":200,"message":"success","data":{self.balance_usd:.4f}}}'
+        return Reply(200, raw=text.encode())
+
+
+@variant("a balance of whole dollars")
+class WholeDollars(Conduct):
+    """The first balance is an integer in JSON."""
+
+    def balance(self) -> Any:
+        whole = self.balance_usd == int(self.balance_usd)
+        return int(self.balance_usd) if whole else float(self.balance_usd)
+
+
+@variant("a balance with the noise of binary fractions")
+class NoisyBalance(Conduct):
+    start_balance = Decimal("0.3")
+
+    def balance(self) -> Any:
+        value = 0.3
+        for _ in range(round((self.start_balance - self.balance_usd) * 100)):
+            value -= 0.01
+        return value
+
+
+@variant("failed tasks are paid back")
+class Refunds(Conduct):
+    """Whether failed tasks are charged is not documented."""
+
+    refutes = ("failed.charged",)
+
+    def balance(self) -> Any:
+        failed = sum(self.state(task) in FAILED for task in self.tasks.values())
+        return float(self.balance_usd + failed * _PRICE)
+
+
+@variant("tasks are charged when they end")
+class ChargedAtTheEnd(Conduct):
+    def balance(self) -> Any:
+        going = sum(self.state(task) in RUNNING for task in self.tasks.values())
+        return float(self.balance_usd + going * _PRICE)
+
+
+@variant("a balance that is a second old")
+class LateBalance(Conduct):
+    def balance(self) -> Any:
+        new = sum(self.now() - task.created_s < 1 for task in self.tasks.values())
+        return float(self.balance_usd + new * _PRICE)
