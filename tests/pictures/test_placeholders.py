@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.domain.pictures import PictureSpec, Verdict
+from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import PictureStore, RenderedPicture
 from apixo_schemas import contract
 
@@ -58,17 +58,6 @@ def test_hostile_text_is_harmless(
     assert len(text) < 3000
     # Columns that must stay empty: right of the margin, nothing is drawn.
     assert open_result(rendered)[0].crop(2000, 0, 48, 1152).deviate() < 1
-
-
-def test_source_that_ends_early_gives_a_placeholder(
-    open_store: OpenStore, rocket: Path, data_url: Callable[[bytes], str], label: Label
-) -> None:
-    url = data_url(rocket.read_bytes()[:40_000])
-    one = open_store()
-    # Its header is in order, and only that is read before the task ends.
-    assert one.check("task", url) is Verdict.USABLE
-    for _ in range(2):
-        assert "damaged" in label(one.render(PictureSpec("task", url, "2k", "jpg")))
 
 
 DRAW = f"""
