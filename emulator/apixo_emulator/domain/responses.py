@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import orjson
 
 from apixo_emulator.domain.clock import http_date
@@ -14,21 +12,10 @@ from apixo_emulator.domain.wire import JSON_HEADERS, HttpResponse, WireFault
 from apixo_schemas import contract, error_body
 
 
-def envelope(code: int, message: str, data: bytes) -> bytes:
-    """Render an envelope around ``data``, which is JSON already."""
-    return b'{"code":%d,"message":%b,"data":%b}' % (code, orjson.dumps(message), data)
-
-
-@cache
-def _success_parts() -> tuple[bytes, bytes]:
-    head, _, tail = envelope(200, contract().success_message, b"\0").partition(b"\0")
-    return head, tail
-
-
 def success(data: bytes) -> HttpResponse:
-    """Answer 200 with ``data``, which is JSON already."""
-    head, tail = _success_parts()
-    return HttpResponse(200, head + data + tail)
+    """Return a response 200 with ``data``, which is JSON already, in the envelope."""
+    message = orjson.dumps(contract().success_message)
+    return HttpResponse(200, b'{"code":200,"message":%b,"data":%b}' % (message, data))
 
 
 def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
@@ -38,18 +25,18 @@ def failure(status: int, message: str, *headers: tuple[bytes, bytes]) -> HttpRes
 
 
 def rejection(message: str) -> HttpResponse:
-    """Return the refusal of a body that breaks a rule."""
+    """Return the response to a body that breaks a rule."""
     return failure(contract().refused_status, message)
 
 
 def refusal(error_id: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
-    """Answer an error of the catalogue, e.g. ``task_not_found``."""
+    """Return the response of an error of the catalogue, e.g. ``task_not_found``."""
     entry = contract().errors[error_id]
     return failure(entry.status, entry.message, *headers)
 
 
 def as_json(value: object) -> HttpResponse:
-    """Answer 200 with a plain JSON document, outside the envelope."""
+    """Return a response 200 with a plain JSON document, outside the envelope."""
     return HttpResponse(200, orjson.dumps(value))
 
 

@@ -69,10 +69,6 @@ _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _PROFILE_NAME = 80  # bytes, its end included
 
 
-def _png(body: bytes) -> bytes:
-    return _joined(body, _png_parts(body))
-
-
 def _png_parts(body: bytes) -> Iterator[_Part]:
     yield 0, _PNG_HEAD, True
     place = _PNG_HEAD
@@ -202,4 +198,8 @@ def _webp(body: bytes) -> bytes:
     return bytes(fixed)
 
 
-_STRIPPERS: dict[str, Callable[[bytes], bytes]] = {"jpg": _jpeg, "png": _png, "webp": _webp}
+_STRIPPERS: dict[str, Callable[[bytes], bytes]] = {
+    "jpg": _jpeg,
+    "png": lambda body: _joined(body, _png_parts(body)),
+    "webp": _webp,
+}

@@ -90,9 +90,14 @@ def _read_json(path: Path) -> Any:
 
 
 def _parsed(path: Path, form: str, parse: Callable[[str], Any]) -> Any:
-    text = _text(path)
+    """Return the document of a file, with or without a byte order mark."""
     try:
-        return parse(text)
+        return parse(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        found = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
+        raise ValueError(f"{path}: expected UTF-8; found {found}.") from None
     except RecursionError:
         raise ValueError(f"{path}: expected {form}; found lists in lists, too deep.") from None
     except ValueError as error:
@@ -106,14 +111,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(it for it in names if names.count(it) > 1)!r} twice in an object")
     return found
-
-
-def _text(path: Path) -> str:
-    """Return the text of a file, with or without a byte order mark."""
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        found = f"the byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise ValueError(f"{path}: expected UTF-8; found {found}.") from None
