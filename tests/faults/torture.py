@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -21,6 +20,7 @@ if __name__ == "__main__":  # started as a program; its neighbours are found bes
 
 from faults.callers import Caller, answered, cents, final_answer
 from faults.hooks import Hooks, hooked
+from faults.load import Books, Load
 from faults.mortal import end, launch, steady_port, until_ready
 from support.process import children, command
 
@@ -52,30 +52,6 @@ class Summary:
         return "\n".join([figures, *self.violations[:20]])
 
 
-@dataclass
-class Journals:
-    """What all loads saw."""
-
-    acknowledged: dict[str, bool] = field(default_factory=dict)
-    finals: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
-    violations: list[str] = field(default_factory=list)
-
-    def read(self, path: Path) -> None:
-        for line in path.read_text("utf-8").splitlines():
-            match json.loads(line):
-                case ["acknowledged", str(task_id), bool(has_callback)]:
-                    if task_id in self.acknowledged:
-                        self.violations.append(f"{task_id} was given twice")
-                    self.acknowledged[task_id] = has_callback
-                case ["final", str(task_id), str(body)]:
-                    self.finals[task_id] = body
-                case ["cut"]:
-                    self.cut += 1
-                case other:
-                    self.violations.append(str(other[1]))
-
-
 def torture(
     *, kills: int, seed: int, store: str, folder: Path, emulators: int = 1, workers: int = 1
 ) -> Summary:
@@ -89,7 +65,8 @@ def torture(
         for server in servers:
             stack.callback(server.kill)
             server.start()
-        with _loads([server.port for server in servers], key, hooks.url, seed, folder):
+        ports = [server.port for server in servers]
+        with _loads(ports, key, hooks.url, seed) as loads:
             while summary.kills < kills:
                 victim = chance.choice(servers)
                 if chance.random() > _SHARE_KILLED_AT_START:
@@ -101,11 +78,8 @@ def torture(
                 summary.kills += 1
         for server in servers:
             server.wait()
-        with Caller(servers[0].port, key) as caller:
-            journals = Journals()
-            for number in range(_LOADS):
-                journals.read(folder / f"journal-{number}")
-            _check(caller, journals, hooks, summary)
+        with Caller(ports[0], key) as caller:
+            _check(caller, [load.books for load in loads], hooks, summary)
     summary.seconds = time.monotonic() - began
     return summary
 
@@ -150,51 +124,51 @@ class _Server:
 
 
 @contextmanager
-def _loads(ports: list[int], key: str, receiver: str, seed: int, folder: Path) -> Iterator[None]:
-    program = str(Path(__file__).with_name("load.py"))
-    processes = []
-    for number in range(_LOADS):
-        options = ["--key", key, "--receiver", receiver, "--seed", str(seed * _LOADS + number)]
-        options += [f"--port={port}" for port in ports]
-        options += ["--journal", str(folder / f"journal-{number}")]
-        arguments = [sys.executable, program, *options]
-        processes.append(subprocess.Popen(arguments, stdin=subprocess.PIPE))
+def _loads(ports: list[int], key: str, receiver: str, seed: int) -> Iterator[list[Load]]:
+    loads = [Load(ports, key, receiver, seed * _LOADS + number) for number in range(_LOADS)]
+    for load in loads:
+        load.start()
     try:
-        yield
+        yield loads
     finally:
-        codes = []
-        for process in processes:
-            process.communicate(timeout=90)
-            codes.append(process.returncode)
-    assert not any(codes), f"a load process ended with {codes}"
+        for load in loads:
+            load.end.set()
+        for load in loads:
+            load.join()
 
 
-def _check(caller: Caller, journals: Journals, hooks: Hooks, summary: Summary) -> None:
+def _check(caller: Caller, books: list[Books], hooks: Hooks, summary: Summary) -> None:
     violations = summary.violations
-    violations += journals.violations
-    wanted = {task_id for task_id, callback in journals.acknowledged.items() if callback}
-    missing = hooks.wait_for(wanted, _ARRIVAL_S)
+    violations += [words for one in books for words in one.violations]
+    acknowledged = {
+        task_id: wanted for one in books for task_id, wanted in one.acknowledged.items()
+    }
+    seen = {task_id: body for one in books for task_id, body in one.finals.items()}
+    cut = sum(one.cut for one in books)
+    if len(acknowledged) != sum(len(one.acknowledged) for one in books):
+        violations.append("an id was given twice")
+    missing = hooks.wait_for({name for name, wanted in acknowledged.items() if wanted}, _ARRIVAL_S)
     violations += [f"the callback of {task_id} never came" for task_id in sorted(missing)]
-    for task_id in journals.acknowledged:
+    for task_id in acknowledged:
         try:
             final = final_answer(caller, task_id)
         except AssertionError as error:
             violations.append(str(error))
             continue
-        if journals.finals.get(task_id, final.decode()) != final.decode():
+        if seen.get(task_id, final) != final:
             violations.append(f"the final answer of {task_id} has changed: {final!r}")
         if hooks.bodies.get(task_id, final) != final:
             violations.append(f"the callback of {task_id} is not what a poll tells: {final!r}")
     charged = _START_CENTS - cents(answered(caller.balance()))
-    least, most = len(journals.acknowledged), len(journals.acknowledged) + journals.cut
+    least, most = len(acknowledged), len(acknowledged) + cut
     if not least <= charged <= most:
         violations.append(f"charged were {charged} cents, expected {least} to {most}")
     violations += hooks.violations
-    summary.acknowledged = len(journals.acknowledged)
-    summary.unacknowledged = journals.cut
+    summary.acknowledged = len(acknowledged)
+    summary.unacknowledged = cut
     summary.callback_tasks = len(hooks.arrivals)
     summary.callbacks = sum(hooks.arrivals.values())
-    summary.finals_seen = len(journals.finals)
+    summary.finals_seen = len(seen)
 
 
 def main() -> int:
