@@ -19,7 +19,7 @@ from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, root_url, route_path
 from apixo_emulator.runtime import Runtime
-from apixo_emulator.service.callbacks import Bounds, CallbackWorker
+from apixo_emulator.service.callbacks import MOST_CALLBACKS, CallbackWorker
 from apixo_emulator.settings import Settings, use_profile_file
 from apixo_schemas import contract, document, openapi_document
 
@@ -45,8 +45,8 @@ def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
     return application(Runtime(settings or Settings.of(**options)))
 
 
-def application(runtime: Runtime, *, bounds: Bounds | None = None) -> Starlette:
-    """Return the application of one emulator.
+def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> Starlette:
+    """Return the application of one emulator, which makes so many callbacks at once at most.
 
     Raises:
         ValueError: The profile of its settings cannot be used.
@@ -58,7 +58,7 @@ def application(runtime: Runtime, *, bounds: Bounds | None = None) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.runtime = runtime
-    app.state.bounds = bounds
+    app.state.most_callbacks = most_callbacks
     return app
 
 
@@ -131,7 +131,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     """Make callbacks until shutdown, then close the store."""
     runtime: Runtime = app.state.runtime
     worker = CallbackWorker(
-        runtime.emulator, ca_file=runtime.settings.ca_file, bounds=app.state.bounds
+        runtime.emulator, ca_file=runtime.settings.ca_file, most=app.state.most_callbacks
     )
     delivering = asyncio.create_task(worker.run())
     try:

@@ -26,7 +26,7 @@ from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import DataFolder, DataLocation, Runtime, StartError
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.callbacks import Bounds
+from apixo_emulator.service.callbacks import MOST_CALLBACKS
 from apixo_emulator.settings import DATA_FOLDER, Settings
 from apixo_emulator.storage import StoreError
 from apixo_schemas import contract
@@ -294,7 +294,7 @@ def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _
     settings = runtime.settings
     idle_s = settings.idle_timeout_s()
     config = uvicorn.Config(
-        application(runtime, bounds=_bounds()),
+        application(runtime, most_callbacks=_most_callbacks()),
         log_config=None,
         log_level="error",  # a client's mistakes are answered; they are no news for the log
         access_log=False,
@@ -311,17 +311,17 @@ def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _
     return _Server(config, runtime, ready, worker=worker)
 
 
-def _bounds() -> Bounds:
+def _most_callbacks() -> int:
     """Allow as many callbacks at once as leave half of the descriptors to clients and files."""
     try:
         import resource
     except ImportError:  # no POSIX
-        return Bounds()
+        return MOST_CALLBACKS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < _DESCRIPTORS:
         soft = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return Bounds(in_all=min(Bounds().in_all, soft // 2))
+    return min(MOST_CALLBACKS, soft // 2)
 
 
 def _stop_after(until: Callable[[], object], server: uvicorn.Server) -> None:

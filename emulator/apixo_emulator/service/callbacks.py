@@ -208,11 +208,15 @@ class Callbacks:
             at_ms=now_ms,
         )
 
-    def refused(self, call: Call) -> str | None:
+    @staticmethod
+    def refused(call: Call) -> str | None:
         """Return why a call must not be made, None where it may be."""
-        if call.delivery.depth >= DEEPEST:
-            return f"a loop: {DEEPEST} callbacks led to this one, the next is not sent"
-        return None
+        is_loop = call.delivery.depth >= DEEPEST
+        return (
+            f"a loop: {DEEPEST} callbacks led to this one, the next is not sent"
+            if is_loop
+            else None
+        )
 
     def record(self, made: Sequence[tuple[Call, Reply]]) -> list[bool]:
         """Keep attempts and plan what follows each; False where the lease had gone to another."""
@@ -280,12 +284,10 @@ _BETWEEN_CLEANING_S = 0.005
 _CLEANING_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many attempts may be under way: in all, and about so many to one receiver."""
-
-    in_all: int = 1024
-    per_origin: int = 32
+MOST_CALLBACKS = 1024
+"""Attempts that may be under way at once."""
+# About so many of them to one receiver.
+_MOST_TO_ONE = 32
 
 
 class CallbackWorker:
@@ -296,16 +298,15 @@ class CallbackWorker:
     """
 
     def __init__(
-        self, emulator: Emulator, *, ca_file: Path | None = None, bounds: Bounds | None = None
+        self, emulator: Emulator, *, ca_file: Path | None = None, most: int = MOST_CALLBACKS
     ) -> None:
         self._emulator = emulator
         self._callbacks = emulator.callbacks
-        self._bounds = bounds or Bounds()
+        self._most = most
         self._client = OutboundClient(ca_file=ca_file)
         self._under_way: dict[asyncio.Task[None], str] = {}
         # Attempts that were made and not recorded yet.
         self._made: list[tuple[Call, Reply]] = []
-        self._per_origin: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._timeout_s = contract().callbacks.timeout_ms / 1000
 
@@ -394,12 +395,11 @@ class CallbackWorker:
         return [asyncio.create_task(work) for work in beside]
 
     async def _claim(self) -> list[Call]:
-        free = self._bounds.in_all - len(self._under_way)
+        free = self._most - len(self._under_way)
         if free <= 0:
             return []
-        busy = [
-            name for name, count in self._per_origin.items() if count >= self._bounds.per_origin
-        ]
+        to_one = Counter(self._under_way.values())
+        busy = [origin for origin, count in to_one.items() if count >= _MOST_TO_ONE]
         return await self._run(self._callbacks.claim, min(free, _LOT), busy)
 
     def _until_next(self) -> float:
@@ -422,16 +422,11 @@ class CallbackWorker:
 
     def _start(self, call: Call) -> None:
         attempt = asyncio.create_task(self._attempt(call))
-        origin = call.delivery.origin
-        self._under_way[attempt] = origin
-        self._per_origin[origin] += 1
+        self._under_way[attempt] = call.delivery.origin
         attempt.add_done_callback(self._ended)
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
-        origin = self._under_way.pop(attempt)
-        self._per_origin[origin] -= 1
-        if not self._per_origin[origin]:
-            del self._per_origin[origin]
+        del self._under_way[attempt]
         self._wake.set()
 
     async def _attempt(self, call: Call) -> None:
@@ -458,7 +453,9 @@ class CallbackWorker:
             timeout_s=self._timeout_s,
             depth=call.depth,
         )
-        excerpt = response.body[:MAX_EXCERPT_BYTES].decode(errors="replace")
-        location = response.headers.get("location")
-        duration_ms = round(response.duration_ms)
-        return Reply(duration_ms, response.status, excerpt, location=location)
+        return Reply(
+            round(response.duration_ms),
+            response.status,
+            response.body[:MAX_EXCERPT_BYTES].decode(errors="replace"),
+            location=response.headers.get("location"),
+        )
