@@ -72,8 +72,18 @@ def test_draws_depend_on_what_is_asked_for_and_not_on_the_process(cluster: Clust
     assert drawn(cluster) == drawn(cluster) == drawn_in_process()
 
 
-def test_a_reset_is_one_for_all_and_the_journal_begins_anew(cluster: Cluster) -> None:
+def test_what_one_changes_all_say_and_a_reset_is_one_for_all(cluster: Cluster) -> None:
     before = [cluster.submit(number).json()["data"]["taskId"] for number in range(6)]
+
+    def states(task_id: str) -> set[str]:
+        """Ask often enough for each process to have answered."""
+        return {cluster.status(task_id)["state"] for _ in range(12)}
+
+    assert states(before[0]) == states(before[1]) == {"pending"}
+    cluster.control("POST", f"tasks/{before[0]}/finish", json={})
+    assert states(before[0]) == {"success"}
+    cluster.control("POST", "clock/advance", json={"ms": 60_000})
+    assert states(before[1]) == {"success"}
     cluster.control("POST", "reset")
     assert [cluster.status(task_id) for task_id in before] == [None] * 6
     after = [cluster.submit(number).json()["data"]["taskId"] for number in range(6)]

@@ -172,14 +172,3 @@ def test_a_database_that_is_set_back_takes_no_instant_back(machine: Machine) -> 
     assert measured(clock, database) == START + 60_001
     # A process that starts later goes on from what the others have kept.
     assert measured(late, database) == START + 60_001
-
-
-def test_a_small_correction_makes_it_wait(machine: Machine) -> None:
-    clock, database = DatabaseClock(), Database()
-    measured(clock, database)
-    machine.run(60_050)
-    assert clock() == START + 60_050
-    database.ms += 60_040
-    assert measured(clock, database) == START + 60_050
-    machine.run(20)
-    assert clock() == START + 60_060
