@@ -1,26 +1,39 @@
-"""Certification of a client: the command is run once per case, each time in a world of its own."""
+"""Certification of a client: the command is run once per case, each time in a world of its own.
+
+Nothing that the command prints counts: it is judged by the emulator's records.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from apixo_emulator.certify.client_cases import ClientCase
-from apixo_emulator.certify.client_judge import Record, calls_of, judge
+from apixo_emulator.certify.client_cases import ClientCase, Outcome
 from apixo_emulator.certify.emulator import OwnEmulator
-from apixo_emulator.certify.model import NothingToJudgeError, Result
+from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
+from apixo_emulator.domain.accounts import usd
+from apixo_emulator.domain.clock import retry_after_ms
+from apixo_schemas import contract
 
 _GRACE_S = 2.0
 _MOST_OUTPUT = 2000
 _MOST_CALLS = 12
+_OK = 200
+# The statuses of a submit after which a second one may be paid twice. 429 and 503 say that nothing was done.
+_UNCERTAIN = {500, 502, 504}
+_PERMANENT = {400, 401, 402, 403, 404}
+_FINAL = ('"state":"success"', '"state":"failed"')
+# A client measures from when it read the response, the emulator from when it received the request.
+_TOLERANCE_S = 0.15
+_MOST_REPEATS = 2
 
 Progress = Callable[[Result], None]
 
@@ -57,9 +70,7 @@ class ClientCertifier:
             progress(result)
             return result
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(case)) for case in cases]
-        return [task.result() for task in tasks]
+        return await asyncio.gather(*map(one, cases))
 
     async def _judged(self, case: ClientCase) -> Result:
         began = perf_counter()
@@ -69,10 +80,10 @@ class ClientCertifier:
         entries = await asyncio.to_thread(self.emulator.calls, key)
         # The preparation's own calls are control calls, which the journal does not hold.
         tasks = (await self._control("GET", "/tasks?limit=100", key))["tasks"]
-        record = Record(calls_of(entries, self.rate), tasks, exit_code, self.timeout_s, self.rate)
+        record = Record(calls_of(entries, self.rate), tasks, exit_code, self.timeout_s)
+        evidence = _shown(record) + ([f"output: {output}"] if output else [])
         return Result(
-            case.id, case.title, case.matters, case.advice, judge(case, record),
-            [*_shown(record), *([f"output: {output}"] if output else [])],
+            case.id, case.title, case.matters, case.advice, judge(case, record), evidence,
             perf_counter() - began,
         )  # fmt: skip
 
@@ -104,9 +115,11 @@ class ClientCertifier:
                 ) from None
             reading = asyncio.create_task(_tail(process.stdout))
             code: int | None = None
-            with suppress(TimeoutError):
-                code = await asyncio.wait_for(process.wait(), self.timeout_s)
-            await _end(process)
+            try:
+                with suppress(TimeoutError):
+                    code = await asyncio.wait_for(process.wait(), self.timeout_s)
+            finally:
+                await _end(process)
             return code, await reading
 
     def _environment(self, case: ClientCase, key: str, folder: str) -> Mapping[str, str]:
@@ -116,7 +129,7 @@ class ClientCertifier:
             "APIXO_API_KEY": key,
             "APIXO_CASE": case.id,
             # A folder of its own for what the command saves.
-            "APIXO_OUTPUT_DIR": str(Path(folder)),
+            "APIXO_OUTPUT_DIR": folder,
         }
 
 
@@ -163,3 +176,188 @@ def accounts_config(cases: Sequence[ClientCase], name: str = "certify") -> str:
         for case in cases
         if case.balance is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the client; ``at_s`` counts in real seconds from the first call."""
+
+    endpoint: str
+    at_s: float
+    status: int
+    fault: str | None
+    body: str
+    retry_after: str | None
+    is_page: bool
+    # The emulator's time when it answered, in Unix ms, to compare with the date in Retry-After.
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a command did.
+
+    Attributes:
+        exit_code: None if it was still running at the time limit.
+        tasks: The accepted tasks, as the control API shows them.
+    """
+
+    calls: Sequence[Call]
+    tasks: Sequence[Mapping[str, Any]]
+    exit_code: int | None
+    timeout_s: float
+
+    def of(self, endpoint: str) -> list[Call]:
+        """Return the calls of one endpoint."""
+        return [call for call in self.calls if call.endpoint == endpoint]
+
+    @property
+    def obtained(self) -> bool:
+        """True if a result was downloaded completely."""
+        files = self.of("file")
+        return any(call.status == _OK and not call.is_page and not call.fault for call in files)
+
+
+def calls_of(entries: Sequence[Mapping[str, Any]], rate: float) -> list[Call]:
+    """Return the calls of a journal as `Call`."""
+    start = entries[0]["time"] if entries else 0
+    return [
+        Call(
+            entry["endpoint"],
+            (entry["time"] - start) / 1000 / rate,
+            entry["response"]["status"],
+            entry["fault"],
+            entry["response"]["body"] or "",
+            _header(entry, "retry-after"),
+            (_header(entry, "content-type") or "").startswith("text/html"),
+            entry["time"],
+        )
+        for entry in entries
+    ]
+
+
+def _header(entry: Mapping[str, Any], wanted: str) -> str | None:
+    return next((value for name, value in entry["response"]["headers"] if name == wanted), None)
+
+
+def judge(case: ClientCase, record: Record) -> list[Finding]:
+    """Return everything that is to say about a client in one case."""
+    if not record.of("submit"):
+        seen = "no submit" if record.calls else "no call at all"
+        return [Finding(Verdict.FAIL, "a submit to APIXO_BASE_URL", seen), *_termination(record)]
+    return [
+        *_termination(record),
+        *_money(record),
+        *_truth(case, record),
+        *_pacing(case, record),
+        *_after_end(record),
+    ]
+
+
+def _termination(record: Record) -> Iterator[Finding]:
+    expected = f"an end within {record.timeout_s:g} s"
+    if record.exit_code is None:
+        yield Finding(Verdict.FAIL, expected, "the command was still running and was killed")
+    else:
+        yield Finding(Verdict.PASS, expected, f"exit code {record.exit_code}")
+
+
+def _money(record: Record) -> Iterator[Finding]:
+    price = usd(contract().price_micros)
+    accepted = len(record.tasks)
+    if accepted > 1:
+        paid = usd(contract().price_micros * accepted)
+        yield Finding(
+            Verdict.FAIL, f"one accepted submit ({price} USD)", f"{accepted} accepted submits ({paid} USD)"
+        )  # fmt: skip
+    submits = record.of("submit")
+    for number, call in enumerate(submits[:-1], start=1):
+        if _may_be_accepted(call):
+            how = call.fault or call.status
+            yield Finding(
+                Verdict.FAIL, "no second submit after one that may have been accepted",
+                f"submit {number} ended with {how} and was repeated: up to {price} USD paid twice",
+            )  # fmt: skip
+            return
+    repeats = sum(call.status in _PERMANENT for call in submits)
+    if repeats > _MOST_REPEATS:
+        yield Finding(
+            Verdict.WARN, "no repetition of a rejected submit", f"{repeats} rejected submits"
+        )
+    if accepted <= 1:
+        yield Finding(Verdict.PASS, "at most one accepted submit", f"{accepted}")
+
+
+def _may_be_accepted(call: Call) -> bool:
+    """True if the client cannot know that the submit was not accepted."""
+    return call.status in _UNCERTAIN or call.status == _OK
+
+
+def _truth(case: ClientCase, record: Record) -> Iterator[Finding]:
+    if record.exit_code is None:
+        return
+    claimed, obtained = record.exit_code == 0, record.obtained
+    if claimed != obtained:
+        observed = "exit code 0 without a downloaded result" if claimed else (
+            f"exit code {record.exit_code} although the result was downloaded"
+        )  # fmt: skip
+        yield Finding(Verdict.FAIL, "exit code 0 exactly if the result was downloaded", observed)
+    elif case.outcome is Outcome.RESULT and not obtained:
+        # A client that gives up before a task is accepted loses time, but no money.
+        verdict, observed = (
+            (Verdict.FAIL, "no result of a task that was paid")
+            if record.tasks
+            else (Verdict.WARN, "the client gave up before a task was accepted")
+        )
+        yield Finding(verdict, "the result", observed)
+    elif obtained:
+        yield Finding(Verdict.PASS, "the truth", "exit code 0, and the result was downloaded")
+    else:
+        yield Finding(
+            Verdict.PASS, "the truth", f"exit code {record.exit_code}, and there is no result"
+        )
+
+
+def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
+    yield from _retry_after(record)
+    if not case.paced:
+        return
+    polls = record.of("status")
+    if not polls or not record.tasks:
+        return
+    pace = contract().polling.for_tier(record.tasks[0]["resolution"])
+    first_s, every_s = pace.first_ms[0] / 1000, pace.interval_ms[0] / 1000
+    accepted = next((call for call in record.of("submit") if call.status == _OK), None)
+    if accepted is not None:
+        first = polls[0].at_s - accepted.at_s
+        verdict = Verdict.PASS if first >= first_s - _TOLERANCE_S else Verdict.WARN
+        yield Finding(verdict, f"the first poll {first_s:g} s after the submit", f"{first:.1f} s")
+    gaps = [after.at_s - before.at_s for before, after in pairwise(polls)]
+    if gaps:
+        verdict = Verdict.PASS if min(gaps) >= every_s - _TOLERANCE_S else Verdict.WARN
+        yield Finding(verdict, f"{every_s:g} s between two polls", f"{min(gaps):.1f} s")
+
+
+def _retry_after(record: Record) -> Iterator[Finding]:
+    for call, after in pairwise(record.calls):
+        asked_ms = retry_after_ms(call.retry_after or "", call.time_ms)
+        if asked_ms is None or call.endpoint != after.endpoint:
+            continue
+        asked = asked_ms / 1000
+        waited = after.at_s - call.at_s
+        verdict = Verdict.PASS if waited >= asked - _TOLERANCE_S else Verdict.FAIL
+        yield Finding(
+            verdict, f"{asked:.1f} s until the next call, as Retry-After says", f"{waited:.1f} s"
+        )
+
+
+def _after_end(record: Record) -> Iterator[Finding]:
+    polls = record.of("status")
+    ends = [
+        n
+        for n, poll in enumerate(polls)
+        if not poll.fault and any(end in poll.body for end in _FINAL)
+    ]
+    if ends and len(polls) > ends[0] + 1:
+        more = len(polls) - ends[0] - 1
+        yield Finding(Verdict.FAIL, "no poll after the task's end was shown", f"{more} polls")

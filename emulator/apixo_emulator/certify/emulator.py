@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from apixo_emulator.certify.model import NothingToJudgeError
 from apixo_schemas import contract, document
 
 _START_S = 30.0
@@ -22,10 +23,6 @@ _CALL_S = 30.0
 _LOOK_S = 0.02
 # The control API returns at most this many calls at once.
 _PAGE = 1000
-
-
-class EmulatorError(Exception):
-    """The certifier's own emulator did not start, or rejected a control call."""
 
 
 class OwnEmulator:
@@ -44,23 +41,23 @@ class OwnEmulator:
         """Make a control call below ``/_emulator`` and return its JSON.
 
         Raises:
-            EmulatorError: It is answered with an error.
+            NothingToJudgeError: It is answered with an error.
         """
         headers = {"Authorization": f"Bearer {key}"}
         response = self._client.request(method, f"/_emulator{path}", headers=headers, json=body)
         if response.is_error:
-            raise EmulatorError(f"{method} {path}: {response.status_code} {response.text}")
+            raise NothingToJudgeError(f"{method} {path}: {response.status_code} {response.text}")
         return response.json()
 
     def submit(self, key: str, **body: Any) -> str:
         """Submit a task and return its id.
 
         Raises:
-            EmulatorError: The submit is rejected.
+            NothingToJudgeError: The submit is rejected.
         """
         response = self._api("submit", key, json=body)
         if response.status_code != httpx.codes.OK:
-            raise EmulatorError(f"the submit is rejected: {response.text}")
+            raise NothingToJudgeError(f"the submit is rejected: {response.text}")
         return str(response.json()["data"]["taskId"])
 
     def poll(self, key: str, task_id: str) -> httpx.Response:
@@ -108,7 +105,7 @@ def own_emulator(
         profile: Text of the profile that it behaves by.
 
     Raises:
-        EmulatorError: It does not start.
+        NothingToJudgeError: It does not start.
     """
     with tempfile.TemporaryDirectory(prefix="apixo-certify-") as folder:
         ready, log = Path(folder) / "url", Path(folder) / "log"
@@ -143,6 +140,6 @@ def _origin(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
         if url:
             return url.removesuffix(contract().prefix)
         if process.poll() is not None:
-            raise EmulatorError(log.read_text("utf-8", errors="replace").strip())
+            raise NothingToJudgeError(log.read_text("utf-8", errors="replace").strip())
         time.sleep(_LOOK_S)
-    raise EmulatorError(f"the emulator did not start within {_START_S:g} s")
+    raise NothingToJudgeError(f"the emulator did not start within {_START_S:g} s")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,8 +17,10 @@ class Verdict(StrEnum):
     WARN = "warn"
     FAIL = "fail"
 
-
-_ORDER = list(Verdict)
+    @property
+    def badness(self) -> int:
+        """The place in the order from the best to the worst."""
+        return list(Verdict).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,6 @@ class Finding:
     verdict: Verdict
     expected: str
     observed: str
-
-    @property
-    def why(self) -> str:
-        """The finding as one sentence."""
-        return f"expected {self.expected}, observed {self.observed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,36 +52,28 @@ class Result:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the findings."""
-        return worst(finding.verdict for finding in self.findings)
+        found = (finding.verdict for finding in self.findings)
+        return max(found, key=lambda verdict: verdict.badness, default=Verdict.PASS)
 
     @property
     def why(self) -> str:
         """The findings that decide the verdict, as sentences; empty if the case passed."""
         if self.verdict is Verdict.PASS:
             return ""
-        deciding = [finding.why for finding in self.findings if finding.verdict is self.verdict]
+        deciding = [
+            f"expected {finding.expected}, observed {finding.observed}"
+            for finding in self.findings
+            if finding.verdict is self.verdict
+        ]
         return "; ".join(dict.fromkeys(deciding))
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as the JSON report shows it."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "verdict": self.verdict.value,
-            "why": self.why,
-            "matters": self.matters,
-            "advice": "" if self.verdict is Verdict.PASS else self.advice,
-            "duration_s": round(self.duration_s, 3),
-            "findings": [
-                {
-                    "verdict": finding.verdict.value,
-                    "expected": finding.expected,
-                    "observed": finding.observed,
-                }
-                for finding in self.findings
-            ],
-            "evidence": list(self.evidence),
-        }
+        fields = asdict(self) | {"verdict": self.verdict, "why": self.why}
+        fields["duration_s"] = round(self.duration_s, 3)
+        if self.verdict is Verdict.PASS:
+            fields["advice"] = ""
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +83,7 @@ class Certificate:
     kind: str
     target: str
     results: Sequence[Result]
-    figures: dict[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -106,21 +95,20 @@ class Certificate:
         """True if at least one case failed."""
         return self.counts[Verdict.FAIL] > 0
 
+    @property
+    def troubled(self) -> list[Result]:
+        """The cases that failed or got a warning."""
+        return [each for each in self.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
+
     def to_json(self) -> dict[str, Any]:
         """Return the whole run as the JSON report."""
-        counts = {verdict.value: self.counts[verdict] for verdict in Verdict}
         return {
             "kind": self.kind,
             "target": self.target,
             "cases": [result.to_json() for result in self.results],
-            "summary": {**counts, **self.figures},
+            "summary": {verdict: self.counts[verdict] for verdict in Verdict} | dict(self.figures),
         }
 
 
 class NothingToJudgeError(Exception):
-    """The receiver cannot be reached, or the command cannot be started."""
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of the verdicts; *skipped* is worse than *pass* and better than *warn*."""
-    return max(verdicts, key=_ORDER.index, default=Verdict.PASS)
+    """The receiver cannot be reached, or the command or the emulator cannot be started."""

@@ -228,7 +228,7 @@ class ReceiverCertifier:
         self._seconds += [each.seconds for each in responses if each.status is not None]
         judged = [(*_judged_status(step, response), response) for response in responses]
         # One finding for all: the worst response.
-        expected, verdict, response = max(judged, key=lambda each: list(Verdict).index(each[1]))
+        expected, verdict, response = max(judged, key=lambda each: each[1].badness)
         run.find(verdict, expected, str(response))
         slowest = max(responses, key=lambda each: each.seconds)
         if verdict is Verdict.PASS and slowest.seconds > self.slow_s:

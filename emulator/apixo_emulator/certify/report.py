@@ -22,12 +22,6 @@ _DOCS = "https://github.com/apixo-emulator/apixo-emulator/blob/main/docs/certify
 # What XML 1.0 cannot hold: control characters but tab, line feed and carriage return, and half pairs.
 _NOT_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535), "�")
 _NOT_XML |= dict.fromkeys(range(55296, 57344), "�")
-_LEVELS = {
-    Verdict.FAIL: "error",
-    Verdict.WARN: "warning",
-    Verdict.SKIPPED: "note",
-    Verdict.PASS: "none",
-}
 
 
 def line(result: Result) -> str:
@@ -42,8 +36,7 @@ def shorten(text: str, width: int) -> str:
 
 def explained(certificate: Certificate) -> Iterator[str]:
     """Yield the lines below the table: failures and warnings in full, then the summary."""
-    shown = [each for each in certificate.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
-    for result in shown:
+    for result in certificate.troubled:
         yield ""
         head = f"{result.verdict.value.upper()} {result.id}: {result.title}"
         yield from wrap(head, _WIDTH, subsequent_indent="  ")
@@ -83,7 +76,7 @@ def as_html(certificate: Certificate) -> str:
     )
     environment.filters["code"] = _code
     page = environment.get_template("certificate.html")
-    worst_first = sorted(certificate.results, key=lambda each: -list(Verdict).index(each.verdict))
+    worst_first = sorted(certificate.results, key=lambda each: -each.verdict.badness)
     return page.render(certificate=certificate, results=worst_first, Verdict=Verdict)
 
 
@@ -111,19 +104,17 @@ def as_junit(certificate: Certificate) -> str:
             name=result.id,
             time=f"{result.duration_s:.3f}",
         )
-        text = _xml("\n".join([result.title, result.why, result.advice, *result.evidence]))
+        lines = [result.title, result.why, result.advice, *result.evidence]
+        text = "\n".join(lines).translate(_NOT_XML)
+        why = result.why.translate(_NOT_XML)
         if result.verdict is Verdict.FAIL:
-            ET.SubElement(case, "failure", message=_xml(result.why)).text = text
+            ET.SubElement(case, "failure", message=why).text = text
         elif result.verdict is Verdict.SKIPPED:
-            ET.SubElement(case, "skipped", message=_xml(result.why))
+            ET.SubElement(case, "skipped", message=why)
         elif result.verdict is Verdict.WARN:
             ET.SubElement(case, "system-out").text = text
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _xml(text: str) -> str:
-    return text.translate(_NOT_XML)
 
 
 def as_markdown(certificate: Certificate) -> str:
@@ -144,7 +135,6 @@ def _cell(text: str) -> str:
 
 def as_sarif(certificate: Certificate) -> str:
     """Return the failures and warnings as SARIF 2.1.0, for code scanning."""
-    shown = [each for each in certificate.results if each.verdict in {Verdict.FAIL, Verdict.WARN}]
     rules = [
         {
             "id": result.id,
@@ -153,17 +143,17 @@ def as_sarif(certificate: Certificate) -> str:
             "help": {"text": result.advice},
             "helpUri": _DOCS,
         }
-        for result in shown
+        for result in certificate.troubled
     ]
     results: list[dict[str, Any]] = [
         {
             "ruleId": result.id,
-            "level": _LEVELS[result.verdict],
+            "level": "error" if result.verdict is Verdict.FAIL else "warning",
             "message": {"text": f"{result.title}: {result.why}"},
             # A certificate judges a running program; the place in its code is not known.
             "locations": [{"logicalLocations": [{"fullyQualifiedName": certificate.target}]}],
         }
-        for result in shown
+        for result in certificate.troubled
     ]
     driver = {
         "name": f"apixo-emulator {certificate.kind}",
