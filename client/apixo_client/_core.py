@@ -355,15 +355,16 @@ class Flows:
         image: str | os.PathLike[str],
         resolution: str | None,
         output_format: str | None,
-        callback_url: str | None,
+        callback_url: str | None = None,
+        timeout: float | None = None,
     ) -> Flow[Task]:
-        """Submit a picture; repeat only what was certainly not accepted."""
+        """Submit a picture; repeat within ``timeout`` only what was certainly not accepted."""
         # Reading a file may take long.
         url = image_url(image) if isinstance(image, str) else (yield partial(image_url, image))
         body = _submit_body(url, resolution, output_format, callback_url)
         request = _request(self.settings, "submit", body=body)
         try:
-            response, data = yield from self._ask(request, is_surely_refused)
+            response, data = yield from self._ask(request, is_surely_refused, timeout)
         except TransportError as error:
             if is_surely_refused(error):
                 raise
@@ -395,22 +396,38 @@ class Flows:
                 return balance
         raise _unexpected(response, "The response holds no balance")
 
+    def upscale(
+        self,
+        image: str | os.PathLike[str],
+        resolution: str | None,
+        output_format: str | None,
+        timeout: float | None,
+        on_progress: OnProgress | None,
+    ) -> Flow[Task]:
+        """Submit and wait, together within ``timeout``."""
+        started = self.timing.monotonic()
+        task = yield from self.submit(image, resolution, output_format, timeout=timeout)
+        if on_progress is not None:
+            on_progress(task)
+        return (yield from self.wait(task, timeout, on_progress, started))
+
     def wait(
         self,
         task: Task | str,
         timeout: float | None,
         on_progress: OnProgress | None,
+        started: float | None = None,
     ) -> Flow[Task]:
         """Poll until the task has succeeded; a task fresh from a submit is first given time.
 
-        A poll in progress when the time is over is still completed.
+        A poll in progress when the time is over is still completed. The time is counted from ``started``.
         """
         # A server that was there before may be restarting; another one is simply missing.
         was_there, task = _is_fresh(task), _known(task)
         request = _request(self.settings, "status", task.id)
         pace = self.pace or Pace.recommended(task.resolution or terms().defaults["resolution"])
         pause = self._pick(pace.first_s) if was_there else 0.0
-        started, slept = self.timing.monotonic(), 0.0
+        started, slept = self.timing.monotonic() if started is None else started, 0.0
         error: ApixoError | None = None
         failures = 0
         while not task.is_final:
@@ -439,8 +456,9 @@ class Flows:
         return _succeeded(task, request)
 
     def _ask(
-        self, request: httpx.Request, may_repeat: MayRepeat
+        self, request: httpx.Request, may_repeat: MayRepeat, timeout: float | None = None
     ) -> Flow[tuple[httpx.Response, Any]]:
+        end = math.inf if timeout is None else self.timing.monotonic() + timeout
         failures = 0
         while True:
             try:
@@ -450,6 +468,8 @@ class Flows:
                     raise
                 failures += 1
                 pause = self._pause(error, failures, may_repeat)
+                if self.timing.monotonic() + pause > end:
+                    raise
             yield Sleep(pause)
 
     def _once(self, request: httpx.Request) -> Flow[tuple[httpx.Response, Any]]:

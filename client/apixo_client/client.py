@@ -68,21 +68,23 @@ class _BaseClient:
         return Flows(self._settings, self._retry, self._pace, self._clocks, self._response_s)
 
 
-def _http_client(kind: Callable[..., H], settings: Settings, timeout: float, transport: Any) -> H:
-    """Return an httpx client that never uses a proxy of the environment for this machine.
+def _http_client(
+    kind: Callable[..., H],
+    direct: Callable[[], object],
+    settings: Settings,
+    timeout: float,
+    transport: Any,
+) -> H:
+    """Return an httpx client; an API on this machine is called without the proxies of the environment.
 
     Raises:
         ConfigurationError: The environment names a proxy that cannot be used.
     """
-    hosts = {"localhost", "*.localhost", "127.0.0.1", "[::1]"}
-    if settings.is_loopback:
-        hosts.add(httpx.URL(settings.base_url).netloc.decode("ascii"))
-    mounts = {f"all://{host}": None for host in hosts}
+    if transport is None and settings.is_loopback:
+        transport = direct()
     try:
-        return kind(mounts=mounts, timeout=timeout, transport=transport)
+        return kind(timeout=timeout, transport=transport)
     except (httpx.InvalidURL, ImportError, ValueError) as error:
-        if settings.is_loopback:
-            return kind(trust_env=False, timeout=timeout, transport=transport)
         raise ConfigurationError(
             f"The proxy that the environment names cannot be used: {error}. A URL such as "
             "http://127.0.0.1:3128 was expected. Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
@@ -141,7 +143,7 @@ class Apixo(_BaseClient):
         )
         _check_one(transport, http_client)
         self._http = http_client or _http_client(
-            httpx.Client, self._settings, http_timeout, transport
+            httpx.Client, httpx.HTTPTransport, self._settings, http_timeout, transport
         )
         # A client that is dropped, as in `Apixo().upscale(…)`, leaves no socket open.
         self._close = weakref.finalize(self, self._http.close)
@@ -217,12 +219,13 @@ class Apixo(_BaseClient):
     ) -> Result:
         """Submit a picture and wait for its result; see `submit` and `wait`.
 
-        `on_progress` is first called right after the submit, so that the task's id is not lost.
+        `timeout` bounds the whole call: a submit that is refused for the moment (429, no connection) is repeated
+        within it, and the wait gets what is left. `on_progress` is first called right after the submit, so that the
+        task's id is not lost.
         """
-        task = self.submit(image, resolution=resolution, output_format=output_format)
-        if on_progress is not None:
-            on_progress(task)
-        return self.wait(task, timeout=timeout, on_progress=on_progress)
+        flow = self._flows.upscale(image, resolution, output_format, timeout, on_progress)
+        done = self._run(flow)
+        return Result(done.result_urls[0], done, self.download)
 
     def balance(self) -> Decimal:
         """Return the key's remaining balance, in USD."""
@@ -294,7 +297,7 @@ class AsyncApixo(_BaseClient):
         )
         _check_one(transport, http_client)
         self._http = http_client or _http_client(
-            httpx.AsyncClient, self._settings, http_timeout, transport
+            httpx.AsyncClient, httpx.AsyncHTTPTransport, self._settings, http_timeout, transport
         )
         self._owns_http = http_client is None
 
@@ -345,10 +348,9 @@ class AsyncApixo(_BaseClient):
         on_progress: OnProgress | None = None,
     ) -> AsyncResult:
         """Submit a picture and wait for its result; see `Apixo.upscale`."""
-        task = await self.submit(image, resolution=resolution, output_format=output_format)
-        if on_progress is not None:
-            on_progress(task)
-        return await self.wait(task, timeout=timeout, on_progress=on_progress)
+        flow = self._flows.upscale(image, resolution, output_format, timeout, on_progress)
+        done = await self._run(flow)
+        return AsyncResult(done.result_urls[0], done, self.download)
 
     async def balance(self) -> Decimal:
         """Return the key's remaining balance, in USD; see `Apixo.balance`."""

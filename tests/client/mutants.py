@@ -6,7 +6,6 @@ import json
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +74,9 @@ def changes_body(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], o
 
 @mutant("client.accepted")
 def submits_twice(patch: pytest.MonkeyPatch) -> None:
-    def twice(submit: Any, *args: Any) -> Any:
-        yield from submit(*args)
-        return (yield from submit(*args))
+    def twice(submit: Any, *args: Any, **more: Any) -> Any:
+        yield from submit(*args, **more)
+        return (yield from submit(*args, **more))
 
     changed(patch, _core.Flows, "submit", twice)
 
@@ -89,28 +88,9 @@ def sends_the_picture_twice(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("client.accepted")
-def sends_jpeg_for_jpg(patch: pytest.MonkeyPatch) -> None:
-    changes_body(patch, lambda body: body["input"].update(output_format="jpeg"))
-
-
-@mutant("client.accepted")
-def sends_files_as_png(patch: pytest.MonkeyPatch) -> None:
-    media_types = images._media_types()
-    patch.setattr(images, "_media_types", lambda: dict.fromkeys(media_types, "image/png"))
-
-
 @mutant("client.arguments")
 def sends_any_text_as_a_url(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "image_url", str)
-
-
-@mutant("client.arguments")
-def sends_any_value_as_text(patch: pytest.MonkeyPatch) -> None:
-    def build(original: Any, url: str, *options: Any) -> Any:
-        return original(url, *(None if option is None else str(option) for option in options))
-
-    changed(patch, _core, "_submit_body", build)
 
 
 @mutant("client.refusal")
@@ -123,29 +103,12 @@ def normalises_the_tier(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("client.refusal")
-def takes_an_empty_text_for_the_default(patch: pytest.MonkeyPatch) -> None:
-    changes_body(
-        patch, lambda body: body["input"].update(resolution=body["input"]["resolution"] or "4k")
-    )
-
-
-@mutant("client.refusal")
-def drops_the_callback_url(patch: pytest.MonkeyPatch) -> None:
-    changes_body(patch, lambda body: body.pop("callback_url", None))
-
-
-@mutant("client.refusal")
 def replaces_the_words_of_the_service(patch: pytest.MonkeyPatch) -> None:
     def error(original: Any, response: httpx.Response, **more: Any) -> ApiError:
         made: ApiError = original(response, **{**more, "message": ""})
         return made
 
     changed(patch, _core, "api_error", error)
-
-
-@mutant("client.refusal")
-def has_one_exception_for_all_refusals(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(errors, "_API_ERRORS", dict.fromkeys(errors._API_ERRORS, ApiError))
 
 
 @mutant("client.uncertain-submit")
@@ -176,19 +139,6 @@ def retries_what_was_refused(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "is_transient", lambda _error: True)
 
 
-@mutant("client.unknown-task")
-def does_not_quote_the_id_of_a_task(patch: pytest.MonkeyPatch) -> None:
-    def request(
-        original: Any, settings: Any, name: str, argument: Any = None, body: Any = None
-    ) -> Any:
-        made = original(settings, name, argument, body)
-        if argument is not None:
-            made.url = httpx.URL(f"{str(made.url).partition('?')[0]}?taskId={argument}")
-        return made
-
-    changed(patch, _core, "_request", request)
-
-
 @mutant("client.key")
 def takes_401_for_403(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(errors._API_ERRORS, "unauthorized", errors.PermissionDeniedError)
@@ -208,16 +158,6 @@ def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("client.retry-after")
-def waits_minutes_for_seconds(patch: pytest.MonkeyPatch) -> None:
-    changed(
-        patch,
-        _core,
-        "parse_retry_after",
-        lambda parse, value, now: 60 * (parse(value, now) or 0),
-    )
-
-
 @mutant("client.passing-faults")
 def gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "is_transient", lambda _error: False)
@@ -229,15 +169,6 @@ def trusts_every_body_to_be_json(patch: pytest.MonkeyPatch) -> None:
 
 
 # Balance
-
-
-@mutant("client.balance")
-def reads_money_as_a_float(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        _core,
-        "parse_json",
-        lambda content: json.loads(content, parse_float=lambda text: Decimal(float(text))),
-    )
 
 
 @mutant("client.balance")
@@ -257,32 +188,10 @@ def drops_the_time_of_the_end(patch: pytest.MonkeyPatch) -> None:
     reads_tasks_with(patch, lambda task: replace(task, complete_time=None))
 
 
-@mutant("client.view")
-def gives_seconds_for_milliseconds(patch: pytest.MonkeyPatch) -> None:
-    reads_tasks_with(
-        patch, lambda task: replace(task, cost_time=task.cost_time and task.cost_time // 1000)
-    )
-
-
-@mutant("client.view")
-def loses_the_message_of_a_failure(patch: pytest.MonkeyPatch) -> None:
-    reads_tasks_with(patch, lambda task: replace(task, fail_message=None))
-
-
 @mutant("client.tolerance")
 def takes_an_unknown_state_for_an_end(patch: pytest.MonkeyPatch) -> None:
     running = {"pending", "processing"}
     patch.setattr(models.Task, "is_final", property(lambda task: task.state not in running))
-
-
-@mutant("client.tolerance")
-def refuses_an_unknown_state(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(models, "_state", models.TaskState)
-
-
-@mutant("client.tolerance")
-def takes_any_value_for_a_time(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(models, "integer", lambda value: value)
 
 
 @mutant("client.fail-code")
@@ -317,13 +226,6 @@ def polls_every_second(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant("client.pace")
-def polls_right_after_the_submit(patch: pytest.MonkeyPatch) -> None:
-    changed(
-        patch, Pace, "recommended", lambda original, tier: replace(original(tier), first_s=(0, 0))
-    )
-
-
-@mutant("client.pace")
 def knows_no_heavy_tier(patch: pytest.MonkeyPatch) -> None:
     changed(patch, Pace, "recommended", lambda original, _tier: original("4k"))
 
@@ -344,19 +246,8 @@ def waits_for_ever(patch: pytest.MonkeyPatch) -> None:
         patch,
         _core.Flows,
         "wait",
-        lambda wait, flows, task, _timeout, on_progress: wait(flows, task, None, on_progress),
+        lambda wait, flows, task, _timeout, *more: wait(flows, task, None, *more),
     )
-
-
-@mutant("client.wait-timeout")
-def polls_instead_of_submitting_again(patch: pytest.MonkeyPatch) -> None:
-    def wait(original: Any, flows: Any, task: Any, timeout: Any, on_progress: Any) -> Any:
-        # A wait that is taken up again submits once more.
-        if isinstance(task, Task) and task.create_time is None and timeout == client.WAIT_TIMEOUT_S:
-            task = yield from flows.submit("https://example.com/input.jpg", None, None, None)
-        return (yield from original(flows, task, timeout, on_progress))
-
-    changed(patch, _core.Flows, "wait", wait)
 
 
 # Callbacks and files

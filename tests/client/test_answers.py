@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
-# A new one takes 30 ms, for the certificates.
-HTTP = httpx.Client()
 # By the ids of the contract's catalogue.
 ERRORS: dict[str, type[ApiError]] = {
     "invalid_json": BadRequestError,
@@ -87,12 +85,6 @@ def test_an_undocumented_status_is_an_error_all_the_same(
         service.call("balance", client=ONCE)
     assert type(caught.value) is kind
     assert caught.value.message
-
-
-def test_an_error_without_any_text_is_told(service: Any) -> None:
-    service.answer(httpx.Response(799))
-    with pytest.raises(ApiError, match="799: The service answered with an error"):
-        service.call("balance")
 
 
 def test_a_code_in_the_envelope_is_an_error_under_http_200(service: Any) -> None:
@@ -210,7 +202,7 @@ def test_any_answer_gives_an_outcome_or_a_documented_error(
     options = {"timeout": 0} if call[0] == "wait" else {}
     try:
         with service.playing():
-            outcome = service.call(*call, client=ONCE | {"http_client": HTTP}, **options)
+            outcome = service.call(*call, client=ONCE, **options)
     except ApixoError as error:
         str(error).encode()
     else:

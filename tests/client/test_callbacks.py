@@ -37,12 +37,6 @@ def test_a_success_is_read_in_every_form_that_frameworks_give(form: Any) -> None
     )
 
 
-def test_a_failure_is_read() -> None:
-    failed = parse_callback(raw(FAILED))
-    assert failed.is_final
-    assert (failed.state, failed.fail_code) == ("failed", "Unknown error")
-
-
 def test_results_may_come_as_an_object() -> None:
     data = {**SUCCESS["data"], "resultJson": {"resultUrls": [URL]}}
     assert parse_callback(raw({"data": data})).result_urls == (URL,)

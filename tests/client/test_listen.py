@@ -1,4 +1,4 @@
-"""`apixo-client listen`: real processes and sockets."""
+"""`CallbackServer` over real sockets, and the command `apixo-client listen`, which prints what comes."""
 
 from __future__ import annotations
 
@@ -7,53 +7,120 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from apixo_client import CallbackReply, CallbackRequest, CallbackServer
 from apixo_schemas import document
 
-pytestmark = pytest.mark.slow
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SUCCESS: dict[str, Any] = document("callback.json")["examples"][0]
-FAILED: dict[str, Any] = {
-    "data": {"taskId": "t2", "state": "failed", "failCode": "Timeout", "failMsg": "too late"}
-}
+BODY = json.dumps(SUCCESS).encode()
+FAILED = {"data": {"taskId": "t2", "state": "failed", "failCode": "Timeout", "failMsg": "too late"}}
 PRINTED = "success task_12345678 https://file.apixo.ai/upscaled-image.jpg"
 
 
-class Listener:
-    """The command, and the address of its first line."""
+# The server
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self.process = process
-        self.first_line = process.stdout.readline()
-        self.url = self.first_line.rpartition(" ")[2].strip()
 
-    def post(self, payload: Any) -> int:
-        return httpx.post(self.url, json=payload).status_code
+class Receiver:
+    """A server that keeps what it received."""
 
-    def send(self, raw: bytes) -> bytes:
+    def __init__(self) -> None:
+        self.calls: list[CallbackRequest] = []
+        self.url = ""
+
+    def answer(self, call: CallbackRequest) -> CallbackReply:
+        self.calls.append(call)
+        return CallbackReply(200, "ok")
+
+    def send(self, *pieces: bytes) -> list[bytes]:
+        """Send pieces on one connection, and return what was answered after each."""
         address = urlsplit(self.url)
         with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-            connection.sendall(raw)
-            return b"".join(iter(lambda: connection.recv(4096), b""))
+            answers = []
+            for piece in pieces:
+                connection.sendall(piece)
+                answers.append(connection.recv(4096))
+            return answers
 
-    def end(self, number: int = signal.SIGTERM) -> tuple[list[str], str]:
-        self.process.send_signal(number)
-        return self.ended()
 
-    def ended(self) -> tuple[list[str], str]:
-        out, err = self.process.communicate(timeout=30)
-        assert self.process.returncode == 0, err
-        return out.splitlines(), err
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    with CallbackServer(receiver.answer) as server:
+        receiver.url = server.url
+        yield receiver
+
+
+def test_a_call_is_received_as_it_was_sent(receiver: Receiver) -> None:
+    answer = httpx.post(f"{receiver.url}/hook?secret=s", content=BODY, headers={"X-Trace": "1"})
+    assert (answer.status_code, answer.text) == (200, "ok")
+    (call,) = receiver.calls
+    assert (call.method, call.target, call.body) == ("POST", "/hook?secret=s", BODY)
+    assert ("X-Trace", "1") in call.headers
+
+
+def test_a_chunked_body_is_taken(receiver: Receiver) -> None:
+    httpx.post(receiver.url, content=(bytes([byte]) for byte in BODY))
+    assert receiver.calls[0].body == BODY
+
+
+def test_a_sender_that_expects_100_continue_gets_it(receiver: Receiver) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    interim, final = receiver.send(head % len(BODY), BODY)
+    assert interim == b"HTTP/1.1 100 \r\n\r\n"
+    assert final.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n{}", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n{}", b"413"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nX: " + b"x" * 70_000, b"431"),
+    ],
+)
+def test_a_wrong_sender_learns_what_was_expected(
+    receiver: Receiver, head: bytes, status: bytes
+) -> None:
+    (answer,) = receiver.send(head)
+    assert answer.split()[1] == status
+    assert b"expected" in answer
+    assert receiver.calls == []
+
+
+def test_the_sender_of_a_large_body_hears_that_it_is_refused(receiver: Receiver) -> None:
+    answer = httpx.post(receiver.url, content=b" " * (1024 * 1024 + 1))
+    assert (answer.status_code, answer.text[:8]) == (413, "expected")
+
+
+def test_a_sender_that_breaks_off_does_not_end_the_server(receiver: Receiver) -> None:
+    address = urlsplit(receiver.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        # Closed with a reset, after half a call.
+        linger = (1).to_bytes(4, sys.byteorder) + bytes(4)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    assert httpx.post(receiver.url, content=BODY).status_code == 200
+
+
+def test_a_failure_of_the_receiver_is_a_500() -> None:
+    def fail(_call: CallbackRequest) -> CallbackReply:
+        raise ZeroDivisionError
+
+    with CallbackServer(fail, host="::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert httpx.post(server.url, content=BODY).status_code == 500
+
+
+# The command
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -66,154 +133,55 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def listening(*arguments: str) -> Iterator[Listener]:
+def listening(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command, and yield it with the address of its first line."""
     with start("--port", "0", *arguments) as process:
         try:
-            yield Listener(process)
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first.startswith("listening for callbacks on http://127.0.0.1:")
+            yield process, first.rpartition(" ")[2].strip()
         finally:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_each_callback_is_printed_once_and_a_signal_ends_it_with_0(number: int) -> None:
-    with listening() as listener:
-        assert listener.first_line.startswith("listening for callbacks on http://127.0.0.1:")
-        assert [listener.post(each) for each in (SUCCESS, SUCCESS, FAILED, SUCCESS)] == [200] * 4
-        out, err = listener.end(number)
-    assert out == [PRINTED, "failed t2 Timeout too late"]
-    assert err == ""
-
-
-def test_once_ends_after_the_first() -> None:
-    with listening("--once") as listener:
-        assert httpx.post(listener.url, content=b"{").status_code == 400
-        assert listener.post(SUCCESS) == 200
-        out, _err = listener.ended()
-    assert out == [PRINTED]
-
-
-def test_a_task_that_still_runs_is_printed_and_then_its_end() -> None:
-    with listening() as listener:
-        assert listener.post({"data": {"taskId": "task_12345678", "state": "processing_r2"}}) == 200
-        assert listener.post({"data": {"taskId": "stateless"}}) == 200
-        assert listener.post(SUCCESS) == 200
-        out, _err = listener.end()
-    assert out == ["processing_r2 task_12345678", "stateless", PRINTED]
-
-
-def test_what_a_stranger_sends_neither_steers_the_terminal_nor_adds_lines() -> None:
-    hostile = {"taskId": "t\x1b[2J", "state": "failed", "failCode": "X\nsuccess other"}
-    with listening() as listener:
-        assert listener.post({"data": hostile}) == 200
-        out, _err = listener.end()
-    assert out == ["failed t\\x1b[2J X\\nsuccess other"]
-
-
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n{}", b"400"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}", b"400"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n{}", b"413"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", b"400"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nX: " + b"x" * 70_000, b"431"),
-    ],
-)
-def test_a_wrong_sender_learns_what_was_expected(head: bytes, status: bytes) -> None:
-    with listening() as listener:
-        answer = listener.send(head)
-        out, err = listener.end()
-    assert answer.split()[1] == status
-    assert b"expected" in answer
-    assert out == []
-    assert "Traceback" not in err
-
-
-def test_what_is_no_callback_is_said() -> None:
-    with listening() as listener:
-        assert httpx.post(listener.url, content=b"{}").status_code == 400
-        _out, err = listener.end()
-    assert err.startswith("apixo-client: not a callback: expected an object under `data`")
-
-
-def test_a_chunked_body_is_taken() -> None:
-    def pieces() -> Iterator[bytes]:
-        yield from (bytes([byte]) for byte in json.dumps(SUCCESS).encode())
-
-    with listening() as listener:
-        assert httpx.post(listener.url, content=pieces()).status_code == 200
-        out, _err = listener.end()
-    assert out == [PRINTED]
-
-
-def test_a_sender_that_waits_for_leave_gets_it() -> None:
-    body = json.dumps(SUCCESS).encode()
-    head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-    with listening() as listener:
-        address = urlsplit(listener.url)
-        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-            connection.sendall(head % len(body))
-            assert connection.recv(4096) == b"HTTP/1.1 100 \r\n\r\n"
-            connection.sendall(body)
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-        out, _err = listener.end()
-    assert out == [PRINTED]
-
-
-def test_a_large_body_is_refused_so_that_its_sender_hears_it() -> None:
-    with listening() as listener:
-        answer = httpx.post(listener.url, content=b" " * (1024 * 1024 + 1))
-        assert (answer.status_code, answer.text[:8]) == (413, "expected")
-        listener.end()
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_other_methods_are_refused(method: str) -> None:
-    with listening() as listener:
-        answer = httpx.request(method, listener.url)
-        assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-        assert answer.text == ("" if method == "HEAD" else "expected a POST")
-        listener.end()
-
-
-def test_a_sender_that_breaks_off_is_one_line() -> None:
-    with listening() as listener:
-        address = urlsplit(listener.url)
-        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-            # Closed with a reset, after half a call.
-            linger = (1).to_bytes(4, sys.byteorder) + bytes(4)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-        assert listener.process.stderr is not None
-        line = listener.process.stderr.readline()
-        assert listener.post(SUCCESS) == 200
-        out, err = listener.end()
-    assert line.startswith("apixo-client: a call broke off: ")
-    assert (out, err) == ([PRINTED], "")
-
-
-def test_it_listens_on_ipv6() -> None:
-    with listening("--host", "::1") as listener:
-        assert listener.url.startswith("http://[::1]:")
-        assert listener.post(SUCCESS) == 200
-        listener.end()
-
-
-def test_a_second_listener_on_the_port_is_one_clear_line() -> None:
-    with listening() as listener:
-        ended_badly("--port", str(urlsplit(listener.url).port))
-        listener.end()
-
-
-def test_an_address_that_cannot_be_is_one_clear_line() -> None:
-    ended_badly("--host", "192.0.2.1")
-    ended_badly("--host", "a..b")
-
-
-def ended_badly(*arguments: str) -> None:
-    with start(*arguments) as process:
+    running = {"data": {"taskId": "task_12345678", "state": "processing_r2"}}
+    # It neither controls the terminal nor adds lines.
+    hostile = {"data": {"taskId": "t\x1b[2J", "state": "failed", "failCode": "X\nsuccess other"}}
+    with listening() as (process, url):
+        for body in (running, SUCCESS, SUCCESS, FAILED, SUCCESS, hostile):
+            assert httpx.post(url, json=body).status_code == 200
+        assert httpx.get(url).status_code == 405
+        assert httpx.post(url, json={}).status_code == 400
+        process.send_signal(number)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("apixo-client: cannot listen on ")
-    assert "choose another --port or --host" in err
+    assert out.splitlines() == [
+        "processing_r2 task_12345678",
+        PRINTED,
+        "failed t2 Timeout too late",
+        "failed t\\x1b[2J X\\nsuccess other",
+    ]
+    assert err.startswith("apixo-client: not a callback: expected an object under `data`")
+    assert (process.returncode, err.count("\n")) == (0, 1)
+
+
+@pytest.mark.slow
+def test_once_ends_after_the_first() -> None:
+    with listening("--once") as (process, url):
+        assert httpx.post(url, content=b"{").status_code == 400
+        assert httpx.post(url, json=SUCCESS).status_code == 200
+        assert process.communicate(timeout=30)[0] == f"{PRINTED}\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_an_address_that_cannot_be_listened_on_is_one_clear_line() -> None:
+    for host in ("192.0.2.1", "a..b"):
+        with start("--host", host) as process:
+            out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("apixo-client: cannot listen on ")
+        assert "choose another --port or --host" in err

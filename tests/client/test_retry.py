@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from apixo_client import RateLimitedError, RetryPolicy, TransportError
 
 NOW = 1000.0
-HTTP = httpx.Client()
 
 
 def pauses(service: Any, policy: RetryPolicy, count: int, **headers: str) -> list[float]:
@@ -38,14 +37,6 @@ def test_pauses_double_up_to_the_cap_and_are_spread(service: Any) -> None:
     assert max(slept) > 3.9
 
 
-def test_a_request_is_sent_so_often(service: Any) -> None:
-    for _ in range(3):
-        service.refuse(429)
-    with pytest.raises(RateLimitedError):
-        service.call("balance", client={"retry": RetryPolicy(attempts=3)})
-    assert len(service.requests) == 3
-
-
 @given(value=st.text() | st.floats().map(str) | st.integers().map(str))
 def test_any_retry_after_gives_a_pause_or_the_error(
     new_service: Callable[[str], Any], value: str
@@ -56,7 +47,7 @@ def test_any_retry_after_gives_a_pause_or_the_error(
     service.data(1)
     # Longer ones than 300 s are told instead of waited for.
     with service.playing(), suppress(RateLimitedError):
-        service.call("balance", client={"http_client": HTTP})
+        service.call("balance")
     assert all(0 <= pause <= 301 for pause in service.slept)
 
 
@@ -94,8 +85,7 @@ def test_seconds_and_dates_of_any_zone_agree(
         service.refuse(429, Retry_After=value)
         service.data(1)
         with service.playing():
-            options = {"retry": RetryPolicy(base_s=0), "http_client": HTTP}
-            service.call("balance", client=options)
+            service.call("balance", client={"retry": RetryPolicy(base_s=0)})
         assert service.slept == ([seconds] if seconds else [0.0])
 
 

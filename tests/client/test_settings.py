@@ -6,8 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from apixo_client import Apixo, AsyncApixo, ConfigurationError, resolve_settings
 from apixo_schemas import contract
@@ -31,22 +29,6 @@ LIVE = contract().live_base_url
 )
 def test_the_prefix_is_there_exactly_once(given_url: str, base_url: str) -> None:
     assert resolve_settings("key", given_url).base_url == base_url
-
-
-@given(
-    st.from_regex(
-        r"https?://[a-z]{1,8}(:[0-9]{2,4})?(/|/api|/v1|/api/v1|[a-z ]){0,6}", fullmatch=True
-    )
-    | st.text()
-)
-def test_normalising_twice_is_normalising_once(text: str) -> None:
-    try:
-        once = resolve_settings("key", text).base_url
-    except ConfigurationError:
-        return
-    assert resolve_settings("key", once).base_url == once
-    assert once.endswith("/api/v1")
-    assert not once.endswith("/api/v1/api/v1") or once.count("/api/v1") == 2
 
 
 @pytest.mark.parametrize(
@@ -123,19 +105,3 @@ def test_an_http_client_of_ones_own_is_used_and_left_open() -> None:
         with Apixo("key", http_client=http_client) as client:
             assert client.balance() == 1
         assert not http_client.is_closed
-
-
-def test_an_async_http_client_of_ones_own_is_left_open(new_service: Any) -> None:
-    service = new_service("async")
-    service.data(1)
-    http_client = httpx.AsyncClient(transport=httpx.MockTransport(service.handle))
-    options = {"http_client": http_client}
-    assert service.call("balance", client=options) == 1
-    assert not http_client.is_closed
-
-
-def test_a_dropped_client_closes_its_connections() -> None:
-    client = Apixo("key")
-    http = client._http
-    del client
-    assert http.is_closed

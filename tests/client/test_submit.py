@@ -12,14 +12,13 @@ from apixo_client import (
     ApiError,
     ImageFileError,
     InvalidResponseError,
-    RateLimitedError,
     RetryPolicy,
     ServerError,
     TaskState,
     TransportError,
     UncertainSubmitError,
 )
-from apixo_schemas import contract, document
+from apixo_schemas import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +35,6 @@ def test_the_smallest_submit_is_the_documented_example(service: Any) -> None:
     assert (request.method, request.url.path) == ("POST", "/api/v1/generateTask/image-upscaler")
     assert request.headers["Authorization"] == "Bearer sk-live-0123456789"
     assert request.headers["Content-Type"] == "application/json"
-
-
-def test_tier_and_format_are_passed_on(service: Any) -> None:
-    service.accept()
-    service.call("submit", IMAGE, resolution="8k", output_format="webp")
-    given = service.bodies[0]["input"]
-    assert (given["resolution"], given["output_format"]) == ("8k", "webp")
 
 
 def test_a_callback_url_asks_for_delivery(service: Any) -> None:
@@ -117,21 +109,6 @@ def test_a_service_that_stays_away_is_given_up(service: Any) -> None:
     assert len(service.slept) == 2
 
 
-def test_retry_after_is_waited_for_in_full(service: Any) -> None:
-    service.refuse(429, Retry_After="7")
-    service.accept()
-    service.call("submit", IMAGE)
-    assert 7 <= service.slept[0] <= 7 + RetryPolicy().base_s
-
-
-def test_a_retry_after_beyond_patience_is_told(service: Any) -> None:
-    service.refuse(429, Retry_After="86400")
-    with pytest.raises(RateLimitedError) as caught:
-        service.call("submit", IMAGE)
-    assert caught.value.retry_after == 86400
-    assert service.slept == []
-
-
 @pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 5}, ["task_1"], "task_1"])
 def test_an_accepted_submit_without_a_task_is_an_error(service: Any, data: Any) -> None:
     service.data(data)
@@ -145,11 +122,6 @@ def test_a_redirect_does_not_carry_the_key_away(service: Any) -> None:
     with pytest.raises(ApiError, match=r"307: Redirected to https://evil\.test/") as caught:
         service.call("submit", IMAGE)
     assert (caught.value.status, len(service.requests)) == (307, 1)
-
-
-def test_the_defaults_are_those_of_the_contract(service: Any) -> None:
-    service.accept()
-    assert service.call("submit", IMAGE).resolution == contract().defaults["resolution"]
 
 
 @pytest.mark.parametrize("image", ["photos/input.jpg", "", "C:\\photos\\input.jpg", ":"])
