@@ -15,7 +15,7 @@ import httpx
 import pytest
 import requests
 import urllib3
-from support.elsewhere import elsewhere
+from support.files import elsewhere
 
 import apixo_emulator
 

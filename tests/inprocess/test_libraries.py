@@ -20,7 +20,7 @@ import requests
 import responses
 import respx
 import urllib3
-from support.elsewhere import elsewhere
+from support.files import elsewhere
 
 import apixo_emulator
 from apixo_emulator.testing import NetworkBlockedError

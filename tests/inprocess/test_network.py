@@ -17,7 +17,7 @@ import pytest
 import requests
 import trio
 import urllib3
-from support.elsewhere import elsewhere
+from support.files import elsewhere
 
 import apixo_emulator
 from apixo_emulator.testing import NetworkBlockedError
