@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 import httpx
 import imagesize
 
-from apixo_contract.masking import LONGER, OTHER_CASE, PLACEHOLDER, SHORTER, Mask, altered_keys
+from apixo_contract.masking import LONGER, OTHER_CASE, SHORTER, Mask, altered_keys
 from apixo_contract.observations import Exchange, Key, Picture, Purpose
 from apixo_contract.options import Settings, Unreachable
-from apixo_contract.view import BUSY, TRANSIENT
+from apixo_contract.view import BUSY, TRANSIENT, is_broken
 from apixo_schemas import contract, document
 
 _BUSY_TRIES = 8
@@ -138,7 +138,7 @@ class Calls:
             self._wait(retry_after(found.answer_headers) or wait)
             wait, attempt = min(wait * 2, _LONGEST_WAIT_S), attempt + 1
         self.exchanges.append(found)
-        if attempt >= _TRIES and _is_broken(found):
+        if attempt >= _TRIES and is_broken(found):
             self._persistent.add((ask.purpose, ask.method, found.status))
         self._silent = self._silent + 1 if found.status is None else 0
         self._answered = self._answered or found.status is not None
@@ -160,7 +160,7 @@ class Calls:
         if found.status in BUSY:
             return attempt < _BUSY_TRIES and ask.may_repeat(found)
         heard = self._answered or found.status is not None
-        if not _is_broken(found) or attempt >= _TRIES or not heard:
+        if not is_broken(found) or attempt >= _TRIES or not heard:
             return False
         known = (ask.purpose, ask.method, found.status) in self._persistent
         return not known and ask.may_repeat(found)
@@ -218,11 +218,6 @@ class Calls:
 
     def _exchange(self, ask: Ask, sent_ms: int) -> Exchange:
         self._number += 1
-        shown = self._headers(ask)
-        if ask.key is Key.OWN:
-            shown["Authorization"] = f"Bearer {PLACEHOLDER}"
-        elif ask.key in _ALTERED:
-            shown["Authorization"] = f"Bearer {_ALTERED[ask.key]}"
         return Exchange(
             number=self._number,
             purpose=ask.purpose,
@@ -231,7 +226,7 @@ class Calls:
             sent_ms=sent_ms,
             received_ms=sent_ms,
             key=ask.key,
-            headers=self._mask.headers(shown),
+            headers=self._mask.headers(self._headers(ask)),
             body=None if ask.body is None else self._mask.text(ask.body),
             probe=ask.probe,
             task_id=None if ask.task_id is None else self._mask.text(ask.task_id),
@@ -262,10 +257,6 @@ class Calls:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             found = replace(made, trouble=self._mask.text(f"{type(error).__name__}: {error}"))
         return replace(found, received_ms=self.now_ms)
-
-
-def _is_broken(found: Exchange) -> bool:
-    return found.status is None or found.status in TRANSIENT
 
 
 # --- reading answers --------------------------------------------------------------------------

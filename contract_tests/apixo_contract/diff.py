@@ -26,7 +26,7 @@ from apixo_contract.checks.check import (
 from apixo_contract.learn import id_form
 from apixo_contract.observations import Exchange, Purpose, Run
 from apixo_contract.report.model import Beyond, CheckResult, Report, Verdict, format_exchange
-from apixo_contract.report.render import beyond_line, source_of
+from apixo_contract.report.render import beyond_line, plain, source_of
 from apixo_contract.run import judge
 from apixo_contract.text import json_line, json_or_none, one_line, plural, to_json
 from apixo_contract.view import ENDED, MARK, View, is_integer
@@ -322,7 +322,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
 
 
 def _group_lines(group: Group) -> Iterator[str]:
-    yield f"{group.check_id or 'beyond the contract'}: {one_line(group.title)}"
+    yield f"{group.check_id or 'beyond the contract'}: {one_line(plain(group.title))}"
     if group.left is not None and group.right is not None:
         yield f"  {source_of(group.left)}"
         yield f"  left:  {_told(group.left)}"

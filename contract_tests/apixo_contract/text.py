@@ -141,16 +141,8 @@ def one_line(text: str, limit: int = 300) -> str:
 
 def replace_lone_surrogates(value: Any) -> Any:
     """Return a JSON value with U+FFFD for each half surrogate pair, which UTF-8 cannot hold."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, Mapping):
-        return {
-            replace_lone_surrogates(name): replace_lone_surrogates(part)
-            for name, part in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [replace_lone_surrogates(part) for part in value]
-    return value
+    text = json.dumps(to_json(value), ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

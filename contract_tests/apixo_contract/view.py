@@ -29,7 +29,8 @@ TRANSIENT = frozenset({500, 502, 504})
 T = TypeVar("T")
 
 
-def _is_broken(call: Exchange) -> bool:
+def is_broken(call: Exchange) -> bool:
+    """True if a call got no answer, or an error that may pass."""
     return call.status is None or call.status in TRANSIENT
 
 
@@ -204,11 +205,11 @@ class View:
         self._memo: dict[Callable[[View], Any], Any] = {}
         # A submit that broke off, or got an error of a proxy, tells something only if that happened
         # again when it was repeated.
-        broken = Counter(call.body for call in run.exchanges if _is_broken(call))
+        broken = Counter(call.body for call in run.exchanges if is_broken(call))
         self.answers = [
             call
             for call in run.exchanges
-            if answered(call) and not (call.body and _is_broken(call) and broken[call.body] == 1)
+            if answered(call) and not (call.body and is_broken(call) and broken[call.body] == 1)
         ]
         others = (Purpose.RESULT, Purpose.BUSY)
         self.api = [call for call in self.answers if call.purpose not in others]

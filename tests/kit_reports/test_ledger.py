@@ -16,7 +16,7 @@ from apixo_contract.report.model import (
     with_ledger,
     write_evidence,
 )
-from apixo_contract.report.render import shares
+from apixo_contract.report.render import render_terminal
 
 LIVE = "https://api.apixo.ai/api/v1"
 DAY = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -59,14 +59,9 @@ def test_a_later_local_run_knows_what_live_has_shown(tmp_path: Path) -> None:
     assert found.ledger == (LedgerEntry("envelope.shape", Standing.LIVE, "2026-01-02", LIVE),)
 
 
-def test_shares_are_counts_and_percentages_of_what_was_touched() -> None:
-    found = shares(with_ledger(report()).ledger)
-    assert [(share.standing, share.count, share.percent) for share in found] == [
-        (Standing.DOCUMENTED, 1, 25),
-        (Standing.PLATFORM, 1, 25),
-        (Standing.ASSUMED, 2, 50),
-    ]
-    assert shares(()) == []
+def test_the_standings_are_counts_and_percentages_of_what_was_judged() -> None:
+    words = "4 rules judged: 1 documented (25 %), 1 platform (25 %), 2 assumed (50 %)"
+    assert words in render_terminal(with_ledger(report()))
 
 
 def test_a_ledger_file_survives_and_is_sorted(tmp_path: Path) -> None:

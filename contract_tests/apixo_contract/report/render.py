@@ -9,7 +9,6 @@ import json
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -87,7 +86,7 @@ def skipped_by_reason(report: Report) -> dict[str, list[CheckResult]]:
 
 def source_of(result: CheckResult) -> str:
     """Return a check's grade and source, and what the source states."""
-    stated = f": {_plain(result.statement)}" if result.statement else ""
+    stated = f": {plain(result.statement)}" if result.statement else ""
     return f"{result.grade.value}, {result.source}{stated}"
 
 
@@ -130,35 +129,26 @@ def beyond_line(found: Beyond) -> str:
     return f"{found.kind} {found.name}: in {found.where}, {plural(found.count, 'time')}{example}"
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many rules have a standing; ``percent`` of all that were judged, rounded."""
-
-    standing: Standing
-    count: int
-    percent: int
-    entries: tuple[LedgerEntry, ...]
+def by_standing(report: Report) -> dict[Standing, list[LedgerEntry]]:
+    """Return the rules that a run judged by how well they are known, the best known first."""
+    found = {
+        standing: [e for e in report.ledger if e.standing is standing] for standing in Standing
+    }
+    return {standing: entries for standing, entries in found.items() if entries}
 
 
-def shares(entries: Iterable[LedgerEntry]) -> list[Share]:
-    """Return the standings that occur, with their counts and percentages."""
-    found = list(entries)
-    counts = Counter(entry.standing for entry in found)
-    return [
-        Share(
-            standing,
-            counts[standing],
-            round(100 * counts[standing] / len(found)),
-            tuple(entry for entry in found if entry.standing is standing),
-        )
-        for standing in Standing
-        if counts[standing]
-    ]
+def _share(entries: list[LedgerEntry], report: Report) -> str:
+    return f"{100 * len(entries) / len(report.ledger):.0f} %"
 
 
 def _ledger_line(report: Report) -> str:
-    parts = [f"{s.count} {s.standing.value} ({s.percent} %)" for s in shares(report.ledger)]
-    return f"{len(report.ledger)} rules judged: {', '.join(parts)}" if parts else "No rule judged"
+    parts = [
+        f"{len(entries)} {standing.value} ({_share(entries, report)})"
+        for standing, entries in by_standing(report).items()
+    ]
+    return (
+        f"{len(report.ledger)} rules judged: {', '.join(parts)}" if parts else "No rule was judged."
+    )
 
 
 # --- forms --------------------------------------------------------------------------------------
@@ -205,7 +195,7 @@ def _render(name: str, report: Report, shown: Callable[[str], str], **more: Any)
             confirmed=assumptions(report, Verdict.CONFIRMED),
             unseen=assumptions(report, Verdict.SKIPPED),
             skipped=skipped_by_reason(report),
-            shares=shares(report.ledger),
+            by_standing=by_standing(report),
             **more,
         )
     )
@@ -233,8 +223,9 @@ def _environment(shown: Callable[[str], str]) -> Environment:
         "code": _markdown_code,
         "cost": cost_line,
         "ledger": _ledger_line,
-        "plain": _plain,
+        "plain": plain,
         "pretty": _pretty,
+        "share": _share,
         "source": source_of,
         "story": story,
         "style": _style,
@@ -259,7 +250,7 @@ def _style(context: Context, text: str, color: str | None = None, **more: bool) 
     return Markup(click.style(_terminal_text(text), fg=color, **more))  # noqa: S704 - no HTML
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text of ours without the backticks of its code."""
     return text.replace("`", "")
 
