@@ -20,6 +20,7 @@ LIVE = "https://api.apixo.ai/api/v1"
 ANSWER = '{"code":422,"message":"In other words.","data":null}'
 ACCEPTED = '{"code":200,"message":"success","data":{"taskId":"task_12345678"}}'
 WORDS = {"message": "In other words."}
+ANSWERED = {"status": 422, **WORDS}
 
 
 def learnt(tmp_path: Path, *results: CheckResult, **given: Any) -> Profile:
@@ -30,25 +31,11 @@ def learnt(tmp_path: Path, *results: CheckResult, **given: Any) -> Profile:
 
 # What a judge observes (and the answer that shows it), and the setting that it becomes.
 OBSERVED: dict[str, tuple[str, Any, str, Any]] = {
-    "a missing request type": ("request_type.missing", "In other words.", ANSWER, WORDS),
     "an unknown request type": ("request_type.unknown", "In other words.", ANSWER, WORDS),
-    "a callback URL's type": ("callback_url.type", "In other words.", ANSWER, WORDS),
     "plain HTTP": ("callback_url.not_https", "In other words.", ANSWER, WORDS),
     "a second delay": ("callback.retry_delays", 90_000, "", [30_000, 90_000, 600_000]),
-    "an input's type": ("input.not_object", "In other words.", ANSWER, WORDS),
-    "no JSON": (
-        "body.not_json",
-        "In other words.",
-        ANSWER,
-        {"status": 422, "message": "In other words."},
-    ),
-    "no object": ("body.not_object", "In other words.", ANSWER, WORDS),
-    "no content type": (
-        "body.content_type",
-        "rejected",
-        ANSWER,
-        {"status": 422, "message": "In other words."},
-    ),
+    "no JSON": ("body.not_json", "In other words.", ANSWER, ANSWERED),
+    "no content type": ("body.content_type", "rejected", ANSWER, ANSWERED),
     "null": ("null.optional", "rejected", ANSWER, "rejected"),
     "the order": (
         "order",
@@ -56,39 +43,19 @@ OBSERVED: dict[str, tuple[str, Any, str, Any]] = {
         ANSWER,
         ["resolution.invalid", "mode.invalid"],
     ),
-    "unknown parameters": ("parameters.unknown", "rejected", ANSWER, WORDS),
     "letter case": ("output_format.case", "accepted", ACCEPTED, "insensitive"),
     "white space": ("values.whitespace", "trimmed", ANSWER, "trimmed"),
     "no URL refused": ("image_url.not_a_url", "rejected", ANSWER, WORDS),
     "no URL fails": ("image_url.not_a_url", "Unknown error", "", "Unknown error"),
-    "a wording": (
-        "error.wording",
-        {"unauthorized": "Who are you?"},
-        "",
-        {"unauthorized": "Who are you?"},
-    ),
-    "error data": ("error.data", {"error": "{message}"}, "", {"error": "$message"}),
     "error data with null": (
         "error.data",
         {"error": "{message}", "at": None},
         "",
         {"error": "$message"},
     ),
-    "a date": ("retry_after", "date", "", "date"),
     "another key's task": ("task.other_key", 200, ACCEPTED, "shown"),
-    "another key's task refused": (
-        "task.other_key",
-        422,
-        ANSWER,
-        {"status": 422, "message": "In other words."},
-    ),
+    "another key's task refused": ("task.other_key", 422, ANSWER, ANSWERED),
     "a task id": ("task_id.form", "task_", ACCEPTED, "task_{digits:8}"),
-    "no task id": (
-        "task_id.missing",
-        {"status": 404, "message": "Which?"},
-        "",
-        {"status": 404, "message": "Which?"},
-    ),
     "a cost": ("cost_time", 0.9, "", {"share": 0.9}),
 }
 

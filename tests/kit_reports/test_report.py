@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import example as hypothesis_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -19,15 +20,13 @@ from junitparser import JUnitXml
 from kit.stub import Stub, observed
 from kit_reports.samples import example, exchange, hostile_report, report, result
 
-from apixo_contract import CheckResult, Example, Report, Run, Verdict, catalogue, judge
+from apixo_contract import CheckResult, Example, Report, Verdict, catalogue, judge
 from apixo_contract.report.model import (
     Beyond,
     LedgerEntry,
-    LiveEvidence,
     ShownExchange,
     Standing,
     report_schema,
-    with_ledger,
 )
 from apixo_contract.report.render import (
     append_step_summary,
@@ -38,7 +37,6 @@ from apixo_contract.report.render import (
     render_terminal,
     write_reports,
 )
-from apixo_schemas import Grade
 
 DRIFTED = "The target drifted: it breaks 1 promise of the contract."
 BEYOND = Beyond("field", "data.progress", "status answers", 12, "50")
@@ -66,37 +64,26 @@ exchanges = st.builds(
     request_headers=headers,
     request_body=st.none() | texts,
     status=st.none() | st.integers(100, 599),
-    response_headers=headers,
-    response_body=texts,
     elapsed_ms=st.integers(0, 10**6),
-    curl=texts,
     trouble=st.none() | texts,
 )
 examples = st.builds(Example, texts, texts, texts, st.lists(exchanges, max_size=2).map(tuple))
 results = st.builds(
     CheckResult,
     id=st.text(min_size=1, max_size=20),
-    title=texts,
-    grade=st.sampled_from(Grade),
-    source=texts,
     verdict=st.sampled_from(Verdict),
-    evidence=texts,
     observed=json_values,
     examples=st.lists(examples, max_size=2).map(tuple),
     calls=st.integers(0, 1000),
-    statement=texts,
 )
+entries = st.builds(LedgerEntry, texts, st.sampled_from(Standing), st.just("2026-11-23"), texts)
 reports = st.builds(
     Report,
-    target=texts,
     started=st.datetimes(timezones=st.just(UTC)),
     duration_s=st.integers(0, 10**6).map(lambda ms: ms / 1000),
-    seed=st.integers(0, 2**32),
-    live=st.booleans(),
     budget_usd=amounts,
     spent_usd=amounts,
     results=st.lists(results, max_size=4).map(tuple),
-    calls=st.integers(0, 10**6),
     notes=headers,
     options=st.dictionaries(texts, json_values, max_size=2),
     measured=st.just({}) | st.just({"latency_ms": {"4k": [1, 2]}}),
@@ -105,9 +92,7 @@ reports = st.builds(
         st.builds(Beyond, st.just("state"), texts, texts, st.integers(1, 9), texts), max_size=2
     ).map(tuple),
     ledger=st.lists(
-        st.builds(LedgerEntry, texts, st.sampled_from(Standing), st.just("2026-11-23"), texts)
-        | st.builds(LedgerEntry, texts, st.sampled_from(Standing)),
-        max_size=3,
+        entries | st.builds(LedgerEntry, texts, st.sampled_from(Standing)), max_size=3
     ).map(tuple),
 )
 
@@ -116,32 +101,18 @@ def through_text(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def is_kept(found: Report) -> None:
-    value = through_text(found.to_json())
-    Draft202012Validator(report_schema()).validate(value)
-    again = Report.from_json(value)
-    assert again == found
-    # Later versions may add fields.
-    value["later"] = value["summary"]["later"] = 1
-    assert Report.from_json(value) == found
-
-
 @settings(max_examples=40)
 @given(reports)
+@hypothesis_example(report())
+@hypothesis_example(hostile_report())
+@hypothesis_example(judge(observed(examples=0)))
 def test_a_report_survives_the_way_through_json(found: Report) -> None:
-    is_kept(found)
-
-
-@pytest.mark.parametrize("found", [report(), hostile_report(), report(())])
-def test_reports_of_all_kinds_survive(found: Report) -> None:
-    is_kept(found)
-
-
-def test_the_report_of_a_real_run_satisfies_the_schema(run: Run) -> None:
-    found = judge(run)
     value = through_text(found.to_json())
     Draft202012Validator(report_schema()).validate(value)
     assert Report.from_json(value).to_json() == value
+    # Later versions may add fields.
+    more = {**value, "later": 1, "summary": {**value["summary"], "later": 1}}
+    assert Report.from_json(more) == Report.from_json(value)
 
 
 def test_the_names_that_scripts_read() -> None:
@@ -318,13 +289,10 @@ def test_junit_says_why_a_check_failed_or_was_skipped() -> None:
     skipped = cases["callback.method"].find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "no address for callbacks"
-
-
-def test_a_refuted_assumption_is_no_failure_for_junit() -> None:
-    cases = {case.get("name"): case for case in suite(report()).iter("testcase")}
-    case = cases["assumption.retry_after"]
-    assert case.find("failure") is None
-    assert (case.findtext("system-out") or "").startswith("refuted: ")
+    # A refuted assumption is no failure.
+    refuted = cases["assumption.retry_after"]
+    assert refuted.find("failure") is None
+    assert (refuted.findtext("system-out") or "").startswith("refuted: ")
 
 
 def test_junit_takes_control_characters() -> None:
@@ -470,17 +438,6 @@ def test_a_body_that_indenting_would_change_is_shown_as_it_is(body: str) -> None
     shown = example(exchanges=(exchange(response_body=body),))
     html = render_html(report((result("envelope.shape", Verdict.FAIL, examples=(shown,)),)))
     assert body in Page(html).text
-
-
-def test_the_ledger_is_counted_by_standing() -> None:
-    earlier = {
-        "envelope.shape": LiveEvidence(held=True, on="2026-01-02", target="https://api.example")
-    }
-    text = Page(render_html(with_ledger(report(), earlier))).text
-    shown = " ".join(text[text.index("Ledger of evidence") :].split())
-    assert "1 confirmed on live 25 %" in shown
-    assert "2026-01-02" in shown
-    assert "2 assumed 50 %" in shown
 
 
 def test_ids_are_anchors_and_unique() -> None:
