@@ -15,7 +15,6 @@ import click
 
 from apixo_contract.cassette import CassetteError, read_cassette, write_cassette
 from apixo_contract.diff import compare, comparison_lines
-from apixo_contract.explain import explain as explained
 from apixo_contract.learn import profile_of, profile_toml
 from apixo_contract.observations import Run
 from apixo_contract.options import (
@@ -28,6 +27,7 @@ from apixo_contract.options import (
     option,
     settle,
 )
+from apixo_contract.oracle import explain as explained
 from apixo_contract.report.model import (
     Report,
     decode_utf8,

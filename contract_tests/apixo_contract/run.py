@@ -36,8 +36,6 @@ from apixo_contract.session import Session, receiving
 from apixo_contract.text import plural
 from apixo_contract.view import BUSY, View, is_integer
 
-__all__ = ["check_target", "judge", "observe", "settle", "unjudged", "verify"]
-
 # 32 years. A target may date its tasks as it likes, with more digits than a float holds.
 _LONGEST_MS = 10**12
 # More broken calls than these, and this share of all, make a target flaky.

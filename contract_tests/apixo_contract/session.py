@@ -261,7 +261,7 @@ def receiving(settings: Settings, clock: Callable[[], float]) -> Iterator[Receiv
     bind = host if host in {"127.0.0.1", "::1"} else "0.0.0.0"  # noqa: S104 - asked for by the user
     try:
         server = CallbackServer(receiver.take, host=bind, port=settings.callback_port)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(
             f"cannot listen for callbacks on {bind} port {settings.callback_port}: {error}. "
             "Give another --callback-port"

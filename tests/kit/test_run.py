@@ -37,7 +37,7 @@ from apixo_contract import (
     verify,
 )
 from apixo_contract.calls import read_picture
-from apixo_contract.explain import explain
+from apixo_contract.oracle import explain
 from apixo_contract.session import Tracked, receiving
 
 pytestmark = pytest.mark.slow

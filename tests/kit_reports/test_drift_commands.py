@@ -113,7 +113,7 @@ def test_the_same_calls_go_to_both_and_differences_are_explained(
     with serving(Absent) as other:
         done = run("diff", base_url, other, *quick("--report", path), APIXO_API_KEY=KEY)
     assert done.exit_code == 1, done.output
-    assert "assumption.error.data: What is `data` on an error?" in done.output
+    assert "assumption.error.data: What is data on an error?" in done.output
     assert "data, " in done.output
     value = json.loads(path.read_text("utf-8"))
     assert (value["left"], value["right"]) == (base_url, other)

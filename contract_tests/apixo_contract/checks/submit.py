@@ -20,7 +20,9 @@ from apixo_contract.bodies import (
     duplicate_keys,
     exactly,
     field_of,
+    generated,
     in_callback_mode,
+    shrink,
     with_extras,
 )
 from apixo_contract.checks.check import (
@@ -37,7 +39,6 @@ from apixo_contract.checks.check import (
     page,
 )
 from apixo_contract.checks.money import NOISE
-from apixo_contract.explore import generated, shrink
 from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.oracle import DUPLICATES, Expectation, expect_text, rule_of_message
 from apixo_contract.session import Session, price_usd
