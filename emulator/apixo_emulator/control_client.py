@@ -1,9 +1,8 @@
-"""The commands that control a running emulator: the operations of its control API, by the same names."""
+"""The commands that control a running emulator, one for each operation of its control API."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import click
+import orjson
 from click.shell_completion import CompletionItem
 
 from apixo_emulator import option_types as types
@@ -23,6 +23,7 @@ from apixo_emulator.domain.randomness import LARGEST_SEED
 from apixo_emulator.domain.text import shown
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.option_types import OptionType
+from apixo_emulator.settings import is_http_url
 
 if TYPE_CHECKING:
     import httpx
@@ -84,20 +85,10 @@ def _secret(text: str) -> str:
 def _origin(text: str) -> str:
     """Read the address of an emulator, with or without the API's path."""
     plain = text.strip()
-    if not _is_address(plain):
+    if not is_http_url(plain) or any(mark in plain for mark in " ?#\\"):
         expected = f"expected an http(s) address such as {DEFAULT_URL}"
         raise ValueError(f"{expected}, found {shown(_without_password(plain))}")
     return _API.sub("", plain)
-
-
-def _is_address(text: str) -> bool:
-    if not text.isprintable() or any(mark in text for mark in " ?#\\"):
-        return False
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port, or of an IPv6 address
-        return False
 
 
 def _without_password(url: str) -> str:
@@ -115,26 +106,14 @@ def _check_texts(given: Mapping[str, Any]) -> None:
                 )
 
 
-def _segment(what: str, text: str) -> str:
-    """Return an argument as one segment of a path; an empty one would be the path of all."""
-    if not text:
-        raise click.UsageError(f"expected {what}, found an empty text")
-    return quote(text, safe="").replace(".", "%2E")
-
-
-def _json(text: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{shown(constant)} is no number in JSON")
-
-    def finite(digits: str) -> float:
-        return number if math.isfinite(number := float(digits)) else refuse(digits)
-
-    try:
-        return json.loads(text, parse_constant=refuse, parse_float=finite)
-    except RecursionError:
-        raise click.UsageError("expected JSON, found lists in lists, too deep") from None
-    except ValueError as error:
-        raise click.UsageError(f"expected JSON, found something else: {error}") from None
+def _filled(path: str, given: dict[str, Any]) -> str:
+    """Return a path with the arguments that it names, which are taken from ``given``."""
+    for name in re.findall(r"{(\w+)}", path):
+        text = given.pop(name)
+        if not text:  # the path would be that of all
+            raise click.UsageError(f"{name.upper()}: expected an id, found an empty text")
+        path = path.replace(f"{{{name}}}", quote(text, safe="").replace(".", "%2E"))
+    return path
 
 
 # Calls
@@ -149,22 +128,28 @@ class ControlClient:
     key: str | None
     world: str | None
 
-    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Mapping[str, Any]:
-        """Make a call and return its JSON."""
-        import httpx  # 80 ms, which `serve` does without
+    def call(self, operation: str, body: Any = None, query: Mapping[str, Any] | None = None) -> Any:
+        """Make a call such as ``GET tasks`` and return its JSON."""
+        method, _, path = operation.partition(" ")
+        asked = {**(query or {}), "world": self.world or None}
+        wanted = {name: value for name, value in asked.items() if value is not None}
+        return self._read(self._sent(method, path, wanted, body))
+
+    def part(self, answer: Mapping[str, Any], name: str) -> Any:
+        """Return one part of an answer; an answer without it is not an emulator's."""
+        if name not in answer:
+            self._not_an_emulator(f"JSON without {name}")
+        return answer[name]
+
+    def _sent(self, method: str, path: str, query: Mapping[str, Any], body: Any) -> httpx.Response:
+        import httpx  # 80 ms, which `--help` does without
 
         where = _without_password(self.url)
-        asked = {**query, "world": self.world or None}
         try:
             # A proxy of the environment is not asked for this machine; it would see the token.
             with httpx.Client(trust_env=not self._is_loopback(), timeout=_TIMEOUT_S) as client:
-                response = client.request(
-                    method,
-                    self.url + CONTROL_PREFIX + path,
-                    json=body,
-                    params={name: value for name, value in asked.items() if value is not None},
-                    headers=self._headers(),
-                )
+                url = self.url + CONTROL_PREFIX + path
+                return client.request(method, url, json=body, params=query, headers=self._headers())
         except httpx.RequestError as error:
             _end(
                 _UNREACHABLE,
@@ -174,17 +159,6 @@ class ControlClient:
         except (httpx.InvalidURL, ImportError, ValueError) as error:
             # A name that no host can have, or a proxy of the environment that cannot be used.
             _end(_USAGE, f"{where} cannot be called: {error}. Name the emulator with --url.")
-        return self._read(response)
-
-    def part(self, name: str, path: str, **query: Any) -> Any:
-        """Make a GET call and return one part of its JSON."""
-        return self.part_of(self.call("GET", path, **query), name)
-
-    def part_of(self, answer: Mapping[str, Any], name: str) -> Any:
-        """Return one part of an answer; an answer without it is not an emulator's."""
-        if name not in answer:
-            self._not_an_emulator(f"JSON without {name}")
-        return answer[name]
 
     def _is_loopback(self) -> bool:
         return bool(_LOOPBACK.fullmatch(urlsplit(self.url).hostname or ""))
@@ -196,8 +170,8 @@ class ControlClient:
     def _read(self, response: httpx.Response) -> Mapping[str, Any]:
         status = f"status {response.status_code}"
         try:
-            found = response.json()
-        except (ValueError, RecursionError):
+            found = orjson.loads(response.content)
+        except ValueError:
             self._not_an_emulator(f"{status} without JSON")
         if not isinstance(found, Mapping):
             self._not_an_emulator(f"{status} with other JSON")
@@ -237,236 +211,164 @@ def _print_json(value: Any) -> None:
     click.echo(text)
 
 
-def _controlling(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which emulator is meant; the command is given a `ControlClient`."""
+# Commands
 
-    def run(url: str, token: str | None, key: str | None, world: str | None, **rest: Any) -> None:
-        _check_texts({**rest, "--world": world})
-        command(ControlClient(url, token, key, world), **rest)
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined] # where click's decorators keep them
-    for option in (
-        click.option("--world", help="world to act on, see `worlds`"),
-        click.option(
-            "--key",
-            envvar="APIXO_API_KEY",
-            show_envvar=True,
-            type=_Typed(types.parsed("TEXT", _secret)),
-            help="with --world-per-key: its world",
-        ),
-        click.option(
-            "--token",
-            envvar="APIXO_EMULATOR_CONTROL_TOKEN",
-            show_envvar=True,
-            type=_Typed(types.parsed("TEXT", _secret)),
-            help="control token",
-        ),
-        click.option(
-            "--url",
-            envvar=["APIXO_EMULATOR_URL", "APIXO_BASE_URL"],
-            default=DEFAULT_URL,
-            show_default=True,
-            show_envvar=True,
-            type=_Typed(types.parsed("URL", _origin)),
-            help="where the emulator runs",
-        ),
-    ):
-        run = option(run)
-    return run
+Run = Callable[..., None]
 
 
-_limit = click.option("--limit", type=_Typed(types.integer(1, 1000)), default=20, show_default=True)
+def _option(*names: str, kind: OptionType | None = None, **more: Any) -> click.Option:
+    return click.Option(names, type=_Typed(kind) if kind else None, **more)
 
 
-# Clock, reset and config
+_SECRET = types.parsed("TEXT", _secret)
+_CONNECTION = (
+    _option(
+        "--url", kind=types.parsed("URL", _origin), help="where the emulator runs",
+        envvar=["APIXO_EMULATOR_URL", "APIXO_BASE_URL"], show_envvar=True,
+        default=DEFAULT_URL, show_default=True,
+    ),
+    _option(
+        "--token", kind=_SECRET, help="control token",
+        envvar="APIXO_EMULATOR_CONTROL_TOKEN", show_envvar=True,
+    ),
+    _option(
+        "--key", "world_key", kind=_SECRET, help="with --world-per-key: its world",
+        envvar="APIXO_API_KEY", show_envvar=True,
+    ),
+    _option("--world", help="world to act on, see `worlds`"),
+)  # fmt: skip
 
 
-@click.group()
-def clock() -> None:
-    """Look at the emulator's clock, and move it."""
+def _command(name: str, words: str, run: Run, *params: click.Parameter) -> click.Command:
+    """Return a command with the options that say which emulator is meant; ``run`` gets its client."""
+
+    def callback(
+        world_key: str | None, url: str, token: str | None, world: str | None, **given: Any
+    ) -> None:
+        _check_texts({**given, "--world": world})
+        run(ControlClient(url, token, world_key, world), **given)
+
+    return click.Command(name, callback=callback, params=[*params, *_CONNECTION], help=words)
 
 
-@clock.command("show")
-@_controlling
-def clock_show(control: ControlClient) -> None:
-    """Show the instant now, in Unix ms, and how fast time runs."""
-    _print_json(control.call("GET", "clock"))
+def _calling(
+    name: str,
+    words: str,
+    operation: str,
+    *params: click.Parameter,
+    part: str = "",
+    body: Mapping[str, Any] | None = None,
+) -> click.Command:
+    """Return a command that makes one call and prints its answer, or one part of it.
+
+    Its arguments fill the path of ``operation``; the others are the query or the body.
+    """
+
+    def run(control: ControlClient, **given: Any) -> None:
+        path = _filled(operation, given)
+        if path.startswith("GET "):
+            found = control.call(path, query=given)
+        else:
+            wanted = {key: value for key, value in given.items() if value is not None}
+            found = control.call(path, {**wanted, **(body or {})})
+        _print_json(control.part(found, part) if part else found)
+
+    return _command(name, words, run, *params)
 
 
-@clock.command("advance")
-@_controlling
-@click.argument("duration", type=_Typed(types.parsed("DURATION", _duration_ms)))
-def clock_advance(control: ControlClient, duration: int) -> None:
-    """Move the clock on by DURATION, such as 41s or 24h."""
-    _print_json(control.call("POST", "clock/advance", {"ms": duration}))
-
-
-@clock.command("set")
-@_controlling
-@click.option(
-    "--now", type=_Typed(types.integer(0, LATEST_MS, "MS")), help="the instant, in Unix ms"
-)
-@click.option(
-    "--rate", type=_Typed(types.number(0, FASTEST)), help="how fast time runs; 0 freezes it"
-)
-def clock_set(control: ControlClient, **given: Any) -> None:
-    """Set the instant, or how fast time runs."""
+def _set_clock(control: ControlClient, **given: Any) -> None:
     wanted = {name: value for name, value in given.items() if value is not None}
     if not wanted:
         raise click.UsageError("expected --now or --rate, found neither")
-    _print_json(control.call("POST", "clock", wanted))
+    _print_json(control.call("POST clock", wanted))
 
 
-@clock.command("freeze")
-@_controlling
-def clock_freeze(control: ControlClient) -> None:
-    """Stop the clock."""
-    _print_json(control.call("POST", "clock", {"frozen": True}))
-
-
-@clock.command("resume")
-@_controlling
-def clock_resume(control: ControlClient) -> None:
-    """Let the clock run again."""
-    _print_json(control.call("POST", "clock", {"frozen": False}))
-
-
-@click.command()
-@_controlling
-@click.option("--seed", type=_Typed(types.integer(0, LARGEST_SEED)), help="the seed from now on")
-def reset(control: ControlClient, seed: int | None) -> None:
-    """Remove all tasks, balances, scenarios and the journal; clock and seed as at the start."""
-    _print_json(control.call("POST", "reset", {} if seed is None else {"seed": seed}))
-
-
-@click.command()
-@_controlling
-def config(control: ControlClient) -> None:
-    """Show how the emulator behaves."""
-    _print_json(control.call("GET", "config"))
-
-
-@click.command()
-@_controlling
-def worlds(control: ControlClient) -> None:
-    """List the worlds that were used."""
-    _print_json(control.part("worlds", "worlds"))
-
-
-# Tasks, deliveries and accounts
-
-
-@click.command()
-@_controlling
-@click.option("--state", help="only in this state")
-@click.option("--text", help="only with this in an id, scenario or code")
-@_limit
-def tasks(control: ControlClient, **query: Any) -> None:
-    """List tasks, the newest first."""
-    _print_json(control.part("tasks", "tasks", **query))
-
-
-@click.command()
-@_controlling
-@click.argument("task_id")
-@click.option("--fail", "fail_code", help="with this failure code instead of success")
-@click.option("--message", "fail_msg", help="the failure's message [default: the documented one]")
-def finish(
-    control: ControlClient, task_id: str, fail_code: str | None, fail_msg: str | None
-) -> None:
-    """End a task now."""
-    body = {"failCode": fail_code, "failMsg": fail_msg}
-    given = {name: value for name, value in body.items() if value is not None}
-    _print_json(
-        control.call("POST", f"tasks/{_segment('the id of a task', task_id)}/finish", given)
-    )
-
-
-@click.command()
-@_controlling
-@_limit
-def deliveries(control: ControlClient, limit: int) -> None:
-    """List callbacks, the newest first."""
-    _print_json(control.part("deliveries", "deliveries", limit=limit))
-
-
-@click.command()
-@_controlling
-@click.argument("task_id")
-def redeliver(control: ControlClient, task_id: str) -> None:
-    """Send a task's callback again, now."""
-    where = f"deliveries/{_segment('the id of a task', task_id)}/redeliver"
-    _print_json(control.call("POST", where))
-
-
-@click.command()
-@_controlling
-def accounts(control: ControlClient) -> None:
-    """List accounts with balance and limits."""
-    _print_json(control.part("accounts", "accounts"))
-
-
-@click.command("top-up")
-@_controlling
-@click.argument("account")
-@click.argument("amount")
-def top_up(control: ControlClient, account: str, amount: str) -> None:
-    """Add AMOUNT in USD to the balance of ACCOUNT: an id of `accounts`, or an API key."""
-    _print_json(control.call("POST", "accounts/top-up", {"key": account, "amount": amount}))
-
-
-# The journal
-
-
-@click.group(invoke_without_command=True)
-@click.pass_context
-def requests(context: click.Context) -> None:
-    """Look at the journal of calls: `requests list`, `verify`, `har`."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-@requests.command("list")
-@_controlling
-@_limit
-@click.option(
-    "--after",
-    type=_Typed(types.integer(0, 2**31 - 1)),
-    help="calls with a greater number [default: the latest ones]",
-)
-def requests_list(control: ControlClient, **query: Any) -> None:
-    """List calls with what decided them."""
-    _print_json(control.part("requests", "requests", **query))
-
-
-@requests.command("verify")
-@_controlling
-@click.argument("expectation")
-def requests_verify(control: ControlClient, expectation: str) -> None:
-    """Compare the journal with EXPECTATION, a JSON text. Exit codes: 0 it is met, 1 it is not."""
-    found = control.call("POST", "requests/verify", _json(expectation))
-    words, encoding = (
-        _printable(str(control.part_of(found, "words"))),
-        sys.stdout.encoding or "utf-8",
-    )
+def _verify(control: ControlClient, expectation: str) -> None:
+    try:
+        document = orjson.loads(expectation)
+    except ValueError as error:
+        raise click.UsageError(f"expected JSON, found something else: {error}") from None
+    found = control.call("POST requests/verify", document)
+    words, encoding = _printable(str(control.part(found, "words"))), sys.stdout.encoding or "utf-8"
     click.echo(words.encode(encoding, "backslashreplace").decode(encoding))
-    sys.exit(0 if control.part_of(found, "met") else _FAILED)
+    sys.exit(0 if control.part(found, "met") else _FAILED)
 
 
-@requests.command("har")
-@_controlling
-def requests_har(control: ControlClient) -> None:
-    """Write the journal as HAR 1.2."""
-    _print_json(control.call("GET", "requests.har"))
+_TASK = click.Argument(["task_id"])
+_LIMIT = _option("--limit", kind=types.integer(1, 1000), default=20, show_default=True)
+_SPAN = types.parsed("DURATION", _duration_ms)
+_NOW = types.integer(0, LATEST_MS, "MS")
+_NUMBER = types.integer(0, 2**31 - 1)
+_COUNT = types.integer(1, 1_000_000)
+
+_CLOCK = (
+    _calling("show", "Show the instant now, in Unix ms, and how fast time runs.", "GET clock"),
+    _calling(
+        "advance", "Move the clock on by DURATION, such as 41s or 24h.", "POST clock/advance",
+        click.Argument(["ms"], metavar="DURATION", type=_Typed(_SPAN)),
+    ),
+    _command(
+        "set", "Set the instant, or how fast time runs.", _set_clock,
+        _option("--now", kind=_NOW, help="the instant, in Unix ms"),
+        _option("--rate", kind=types.number(0, FASTEST), help="how fast time runs; 0 freezes it"),
+    ),
+    _calling("freeze", "Stop the clock.", "POST clock", body={"frozen": True}),
+    _calling("resume", "Let the clock run again.", "POST clock", body={"frozen": False}),
+)  # fmt: skip
+_REQUESTS = (
+    _calling(
+        "list", "List calls with what decided them.", "GET requests", _LIMIT,
+        _option(
+            "--after", kind=_NUMBER, help="calls with a greater number [default: the latest ones]"
+        ),
+        part="requests",
+    ),
+    _command(
+        "verify",
+        "Compare the journal with EXPECTATION, a JSON text. Exit codes: 0 it is met, 1 it is not.",
+        _verify, click.Argument(["expectation"]),
+    ),
+    _calling("har", "Write the journal as HAR 1.2.", "GET requests.har"),
+)  # fmt: skip
+_PLAIN = (
+    _calling("config", "Show how the emulator behaves.", "GET config"),
+    _calling("worlds", "List the worlds that were used.", "GET worlds", part="worlds"),
+    _calling(
+        "reset",
+        "Remove all tasks, balances, scenarios and the journal; clock and seed as at the start.",
+        "POST reset",
+        _option("--seed", kind=types.integer(0, LARGEST_SEED), help="the seed from now on"),
+    ),
+    _calling(
+        "tasks", "List tasks, the newest first.", "GET tasks", _LIMIT,
+        _option("--state", help="only in this state"),
+        _option("--text", help="only with this in an id, scenario or code"),
+        part="tasks",
+    ),
+    _calling(
+        "finish", "End a task now.", "POST tasks/{task_id}/finish", _TASK,
+        _option("--fail", "failCode", help="with this failure code instead of success"),
+        _option("--message", "failMsg", help="the failure's message [default: the documented one]"),
+    ),
+    _calling(
+        "deliveries", "List callbacks, the newest first.", "GET deliveries", _LIMIT,
+        part="deliveries",
+    ),
+    _calling(
+        "redeliver", "Send a task's callback again, now.", "POST deliveries/{task_id}/redeliver",
+        _TASK,
+    ),
+    _calling("accounts", "List accounts with balance and limits.", "GET accounts", part="accounts"),
+    _calling(
+        "top-up",
+        "Add AMOUNT in USD to the balance of ACCOUNT: an id of `accounts`, or an API key.",
+        "POST accounts/top-up",
+        click.Argument(["key"], metavar="ACCOUNT"), click.Argument(["amount"]),
+    ),
+)  # fmt: skip
 
 
 # Scenarios
-
-
-@click.group()
-def scenario() -> None:
-    """Make the next tasks fail, linger or misbehave."""
 
 
 def _complete_names(_ctx: click.Context, _param: Any, begun: str) -> list[CompletionItem]:
@@ -482,43 +384,13 @@ def _complete_names(_ctx: click.Context, _param: Any, begun: str) -> list[Comple
     ]
 
 
-@scenario.command("add")
-@_controlling
-@click.argument("names", nargs=-1, shell_complete=_complete_names)
-@click.option(
-    "--times", type=_Typed(types.integer(1, 1_000_000)), help="for so many calls [default: 1]"
-)
-@click.option("--always", is_flag=True, help="until removed")
-@click.option("--image-url", help="only for image URLs like this; * stands for anything")
-@click.option("--resolution", help="only for this resolution")
-@click.option("--format", "output_format", help="only for this output format")
-@click.option("--match-key", help="only for API keys like this; --key is whose world it is")
-@click.option(
-    "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="only with this header"
-)
-@click.option(
-    "--call",
-    "calls",
-    type=_Typed(types.integer(1, 1_000_000)),
-    multiple=True,
-    help="only for the n-th call that fits",
-)
-@click.option(
-    "--probability",
-    type=_Typed(types.number(0, 1)),
-    help="only for this share of calls, such as 0.1",
-)
-@click.option(
-    "--file", "path", type=click.Path(path_type=Path, exists=True), help="add a rule file's rules"
-)
-def scenario_add(
+def _add_scenarios(
     control: ControlClient, names: tuple[str, ...], path: Path | None, **given: Any
 ) -> None:
-    """Ask for scenarios by NAMES, for the next call unless told otherwise."""
     if bool(names) == bool(path):
         raise click.UsageError("expected names of scenarios (see `scenario names`), or --file")
     for rule in _rules_of(path) if path else [_rule(names, **given)]:
-        _print_json(control.call("POST", "scenarios", rule))
+        _print_json(control.call("POST scenarios", rule))
 
 
 def _rules_of(path: Path) -> list[Mapping[str, Any]]:
@@ -536,9 +408,8 @@ def _rule(
     *,
     times: int | None,
     always: bool,
-    match_key: str | None,
     headers: tuple[str, ...],
-    calls: tuple[int, ...],
+    call: tuple[int, ...],
     **match: Any,
 ) -> Mapping[str, Any]:
     if always and times is not None:
@@ -546,7 +417,7 @@ def _rule(
     rule: dict[str, Any] = {"scenario": list(names)}
     if not always:
         rule["times"] = times or 1
-    match |= {"key": match_key, "headers": _header_patterns(headers), "call": list(calls)}
+    match |= {"headers": _header_patterns(headers), "call": list(call)}
     wanted = {name: value for name, value in match.items() if value not in (None, {}, [])}
     return {**rule, "match": wanted} if wanted else rule
 
@@ -564,16 +435,7 @@ def _header_patterns(lines: tuple[str, ...]) -> Mapping[str, str]:
     return patterns
 
 
-@scenario.command("list")
-@_controlling
-def scenario_list(control: ControlClient) -> None:
-    """Show the active rules and how often each was used."""
-    _print_json(control.part("rules", "scenarios"))
-
-
-@scenario.command("names")
-def scenario_names() -> None:
-    """Show all names with what they do."""
+def _show_names() -> None:
     from apixo_emulator.scenarios.vocabulary import vocabulary
 
     entries = vocabulary()
@@ -582,16 +444,55 @@ def scenario_names() -> None:
         click.echo(f"{entry.name:<{width}}  {entry.effect}")
 
 
-@scenario.command("clear")
-@_controlling
-@click.argument("rule_id", required=False)
-def scenario_clear(control: ControlClient, rule_id: str | None) -> None:
-    """Remove one rule by its id, or all."""
-    path = "scenarios" if rule_id is None else f"scenarios/{_segment('the id of a rule', rule_id)}"
-    _print_json(control.call("DELETE", path))
+def _clear_scenarios(control: ControlClient, rule_id: str | None) -> None:
+    path = "scenarios" if rule_id is None else _filled("scenarios/{rule_id}", {"rule_id": rule_id})
+    _print_json(control.call(f"DELETE {path}"))
 
+
+_SCENARIO = (
+    _command(
+        "add", "Ask for scenarios by NAMES, for the next call unless told otherwise.",
+        _add_scenarios,
+        click.Argument(["names"], nargs=-1, shell_complete=_complete_names),
+        _option("--times", kind=_COUNT, help="for so many calls [default: 1]"),
+        _option("--always", is_flag=True, help="until removed"),
+        _option("--image-url", help="only for image URLs like this; * stands for anything"),
+        _option("--resolution", help="only for this resolution"),
+        _option("--format", "output_format", help="only for this output format"),
+        _option(
+            "--match-key", "key", help="only for API keys like this; --key is whose world it is"
+        ),
+        _option(
+            "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
+            help="only with this header",
+        ),
+        _option("--call", kind=_COUNT, multiple=True, help="only for the n-th call that fits"),
+        _option(
+            "--probability", kind=types.number(0, 1),
+            help="only for this share of calls, such as 0.1",
+        ),
+        click.Option(
+            ["--file", "path"], type=click.Path(path_type=Path, exists=True),
+            help="add a rule file's rules",
+        ),
+    ),
+    _calling(
+        "list", "Show the active rules and how often each was used.", "GET scenarios", part="rules"
+    ),
+    click.Command("names", callback=_show_names, help="Show all names with what they do."),
+    _command(
+        "clear", "Remove one rule by its id, or all.", _clear_scenarios,
+        click.Argument(["rule_id"], required=False),
+    ),
+)  # fmt: skip
 
 COMMANDS = (
-    scenario, clock, reset, tasks, finish, requests, deliveries, redeliver, accounts, top_up,
-    config, worlds,
-)  # fmt: skip
+    click.Group("scenario", _SCENARIO, help="Make the next tasks fail, linger or misbehave."),
+    click.Group("clock", _CLOCK, help="Look at the emulator's clock, and move it."),
+    click.Group(
+        "requests",
+        _REQUESTS,
+        help="Look at the journal of calls: `requests list`, `verify`, `har`.",
+    ),
+    *_PLAIN,
+)

@@ -89,7 +89,8 @@ def _is_postgres(url: str) -> bool:
     return url.startswith(("postgresql://", "postgres://")) and url.isprintable()
 
 
-def _is_public_url(url: str) -> bool:
+def is_http_url(url: str) -> bool:
+    """True for an http(s) URL of a host, without query or fragment."""
     try:
         return bool(_PUBLIC_URL.fullmatch(url)) and url.isprintable() and urlsplit(url).port != 0
     except ValueError:  # of the port, or of an IPv6 address
@@ -310,7 +311,7 @@ class Settings:
         Durability.PROCESS,
     )
     public_url: str | None = option(
-        types.text("URL", "http(s)://…", _is_public_url),
+        types.text("URL", "http(s)://…", is_http_url),
         "origin of result links",
         shown_default="the Host that the caller used",
     )

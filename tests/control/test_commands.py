@@ -18,7 +18,6 @@ from click.testing import CliRunner, Result
 from support.process import Running, command, environment, running
 
 from apixo_emulator.cli import main
-from apixo_emulator.settings import Settings
 
 # No server listens there: arguments that get so far were accepted.
 NO_SERVER = "http://127.0.0.1:1"
@@ -182,10 +181,7 @@ def other_server(answer: bytes) -> Iterator[str]:
     thread.join()
 
 
-COMMANDS = [
-    *(["clock", "show"], ["tasks"], ["scenario", "list"], ["worlds"], ["requests", "list"]),
-    *(["requests", "verify", "{}"], ["scenario", "add", "stuck"], ["accounts"], ["deliveries"]),
-]
+COMMANDS = (["tasks"], ["requests", "verify", "{}"], ["scenario", "add", "stuck"])
 
 
 @pytest.mark.parametrize(
@@ -215,27 +211,21 @@ def test_with_any_server_the_command_ends_in_words(
     assert url in said
 
 
-@pytest.mark.parametrize("arguments", [one for one in COMMANDS if len(one) == 1], ids=" ".join)
-def test_json_of_another_server_is_told(arguments: list[str]) -> None:
+def test_json_of_another_server_is_told() -> None:
     with other_server(http(b'{"hello": 1}')) as url:
-        said = told(run(*arguments, url=url), 1)
-    assert f"found something else: JSON without {arguments[0]}" in said
+        said = told(run("tasks", url=url), 1)
+    assert "found something else: JSON without tasks" in said
 
 
 def test_words_of_a_server_do_not_control_the_terminal() -> None:
-    with other_server(http(rb'{"message": "\u001b[2J\ud800"}', "404 X")) as url:
-        assert told(run("clock", "show", url=url), 1) == r"apixo-emulator: \x1b[2J\ud800"
-    with other_server(http(rb'{"now": "\ud800"}')) as url:
-        assert run("clock", "show", url=url).stdout == '{\n  "now": "\\ud800"\n}\n'
+    with other_server(http(rb'{"message": "\u001b[2J"}', "404 X")) as url:
+        assert told(run("clock", "show", url=url), 1) == r"apixo-emulator: \x1b[2J"
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["clock", "show", "--key", b"\xff"],
         ["tasks", "--text", b"\xff"],
-        ["serve", "--ephemeral", "--port", "0", "--host", b"\xff"],
-        ["serve", "--ephemeral", "--port", "0", "--profile", b"\xff"],
         ["serve", "--port", "0", "--store", b"postgresql://\xff"],
     ],
     ids=str,
@@ -253,24 +243,6 @@ def test_bytes_that_are_no_text_on_a_real_command_line(
     assert done.returncode == 2, done.stderr
     assert b"Traceback" not in done.stderr
     assert b"expected" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"host": BYTE}, "host: expected an address"),
-        ({"host": "a\nb"}, "host: expected an address"),
-        ({"store": f"postgresql://{BYTE}/x"}, "store: expected postgresql://"),
-        ({"public_url": f"http://{BYTE}"}, "public_url: expected http"),
-        ({"public_url": "http://["}, "public_url: expected http"),
-        ({"public_url": "http://a:99999"}, "public_url: expected http"),
-        ({"ready_file": Path()}, "ready_file: expected a path for a file"),
-        ({"latency": "9" * 5000}, "latency: expected fast, realistic or milliseconds"),
-    ],
-)
-def test_an_option_of_serve_is_checked_before_it_starts(options: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
-        Settings.of(**options)
 
 
 # On a real emulator

@@ -51,17 +51,6 @@ def test_one_world_cannot_reach_into_another() -> None:
     assert harness.status(task_id, key="sk-two").status == 404
 
 
-def test_the_same_key_meets_the_same_ids_beside_any_neighbours() -> None:
-    alone = make_harness(per_key=True, rate=0)
-    expected = [alone.submitted(key="sk-one") for _ in range(3)]
-    crowded = make_harness(per_key=True, rate=0)
-    found = []
-    for number in range(3):
-        crowded.submitted(key=f"sk-{number}")
-        found.append(crowded.submitted(key="sk-one"))
-    assert found == expected
-
-
 def test_sixteen_at_once_disturb_nothing() -> None:
     harness = make_harness(per_key=True, rate=0, duration_ms=1000)
 

@@ -81,7 +81,9 @@ def sequences(seed: int, count: int) -> Iterator[Sequence]:
     random = Random(seed)  # noqa: S311 - reproducible
     for number in range(count):
         key = b"sk-%d-%d" % (seed, number)
-        joined = b"".join(_request(random, key) for _ in range(random.choice((1, 1, 1, 1, 2, 3))))
+        joined = b"".join(
+            _request(random, key) for _ in range(random.choice((1, 1, 1, 1, 1, 2, 3)))
+        )
         malformed = random.random() < 0.25
         if malformed:
             joined = _mutated(random, joined)

@@ -93,21 +93,3 @@ def test_one_that_cannot_be_kept_takes_no_other_with_it(server: Running, postgre
     ids = {answer.json()["data"]["taskId"] for answer in answers if answer.is_success}
     assert len(ids) == 70
     assert balance(server, "sk-1") == pytest.approx(1 - 0.71)
-
-
-def test_each_account_pays_for_what_it_can(server: Running) -> None:
-    """Of accounts that run out within one batch, and never more than they have."""
-    keys = ("sk-1", "sk-2", "sk-3")
-    asked = [
-        (key, f"https://example.com/{number % 5}.jpg") for number in range(110) for key in keys
-    ]
-    answers = at_once(server, asked)
-    for key in keys:
-        codes = [
-            answer.status_code
-            for answer, (who, _) in zip(answers, asked, strict=True)
-            if who == key
-        ]
-        assert codes.count(200) == 100
-        assert codes.count(402) == 10
-        assert balance(server, key) == 0

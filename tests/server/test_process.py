@@ -1,6 +1,5 @@
 """The emulator as a process: start, stop, restart, and every way to start it wrongly."""
 
-import json
 import os
 import socket
 import subprocess
@@ -60,21 +59,6 @@ def test_the_ready_file_holds_the_base_url_while_it_runs(tmp_path: Path) -> None
     assert not path.exists()
 
 
-def test_options_come_from_the_environment_and_flags_win(tmp_path: Path) -> None:
-    env = environment(
-        APIXO_EMULATOR_BALANCE="5", APIXO_EMULATOR_API_KEY="sk-one sk-two", APIXO_EMULATOR_SEED="3"
-    )
-    with running("--ephemeral", "--balance", "7", cwd=tmp_path, env=env) as server:
-        url = f"{server.base_url}/apikeys/current-balance"
-        codes = [
-            httpx.get(url, headers={"Authorization": f"Bearer {key}"}).json()["code"]
-            for key in ("sk-one", "sk-two", "sk-three")
-        ]
-        balance = httpx.get(url, headers={"Authorization": "Bearer sk-one"}).json()["data"]
-    assert codes == [200, 200, 401]
-    assert balance == 7
-
-
 def fails(*arguments: str, cwd: Path) -> str:
     """Run `serve` with bad options; give its one line of explanation."""
     done = subprocess.run(
@@ -110,27 +94,17 @@ def test_a_data_folder_in_use_is_one_clear_line(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["--port", "70000"], "--port: expected an integer from 0 to 65535, found '70000'"),
-        (["--balance", "lots"], "--balance: expected an amount in USD"),
+        (["--balance", "1e999999"], "--balance: expected an amount in USD"),
         (["--latency", "slow"], "--latency: expected fast, realistic or milliseconds"),
         (["--ephemeral", "--data", "x"], "give one of them"),
-        (["--api-key", " "], "--api-key: expected a key"),
+        (["--api-key", "schlüssel"], "--api-key: expected a key"),
         (["--images", "nowhere"], "--images: expected a folder"),
-        (["--host", ""], "--host: expected an address"),
-        (["--balance", "1e999999"], "--balance: expected an amount in USD"),
-        (["--balance", "snan"], "--balance: expected an amount in USD"),
-        (
-            ["--ready-file", "/nonexistent/x"],
-            "--ready-file: expected a path for a file in a folder",
-        ),
+        (["--ready-file", "/nonexistent/x"], "--ready-file: expected a path for a file in"),
         (["--ca", "/etc/hostname"], "--ca: expected certificates"),
-        (["--callback-ca", "/etc/hostname"], "--callback-ca: expected certificates"),
         (["--callback-retries", "soon"], "expected seconds such as 30,120,600"),
         (["--callback-rewrite", "x"], "a rewrite rule has the form"),
         (["--store", "mysql://x"], "--store: expected postgresql://"),
-        (["--workers", "0"], "--workers: expected an integer from 1"),
-        (["--api-key", "schlüssel"], "--api-key: expected a key"),
         (["--public-url", "http://"], "--public-url: expected"),
-        (["--public-url", "example.com"], "--public-url: expected http(s)://"),
         (["--host", "192.0.2.1"], "Give --host an address or a name of this machine"),
         (["--host", "no-such-host.invalid"], "Give --host an address or a name of this machine"),
         (["--host", "a..b"], "Give --host an address or a name of this machine"),
@@ -149,24 +123,16 @@ def test_a_wrong_option_is_explained(
     assert "Traceback" not in done.stderr
 
 
-def test_the_same_seed_gives_the_same_ids(tmp_path: Path) -> None:
-    runs = []
-    for _ in range(2):
-        with running("--ephemeral", "--seed", "42", cwd=tmp_path) as server:
-            runs.append([submit(server.base_url) for _ in range(3)])
-    assert runs[0] == runs[1]
-
-
-def test_it_serves_ipv6(tmp_path: Path) -> None:
-    with running("--ephemeral", "--host", "::1", cwd=tmp_path) as server:
-        assert server.base_url.startswith("http://[::1]:")
+@pytest.mark.parametrize(
+    ("host", "announced"),
+    [("::1", "http://[::1]:"), ("0.0.0.0", "http://127.0.0.1:")],  # noqa: S104 - is tested
+)
+def test_the_address_that_is_announced_can_be_dialled(
+    tmp_path: Path, host: str, announced: str
+) -> None:
+    with running("--ephemeral", "--host", host, cwd=tmp_path) as server:
+        assert server.base_url.startswith(announced)
         assert submit(server.base_url)
-
-
-def test_a_wildcard_address_is_announced_as_one_that_can_be_dialled(tmp_path: Path) -> None:
-    with running("--ephemeral", "--host", "0.0.0.0", cwd=tmp_path) as server:  # noqa: S104 - is tested
-        assert server.base_url.startswith("http://127.0.0.1:")
-        assert json.loads(httpx.get(f"{server.origin}/_emulator/health").text)
 
 
 def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path) -> None:
@@ -192,12 +158,6 @@ def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
-
-
-def test_flags_win_over_what_the_file_says_of_the_same(tmp_path: Path) -> None:
-    (tmp_path / "apixo-emulator.toml").write_text('data = "kept"\n', "utf-8")
-    with running("--ephemeral", cwd=tmp_path):
-        assert not (tmp_path / "kept").exists()
 
 
 def test_serve_needs_no_arguments(tmp_path: Path) -> None:

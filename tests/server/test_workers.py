@@ -163,12 +163,6 @@ def test_an_interrupt_of_the_terminal_ends_them_all_with_0(tmp_path: Path) -> No
     assert (process.returncode, errors) == (0, "")
 
 
-def test_sigterm_ends_them_all_with_0(server: Running) -> None:
-    nodes = children(server.process.pid)
-    assert server.stop() == (0, "", "")
-    assert not any(Path(f"/proc/{pid}").exists() for pid in nodes)
-
-
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     with running(*OPTIONS, cwd=tmp_path) as server:
         nodes = children(server.process.pid)
@@ -186,30 +180,3 @@ def _alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-
-
-def test_workers_share_an_ephemeral_store_too(tmp_path: Path) -> None:
-    with running(*OPTIONS, "--ephemeral", cwd=tmp_path) as server:
-        for _ in range(10):
-            submit(server.base_url)
-        balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH)
-        assert balance.json()["data"] == 99.9
-        assert server.stop()[0] == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("url", "code", "words"),
-    [
-        ("https://93.184.216.34/hook", 0, "could deliver callbacks"),
-        ("http://127.0.0.1:9000/hook", 1, "FAIL scheme"),
-        ("https://10.0.0.1/", 1, "FAIL address"),
-        ("nonsense", 1, "FAIL url"),
-    ],
-)
-def test_the_doctor_says_whether_live_could_call(url: str, code: int, words: str) -> None:
-    done = subprocess.run(
-        command("doctor", url), env=environment(), capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (code, "")
-    assert words in done.stdout
