@@ -285,10 +285,12 @@ def _contents() -> Iterable[ReceiverCase]:
 def _malformed() -> Iterable[ReceiverCase]:
     matters = "A receiver on the internet gets broken and hostile requests, and must outlive them."
 
-    def case(name: str, title: str, expect: Expect = Expect.REJECTED, **how: Any) -> ReceiverCase:
+    def case(
+        name: str, title: str, expect: Expect = Expect.REJECTED, advice: str = _PARSE, **how: Any
+    ) -> ReceiverCase:
         # The valid delivery right after it is of another task, so that it cannot be a duplicate.
         steps = (Step("a", expect=expect, **how), Step("b"))
-        return ReceiverCase(f"malformed.{name}", title, matters, _PARSE, steps, _TWO, results=None)
+        return ReceiverCase(f"malformed.{name}", title, matters, advice, steps, _TWO, results=None)
 
     yield case("half", "Half of the JSON", edit=lambda body: body[: len(body) // 2])
     yield case("cut", "A body that ends before its length", Expect.NOTHING, transmission=Transmission.TRUNCATED)  # fmt: skip
@@ -302,9 +304,10 @@ def _malformed() -> Iterable[ReceiverCase]:
     )
     yield case("type", "A wrong content type", Expect.TOLERATED, content_type="text/plain")
     yield case("twice-headers", "Headers that are sent twice", Expect.TOLERATED, headers=(("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2")))  # fmt: skip
-    yield case("get", "GET instead of POST", method="GET", edit=lambda _: b"")
-    yield case("head", "HEAD instead of POST", method="HEAD", edit=lambda _: b"")
-    yield case("put", "PUT instead of POST", method="PUT")
+    advice = "Respond with 405 to every method but POST."
+    yield case("get", "GET instead of POST", advice=advice, method="GET", edit=lambda _: b"")
+    yield case("head", "HEAD instead of POST", advice=advice, method="HEAD", edit=lambda _: b"")
+    yield case("put", "PUT instead of POST", advice=advice, method="PUT")
 
 
 def _transports() -> Iterable[ReceiverCase]:
