@@ -348,7 +348,7 @@ def _ascii_name(text: str) -> str:
 
 def _bad_host(text: str) -> UrlMalformed:
     reason = "the host is neither a name nor an address"
-    expected = "labels of 1 to 63 letters, digits and hyphens, or an IP address"
+    expected = "labels of 1 to 63 letters, digits and hyphens, or an address such as 127.0.0.1"
     advice = "write the host in ASCII (xn-- for international names) or as a plain address"
     return UrlMalformed(reason, expected, text, advice)
 

@@ -131,8 +131,10 @@ def shown_header(name: str, value: str) -> str:
 
 def _with_nearest_name(problem: Problem, document: Mapping[str, Any]) -> Problem:
     """Return the problem of a misspelt scenario with the nearest name in its message."""
-    value: Any = document if problem.path[:1] == ("scenario",) else {}
-    for part in problem.path if value else ():
+    if problem.path[:1] != ("scenario",):
+        return problem
+    value: Any = document
+    for part in problem.path:
         value = value[part]
     if isinstance(value, str):
         try:
