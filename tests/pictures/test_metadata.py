@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from apixo_emulator.domain.pictures import PictureSpec, Verdict, sniff
 from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceLimits
 from apixo_emulator.pictures.formats import stripped
-from apixo_emulator.pictures.render import vips
+from apixo_emulator.pictures.render import inspect, vips
 from apixo_schemas import contract
 
 Render = Callable[..., Any]
@@ -207,3 +207,10 @@ def test_the_memory_of_a_source_is_an_option(
     assert open_store().check("one", url) is Verdict.USABLE
     strict = open_store(limits=SourceLimits(memory=10_000))
     assert strict.check("other", url) is Verdict.TOO_LARGE
+
+
+def test_a_progressive_jpg_takes_memory_for_all_its_pixels() -> None:
+    picture = black(2000, 2000)
+    streamed = inspect(picture.jpegsave_buffer()).memory
+    progressive = inspect(picture.jpegsave_buffer(interlace=True, subsample_mode="off")).memory
+    assert 23_000_000 < progressive - streamed < 25_000_000  # two bytes a value
