@@ -161,10 +161,6 @@ class RepeatsABrokenSubmit(Client):
         return reply.status == 0 or super().may_submit_again(reply)
 
 
-class RepeatsATruncatedSubmit(RepeatsABrokenSubmit):
-    case = "submit.truncated"
-
-
 class RepeatsAnUnreadableSubmit(Client):
     case = "submit.invalid-json"
 
@@ -183,22 +179,11 @@ class RepeatsASubmitAfterAGateway(RepeatsASubmitAfter502):
     case = "submit.html-502"
 
 
-class RepeatsASubmitAfter504(RepeatsASubmitAfter502):
-    case = "submit.504-always"
-
-
 class SubmitsAgainAfterAFailure(Client):
     case = "failed.Timeout"
 
     def run(self) -> int:
         return super().run() and super().run()
-
-
-class SubmitsAgainAfterABadPoll(SubmitsAgainAfterAFailure):
-    case = "status.500-once"
-
-    def may_poll_again(self, reply: Reply) -> bool:
-        return reply.status == 200
 
 
 class SubmitsTwiceToBeSure(Client):
@@ -214,10 +199,6 @@ class GivesUpAtTheFirstError(Client):
 
     def may_poll_again(self, reply: Reply) -> bool:
         return reply.status == 200
-
-
-class GivesUpAtARateLimit(GivesUpAtTheFirstError):
-    case = "status.429-once"
 
 
 class GivesUpAtABrokenConnection(GivesUpAtTheFirstError):
@@ -305,13 +286,6 @@ class SubmitsForEver(WaitsForEver):
     case = "submit.429-always"
 
 
-class RepeatsARejectedKey(WaitsForEver):
-    case = "submit.401"
-
-    def may_submit_again(self, reply: Reply) -> bool:
-        return reply.status == 401
-
-
 class KnowsFiveCodes(WaitsForEver):
     case = "failed.unknown"
 
@@ -382,12 +356,12 @@ class PollsFast(Client):
 
 
 DEFECTIVE: list[type[Client]] = [
-    RepeatsABrokenSubmit, RepeatsATruncatedSubmit, RepeatsAnUnreadableSubmit, RepeatsASubmitAfter502,
-    RepeatsASubmitAfterAGateway, RepeatsASubmitAfter504, SubmitsAgainAfterAFailure, SubmitsAgainAfterABadPoll,
-    SubmitsTwiceToBeSure, GivesUpAtTheFirstError, GivesUpAtARateLimit, GivesUpAtABrokenConnection,
+    RepeatsABrokenSubmit, RepeatsAnUnreadableSubmit, RepeatsASubmitAfter502,
+    RepeatsASubmitAfterAGateway, SubmitsAgainAfterAFailure,
+    SubmitsTwiceToBeSure, GivesUpAtTheFirstError, GivesUpAtABrokenConnection,
     GivesUpAtInvalidJson, NeedsDataInEveryPoll, FailsOnUnknownStates, TakesUnknownStatesForSuccess,
     KnowsItsFields, NeedsACostTime, NeedsToSeeProcessing, WaitsForEver, PollsAnUnknownTaskForEver,
-    SubmitsForEver, RepeatsARejectedKey, KnowsFiveCodes, ReportsSuccessOfAFailure,
+    SubmitsForEver, KnowsFiveCodes, ReportsSuccessOfAFailure,
     ReportsSuccessWithoutADownload, ReportsFailureOfASuccess, IgnoresRetryAfter,
     ReadsRetryAfterAsSecondsOnly, PollsOnAfterTheEnd, SavesAnything, ComparesClocks, PollsFast,
 ]  # fmt: skip

@@ -190,19 +190,6 @@ class DropsCallbacksThatComeEarly(Receiver):
             super().take(task_id)
 
 
-class MarksATaskBeforeItIsRead(Receiver):
-    case = "content.unknown-state"
-
-    def receive(self, body: bytes) -> None:
-        data = json.loads(body)["data"] if parse_callback(body) else {}
-        if data["taskId"] in self.taken:
-            return
-        if data["state"] == "success":
-            self.inbox.put(data["taskId"])
-        else:
-            self.taken.add(data["taskId"])
-
-
 class RefusesLateCallbacks(Receiver):
     case = "late.hour"
 
@@ -229,15 +216,6 @@ class RedirectsToASlash(Receiver):
 
     def respond(self, request: Request, _body: bytes) -> Response:
         return RedirectResponse(f"{request.url.path}/", 307)
-
-
-class InsistsOnACharset(Receiver):
-    case = "success"
-
-    def respond(self, request: Request, body: bytes) -> Response:
-        if request.headers["content-type"] != "application/json; charset=utf-8":
-            return PlainTextResponse("unsupported", 415)
-        return super().respond(request, body)
 
 
 class WorksInsideTheRequest(Receiver):
@@ -432,8 +410,8 @@ CARELESS = [
 ]
 DEFECTIVE: list[type[Receiver]] = [
     TakesInEveryDelivery, RemembersTheLastTaskOnly, ChecksBeforeItStores, DownloadsForEveryUse,
-    TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask, DropsCallbacksThatComeEarly, MarksATaskBeforeItIsRead,
-    RefusesLateCallbacks, RespondsWithNoContent, RedirectsToASlash, InsistsOnACharset,
+    TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask, DropsCallbacksThatComeEarly,
+    RefusesLateCallbacks, RespondsWithNoContent, RedirectsToASlash,
     WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, ReadsContentLengthOnly, SpeaksHttp11Only,
     RefusesExpect, StaysBrokenAfterAnError, *CARELESS,
 ]  # fmt: skip

@@ -177,9 +177,15 @@ def _polls() -> Iterable[ClientCase]:
         "429-date", "A poll is rate limited, `Retry-After` is a date",
         "status-http-429-date-once", Outcome.RESULT, _BACKOFF,
     )  # fmt: skip
-    for status, title in {401: "the key is rejected", 403: "the key is refused", 404: "no task is found"}.items():  # fmt: skip
+    for status, title in {
+        400: "the request is called wrong",
+        401: "the key is rejected",
+        402: "the balance is used up",
+        403: "the key is refused",
+        404: "no task is found",
+    }.items():
         yield case(
-            f"{status}-always", f"After acceptance {title} by every poll",
+            f"{status}-always", f"After acceptance {title} in the response to every poll",
             f"status-http-{status}", Outcome.NO_RESULT, _END,
         )  # fmt: skip
     yield case(

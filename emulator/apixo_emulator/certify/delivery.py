@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from importlib.metadata import version
 from time import perf_counter
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 # The live API waits so long for a response: platform fact P4.
 RESPONSE_S = 30.0
@@ -52,16 +52,8 @@ class Delivery:
 
     def as_curl(self) -> str:
         """Return the request as a curl line; what curl cannot send is named in a comment."""
-        words = [
-            "curl",
-            "-i",
-            "-X",
-            self.method,
-            self.url,
-            "-H",
-            f"Content-Type: {self.content_type}",
-        ]
-        for name, value in self.headers:
+        words = ["curl", "-i", "-X", self.method, self.url]
+        for name, value in (("Content-Type", self.content_type), *self.headers):
             words += ["-H", f"{name}: {value}"]
         if self.body:
             shown = self.body[:_MOST_CURL_BODY].decode("utf-8", errors="backslashreplace")
@@ -84,54 +76,54 @@ class Response:
     problem: str = ""
 
     def __str__(self) -> str:
-        """Return the response in words."""
-        return f"status {self.status}" if self.status is not None else self.problem
+        if self.status is None:
+            return self.problem or "the sender did not wait for the response"
+        return f"status {self.status}"
 
 
 async def send(delivery: Delivery) -> Response:
     """Send a delivery and return the receiver's response. Never raises for what the receiver does."""
     began = perf_counter()
-    if delivery.transmission is Transmission.ABANDONED:
-        with suppress(OSError, TimeoutError):
-            _, writer = await _connected(urlsplit(delivery.url))
-            writer.write(_head(delivery) + delivery.body)
-            await writer.drain()
-            writer.close()
-        return Response(None, perf_counter() - began, "the sender did not wait for the response")
+    status, problem = None, ""
     try:
-        async with asyncio.timeout(RESPONSE_S + _CONNECT_S):
+        async with asyncio.timeout(RESPONSE_S):
             status = await _exchange(delivery)
     except TimeoutError:
-        return Response(None, perf_counter() - began, f"no response within {RESPONSE_S:g} s")
-    except ssl.SSLError as error:
-        return Response(None, perf_counter() - began, f"TLS failed: {error.reason or error}")
-    except (OSError, EOFError, ValueError) as error:
-        return Response(None, perf_counter() - began, _words(error))
-    return Response(status, perf_counter() - began)
+        problem = f"no response within {RESPONSE_S:g} s"
+    except ConnectionRefusedError:
+        problem = "the connection was refused"
+    except (EOFError, ConnectionError):
+        problem = "the connection was closed without a response"
+    except (OSError, ValueError) as error:
+        problem = str(error) or type(error).__name__
+    return Response(status, perf_counter() - began, problem)
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused"
-    if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
-        return "the connection was closed without a response"
-    return str(error) or type(error).__name__
+async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the host and port of a URL.
 
-
-async def _connected(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    Raises:
+        OSError: Nothing listens there, the TLS handshake fails, or it takes longer than 5 s.
+    """
+    url = urlsplit(address)
     context = ssl.create_default_context() if url.scheme == "https" else None
-    port = url.port or (443 if context else 80)
     async with asyncio.timeout(_CONNECT_S):
         return await asyncio.open_connection(
-            url.hostname or "", port, ssl=context, limit=_MOST_HEADER_BYTES
+            url.hostname,
+            url.port or (443 if context else 80),
+            ssl=context,
+            limit=_MOST_HEADER_BYTES,
         )
 
 
-async def _exchange(delivery: Delivery) -> int:
-    reader, writer = await _connected(urlsplit(delivery.url))
+async def _exchange(delivery: Delivery) -> int | None:
+    reader, writer = await connect(delivery.url)
     continued = asyncio.Event()
     writing = asyncio.create_task(_write(delivery, writer, continued))
     try:
+        if delivery.transmission is Transmission.ABANDONED:
+            await writing
+            return None
         return await _status(reader, delivery.method, continued)
     finally:
         writing.cancel()

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
-from apixo_emulator.certify.delivery import RESPONSE_S, Delivery, Response, send
+from apixo_emulator.certify.delivery import RESPONSE_S, Delivery, Response, connect, send
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
 from apixo_emulator.certify.receiver_cases import (
@@ -33,10 +32,8 @@ _EFFECT_S = 12.0
 _SETTLE_S = 1.0
 _LOOK_S = 0.05
 _ATTEMPT_S = RESPONSE_S + 5
-_CONNECT_S = 5.0
 _REJECTED = range(400, 500)
 _TOLERATED = range(200, 500)
-_PICTURE = "https://example.com/certify.jpg"
 
 Progress = Callable[[Result], None]
 
@@ -53,8 +50,8 @@ class _Run:
     findings: list[Finding] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
 
-    def find(self, verdict: Verdict, expected: str, observed: str) -> None:
-        self.findings.append(Finding(verdict, expected, observed))
+    def find(self, verdict: Verdict, expected: str, observed: object) -> None:
+        self.findings.append(Finding(verdict, expected, str(observed)))
 
 
 @dataclass(frozen=True)
@@ -132,14 +129,12 @@ class ReceiverCertifier:
         }
 
     async def _check_reachable(self) -> None:
-        url = urlsplit(self.url)
-        port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                _, writer = await asyncio.open_connection(url.hostname, port)
-        except (OSError, TimeoutError) as error:
+            _, writer = await connect(self.url)
+        except OSError as error:
+            reason = str(error) or "no connection within 5 s"
             raise NothingToJudgeError(
-                f"the receiver {self.url} cannot be reached: {error or 'no connection in 5 s'}"
+                f"the receiver {self.url} cannot be reached: {reason}"
             ) from None
         writer.close()
 
@@ -157,6 +152,10 @@ class ReceiverCertifier:
                     await self._settled(run)
                 await self._step(run, step)
         self._judge_effects(run, await self._settled(run))
+        for name, task_id in run.ids.items():
+            if name not in run.bodies:  # delivered by the emulator, which sends what a poll returns
+                response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
+                run.evidence.append(Delivery(self.url, response.content).as_curl())
         return Result(
             case.id, case.title, case.matters, case.advice, run.findings, run.evidence,
             perf_counter() - began,
@@ -229,7 +228,7 @@ class ReceiverCertifier:
         judged = [(*_judged_status(step, response), response) for response in responses]
         # One finding for all: the worst response.
         expected, verdict, response = max(judged, key=lambda each: each[1].badness)
-        run.find(verdict, expected, str(response))
+        run.find(verdict, expected, response)
         slowest = max(responses, key=lambda each: each.seconds)
         if verdict is Verdict.PASS and slowest.seconds > self.slow_s:
             run.find(
