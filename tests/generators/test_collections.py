@@ -36,6 +36,7 @@ def test_each_request_of_the_postman_collection_is_accepted(server: Running) -> 
             filled(request["url"]),
             content=request.get("body", {}).get("raw", ""),
             headers={"Authorization": f"Bearer {KEY}"} if "auth" not in request else {},
+            timeout=60,
         )
         assert answer.status_code == 200, (item["name"], answer.text)
         # What the scripts of the collection keep.

@@ -80,12 +80,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("generated") / "workshop"
     shutil.copytree(PROGRAMS, folder)
     with running("--ephemeral", "--latency", "200", cwd=folder) as server:
-        answer = httpx.get(f"{server.origin}/openapi.json")
+        answer = httpx.get(f"{server.origin}/openapi.json", timeout=60)
         assert answer.headers["content-type"] == "application/json"
         assert answer.json()["servers"][0]["url"] == server.base_url
         found = Workshop(folder, server.base_url)
         found.document.write_bytes(answer.content)
-        control = httpx.get(f"{server.origin}/_emulator/openapi.json")
+        control = httpx.get(f"{server.origin}/_emulator/openapi.json", timeout=60)
         (folder / "control.json").write_bytes(control.content)
         yield found
 
@@ -156,7 +156,7 @@ def prism(workshop: Workshop) -> Iterator[str]:
 
 
 def test_a_validating_proxy_finds_nothing_wrong_with_the_emulator(workshop: Workshop) -> None:
-    with prism(workshop) as url, httpx.Client(base_url=url) as client:
+    with prism(workshop) as url, httpx.Client(base_url=url, timeout=60) as client:
         client.headers["Authorization"] = f"Bearer {KEY}"
 
         def submit(image: str) -> httpx.Response:

@@ -65,7 +65,7 @@ def by_httpx_on_trio(method: str, url: str, body: bytes | None) -> Got:
 
 def by_requests(method: str, url: str, body: bytes | None) -> Got:
     with requests.Session() as session:
-        answer = session.request(method, url, data=body, headers=HEADERS, timeout=5)
+        answer = session.request(method, url, data=body, headers=HEADERS, timeout=60)
     return Got(answer.status_code, answer.content)
 
 

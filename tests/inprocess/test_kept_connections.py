@@ -27,7 +27,7 @@ Get = Callable[[str], bytes]
 @contextmanager
 def requests_session() -> Iterator[Get]:
     with requests.Session() as session:
-        yield lambda url: session.get(url, headers=KEY, timeout=5).content
+        yield lambda url: session.get(url, headers=KEY, timeout=60).content
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def http_client() -> Iterator[Get]:
     def get(url: str) -> bytes:
         parts = urlsplit(url)
         kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-        made = connections.setdefault(parts.netloc, kind[parts.scheme](parts.netloc, timeout=5))
+        made = connections.setdefault(parts.netloc, kind[parts.scheme](parts.netloc, timeout=60))
         try:
             made.request("GET", parts.path, headers=KEY)
         except ConnectionError:  # as of any connection that the server has closed

@@ -181,8 +181,8 @@ def test_proxies_of_the_environment_are_not_used(apixo_server, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     headers = {"Authorization": "Bearer k"}
     balance = f"{apixo_server.base_url}/apikeys/current-balance"
-    assert httpx.get(balance, headers=headers).status_code == 200
-    assert requests.get(balance, headers=headers, timeout=5).status_code == 200
+    assert httpx.get(balance, headers=headers, timeout=60).status_code == 200
+    assert requests.get(balance, headers=headers, timeout=60).status_code == 200
 
 def test_both_fixtures(apixo, apixo_server):
     with Apixo() as client:  # the address is that of the fixture listed last
@@ -213,7 +213,11 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_fixture_without_the_extra_says_what_to_install(suite: pytest.Pytester) -> None:
+def test_a_fixture_without_the_extra_says_what_to_install(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    suite.makeini("[pytest]\naddopts = -p apixo_emulator.pytest_plugin\n")
     suite.makeconftest("import sys\nsys.modules['orjson'] = None")
     suite.makepyfile(test_suite="def test_one(apixo): pass\n\ndef test_two(apixo_server): pass\n")
     told = str(suite.runpytest_subprocess().stdout)

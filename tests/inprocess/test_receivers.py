@@ -91,8 +91,7 @@ def test_an_asgi_app_receives_in_the_test_s_own_event_loop() -> None:
             emulator.receiver(URL, receiver)
             await client.post(submit, json=body, headers={"Authorization": "Bearer k"})
             await emulator.aadvance(seconds=41)
-            async with asyncio.timeout(5):
-                return str((await receiver.next()).state)
+            return str((await receiver.next(timeout=60)).state)
 
     assert asyncio.run(run()) == "success"
 

@@ -15,6 +15,7 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, partial, wraps
@@ -125,8 +126,9 @@ class VirtualClock:
                     await sleeper.is_first.wait()
         finally:
             others.remove(sleeper)
-            if others:
-                others[0].is_first.set()
+            with suppress(RuntimeError):  # the event loop was closed before its tasks had ended
+                if others:
+                    others[0].is_first.set()
         if self.is_open:
             await self._emulator.arun_to(sleeper.wake_ms)
 

@@ -34,6 +34,7 @@ accepted = httpx.post(
     f"{base_url}/generateTask/image-upscaler",
     json={"input": {"image_urls": ["https://example.com/input.jpg"]}},
     headers={"Authorization": f"Bearer {key}"},
+    timeout=60,
 )
 task_id = accepted.json()["data"]["taskId"]
 clock = advance_clock.sync(client=client, body=AdvanceClockBody(ms=60_000))

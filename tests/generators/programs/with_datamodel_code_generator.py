@@ -17,7 +17,7 @@ from generated_models import (
 )
 
 base_url, key = sys.argv[1:]
-client = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"})
+client = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
 
 def submit(body: dict[str, Any]) -> httpx.Response:
