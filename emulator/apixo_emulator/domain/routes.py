@@ -31,9 +31,9 @@ class Route:
     rest: str = ""
 
 
-_READING = frozenset({"GET", "HEAD"})
-# Endpoints by their whole path, or by the folder of a path whose last part differs; with methods.
-_Table = Mapping[str, tuple[Endpoint, frozenset[str]]]
+_READING = ("GET", "HEAD")
+# Endpoints with their methods, by the whole path, or by the folder of a path.
+_Table = Mapping[str, tuple[Endpoint, tuple[str, ...]]]
 
 
 @cache
@@ -41,10 +41,7 @@ def _whole() -> _Table:
     model = document("model.json")
     balance = model["api"]["balance"]
     return {
-        model["api"]["prefix"] + balance["path"]: (
-            Endpoint.BALANCE,
-            frozenset({balance["method"]}),
-        ),
+        model["api"]["prefix"] + balance["path"]: (Endpoint.BALANCE, (balance["method"],)),
         "/docs/models/schemas/index.json": (Endpoint.MODEL_INDEX, _READING),
         f"/docs/{model['schema_path']}": (Endpoint.MODEL_SCHEMA, _READING),
     }
@@ -53,14 +50,11 @@ def _whole() -> _Table:
 @cache
 def _folders() -> _Table:
     api = document("model.json")["api"]
-    own = {
-        api["prefix"] + api[endpoint]["path"].removesuffix("{model}"): (
-            endpoint,
-            frozenset({api[endpoint]["method"]}),
-        )
-        for endpoint in (Endpoint.SUBMIT, Endpoint.STATUS)
-    }
-    return {**own, "/files/": (Endpoint.FILE, _READING)}
+    folders: dict[str, tuple[Endpoint, tuple[str, ...]]] = {"/files/": (Endpoint.FILE, _READING)}
+    for endpoint in (Endpoint.SUBMIT, Endpoint.STATUS):
+        path = api["prefix"] + api[endpoint]["path"].removesuffix("{model}")
+        folders[path] = endpoint, (api[endpoint]["method"],)
+    return folders
 
 
 @cache
@@ -85,5 +79,5 @@ def match(method: str, path: str) -> Route | HttpResponse:
             return refusal("path_not_found")
     endpoint, methods = found
     if method not in methods:
-        return refusal("method_not_allowed", (b"allow", ", ".join(sorted(methods)).encode()))
+        return refusal("method_not_allowed", (b"allow", ", ".join(methods).encode()))
     return Route(endpoint, rest)

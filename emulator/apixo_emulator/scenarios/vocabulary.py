@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -80,19 +79,6 @@ class UnknownScenarioError(ValueError):
     """A name is no scenario, or names contradict each other; the message says what to write instead."""
 
 
-class Group(StrEnum):
-    """The subject of a scenario."""
-
-    OUTCOME = "outcome"
-    TIME = "time"
-    HTTP = "http"
-    WIRE = "wire"
-    CALLBACK = "callback"
-    RESULT = "result"
-    ANSWER = "answer"
-    STATUS = "status"
-
-
 # Of a name with ``<seconds>`` in it, the effects depend on the time, in ms.
 Meaning = Effects | Callable[[int], Effects]
 
@@ -101,13 +87,14 @@ Meaning = Effects | Callable[[int], Effects]
 class Scenario:
     """One name, or form of a name, and in a sentence what it does.
 
+    ``group`` is outcome, time, http, wire, callback, result, answer or status.
     ``<seconds>``, ``<fault>`` and ``<n>`` in a name stand for what is to be filled in. A name that
     begins with ``status-`` has no ``meaning`` of its own: it is put together, see `scenario`.
     """
 
     name: str
     effect: str
-    group: Group
+    group: str
     meaning: Meaning | None = None
 
 
@@ -190,27 +177,27 @@ def _scenarios() -> Iterator[Scenario]:
     for entry in contract().failures.values():
         sentence = f"the task fails with `{entry.code}`: {entry.meaning}"
         failure = Effects("", failure=(entry.code, entry.message))
-        yield Scenario(entry.scenario, sentence, Group.OUTCOME, failure)
+        yield Scenario(entry.scenario, sentence, "outcome", failure)
     slow = "the task takes so long, e.g. `slow-12.5`"
     yield Scenario(
         "slow-<seconds>",
         slow,
-        Group.TIME,
+        "time",
         lambda ms: Effects("", duration=Duration(total_ms=ms)),
     )
     stuck = "the task stays `processing` for ever"
-    yield Scenario("stuck", stuck, Group.TIME, Effects("", stuck=True))
+    yield Scenario("stuck", stuck, "time", Effects("", stuck=True))
     for name, fault in submit_faults().items():
-        group = Group.HTTP if fault.wire is None else Group.WIRE
+        group = "http" if fault.wire is None else "wire"
         yield Scenario(name, _fault_words(fault), group, Effects("", submit_fault=fault))
     for name, sentence, meaning in _CALLBACKS_AND_RESULTS:
-        yield Scenario(name, sentence, Group(name.partition("-")[0]), meaning)
+        yield Scenario(name, sentence, name.partition("-")[0], meaning)
     for quirk, sentence in _QUIRKS.items():
-        yield Scenario(quirk.value, sentence, Group.ANSWER, Effects("", quirks=frozenset({quirk})))
+        yield Scenario(quirk.value, sentence, "answer", Effects("", quirks=frozenset({quirk})))
     like = "every poll gets what `http-…` or a fault on the wire does to a submit"
-    yield Scenario("status-<fault>", f"{like}, e.g. `status-http-500`", Group.STATUS)
+    yield Scenario("status-<fault>", f"{like}, e.g. `status-http-500`", "status")
     first = "the first two polls only; also `-once`, `-thrice`, `-5-times`"
-    yield Scenario("status-<fault>-twice", first, Group.STATUS)
+    yield Scenario("status-<fault>-twice", first, "status")
 
 
 @cache
