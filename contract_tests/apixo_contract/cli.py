@@ -196,13 +196,35 @@ def _observe(
     return run
 
 
+def _must_be_writable(path: Path) -> None:
+    """Find out whether a file can be written; a pipe or a device is not touched.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    known = path.exists()
+    if known and not path.is_file():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
+    if not known:
+        path.unlink()
+
+
 def _delivery(options: dict[str, Any]) -> Callable[[Run], int]:
     """Return what judges a run, writes and prints its report, and returns its exit code.
 
-    The ledger is read at once: a damaged one must not be found after money was spent.
+    Files that cannot be used are found at once, and not after money was spent.
     """
     paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
     ledger = options.pop("ledger")
+    for path in (*paths.values(), ledger):
+        if path is not None:
+            _must_be_writable(path)
     earlier = read_evidence(ledger) if ledger else {}
 
     def deliver(run: Run) -> int:
@@ -303,23 +325,6 @@ def _keep_part(path: Path, run: Run, key: str) -> None:
     with suppress(OSError, CassetteError):
         write_cassette(part, run, [key], cut_off=True)
         _say(f"the calls so far are in {part}")
-
-
-def _must_be_writable(path: Path) -> None:
-    """Find out before money is spent.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
-    known = path.exists()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            pass
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
-    if not known:
-        path.unlink()
 
 
 @main.command()

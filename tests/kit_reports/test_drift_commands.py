@@ -61,11 +61,16 @@ def test_a_recorded_run_is_judged_again_offline(tmp_path: Path, base_url: str) -
         assert KEY not in path.read_text("utf-8")
 
 
-def test_nothing_is_sent_when_the_cassette_cannot_be_written(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("record", "-o"), ("verify", "--report"), ("verify", "--ledger"), ("diff", "--report")],
+)
+def test_nothing_is_sent_when_a_file_cannot_be_written(
+    tmp_path: Path, command: str, option: str
+) -> None:
     (tmp_path / "file").touch()
-    done = run("record", "--base-url", DEAD, "--api-key", KEY, "-o", tmp_path / "file" / "x.jsonl")
+    target = (DEAD, DEAD) if command == "diff" else ("--base-url", DEAD)
+    done = run(command, *target, "--api-key", KEY, option, tmp_path / "file" / "x.jsonl")
     assert done.exit_code == 2
     assert "apixo-contract: cannot write" in done.output
 
