@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from apixo_contract.observations import CallbackSeen, Exchange, Purpose, Run
 from apixo_contract.oracle import Expectation, expect_text
-from apixo_contract.text import json_or_none, parse_json
+from apixo_contract.text import json_or_none
 from apixo_schemas import contract
 
 RUNNING = ("pending", "processing")
@@ -98,10 +98,7 @@ class Submitted:
     @cached_property
     def body(self) -> Mapping[str, Any]:
         """Return the body as an object, an empty one if it is none."""
-        try:
-            found = parse_json(self.exchange.body or "")
-        except (ValueError, RecursionError):
-            return {}
+        found = json_or_none(self.exchange.body or "")
         return found if isinstance(found, dict) else {}
 
     @property
