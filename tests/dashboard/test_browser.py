@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -30,18 +29,6 @@ def test_a_submitted_task_appears_by_itself_and_reaches_success(desk: Desk, page
     assert desk.status(task_id)["state"] == "success"
 
 
-def test_a_timeline_moves_with_the_emulators_clock(desk: Desk, page: Page) -> None:
-    desk.steer("clock", frozen=True)
-    task_id = desk.submit()
-    page.goto(desk.page())
-    bar = page.locator(row_of(task_id)).locator("[data-role=past]")
-    expect(bar).to_have_attribute("width", "0.00")
-    desk.steer("clock/advance", ms=600)
-    expect(bar).to_have_attribute("width", "50.00")
-    desk.steer("clock/advance", ms=600)
-    expect(page.locator(row_of(task_id)).locator("[data-role=state]")).to_have_text("success")
-
-
 def test_the_next_task_fails_as_the_page_was_told(desk: Desk, page: Page) -> None:
     page.goto(desk.page("ui/scenarios"))
     page.get_by_role("button", name="SensitiveContent", exact=True).click()
@@ -57,27 +44,6 @@ def test_the_next_task_fails_as_the_page_was_told(desk: Desk, page: Page) -> Non
     page.goto(desk.page("ui/scenarios"))
     page.get_by_role("button", name=re.compile("Remove rule")).click()
     expect(page.get_by_text("None: every task goes its ordinary way.")).to_be_visible()
-
-
-@pytest.fixture(scope="module")
-def realistic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    cwd = tmp_path_factory.mktemp("realistic")
-    # With this seed the first task takes less than the documentation's 41 s.
-    arguments = ("--ephemeral", "--latency", "realistic", "--seed", "3")
-    with running(*arguments, cwd=cwd) as server, desk_of(server) as desk:
-        yield desk
-
-
-def test_41_seconds_later_a_realistic_task_is_done(realistic: Desk, page: Page) -> None:
-    task_id = realistic.submit(resolution="2k")
-    page.goto(realistic.page(f"ui/tasks/{task_id}"))
-    state = page.locator(".head [data-role=state]")
-    expect(state).to_have_text("processing")
-    page.goto(realistic.page("ui/clock"))
-    page.get_by_role("button", name="+41 s").click()
-    expect(page.get_by_role("status")).to_contain_text("moved on by 41 s")
-    page.goto(realistic.page(f"ui/tasks/{task_id}"))
-    expect(state).to_have_text("success")
 
 
 def test_a_callback_reaches_the_inbox_again(desk: Desk, page: Page) -> None:
@@ -150,19 +116,6 @@ def test_a_local_file_is_tried_and_shown_beside_its_result(
     expect(page.locator("dialog.zoom")).to_have_count(0)
 
 
-def test_what_is_wrong_with_a_request_is_shown_with_its_rule(desk: Desk, page: Page) -> None:
-    page.goto(desk.page("ui/try"))
-    page.get_by_label("resolution", exact=True).fill("16k")
-    page.get_by_role("button", name="Send").click()
-    message = "The parameter {{resolution}} must be either '2k', '4k' or '8k'."
-    expect(page.locator("#tried-answer")).to_contain_text(message)
-    page.goto(desk.page("ui/requests"))
-    expect(page.locator("tr.rejected")).to_contain_text("Broken rule: Invalid resolution")
-    page.locator("tr.rejected a.row-link").click()
-    expect(page.locator("#answer-body")).to_contain_text(message)
-    expect(page.locator("#request-body")).to_contain_text('"resolution": "16k"')
-
-
 def test_calls_appear_by_themselves_until_they_are_paused(desk: Desk, page: Page) -> None:
     page.goto(desk.page("ui/requests"))
     expect(page.get_by_role("heading", name="No calls yet")).to_be_visible()
@@ -173,23 +126,6 @@ def test_calls_appear_by_themselves_until_they_are_paused(desk: Desk, page: Page
     desk.api.get("/api/v1/apikeys/current-balance")
     page.reload()
     expect(page.locator("#r-2")).to_be_visible()
-
-
-def test_a_filter_shows_what_fits_and_stays_in_the_address(desk: Desk, page: Page) -> None:
-    failing = desk.submit("https://example.com/emulate/SensitiveContent.jpg")
-    other = desk.submit()
-    page.goto(desk.page())
-    page.get_by_role("searchbox").fill("sensitive")
-    expect(page.locator(f"#t-{failing}")).to_be_visible()
-    expect(page.locator(f"#t-{other}")).to_have_count(0)
-    page.reload()
-    expect(page.locator(f"#t-{other}")).to_have_count(0)
-    expect(page.get_by_role("searchbox")).to_have_value("sensitive")
-    page.get_by_role("searchbox").fill("")
-    expect(page.locator(f"#t-{other}")).to_be_visible()
-    page.get_by_role("link", name=re.compile("^Success")).click()
-    expect(page.locator(f"#t-{other}")).to_be_visible()
-    expect(page.locator(f"#t-{failing}")).to_have_count(0)
 
 
 def test_the_clock_is_frozen_moved_and_sped_up(desk: Desk, page: Page) -> None:
@@ -308,27 +244,3 @@ def test_a_page_outlives_a_restart_of_the_emulator(
         task_id = desk.submit()
         expect(page.locator(f"#t-{task_id}")).to_be_visible(timeout=20_000)
         expect(page.locator("#live")).to_contain_text("Live")
-
-
-def test_5000_tasks_stay_usable(
-    desk: Desk, page: Page, record_testsuite_property: Callable[[str, object], None]
-) -> None:
-    for number in range(5000):
-        desk.submit(f"https://example.com/{number}.jpg")
-    began = perf_counter()
-    page.goto(desk.page())
-    expect(page.locator("tbody tr")).to_have_count(50)
-    figures = {"first page": perf_counter() - began}
-    began = perf_counter()
-    page.get_by_role("link", name="Older").click()
-    page.wait_for_url("**before=*")
-    expect(page.locator("tbody tr")).to_have_count(50)
-    figures["next page"] = perf_counter() - began
-    began = perf_counter()
-    page.goto(desk.page())
-    task_id = desk.submit("https://example.com/the-last-one.jpg")
-    expect(page.locator(f"#t-{task_id}")).to_be_visible()
-    figures["a new task is seen"] = perf_counter() - began
-    expect(page.get_by_role("link", name=re.compile("^All"))).to_contain_text("5,001")
-    for name, seconds in figures.items():
-        record_testsuite_property(f"5,000 tasks, {name}", f"{seconds * 1000:.0f} ms")

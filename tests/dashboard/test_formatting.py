@@ -38,10 +38,6 @@ def test_no_text_becomes_markup(text: str) -> None:
         assert "<" not in re.sub(r'</?(?:code|span)(?: class="[a-z -]+")?>', "", shown)
 
 
-def test_numbers_stay_as_they_are_written() -> None:
-    assert '"data": 74.8700' in text_of(formatting.body(b'{"data":74.8700}'))
-
-
 def test_json_stands_on_lines_of_its_own() -> None:
     shown = text_of(formatting.body('{"a":[1,{}],"b":[]}'))
     assert shown == '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'
@@ -67,13 +63,6 @@ def test_what_is_no_json_is_shown_as_it_is() -> None:
 )
 def test_durations_have_two_units_at_most(ms: int, written: str) -> None:
     assert formatting.span(ms) == written
-
-
-@pytest.mark.parametrize(
-    ("count", "written"), [(999, "999 B"), (12_340, "12.3 kB"), (1_500_000, "1.5 MB")]
-)
-def test_sizes_are_decimal(count: int, written: str) -> None:
-    assert formatting.size(count) == written
 
 
 def test_instants_are_in_utc() -> None:
