@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -214,11 +213,12 @@ def test_the_folder_of_an_output_is_checked_before_it_costs(
     assert service.requests == []
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["--version"])
-    assert caught.value.code == 0
-    assert re.fullmatch(r"apixo-client \d+\.\d+\.\d+.*\n", capsys.readouterr().out)
+def test_wait_for_an_unknown_task_does_not_say_how_to_go_on(
+    service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.refuse(404)
+    assert main(["wait", "task_1"]) == Exit.REFUSED
+    assert "go on with" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("image", ["missing.png", "missing", "in.gif"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from apixo_client.cli import main as client
+from apixo_contract.cli import main as kit
 from apixo_emulator.cli import main
 from apixo_emulator.domain.accounts import AccountTerms, Rate
 from apixo_emulator.domain.pictures import FetchMode
@@ -295,6 +298,19 @@ def test_any_text_is_read_or_told_in_words(
 def test_wrong_usage_is_one_line(arguments: list[str], line: str) -> None:
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"apixo-emulator: {line}\n")
+
+
+@pytest.mark.parametrize("option", ["-h", "--help", "--version"])
+@pytest.mark.parametrize("program", [main, kit, client], ids=["emulator", "contract", "client"])
+def test_each_command_has_help_and_a_version(
+    program: Any, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program([option])
+    assert not ended.value.code
+    assert (
+        version("apixo-emulator") if option == "--version" else "COMMAND"
+    ) in capsys.readouterr().out
 
 
 def test_the_help_shows_each_option_with_its_default_and_choices() -> None:
