@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support.files import file_server
 
 import apixo_emulator
 from apixo_emulator.testing import InProcess
@@ -102,17 +103,24 @@ def test_a_reset_begins_anew(app: Any) -> None:
         assert app.state(first) == "failed"
 
 
+def submitted_picture(app: Any, url: str) -> str:
+    body = json.dumps({"input": {"image_urls": [url], "resolution": "2k"}}).encode()
+    submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+    return str(app.send("POST", submit, body).data["taskId"])
+
+
 def test_a_result_is_the_source_enlarged(app: Any, rocket: Path) -> None:
-    with apixo_emulator.intercept() as emulator:
-        url = f"data:image/jpeg;base64,{base64.b64encode(rocket.read_bytes()).decode()}"
-        body = json.dumps({"input": {"image_urls": [url], "resolution": "2k"}}).encode()
-        submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
-        task_id = app.send("POST", submit, body).data["taskId"]
+    inlined = f"data:image/jpeg;base64,{base64.b64encode(rocket.read_bytes()).decode()}"
+    with file_server() as files, apixo_emulator.intercept() as emulator:
+        on_this_machine = files.url("/in.jpg", rocket.read_bytes())
+        ids = [submitted_picture(app, url) for url in (inlined, on_this_machine)]
         emulator.settle()
-        (found,) = json.loads(app.poll(task_id)["resultJson"])["resultUrls"]
-        picture = httpx.get(found)
-        assert picture.headers["content-type"] == "image/jpeg"
-        assert len(picture.content) > 100_000
+        for task_id in ids:
+            (found,) = json.loads(app.poll(task_id)["resultJson"])["resultUrls"]
+            picture = httpx.get(found)
+            assert picture.headers["content-type"] == "image/jpeg"
+            assert len(picture.content) > 100_000
+        assert files.asked == ["/in.jpg"]
 
 
 def test_a_result_can_be_had_in_part_and_only_when_changed(app: Any) -> None:

@@ -192,6 +192,10 @@ def test_both_fixtures(apixo, apixo_server):
 @pytest.mark.parametrize("number", range(2))
 def test_reset(apixo_server, number):
     assert apixo_server.tasks == []
+    apixo_server.freeze()
+    before = apixo_server.now_ms
+    apixo_server.advance(minutes=1)
+    assert apixo_server.now_ms == before + 60_000
     with Apixo() as apixo:
         task = apixo.submit("https://example.com/in.jpg")
     apixo_server.finish(task.id, fail_code="Timeout")

@@ -52,6 +52,7 @@ def test_a_refused_callback_is_made_again_on_the_emulator_s_clock(app: Any) -> N
             (70, "expected the status 200, received 404"),
             (190, "200"),
         ]
+        assert "+70.000s attempt 2: expected the status 200, received 404" in emulator.journal()
 
 
 def test_without_a_receiver_nothing_is_called_and_words_say_so(app: Any) -> None:
