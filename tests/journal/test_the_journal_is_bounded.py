@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.harness import BALANCE, KEY, STATUS, SUBMIT, body, make_harness
 
@@ -203,6 +203,7 @@ def test_every_call_is_written_down_with_what_decided_it() -> None:
     assert polled.at_ms == harness.clock.now_ms
 
 
+@settings(max_examples=25)
 @given(st.binary(max_size=30), st.integers(0, 100_000), st.text(max_size=9))
 def test_an_entry_is_read_back_from_its_text(raw: bytes, filling: int, decision: str) -> None:
     journal = Journal()
