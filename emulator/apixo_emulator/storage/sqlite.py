@@ -134,11 +134,15 @@ class SqliteStore(Store):
             self._clock = SystemClock(path.with_name("clock") if path else None)
         except BaseException as error:
             self._close_connections()
-            if isinstance(error, OSError | sqlite3.Error):
+            advice = "Choose another folder with --data, or --ephemeral to keep nothing."
+            if isinstance(error, OSError):
+                folder = Path(self._where).parent
                 raise StoreError(
-                    f"cannot use {self._where} as the emulator's store: {error}. Choose another"
-                    " folder with --data, or --ephemeral to keep nothing."
+                    f"cannot write to the data folder {folder}: {error.strerror}. {advice}"
                 ) from error
+            if isinstance(error, sqlite3.Error):
+                words = f"cannot use {self._where} as the emulator's store: {error}. {advice}"
+                raise StoreError(words) from error
             raise
         self.now = self._clock
 
