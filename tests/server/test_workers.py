@@ -99,7 +99,7 @@ def test_a_worker_that_cannot_start_again_is_tried_later_and_the_others_go_on(
     assert server.process.stderr is not None
     lines = [server.process.stderr.readline() for _ in range(3)]
     assert f"worker process {victim} ended with -9; another takes its place" in lines[0]
-    assert "ended with 2: cannot use" in lines[1]
+    assert "ended with 2: cannot write to the data folder" in lines[1]
     assert "another takes its place in 0.5 s" in lines[1]
     assert "another takes its place in 1 s" in lines[2]
     assert submit(server.base_url).status_code == 200
@@ -125,7 +125,7 @@ def test_workers_that_cannot_start_at_first_end_it_with_one_line(tmp_path: Path)
         timeout=60,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("apixo-emulator: cannot use")
+    assert done.stderr.startswith("apixo-emulator: cannot write to the data folder")
     assert done.stderr.count("\n") == 1
 
 
