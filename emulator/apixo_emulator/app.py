@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX
-from apixo_emulator.http.api import Api, root_url, route_path
+from apixo_emulator.http.api import Api, as_response, root_url, route_path
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callbacks import MOST_CALLBACKS, CallbackWorker
 from apixo_emulator.settings import Settings, use_profile_file
@@ -174,15 +174,10 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     known = {404: "path_not_found", 405: "method_not_allowed", 413: "payload_too_large"}
     headers = dict(getattr(error, "headers", None) or {})
     if status not in known:
-        return _envelope(failure(status, str(getattr(error, "detail", ""))), headers)
-    return _envelope(refusal(known[status]), headers)
+        return as_response(failure(status, str(getattr(error, "detail", ""))), headers)
+    return as_response(refusal(known[status]), headers)
 
 
 async def _server_error(_request: Request, _error: Exception) -> Response:
     # Starlette raises the error again, and the server logs it.
-    return _envelope(refusal("server_error"), {})
-
-
-def _envelope(response: Any, headers: dict[str, str]) -> Response:
-    found = {name.decode(): value.decode() for name, value in response.headers}
-    return Response(response.body, response.status, {**found, **headers})
+    return as_response(refusal("server_error"))

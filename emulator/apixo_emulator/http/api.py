@@ -14,6 +14,7 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
@@ -117,6 +118,12 @@ async def send_response(response: HttpResponse, scope: Scope, receive: Receive, 
         headers = (*headers, (b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def as_response(response: HttpResponse, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response as Starlette has it, with more headers."""
+    own = {name.decode(): value.decode() for name, value in response.headers}
+    return Response(response.body, response.status, {**own, **(headers or {})})
 
 
 def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> HttpRequest:

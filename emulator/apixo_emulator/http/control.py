@@ -23,8 +23,8 @@ from apixo_emulator.domain.addresses import is_loopback_name
 from apixo_emulator.domain.deliveries import DEPTH_HEADER
 from apixo_emulator.domain.problems import ContradictoryError
 from apixo_emulator.domain.responses import failure, refusal
-from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER, HttpResponse
-from apixo_emulator.http.api import HOST, own_origin, root_url, route_path
+from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER
+from apixo_emulator.http.api import HOST, as_response, own_origin, root_url, route_path
 from apixo_emulator.http.openapi import control_document, schema_document, schema_names
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.runtime import Runtime
@@ -333,7 +333,7 @@ def _route(path: str, methods: dict[str, Endpoint]) -> Route:
         method = "GET" if request.method == "HEAD" else request.method
         answer = methods.get(method)
         if answer is None:
-            return _plain(refusal("method_not_allowed", (b"allow", allowed.encode())))
+            return as_response(refusal("method_not_allowed", (b"allow", allowed.encode())))
         return await answer(request)
 
     everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -388,7 +388,7 @@ def _json(value: object, kind: str = "json") -> Response:
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
-    await _plain(refusal("path_not_found"))(scope, receive, send)
+    await as_response(refusal("path_not_found"))(scope, receive, send)
 
 
 def status_of(error: Exception) -> int:
@@ -397,9 +397,4 @@ def status_of(error: Exception) -> int:
 
 
 def _error(status: int, words: str) -> Response:
-    return _plain(failure(status, words))
-
-
-def _plain(response: HttpResponse) -> Response:
-    headers = {name.decode(): value.decode() for name, value in response.headers}
-    return Response(response.body, response.status, headers)
+    return as_response(failure(status, words))

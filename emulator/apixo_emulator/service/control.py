@@ -1,14 +1,13 @@
-"""What steers and watches a world: one verb each for the control API, the CLI, Python, the dashboard.
+"""The control operations of a world, for the control API, the command line, Python and the dashboard.
 
-Every verb takes and gives plain JSON values, so that all four say the same. Times are Unix ms on the
-world's clock, money is USD as text.
+They take and return plain JSON values. Times are Unix ms on the world's clock, money is USD as text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from apixo_emulator.domain.accounts import ONE_WORLD, account_of, mask, micros, usd
 from apixo_emulator.domain.clock import LATEST_MS, ClockState
@@ -16,7 +15,7 @@ from apixo_emulator.domain.deliveries import Delivery, due_ms, payload
 from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.domain.randomness import checked_seed
 from apixo_emulator.domain.responses import status_answer
-from apixo_emulator.domain.tasks import Task, finish
+from apixo_emulator.domain.tasks import Task, TaskState, finish
 from apixo_emulator.domain.text import shown
 from apixo_emulator.domain.wire import HttpResponse
 from apixo_emulator.journal.entry import JournalEntry
@@ -28,7 +27,6 @@ from apixo_emulator.service.worlds import World, read_rule
 from apixo_emulator.storage import TaskQuery
 from apixo_schemas import contract
 
-_STATES = ("pending", "processing", "success", "failed")
 MOST_LISTED = 1000
 _MOST_DIGITS = 15
 
@@ -41,8 +39,7 @@ class ConflictError(ValueError):
     """It cannot be done now, or contradicts itself; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How many there are: calls since this process's start, tasks and callbacks in the store."""
 
     requests: Mapping[tuple[str, int], int]
@@ -50,8 +47,7 @@ class Counts:
     deliveries: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """What would be answered to a poll, and sent as callback once the task has ended."""
 
     status: HttpResponse
@@ -59,7 +55,7 @@ class Answers:
 
 
 class WorldControl:
-    """Steers one world of an emulator; ``world`` None is the one that is always there."""
+    """Controls one world of an emulator; ``world`` None is the one that is always there."""
 
     def __init__(self, emulator: Emulator, world: World | None = None) -> None:
         self._emulator = emulator
@@ -199,8 +195,8 @@ class WorldControl:
         Raises:
             ValueError: There is no such state, or the limit is out of range.
         """
-        if state is not None and state not in _STATES:
-            raise ValueError(f"state: expected one of {', '.join(_STATES)}, found {state!r}")
+        if state is not None and state not in {*TaskState}:
+            raise ValueError(f"state: expected one of {', '.join(TaskState)}, found {state!r}")
         if not 0 < limit <= MOST_LISTED:
             raise ValueError(f"limit: expected 1 to {MOST_LISTED}, found {limit}")
         now_ms = self.now()
