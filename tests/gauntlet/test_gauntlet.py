@@ -11,12 +11,23 @@ from gauntlet.variants import VARIANTS
 
 from apixo_contract import catalogue
 
-_EVERY = 12
+# Kinds of servers that the kit has once let pass.
+_ONCE_MISSED = (
+    "auth: ",
+    "balance: rounded to tenths",
+    "callback mode: ",
+    "callback: another path",
+    "callback: no query",
+    "price: a repeated body is free",
+    "rejection: 422",
+    "tasks: ",
+)
 
 
 @pytest.mark.slow
 def test_no_false_alarm_and_no_mutant_that_lives() -> None:
-    trials = [Trial(name, examples=0) for name in (*VARIANTS, *list(MUTANTS)[::_EVERY])]
+    missed = (name for name in MUTANTS if name.startswith(_ONCE_MISSED))
+    trials = [Trial(name, examples=0) for name in (*VARIANTS, *missed)]
     found = held(trials)
     complaints = {trial: words for trial, f in found if (words := trial.complaint(f)) is not None}
     assert complaints == {}

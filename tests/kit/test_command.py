@@ -123,14 +123,6 @@ def test_explain_names_the_winner_the_losers_and_the_documentation() -> None:
     assert "assumption null.optional" in second
 
 
-def test_explain_reads_a_file(tmp_path: Path) -> None:
-    body = {"request_type": "async", "input": {"image_urls": ["https://example.com/in.jpg"]}}
-    (tmp_path / "body.json").write_text(json.dumps(body))
-    done = run("explain", "body.json")
-    assert done.exit_code == 0
-    assert done.output.startswith("ACCEPTED")
-
-
 @pytest.mark.parametrize("text", ["{", "", "[" * 10_000])
 def test_explain_says_what_no_json_is_answered(text: str) -> None:
     done = run("explain", "-", text=text)

@@ -1,81 +1,33 @@
-"""The emulator keeps the contract, by the kit's own judgement: over a socket and in process."""
+"""The emulator keeps the contract, by the kit's own judgement, and so does the client on it."""
 
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from kit.stub import picture
-from support.harness import KEY, START_MS, Clock, Harness, make_harness
 from support.process import running
 
-from apixo_contract import Report, Verdict, verify
-from apixo_emulator.domain.wire import HttpRequest
+from apixo_contract import Verdict, judge, observe, settle
+from apixo_contract.cassette import read_cassette, write_cassette
+from apixo_contract.properties import all_properties
+
+pytestmark = pytest.mark.slow
+
+FAULTS = ("faults", "passing-faults", "refused-faults", "retry-after", "uncertain-submit")
+FAILING = "https://example.com/emulate/SensitiveContent.jpg"
 
 
-class InProcess(httpx.BaseTransport):
-    """Calls the emulator's one gate; results are as large as it says, and empty."""
-
-    def __init__(self, harness: Harness) -> None:
-        self.harness = harness
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = self.harness.handle(
-            HttpRequest(
-                request.method,
-                url.path,
-                url.query,
-                [(name.lower(), value) for name, value in request.headers.raw],
-                request.read(),
-                f"{url.scheme}://{url.netloc.decode()}",
-            )
-        )
-        headers = [(name, value) for name, value in answer.headers if name != b"content-length"]
-        if answer.picture is None:
-            return httpx.Response(answer.status, headers=headers, content=answer.body)
-        kind = url.path.rpartition(".")[2]
-        return httpx.Response(200, content=picture(kind, answer.picture.resolution))
-
-
-def failures(report: Report) -> dict[str, str]:
-    return {result.id: result.evidence for result in report.of(Verdict.FAIL, Verdict.REFUTED)}
-
-
-def test_the_emulator_in_process_keeps_the_contract() -> None:
-    clock = Clock(START_MS)
-    harness = make_harness(api_keys=frozenset({KEY}), duration_ms=41_000, clock=clock)
-
-    def sleep(seconds: float) -> None:
-        clock.advance(round(seconds * 1000))
-
-    def now_s() -> float:
-        return clock() / 1000
-
-    report = verify(
-        "http://emulator.invalid",
-        KEY,
-        transport=InProcess(harness),
-        sleep=sleep,
-        clock=now_s,
-        seed=3,
-        examples=1,
-    )
-    assert failures(report) == {}
-    assert report.counts[Verdict.PASS] > 50
-    assert report.counts[Verdict.CONFIRMED] > 20
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", [(), ("--rate", "100", "--latency", "realistic"), ("--workers", "2")], ids=str
-)
-def test_the_emulator_behind_a_port_keeps_the_contract(tmp_path: Path, options: Any) -> None:
-    failing = "https://example.com/emulate/SensitiveContent.jpg"
-    with running("--ephemeral", *options, cwd=tmp_path) as server:
-        report = verify(server.base_url, KEY, failing_image_url=failing, seed=3)
-    assert failures(report) == {}
+def test_emulator_and_client_keep_the_contract(
+    tmp_path: Path,
+) -> None:
+    with running("--ephemeral", "--rate", "100", "--latency", "realistic", cwd=tmp_path) as server:
+        given = {"failing_image_url": FAILING, "examples": 1, "seed": 3}
+        run = observe(settle(server.base_url, "key", given))
+    report = judge(run)
+    assert report.of(Verdict.FAIL, Verdict.REFUTED) == []
     assert report.counts[Verdict.PASS] >= 60
-    skipped = {result.id for result in report.of(Verdict.SKIPPED)}
-    assert "callback.delivered" not in skipped
-    assert "status.failed-fields" not in skipped
+    assert report.spent_usd <= report.budget_usd
+    skipped = {found.id for found in report.of(Verdict.SKIPPED)}
+    assert not skipped & {"callback.delivered", "status.failed-fields"}
+    faults = {f"client.{name}" for name in FAULTS}
+    assert skipped & {found.id for found in all_properties()} == {"client.key", *faults}
+    write_cassette(tmp_path / "run.jsonl", run)
+    assert judge(read_cassette(tmp_path / "run.jsonl")).results == report.results

