@@ -57,7 +57,7 @@ def interrupted(
             text=True,
         )
         stub.process = process.pid  # type: ignore[attr-defined]
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 

@@ -86,18 +86,28 @@ def try_properties(session: Session, view: View, tell: Callable[[str], object]) 
 
 def _obstacle(found: ClientProperty, session: Session, view: View) -> str:
     """Return why a property cannot be tried; an empty text if it can."""
+    if found.id == "client.balance" and session.balance is None:
+        return "This key may not read the balance."
     if found.id in _OF_BALANCES and view.tasks and not is_charged_at_once(view):
         return "The balance does not show each charge exactly and at once."
     if found.id == "client.callback" and "callbacks" in session.notes:
         return session.notes["callbacks"]
     if found.tasks and not view.tasks:
         return view.no_tasks
+    return _too_poor(session) if _is_paid(found) else ""
+
+
+def _too_poor(session: Session) -> str:
+    """Return why tasks cannot be paid for; an empty text if they can."""
+    left = session.budget.left
     needed = sum(other.tasks for other in all_properties() if _is_paid(other))
-    if _is_paid(found) and session.budget.left < needed:
+    if left < needed:
         return (
             f"The properties of the client that pay for tasks need ${needed * price_usd()} beyond "
             "what the other checks cost: give a higher --budget-usd."
         )
+    if session.balance is not None and session.balance < left * price_usd():
+        return "The account has less money than is left of the budget."
     return ""
 
 

@@ -233,6 +233,7 @@ class Service:
             call.trouble = type(error).__name__
         else:
             call.status, call.content = response.status_code, response.content
+        self.target.troubles += call.is_passing
         self.settle(call)
         return call
 
@@ -243,7 +244,8 @@ class Service:
             body = {"request_type": "callback", "callback_url": callback_url}
         body["input"] = {"image_urls": [image or self.image_url]}
         call = self.call("submit", body=body)
-        assume(not call.is_passing)
+        # Neither a busy target nor an empty account says anything of the client.
+        assume(not call.is_passing and call.status != httpx.codes.PAYMENT_REQUIRED)
         assert call.is_accepted, f"a task was expected, found {call.curl()}"
         task_id: str = call.data["taskId"]
         return task_id
