@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import threading
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,34 +22,22 @@ class StartError(Exception):
     """A server cannot start; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class DataLocation:
-    """Where one emulator keeps its data; with ``memory`` the folder is for pictures only."""
+def open_store(settings: Settings, folder: Path | None) -> Store:
+    """Open the store that the settings name; without one that of a folder, or None for memory.
 
-    folder: Path
-    memory: bool
+    Raises:
+        StoreError: It cannot be used.
+    """
+    if settings.store is not None:
+        from apixo_emulator.storage.postgres import PostgresStore
 
-    def open_store(self, settings: Settings) -> Store:
-        """Open the store that the settings name.
-
-        Raises:
-            StoreError: It cannot be used.
-        """
-        if settings.store is not None:
-            try:
-                from apixo_emulator.storage.postgres import PostgresStore
-            except ImportError as error:
-                raise StoreError(
-                    f"a postgresql:// store needs psycopg 3 with its pool, but: {error}."
-                    " Install it with: pip install '.[postgres]' in a checkout of the project"
-                ) from error
-            return PostgresStore(settings.store)
-        path = None if self.memory else self.folder / "state.sqlite3"
-        return SqliteStore(path, settings.durability, shared=settings.workers > 1)
+        return PostgresStore(settings.store)
+    path = None if folder is None else folder / "state.sqlite3"
+    return SqliteStore(path, settings.durability, shared=settings.workers > 1)
 
 
 class DataFolder:
-    """The data folder of one running emulator; without a path a temporary one.
+    """The data folder of one running emulator, a temporary one where it is ephemeral.
 
     It has a ``.gitignore`` of its own. ``exclusive`` locks it: two emulators must not share the store
     inside. `release` unlocks it and deletes a temporary one.
@@ -59,24 +46,14 @@ class DataFolder:
         StoreError: The folder cannot be used, or another emulator uses it.
     """
 
-    def __init__(self, path: Path | None, *, exclusive: bool) -> None:
-        self.temporary = path is None
+    def __init__(self, settings: Settings, *, exclusive: bool) -> None:
+        self.temporary = settings.ephemeral
         self._lock: FileLock | None = None
-        if path is None:
+        if self.temporary:
             self.path = Path(tempfile.mkdtemp(prefix="apixo-emulator-"))
             self._delete = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-        else:
-            self.path = path
-            self._prepare(exclusive=exclusive)
-
-    def release(self) -> None:
-        """Unlock the folder, and delete a temporary one."""
-        if self._lock is not None:
-            self._lock.release()
-        if self.temporary:
-            self._delete()
-
-    def _prepare(self, *, exclusive: bool) -> None:
+            return
+        self.path = settings.data or DATA_FOLDER
         try:
             # Pictures and callback URLs are private to the user.
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,29 +71,32 @@ class DataFolder:
                 " one server share it with --workers N (APIXO_EMULATOR_WORKERS=N)."
             ) from None
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise StoreError(
+                f"cannot write to the data folder {self.path}: {error.strerror}. "
+                "Choose another with --data, or --ephemeral to keep nothing."
+            ) from error
 
-
-def _unwritable(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write to the data folder {folder}: {error.strerror}. "
-        "Choose another with --data, or --ephemeral to keep nothing."
-    )
+    def release(self) -> None:
+        """Unlock the folder, and delete a temporary one."""
+        if self._lock is not None:
+            self._lock.release()
+        if self.temporary:
+            self._delete()
 
 
 class Runtime:
     """Opens and closes the emulator of one application; safe to use from several threads.
 
     It opens itself when it is first asked for the emulator, so that an application can be called
-    without a lifespan. ``location`` is given where several processes share one.
+    without a lifespan. ``shared`` is the data folder that several processes have in common.
     """
 
-    def __init__(self, settings: Settings, location: DataLocation | None = None) -> None:
+    def __init__(self, settings: Settings, shared: Path | None = None) -> None:
         use_profile_file(settings.profile)  # first: it changes the contract
         self.settings = settings
         # Set when the server stops: event streams, which never end by themselves, end then.
         self.stopping = threading.Event()
-        self._location = location
+        self._shared = shared
         self._folder: DataFolder | None = None
         self._opening = threading.RLock()
         self._emulator: Emulator | None = None
@@ -157,26 +137,23 @@ class Runtime:
             if self._emulator is not None and self._pictures is not None:
                 return self._emulator, self._pictures
             try:
-                return self._opened(self._location or self._own_location())
+                return self._opened()
             except BaseException:
                 self.close()  # so that the next request can try again
                 raise
 
-    def _opened(self, location: DataLocation) -> tuple[Emulator, PictureStore]:
-        settings = self.settings
-        self._pictures = PictureStore(location.folder / "pictures", settings.source_options())
-        store = location.open_store(settings)
-        if self._location is None and settings.store is None and settings.workers == 1:
+    def _opened(self) -> tuple[Emulator, PictureStore]:
+        settings, folder, in_memory = self.settings, self._shared, False
+        alone = folder is None and settings.store is None and settings.workers == 1
+        if folder is None:
+            self._folder = DataFolder(settings, exclusive=alone)
+            folder, in_memory = self._folder.path, self._folder.temporary
+        self._pictures = PictureStore(folder / "pictures", settings.source_options())
+        store = open_store(settings, None if in_memory else folder)
+        if alone:
             store.release_leases()  # the folder's lock says that no other process holds one
         self._emulator = Emulator(store, self._pictures, _options(settings))
         return self._emulator, self._pictures
-
-    def _own_location(self) -> DataLocation:
-        settings = self.settings
-        path = None if settings.ephemeral else settings.data or DATA_FOLDER
-        exclusive = settings.store is None and settings.workers == 1
-        self._folder = DataFolder(path, exclusive=exclusive)
-        return DataLocation(self._folder.path, memory=path is None and settings.store is None)
 
     def close(self) -> None:
         """Stop the background work and release the store; the next request opens it again."""

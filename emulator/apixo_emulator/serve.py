@@ -24,10 +24,10 @@ from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore
-from apixo_emulator.runtime import DataFolder, DataLocation, Runtime, StartError
+from apixo_emulator.runtime import DataFolder, Runtime, StartError, open_store
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callbacks import MOST_CALLBACKS
-from apixo_emulator.settings import DATA_FOLDER, Settings
+from apixo_emulator.settings import Settings
 from apixo_emulator.storage import StoreError
 from apixo_schemas import contract
 
@@ -57,24 +57,22 @@ def serve(settings: Settings) -> None:
             return
         from apixo_emulator.supervisor import supervise
 
-        path = None if settings.ephemeral else settings.data or DATA_FOLDER
-        folder = DataFolder(path, exclusive=settings.store is None)
+        folder = DataFolder(settings, exclusive=settings.store is None)
         try:
-            location = DataLocation(folder.path, memory=False)
-            _prepare(settings, location)
-            supervise(settings.workers, partial(_work, settings, location, sock), ready)
+            _prepare(settings, folder.path)
+            supervise(settings.workers, partial(_work, settings, folder.path, sock), ready)
         finally:
             folder.release()
 
 
-def _prepare(settings: Settings, location: DataLocation) -> None:
+def _prepare(settings: Settings, folder: Path) -> None:
     """Bring the store up to date before workers use it, and take over from processes that died."""
-    with closing(location.open_store(settings)) as store:
+    with closing(open_store(settings, folder)) as store:
         if settings.store is None:
             store.release_leases()  # the folder's lock says that no other process holds one
 
 
-def _work(settings: Settings, location: DataLocation, sock: socket.socket, tell: Any) -> None:
+def _work(settings: Settings, folder: Path, sock: socket.socket, tell: Any) -> None:
     """Serve in a worker process; see `supervisor.Work`."""
     configure_logs(settings.log_format, settings.log_level, quiet=settings.quiet)
     import multiprocessing
@@ -84,7 +82,7 @@ def _work(settings: Settings, location: DataLocation, sock: socket.socket, tell:
     try:
         if sock.family != socket.AF_UNIX and hasattr(socket, "SO_REUSEPORT"):
             sock = reopened(sock.getsockname())
-        runtime = Runtime(settings, location)
+        runtime = Runtime(settings, folder)
         run_server(
             runtime, sock, lambda: tell.send(None), until=None if parent is None else parent.join
         )
