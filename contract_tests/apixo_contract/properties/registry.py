@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from apixo_contract.properties.target import EMULATOR, Target
+from apixo_contract.properties.target import EMULATOR, LIVE, Target
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def _evidence(error: BaseException) -> str:
 
 
 PROPERTIES: dict[str, ClientProperty] = {}
+# Both clients must have every property.
+kinds = st.sampled_from(["sync", "async"])
 
 
 def client_property(
@@ -106,9 +109,7 @@ def client_property(
     *,
     tasks: int = 0,
     submits: bool = False,
-    emulator: int,
-    url: int = 0,
-    live: int = 0,
+    examples: tuple[int, int, int],
     needs: Callable[[Target], str] = lambda _target: "",
     shared: bool = False,
     **given_by: Any,
@@ -121,14 +122,13 @@ def client_property(
         property_id: Such as ``client.view``.
         tasks: How many tasks it pays for at least.
         submits: True if it sends submits that are refused.
-        emulator: How many examples it gets on the emulator in this process.
-        url: How many on another server of this machine; 0 leaves it out.
-        live: How many elsewhere; 0 leaves it out.
+        examples: How many examples it gets on the emulator in this process, on another server of this machine, and
+            elsewhere; 0 leaves it out.
         needs: Returns what the target lacks; an empty text if nothing.
         shared: True if one task of each picture is enough for all examples.
         given_by: A Hypothesis strategy for each generated value.
     """
-    counts = {EMULATOR: emulator, "url": url, "live": live}
+    counts = dict(zip((EMULATOR, "url", LIVE), examples, strict=True))
 
     def register(test: Callable[..., None]) -> Callable[[Target], None]:
         def once(target: Target) -> None:

@@ -15,11 +15,10 @@ from apixo_client import (
     UncertainSubmitError,
 )
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.service import Call, Service
 from apixo_contract.properties.target import Target, scenarios
 
-kinds = st.sampled_from(["sync", "async"])
 _TIMEOUT_S = 300.0
 # Seconds: all attempts of a submit, a wait, and all attempts of its last poll, with their pauses.
 _LONGEST_S = 2000.0
@@ -64,7 +63,7 @@ def assert_waits_as_asked(service: Service) -> None:
             assert asked <= following <= asked + _POLICY.cap_s
 
 
-@client_property("client.faults", tasks=1, emulator=200, kind=kinds, sequence=sequences)
+@client_property("client.faults", tasks=1, examples=(200, 0, 0), kind=kinds, sequence=sequences)
 def test_every_fault_ends_in_a_result_or_a_documented_error(
     target: Target, kind: str, sequence: list[tuple[str, int]]
 ) -> None:
@@ -86,7 +85,7 @@ def test_every_fault_ends_in_a_result_or_a_documented_error(
 @client_property(
     "client.retry-after",
     tasks=1,
-    emulator=40,
+    examples=(40, 0, 0),
     kind=kinds,
     form=st.sampled_from(["", "-date"]),
     times=st.integers(1, 6),
@@ -110,7 +109,7 @@ def test_a_passing_rate_limit_is_waited_for(
 @client_property(
     "client.passing-faults",
     tasks=1,
-    emulator=60,
+    examples=(60, 0, 0),
     kind=kinds,
     fault=st.sampled_from(_PASSING + _DAMAGE),
     times=st.integers(1, 5),
@@ -129,7 +128,7 @@ def test_passing_faults_of_polls_are_survived(
 @client_property(
     "client.uncertain-submit",
     tasks=1,
-    emulator=30,
+    examples=(30, 0, 0),
     kind=kinds,
     fault=st.sampled_from(_PASSING[2:] + _DAMAGE),
 )
@@ -149,7 +148,7 @@ def test_an_uncertain_submit_is_not_repeated(target: Target, kind: str, fault: s
 @client_property(
     "client.refused-faults",
     tasks=1,
-    emulator=30,
+    examples=(30, 0, 0),
     kind=kinds,
     status=st.sampled_from([400, 401, 402, 403, 404]),
     polls=st.booleans(),

@@ -17,11 +17,10 @@ from apixo_client import (
     DownloadError,
     parse_callback,
 )
-from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.service import Pieces, Service
 from apixo_contract.properties.target import Target
 
-kinds = st.sampled_from(["sync", "async"])
 _HOOK = "https://app.example/hook"
 _CALLBACK_S = 180.0
 
@@ -58,9 +57,7 @@ def needs_callbacks(target: Target) -> str:
     "client.callback",
     needs=needs_callbacks,
     tasks=1,
-    emulator=40,
-    url=2,
-    live=1,
+    examples=(40, 2, 1),
     kind=kinds,
     scenario=st.sampled_from(["slow-3", "SensitiveContent", "extra-fields"]),
 )
@@ -74,7 +71,7 @@ def test_a_callback_is_read_as_a_poll_is(target: Target, kind: str, scenario: st
         assert called_back.is_final
 
 
-@client_property("client.download", tasks=1, emulator=4, url=2, live=1, kind=kinds)
+@client_property("client.download", tasks=1, examples=(4, 2, 1), kind=kinds)
 def test_a_download_is_the_raw_bytes(target: Target, kind: str) -> None:
     """A downloaded file has the bytes of the result, and its server does not get the API key."""
     with target.example() as service:
@@ -87,9 +84,7 @@ def test_a_download_is_the_raw_bytes(target: Target, kind: str) -> None:
 
 @client_property(
     "client.file",
-    emulator=150,
-    url=50,
-    live=20,
+    examples=(150, 50, 20),
     kind=kinds,
     content=st.binary(max_size=200),
     arrived=st.integers(0, 200),

@@ -21,11 +21,10 @@ from hypothesis.stateful import (
 
 from apixo_client import Task, TaskFailed, WaitTimeout
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property, settings_for
+from apixo_contract.properties.registry import client_property, kinds, settings_for
 from apixo_contract.properties.service import Call, Service
 from apixo_contract.properties.target import Target
 
-kinds = st.sampled_from(["sync", "async"])
 _SESSIONS = {"emulator": 40, "url": 2, "live": 1}
 _STEPS = {"emulator": 20, "url": 8, "live": 6}
 
@@ -47,9 +46,7 @@ def pauses_before_polls(service: Service) -> list[float]:
 @client_property(
     "client.pace",
     tasks=1,
-    emulator=60,
-    url=2,
-    live=1,
+    examples=(60, 2, 1),
     kind=kinds,
     tier=st.sampled_from([None, "2k", "4K", "8k", "8K"]),
     seconds=st.integers(1, 200),
@@ -72,9 +69,7 @@ def test_polls_keep_the_documented_pace(
 @client_property(
     "client.wait-timeout",
     tasks=1,
-    emulator=60,
-    url=2,
-    live=1,
+    examples=(60, 2, 1),
     kind=kinds,
     timeout=st.floats(0, 100),
     seconds=st.integers(101, 300),
@@ -184,7 +179,7 @@ class Session(RuleBasedStateMachine):
         return self._start - expected.PRICE * len(self._accepted)
 
 
-@client_property("client.session", tasks=2, emulator=40, url=2, live=1)
+@client_property("client.session", tasks=2, examples=(40, 2, 1))
 def test_a_session_holds_together(target: Target) -> None:
     """In any order of calls one submit is one charge, a final task never changes, a wait ends."""
 

@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from apixo_client import ApiError, AuthenticationError, ImageFileError, Task
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.target import Target
-
-kinds = st.sampled_from(["sync", "async"])
 
 URLS = [
     "https://example.com/input.jpg",
@@ -88,7 +86,7 @@ def url_of(image: Any) -> str:
     return f"data:image/{kind};base64,cGljdHVyZQ=="
 
 
-@client_property("client.arguments", emulator=200, url=100, live=25, kind=kinds, given=wrong)
+@client_property("client.arguments", examples=(200, 100, 25), kind=kinds, given=wrong)
 def test_wrong_arguments_are_not_sent(target: Target, kind: str, given: dict[str, Any]) -> None:
     """What is no picture's URL and no text is refused by the client, and nothing is sent."""
     with target.example() as service:
@@ -98,9 +96,7 @@ def test_wrong_arguments_are_not_sent(target: Target, kind: str, given: dict[str
         assert service.calls == []
 
 
-@client_property(
-    "client.refusal", submits=True, emulator=200, url=60, live=15, kind=kinds, given=refused
-)
+@client_property("client.refusal", submits=True, examples=(200, 60, 15), kind=kinds, given=refused)
 def test_a_refused_body_raises_the_words_of_the_target(
     target: Target, kind: str, given: dict[str, Any]
 ) -> None:
@@ -130,9 +126,7 @@ def needs_keys(target: Target) -> str:
 @client_property(
     "client.key",
     needs=needs_keys,
-    emulator=60,
-    url=20,
-    live=5,
+    examples=(60, 20, 5),
     kind=kinds,
     letters=st.text("abcdef0123456789", min_size=8),
     method=st.integers(0, 2),
@@ -153,9 +147,7 @@ def test_a_wrong_key_raises_the_words_of_the_target(
 
 @client_property(
     "client.unknown-task",
-    emulator=150,
-    url=50,
-    live=10,
+    examples=(150, 50, 10),
     kind=kinds,
     task_id=st.text(min_size=1, max_size=60),
     method=st.sampled_from(["status", "wait"]),
@@ -178,9 +170,7 @@ def test_an_unknown_task_raises_the_words_of_the_target(
 
 @client_property(
     "client.balance",
-    emulator=60,
-    url=20,
-    live=5,
+    examples=(60, 20, 5),
     kind=kinds,
     amount=st.none() | st.decimals(0, 10**9, places=4).map(str),
 )
@@ -197,9 +187,7 @@ def test_the_balance_is_exact(target: Target, kind: str, amount: str | None) -> 
 @client_property(
     "client.accepted",
     tasks=1,
-    emulator=100,
-    url=3,
-    live=1,
+    examples=(100, 3, 1),
     kind=kinds,
     image=urls | files,
     options=valid,

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from apixo_client import ApixoError, AsyncResult, InvalidResponseError, Result, TaskFailed
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.service import Alter, Call
 from apixo_contract.properties.target import Target
-
-kinds = st.sampled_from(["sync", "async"])
 
 FIELDS = ["state", "failCode", "failMsg", "resultJson", "createTime", "completeTime", "costTime"]
 json_values = st.recursive(
@@ -56,9 +54,7 @@ def call_envelope(content: bytes) -> dict[str, Any]:
     "client.view",
     tasks=1,
     shared=True,
-    emulator=200,
-    url=15,
-    live=4,
+    examples=(200, 15, 4),
     kind=kinds,
     scenario=ends,
     seconds=st.floats(0, 60),
@@ -80,9 +76,7 @@ def test_the_view_of_a_task_is_the_raw_response(
     "client.tolerance",
     tasks=1,
     shared=True,
-    emulator=300,
-    url=60,
-    live=10,
+    examples=(300, 60, 10),
     kind=kinds,
     state=states | json_values,
     others=st.dictionaries(
@@ -106,9 +100,7 @@ def test_what_is_not_documented_is_tolerated(
     "client.fail-code",
     tasks=1,
     shared=True,
-    emulator=100,
-    url=30,
-    live=8,
+    examples=(100, 30, 8),
     kind=kinds,
     code=st.sampled_from(sorted(expected.FAIL_CODES)) | st.text(),
     words=st.text(),
@@ -134,9 +126,7 @@ def test_every_fail_code_has_its_exception(
     "client.final",
     tasks=1,
     shared=True,
-    emulator=60,
-    url=3,
-    live=1,
+    examples=(60, 3, 1),
     kind=kinds,
     scenario=ends,
     pauses=st.lists(st.floats(0, 1000), max_size=3),
@@ -168,9 +158,7 @@ def test_a_final_task_never_changes(
 
 @client_property(
     "client.answers",
-    emulator=300,
-    url=60,
-    live=10,
+    examples=(300, 60, 10),
     kind=kinds,
     method=st.sampled_from([("balance",), ("status", "task_unknown")]),
     content=st.binary(max_size=60) | json_values.map(json.dumps).map(str.encode),

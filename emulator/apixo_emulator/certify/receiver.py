@@ -29,8 +29,10 @@ _OK = 200
 # A missing effect is waited for as long as this after the last call: longer than the recommended pace of polls.
 _EFFECT_S = 12.0
 # A further effect is waited for as long as this; an application that works in a queue needs some time.
-_SETTLE_S = 1.0
+_SETTLE_S = 0.75
 _LOOK_S = 0.05
+# An effects command may be slow to start.
+_COUNT_S = 0.2
 _ATTEMPT_S = RESPONSE_S + 5
 _REJECTED = range(400, 500)
 _TOLERATED = range(200, 500)
@@ -277,7 +279,7 @@ class ReceiverCertifier:
             is_missing = is_counted and seen.taken < (run.case.results or 0)
             if monotonic() - changed >= (_EFFECT_S if is_missing else _SETTLE_S):
                 return seen
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_LOOK_S if self.effects is None else _COUNT_S)
             now = await self._seen(run)
             if now != seen or (is_missing and len(self._calls) != calls):
                 changed = monotonic()
