@@ -126,14 +126,14 @@ class Client:
     def __init__(self, kind: str, service: Service, options: dict[str, Any]) -> None:
         timing = service.timing
         if kind == "sync":
-            client = Apixo(transport=_Recorder(service), timing=timing, **options)
+            client = Apixo(transport=httpx.MockTransport(service.send), timing=timing, **options)
             service.closing.callback(client.close)
             self._call: Callable[..., Any] = lambda name, *args, **kwargs: getattr(client, name)(
                 *args, **kwargs
             )
             return
         runner = service.closing.enter_context(asyncio.Runner())
-        other = AsyncApixo(transport=_AsyncRecorder(service), timing=timing, **options)
+        other = AsyncApixo(transport=httpx.MockTransport(service.send), timing=timing, **options)
         service.closing.callback(lambda: runner.run(other.aclose()))
 
         async def run(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -171,7 +171,8 @@ class Service:
         self.alter: Alter = lambda _call, content: content
         self.emulator = target.emulator
         self.image_url = target.image_url
-        self._raw = httpx.Client(transport=_Recorder(self, keeps=False), timeout=60)
+        self._transport = target.transport()
+        self._raw = httpx.Client(transport=self._transport, timeout=60)
         closing.callback(self._raw.close)
         self.timing = Timing(
             monotonic=target.now,
@@ -266,7 +267,7 @@ class Service:
         """Let time pass."""
         self.target.sleep(seconds)
 
-    # For the transports
+    # What the transport of both clients does
 
     def begin(self, request: httpx.Request) -> Call:
         """Return the record of a request that is to be sent; a submit is paid for.
@@ -280,16 +281,33 @@ class Service:
             raise OverBudgetError
         return call
 
-    def end(
-        self, call: Call, response: httpx.Response | None, content: bytes, trouble: str
-    ) -> None:
-        """Complete the record of a request."""
-        if response is not None:
-            call.status, call.answer_headers = response.status_code, response.headers
-        call.trouble = trouble
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request of a client, record it, and return its response, after `alter`."""
+        call = self.begin(request)
+        self.log.append(call)
+        content, trouble = bytearray(), list[Exception]()
+        response = None
+        try:
+            response = self.answer(call) or self._transport.handle_request(request)
+            for piece in response.iter_raw():
+                content += piece
+        except httpx.TransportError as error:
+            call.trouble = type(error).__name__
+            trouble.append(error)
+        if response is None:
+            self.target.troubles += 1
+            self.settle(call)
+            raise trouble[0]
+        response.close()
+        call.status, call.answer_headers = response.status_code, response.headers
         self.target.troubles += call.is_passing
-        call.content = self.alter(call, content) if response is not None else content
+        call.content = self.alter(call, bytes(content))
         self.settle(call)
+        headers = response.headers.copy()
+        if call.content != content:
+            headers["Content-Length"] = str(len(call.content))
+        stream = Pieces(call.content, *trouble)
+        return httpx.Response(response.status_code, headers=headers, stream=stream)
 
     def settle(self, call: Call) -> None:
         """Close the reserve of a submit: it costs unless it was certainly refused."""
@@ -321,82 +339,3 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self:
             yield piece
-
-
-class _Recorder(httpx.BaseTransport):
-    """Sends requests by httpx, and records them."""
-
-    def __init__(self, service: Service, *, keeps: bool = True) -> None:
-        self._service = service
-        self._inner: httpx.HTTPTransport = service.target.transport(httpx.HTTPTransport)
-        self._keeps = keeps
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if not self._keeps:
-            return self._inner.handle_request(request)
-        call = self._service.begin(request)
-        self._service.log.append(call)
-        try:
-            response = self._service.answer(call) or self._inner.handle_request(request)
-        except httpx.TransportError as error:
-            self._service.end(call, None, b"", type(error).__name__)
-            raise
-        content, trouble = bytearray(), list[Exception]()
-        try:
-            for piece in response.iter_raw():
-                content += piece
-        except httpx.TransportError as error:
-            trouble.append(error)
-        finally:
-            response.close()
-        return _passed_on(self._service, call, response, bytes(content), trouble)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _AsyncRecorder(httpx.AsyncBaseTransport):
-    """Sends requests by httpx, and records them."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._inner: httpx.AsyncHTTPTransport = service.target.transport(httpx.AsyncHTTPTransport)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        call = self._service.begin(request)
-        self._service.log.append(call)
-        try:
-            response = self._service.answer(call)
-            response = response or await self._inner.handle_async_request(request)
-        except httpx.TransportError as error:
-            self._service.end(call, None, b"", type(error).__name__)
-            raise
-        content, trouble = bytearray(), list[Exception]()
-        try:
-            async for piece in response.aiter_raw():
-                content += piece
-        except httpx.TransportError as error:
-            trouble.append(error)
-        finally:
-            await response.aclose()
-        return _passed_on(self._service, call, response, bytes(content), trouble)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-def _passed_on(
-    service: Service,
-    call: Call,
-    response: httpx.Response,
-    content: bytes,
-    trouble: list[Exception],
-) -> httpx.Response:
-    """Return what the client gets for a response: the same, after `Service.alter`."""
-    service.end(call, response, content, "".join(type(error).__name__ for error in trouble))
-    headers = response.headers.copy()
-    if call.content != content:
-        headers["Content-Length"] = str(len(call.content))
-    return httpx.Response(
-        response.status_code, headers=headers, stream=Pieces(call.content, *trouble)
-    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.request import getproxies
 
 import httpx
@@ -33,7 +33,6 @@ EMULATOR, LIVE = "emulator", "live"
 _LOCAL_SPEED = 20.0
 _PLENTY = Decimal(1_000_000)
 _KEY = "sk-apixo-properties"
-T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
 
 
 @cache
@@ -108,11 +107,11 @@ class Target:
         else:
             await asyncio.sleep(seconds / self._speed)
 
-    def transport(self, kind: type[T]) -> T:
+    def transport(self) -> httpx.HTTPTransport:
         """Return a transport of httpx, with a proxy of the environment as httpx uses it."""
         scheme = httpx.URL(self.base_url).scheme
         proxy = getproxies().get(scheme) if self.kind == LIVE else None
-        return kind(verify=_certificates(), proxy=proxy)
+        return httpx.HTTPTransport(verify=_certificates(), proxy=proxy)
 
     def task(self, service: Service, scenario: str = "") -> str:
         """Return the id of a task; elsewhere than in this process it is submitted only once."""
