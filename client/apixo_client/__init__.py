@@ -8,6 +8,7 @@ The key comes from `APIXO_API_KEY`, the address from `APIXO_BASE_URL` (by defaul
 """
 
 from apixo_client._core import set_default_timing
+from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import Apixo, AsyncApixo
 from apixo_client.errors import (
     ApiError,
@@ -41,13 +42,7 @@ from apixo_client.errors import (
 )
 from apixo_client.models import AsyncResult, Pace, Result, RetryPolicy, Task, TaskState, Timing
 from apixo_client.settings import Settings, resolve_settings
-from apixo_client.webhooks import (
-    CallbackReceiver,
-    CallbackReply,
-    CallbackRequest,
-    CallbackServer,
-    parse_callback,
-)
+from apixo_client.webhooks import CallbackReceiver, CallbackReply, parse_callback
 
 __all__ = [
     "ApiError",

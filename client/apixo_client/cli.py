@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias
 
 from apixo_client import errors
 from apixo_client._core import OnProgress
+from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import WAIT_TIMEOUT_S, Apixo
 from apixo_client.images import suffixes
 from apixo_client.models import Pace, Result, Task, TaskState, one_line, printable, terms
@@ -26,8 +27,6 @@ from apixo_client.webhooks import (
     NOT_A_POST,
     OK,
     CallbackReply,
-    CallbackRequest,
-    CallbackServer,
     SeenTasks,
     parse_callback,
 )

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from apixo_client.webhooks import CallbackReply, CallbackRequest, CallbackServer
+from apixo_client import CallbackReply, CallbackRequest, CallbackServer
 from apixo_contract.calls import Calls
 from apixo_contract.masking import Mask
 from apixo_contract.observations import CallbackSeen, Exchange, Key, PropertySeen, Purpose

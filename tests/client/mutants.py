@@ -20,6 +20,7 @@ from apixo_client import (
     Task,
     TransportError,
     _core,
+    _responses,
     client,
     errors,
     images,
@@ -108,7 +109,7 @@ def replaces_the_words_of_the_service(patch: pytest.MonkeyPatch) -> None:
         made: ApiError = original(response, **{**more, "message": ""})
         return made
 
-    changed(patch, _core, "api_error", error)
+    changed(patch, _responses, "api_error", error)
 
 
 @mutant("client.uncertain-submit")
@@ -146,13 +147,13 @@ def takes_401_for_403(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.retry-after")
 def ignores_retry_after(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core, "parse_retry_after", lambda _value, _now: None)
+    patch.setattr(_responses, "parse_retry_after", lambda _value, _now: None)
 
 
 @mutant("client.retry-after")
 def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        _core,
+        _responses,
         "parse_retry_after",
         lambda value, _now: float(value) if (value or "").isdecimal() else None,
     )
@@ -165,7 +166,7 @@ def gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.answers")
 def trusts_every_body_to_be_json(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core, "parse_json", json.loads)
+    patch.setattr(_responses, "parse_json", json.loads)
 
 
 # Balance

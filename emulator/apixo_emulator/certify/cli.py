@@ -39,7 +39,6 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that both commands have."""
     for option in (
         click.option("--only", multiple=True, metavar="ID", help="Run this case, or all whose ids begin so; repeatable."),
-        click.option("--jobs", type=click.IntRange(1, 64), default=16, show_default=True, help="Cases at the same time."),
         click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the emulator."),
         click.option("--report", type=_File, metavar="FILE", help="Write the report as JSON."),
         click.option("--html", type=_File, metavar="FILE", help="Write the report as one HTML page."),
@@ -48,6 +47,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def _jobs(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    number = click.IntRange(1, 64)
+    return click.option(
+        "--jobs", type=number, default=default, show_default=True, help="Cases at the same time."
+    )
 
 
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -65,6 +71,7 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> st
 @click.argument("url", callback=_url)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the certifier's own emulator; 0 takes a free one.")  # fmt: skip
 @click.option("--effects", metavar="COMMAND", help="Command that prints how many results the application has taken in so far.")  # fmt: skip
+@_jobs(4)
 @_options
 def certify_receiver(
     *,
@@ -96,6 +103,7 @@ def certify_receiver(
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds after which the command is killed.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(0.1, 1000), default=1.0, show_default=True, help="How much faster the emulator's time runs.")  # fmt: skip
+@_jobs(16)  # most of the time is the commands' own waiting
 @_options
 def certify_client(
     *,

@@ -1,0 +1,189 @@
+"""Responses: their bodies within bounds, their envelopes, and the errors that they tell."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from apixo_client.errors import InvalidResponseError, api_error
+from apixo_client.models import integer, parse_json, text
+
+# A documented response has a few hundred bytes.
+MAX_RESPONSE_BYTES = 1024 * 1024
+# An 8k picture has 256 MiB uncompressed.
+MAX_RESULT_BYTES = 1024 * 1024 * 1024
+# Seconds from the head of a result to its end.
+RESULT_S = 3600.0
+_PIECE_BYTES = 64 * 1024
+# With 32 added, zlib recognises the formats of both gzip and deflate.
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+# Of an HTTP status, which the envelope's code repeats.
+_CODE_DIGITS = 3
+
+
+class Body:
+    """Decodes the body of a response, and bounds its size, its duration and the memory it takes.
+
+    The client asks for unencoded bodies; a service that compresses all the same is understood.
+
+    Args:
+        response: The head of the response.
+        write: Gets the decoded content in pieces.
+        most: Bytes of content.
+        seconds: From now to the end of the body.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        write: Callable[[bytes], object],
+        *,
+        most: int,
+        seconds: float,
+    ) -> None:
+        self._response, self._write = response, write
+        self._most, self._seconds, self._size = most, seconds, 0
+        # The real clock: the network does not follow the clock of a test.
+        self._deadline = time.monotonic() + seconds
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        # httpx has decoded what was in memory from the start, as with transports for tests.
+        if encoding in {"", "identity"} or response.is_stream_consumed:
+            self._inflate = None
+        elif encoding in {"gzip", "x-gzip", "deflate"}:
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        else:
+            raise httpx.DecodingError(f"the encoding {encoding!r} was not asked for")
+        announced = response.headers.get("Content-Length", "")
+        self._announced = int(announced[:20]) if announced.isdecimal() else None
+        if (self._announced or 0) > most:
+            raise self._too_long()
+
+    def _too_long(self) -> httpx.ReadError:
+        return httpx.ReadError(f"the response is longer than {self._most:,} bytes")
+
+    def take(self, piece: bytes) -> None:
+        """Decode a piece as it came from the network.
+
+        Raises:
+            httpx.RequestError: The body is too long, too slow, or cannot be decoded.
+        """
+        if time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
+        if self._inflate is None:
+            self._add(piece)
+            return
+        while piece:
+            try:
+                self._add(self._inflate.decompress(piece, _PIECE_BYTES))
+            except zlib.error as error:
+                raise httpx.DecodingError(
+                    f"the response cannot be decompressed: {error}"
+                ) from error
+            piece = self._inflate.unconsumed_tail
+
+    def _add(self, content: bytes) -> None:
+        self._size += len(content)
+        if self._size > self._most:
+            raise self._too_long()
+        self._write(content)
+
+    def check_length(self) -> None:
+        """Check that the body has the announced length.
+
+        Raises:
+            httpx.RequestError: It is shorter or longer.
+        """
+        # A response made in memory has no wire to count on.
+        got = self._response.num_bytes_downloaded or self._size
+        if self._announced not in {None, got}:
+            raise httpx.RemoteProtocolError(f"{got} of {self._announced} bytes arrived")
+
+
+def read_data(response: httpx.Response, content: bytes, *, secret: str, now: float) -> Any:
+    """Return the ``data`` of an envelope, None if it has none.
+
+    An HTTP status from 400 decides over the envelope's ``code`` (platform fact P1 says that they
+    agree); below 400, a ``code`` other than 200 is an error too. ``secret`` is masked in texts.
+
+    Raises:
+        ApiError: The service answered with an error.
+        InvalidResponseError: The body is no envelope.
+    """
+    parsed = parse_json(content)
+    envelope = parsed if isinstance(parsed, dict) else {}
+    code = _code(envelope.get("code"))
+    if response.is_success and code in {None, httpx.codes.OK} and envelope:
+        return envelope.get("data")
+    if response.is_success and code in {None, httpx.codes.OK}:
+        start = _masked(content[:80].decode("utf-8", "replace"), secret)
+        raise InvalidResponseError(
+            f"The service answered {response.status_code} with a body that is no JSON envelope; "
+            f"check that {response.request.url.host} is the API. It begins: {start!r}",
+            request=response.request,
+            status=response.status_code,
+        )
+    # Older examples of the platform carry a detail (platform fact P2).
+    data = envelope.get("data")
+    detail = text(data.get("error")) if isinstance(data, dict) else None
+    raise api_error(
+        response,
+        code=code,
+        message=_masked(text(envelope.get("message")) or "", secret),
+        detail=_masked(detail or "", secret),
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
+    )
+
+
+def _code(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(rf"[0-9]{{{_CODE_DIGITS}}}", value):
+        return int(value)
+    return integer(value)
+
+
+def _masked(message: str, secret: str) -> str:
+    # A service may quote the key that it refuses. Only whole words: a key may be called "test".
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", message)
+
+
+def unexpected(response: httpx.Response, what: str) -> InvalidResponseError:
+    return InvalidResponseError(
+        f"{what}. It is not as documented.",
+        request=response.request,
+        status=response.status_code,
+        code=int(httpx.codes.OK),
+    )
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds from 0 that a `Retry-After` asks for; None if it is absent or not understood.
+
+    It is a number of seconds, or an HTTP date, which is compared with ``now`` (Unix time, seconds).
+    Never raises.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: float) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        if moment.tzinfo is None:
+            # "-0000" and obsolete zones: HTTP dates are GMT.
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp() - now
+    # The parser of the standard library lets several errors through on odd dates.
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return math.nan
