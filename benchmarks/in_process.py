@@ -48,7 +48,7 @@ def microseconds(work: Callable[[], object]) -> float:
 
 
 def in_turns(*works: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
-    """Give the median of each, run in turns after a warm-up."""
+    """Return the median of each, run in turns after a warm-up."""
     for work in works:
         work()
     times = [[microseconds(work) for work in works] for _ in range(rounds)]
@@ -89,7 +89,7 @@ def cycle(client: httpx.Client, emulator: InProcess) -> None:
 
 
 def whole_cycle() -> tuple[float, float]:
-    """Give the first cycle, which draws the picture, and the median of those after it."""
+    """Return the first cycle, which draws the picture, and the median of those after it."""
     with apixo_emulator.intercept() as emulator, httpx.Client(headers=HEADERS) as client:
         first = microseconds(lambda: cycle(client, emulator))
         (median,) = in_turns(lambda: cycle(client, emulator))
@@ -97,7 +97,7 @@ def whole_cycle() -> tuple[float, float]:
 
 
 def fixture() -> float:
-    """Give what the fixture does for a test before and after it."""
+    """Return what the fixture does for a test before and after it."""
     emulator = InProcess(Setup.of(patch_sleep=True))
 
     def once() -> None:
@@ -111,7 +111,7 @@ def fixture() -> float:
 
 
 def suite(folder: Path, parameter: str) -> float:
-    """Give the seconds that a suite of empty tests takes."""
+    """Return the seconds that a suite of empty tests takes."""
     text = "import httpx, requests, pytest\n"
     text += f"@pytest.mark.parametrize('n', range({TESTS}))\ndef test_it(n{parameter}): ...\n"
     (folder / "test_suite.py").write_text(text, "utf-8")
@@ -119,12 +119,12 @@ def suite(folder: Path, parameter: str) -> float:
 
 
 def run(folder: Path, *options: str) -> float:
-    """Give the seconds of the quickest of several runs of pytest."""
+    """Return the seconds of the quickest of several runs of pytest."""
     return min(once(folder, *options) for _ in range(RUNS))
 
 
 def once(folder: Path, *options: str) -> float:
-    """Give the seconds that one run of pytest takes."""
+    """Return the seconds that one run of pytest takes."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     # Only pytest itself and the plugin under measurement.
     command += ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:anyio"]
@@ -135,7 +135,7 @@ def once(folder: Path, *options: str) -> float:
 
 
 def collection(folder: Path) -> list[float]:
-    """Give the quartiles of what collecting nothing costs more with the plugin, in ms.
+    """Return the quartiles of what collecting nothing costs more with the plugin, in ms.
 
     Each run is compared with the one beside it: the machine drifts by more than the plugin costs.
     """

@@ -62,7 +62,7 @@ def _cached() -> dict[str, str]:
 
 
 def callbacks(rounds: int, count: int) -> list[Figure]:
-    """Let many callbacks come due at once, to one receiver that answers at once."""
+    """Make many callbacks come due at once, to one receiver that answers at once."""
     with on(LOAD_CORE):
         found = [asyncio.run(_burst(count)) for _ in range(min(rounds, 2))]
     lost = sum(count - arrived for _, arrived, _, _ in found)
@@ -161,7 +161,7 @@ async def _receive() -> None:
 
 
 def pictures(rounds: int) -> list[Figure]:
-    """Ask for four 8k results at once: the server's memory, and what polls feel meanwhile."""
+    """Request four 8k results at once; measure the server's memory and the polls beside it."""
     found = []
     for _ in range(min(rounds, 3)):
         with running(emulator("--latency", "0"), cores=BOTH_CORES) as server:

@@ -114,7 +114,7 @@ class Running:
             os.killpg(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGCONT)
 

@@ -50,7 +50,7 @@ _tasks: dict[str, tuple[Submit, int]] = {}
 
 @app.post("/api/v1/generateTask/image-upscaler")
 async def submit(asked: Submit, _key: Key) -> Envelope:
-    """Take a task."""
+    """Accept a task."""
     task_id = uuid4().hex
     _tasks[task_id] = (asked, time.time_ns() // 1_000_000)
     return Envelope(data={"taskId": task_id})

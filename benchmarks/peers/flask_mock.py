@@ -24,7 +24,7 @@ def _answer(code: int, message: str, data: object = None) -> tuple[Response, int
 
 @app.before_request
 def authorize() -> tuple[Response, int] | None:
-    """Ask for a key."""
+    """Require a key."""
     if not request.headers.get("Authorization", "").startswith("Bearer "):
         return _answer(401, "Missing or invalid API key.")
     return None
@@ -32,7 +32,7 @@ def authorize() -> tuple[Response, int] | None:
 
 @app.post("/api/v1/generateTask/image-upscaler")
 def submit() -> tuple[Response, int]:
-    """Take a task."""
+    """Accept a task."""
     asked = request.get_json()
     if len(asked["input"]["image_urls"]) != 1:
         return _answer(400, "The parameter {{image_urls}} must contain exactly 1 image URL.")

@@ -45,7 +45,7 @@ class _BackgroundHandler(logging.Handler):
         atexit.register(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a record written soon."""
+        """Queue a record; a thread writes it."""
         with suppress(queue.Full):
             self._lines.put_nowait(self.format(record))
 

@@ -201,7 +201,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the calls of a test into its report."""
+    """Add the calls of a test to its report."""
     report = yield
     wanted = item.config.getoption(_JOURNAL)
     if report.when == "call" and (wanted == "all" or (wanted == "failed" and report.failed)):

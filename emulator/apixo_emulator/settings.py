@@ -533,7 +533,7 @@ _in_force: list[Path] = []
 
 
 def use_profile_file(path: Path | None) -> None:
-    """Put a profile in force for this process, once, before anything reads the contract.
+    """Apply a profile to this process, once, before anything reads the contract.
 
     Raises:
         ValueError: The file cannot be read, or is no profile.

@@ -344,7 +344,7 @@ def contract() -> Contract:
 
 
 def put_in_force(changed: Contract) -> None:
-    """Let `contract` return another value in this process; it must not have been called yet."""
+    """Make `contract` return another value in this process; it must not have been called yet."""
     _in_force.append(changed)
     contract()
 

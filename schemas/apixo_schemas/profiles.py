@@ -81,7 +81,7 @@ def apply_profile(base: Contract, profile: Profile) -> Contract:
 
 
 def use_profile(profile: Profile) -> None:
-    """Put a profile in force for this process: `contract` returns the changed contract from then on.
+    """Apply a profile to this process: `contract` returns the changed contract from then on.
 
     Raises:
         ProfileError: The contract has been read already, or another profile is in force.
@@ -438,7 +438,7 @@ def _walked(node: Any, change: Callable[[Node, str], Node], owner: str = "") -> 
 
 
 def _without_null(node: Node, owner: str, names: Collection[str]) -> Node:
-    """Take null for a value like any other, for the parameters of these names."""
+    """Treat null as a value like any other, for the parameters of these names."""
     if owner not in names:
         return node
     if node.get("not") == {"type": "null"}:
@@ -451,7 +451,7 @@ def _without_null(node: Node, owner: str, names: Collection[str]) -> Node:
 
 
 def _trimmed(node: Node, _owner: str) -> Node:
-    """Take texts as if the space around them were not there."""
+    """Ignore the space around texts."""
     choices = [node["const"]] if "const" in node else node.get("enum", [])
     texts = [text for text in choices if isinstance(text, str)]
     if texts:
@@ -463,7 +463,7 @@ def _trimmed(node: Node, _owner: str) -> Node:
 
 
 def _any_case(node: Node, owner: str) -> Node:
-    """Take the choices of `output_format` in any letter case."""
+    """Accept the choices of `output_format` in any letter case."""
     if owner == _FORMAT and "enum" in node:
         forms = ([value] if value is None else _cases(value) for value in node["enum"])
         node["enum"] = [form for found in forms for form in found]

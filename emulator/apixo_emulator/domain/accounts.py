@@ -92,7 +92,7 @@ class AccountState:
         self.changed = True
 
     def take_token(self, rate: Rate, now_ms: int) -> int | None:
-        """Take one call out of the rate limit; return the ms to wait instead where none is left."""
+        """Count one call against the rate limit; return the ms to wait if there is none left."""
         self.bucket, wait_ms = take_token(self.bucket, rate, now_ms)
         self.changed = True
         return wait_ms
@@ -179,7 +179,7 @@ class Bucket:
 
 
 def take_token(bucket: Bucket | None, rate: Rate, now_ms: int) -> tuple[Bucket, int | None]:
-    """Take one token at ``now_ms``; return the new bucket, and None.
+    """Remove one token at ``now_ms``; return the new bucket, and None.
 
     If there is no token, nothing is taken: return the bucket, and the ms until there is one. A
     bucket of None was never used and is full.

@@ -62,7 +62,7 @@ class ClockState:
         return self.jumped(self.now(real_ms) + ms, real_ms)
 
     def at_rate(self, rate: float, real_ms: int) -> ClockState:
-        """Let the time run ``rate`` times as fast from now on; 0 freezes it.
+        """Run the time ``rate`` times as fast from now on; 0 freezes it.
 
         Raises:
             ValueError: The rate is negative, no number, or beyond `FASTEST`.

@@ -242,7 +242,7 @@ class TimePatches:
             self._client_timing = client.set_default_timing(timing)
 
     def undo(self) -> None:
-        """Put back what was there."""
+        """Restore what was there."""
         self._patches.undo()
         self._replaced.clear()
         if self._client_timing is not None:

@@ -160,7 +160,7 @@ class InProcess(Controls):
         self._drive(self._deliver())
 
     def receiver(self, url: str, app: App | None = None) -> Receiver:
-        """Take the callbacks to a URL and to all below it.
+        """Receive the callbacks to a URL and to all below it.
 
         Args:
             url: What the application gives as ``callback_url``, or its beginning.

@@ -33,7 +33,7 @@ class Patches:
         setattr(owner, name, replacement)
 
     def undo(self) -> None:
-        """Put back what was there, unless another library has replaced it since."""
+        """Restore what was there, unless another library has replaced it since."""
         while self._put:
             owner, name, before, replacement = self._put.pop()
             if vars(owner).get(name) is not replacement:
@@ -76,7 +76,7 @@ class ImportWatcher(MetaPathFinder):
 
 
 def patch_responses(responses: Any, patches: Patches) -> None:
-    """Let the API's calls through. The method is private: responses has no public place for it."""
+    """Pass the API's calls on. The method is private: responses has no public place for it."""
     mock = responses.RequestsMock
     on_request = mock._on_request  # noqa: SLF001 - as above
 
@@ -89,7 +89,7 @@ def patch_responses(responses: Any, patches: Patches) -> None:
 
 
 def patch_respx(respx: Any, patches: Patches) -> None:
-    """Let the API's calls through where respx mocks httpx's clients: ``using="httpx"``.
+    """Pass the API's calls on where respx mocks httpx's clients: ``using="httpx"``.
 
     Where it mocks httpcore, as it usually does, it stands below the patched transports.
     """
@@ -113,7 +113,7 @@ def patch_respx(respx: Any, patches: Patches) -> None:
 
 
 def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:
-    """Let the API's calls through to the network's adapter."""
+    """Pass the API's calls on to the network's adapter."""
     mock = requests_mock.Adapter
     send = mock.send
 
@@ -126,7 +126,7 @@ def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:
 
 
 def patch_vcr(vcr: Any, patches: Patches) -> None:
-    """Let the API's calls through all cassettes, which neither replay nor record them."""
+    """Pass the API's calls through all cassettes, which neither replay nor record them."""
     cassette = vcr.cassette.Cassette
     for name in ("can_play_response_for", "filter_request", "append"):
         patches.put(cassette, name, _for_others(getattr(cassette, name)))
@@ -140,7 +140,7 @@ def _for_others(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
-    """Say what to do when it has taken a call to the API, which it cannot pass on from there."""
+    """Raise a clear error when it takes a call to the API: it cannot pass it on from there."""
     mock = aioresponses.aioresponses
     match = mock.match
 
