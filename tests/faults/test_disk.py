@@ -73,7 +73,6 @@ def test_a_full_disk_refuses_submits_only_and_loses_nothing(tmp_path: Path) -> N
         assert [answered(caller.status(task_id)) for task_id in acknowledged]
         charged = START_CENTS - cents(answered(caller.balance()))
         assert charged == len(acknowledged)
-        assert submit(caller, hooks, "https://example.com/" + "x" * 9000).status == 500
         assert server.poll() is None
 
         any_files(server)
