@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from apixo_contract.checks import Check, Cost, catalogue
+    from apixo_contract.checks import Check, catalogue
     from apixo_contract.observations import CallbackSeen, Exchange, Key, Picture, Purpose, Run
     from apixo_contract.options import Settings, Unreachable, UsageError, settle
     from apixo_contract.oracle import Expectation, expect, expect_text
@@ -31,7 +31,6 @@ __all__ = [
     "CallbackSeen",
     "Check",
     "CheckResult",
-    "Cost",
     "Example",
     "Exchange",
     "Expectation",

@@ -16,11 +16,10 @@ from apixo_contract.checks import (
     tasks,
     times,
 )
-from apixo_contract.checks.check import Check, Cost, catalogue, results
+from apixo_contract.checks.check import Check, catalogue, results
 
 __all__ = [
     "Check",
-    "Cost",
     "assumptions",
     "auth",
     "callbacks",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -16,7 +17,6 @@ from apixo_contract.checks.check import (
     ANSWER,
     WORDS,
     Concern,
-    Cost,
     Evidence,
     Outcome,
     answer_of,
@@ -136,52 +136,12 @@ def _message_of(found: Submitted, name: str) -> str:
     return next(by_source, said.winner).message
 
 
-@assumption("request_type.unknown", concerns=_of_probe("request_type.unknown"))
-def unknown_request_type(view: View) -> Outcome:
-    """Judge an unknown `request_type`."""
-    return _wording(view, "request_type.unknown")
-
-
-@assumption("callback_url.missing", concerns=_of_probe("callback_url.missing"))
-def missing_callback_url(view: View) -> Outcome:
-    """Judge callback mode without `callback_url`."""
-    return _wording(view, "callback_url.missing")
-
-
-@assumption("callback_url.type", concerns=_of_probe("callback_url.type"))
-def callback_url_type(view: View) -> Outcome:
-    """Judge a `callback_url` that is no text."""
-    return _wording(view, "callback_url.type")
-
-
-@assumption("input.not_object", concerns=_of_probe("input.not_object"))
-def input_not_object(view: View) -> Outcome:
-    """Judge an `input` that is no object."""
-    return _wording(view, "input.not_object")
-
-
-@assumption("body.not_object", concerns=_of_probe("body.not_object"))
-def body_not_object(view: View) -> Outcome:
-    """Judge a body that is no object."""
-    return _wording(view, "body.not_object")
-
-
-@assumption("body.not_json", concerns=_of_probe("body.not_json"))
-def body_not_json(view: View) -> Outcome:
-    """Judge a body that is no JSON."""
-    return _wording(view, "body.not_json")
-
-
-@assumption("output_format.case", concerns=_of_probe("output_format.case", _LENIENT))
-def format_case(view: View) -> Outcome:
-    """Judge `output_format` in capitals."""
-    return _wording(view, "output_format.case")
-
-
-@assumption("values.whitespace", concerns=_of_probe("values.whitespace"))
-def whitespace(view: View) -> Outcome:
-    """Judge white space around a value."""
-    return _wording(view, "values.whitespace")
+for _name in (
+    *("request_type.unknown", "callback_url.missing", "callback_url.type", "input.not_object"),
+    *("body.not_object", "body.not_json", "output_format.case", "values.whitespace"),
+):
+    _probes_of = (_name, _LENIENT) if _name == "output_format.case" else (_name,)
+    assumption(_name, concerns=_of_probe(*_probes_of))(partial(_wording, name=_name))
 
 
 # --- bodies that are treated as if the doubt were not there -------------------------------------
@@ -232,25 +192,18 @@ def _tolerated(view: View, name: str, alone: str) -> Outcome:
     return assumed(f"Accepted as a task{beside if probes else ''}.", holds=True)
 
 
-@assumption("null.optional", concerns=_of_probe("null.optional", "nulls"))
-def nulls(view: View) -> Outcome:
-    """Judge null for optional parameters."""
-    return _tolerated(view, "null.optional", "nulls")
+# By the task that is submitted for it alone.
+for _name, _task in (
+    ("null.optional", "nulls"),
+    ("parameters.unknown", "unknown-parameters"),
+    ("request_type.missing", "no-request-type"),
+):
+    assumption(_name, concerns=_of_probe(_name, _task))(
+        partial(_tolerated, name=_name, alone=_task)
+    )
 
 
-@assumption("parameters.unknown", concerns=_of_probe("parameters.unknown", "unknown-parameters"))
-def unknown_parameters(view: View) -> Outcome:
-    """Judge parameters that are not documented."""
-    return _tolerated(view, "parameters.unknown", "unknown-parameters")
-
-
-@assumption("request_type.missing", Cost.TASK, concerns=_of_probe("no-request-type"))
-def missing_request_type(view: View) -> Outcome:
-    """Judge a body without `request_type`."""
-    return _tolerated(view, "request_type.missing", "no-request-type")
-
-
-@assumption("callback_url.not_https", Cost.CALLBACK, concerns=_of_probe("callback"))
+@assumption("callback_url.not_https", concerns=_of_probe("callback"))
 def callback_url_not_https(view: View) -> Outcome:
     """Judge a callback address that is not HTTPS."""
     names = ("callback-plain", "callback")
@@ -267,7 +220,7 @@ def callback_url_not_https(view: View) -> Outcome:
     return assumed(words, evidence, holds=found.accepted, observed=observed)
 
 
-@assumption("image_url.not_a_url", Cost.TASK, concerns=_of_probe(NOT_A_URL))
+@assumption("image_url.not_a_url", concerns=_of_probe(NOT_A_URL))
 def not_a_url(view: View) -> Outcome:
     """Judge an image URL that is none."""
     found = view.planned.get(NOT_A_URL)

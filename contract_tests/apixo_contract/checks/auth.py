@@ -5,7 +5,6 @@ from __future__ import annotations
 from apixo_contract.bodies import example
 from apixo_contract.checks.check import (
     ANSWER,
-    Cost,
     Evidence,
     Outcome,
     answer_of,
@@ -166,7 +165,6 @@ def _is_separate(view: View, foreign: Exchange, calls: list[Exchange]) -> bool:
 
 @assumption(
     "task.other_key",
-    Cost.TASK,
     concerns=lambda call, part: part == ANSWER and call.probe == "status" and _is_key_call(call),
 )
 def other_key(view: View) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apixo_contract.checks.check import (
-    Cost,
     Evidence,
     Outcome,
     Rank,
@@ -84,13 +83,13 @@ def _missing(view: View, task: TaskView) -> Evidence:
     return Evidence(task.submitted.exchange, expected, words, "no callbacks")
 
 
-@check("callback.delivered", page("Webhook callback mode"), Cost.CALLBACK)
+@check("callback.delivered", page("Webhook callback mode"))
 def delivered(view: View) -> Outcome:
     """A successful task in callback mode calls its own address, with path and query, after its end."""
     return _delivered(view, [task for task in _awaited(view) if not task.failed])
 
 
-@check("callback.failed", fact(4), Cost.CALLBACK, after=("callback.delivered",))
+@check("callback.failed", fact(4), after=("callback.delivered",))
 def failures_too(view: View) -> Outcome:
     """A failed task in callback mode calls its own address, with path and query, after its end."""
     failed = [task for task in _awaited(view) if task.failed]
@@ -111,13 +110,13 @@ def _judged(view: View, test: Test, expected: str) -> Outcome:
     return outcome_for(len(seen), broken, unseen=_unseen(view), what="callbacks")
 
 
-@check("callback.method", fact(4), Cost.CALLBACK, rank=Rank.CALLBACK)
+@check("callback.method", fact(4), rank=Rank.CALLBACK)
 def method(view: View) -> Outcome:
     """A callback is a POST."""
     return _judged(view, lambda _t, c: None if c.method == "POST" else c.method, "POST")
 
 
-@check("callback.json", fact(4), Cost.CALLBACK, rank=Rank.CALLBACK)
+@check("callback.json", fact(4), rank=Rank.CALLBACK)
 def json_body(view: View) -> Outcome:
     """A callback has a JSON body and a JSON `Content-Type`."""
 
@@ -133,7 +132,6 @@ def json_body(view: View) -> Outcome:
 @check(
     "callback.envelope",
     page("Webhook callback mode"),
-    Cost.CALLBACK,
     rank=Rank.CALLBACK,
     after=("callback.json", "callback.method"),
 )
@@ -157,7 +155,6 @@ def envelope(view: View) -> Outcome:
 @check(
     "callback.final",
     page("Parameters"),
-    Cost.CALLBACK,
     rank=Rank.CALLBACK,
     after=("callback.envelope", "callback.json"),
 )
@@ -174,7 +171,6 @@ def final(view: View) -> Outcome:
 @check(
     "callback.payload",
     fact(4),
-    Cost.CALLBACK,
     rank=Rank.CALLBACK,
     after=("callback.envelope", "callback.final", "callback.json"),
 )
@@ -195,7 +191,7 @@ def _payload_fault(task: TaskView, callback: CallbackSeen) -> str | None:
     return "; ".join(changed) or None
 
 
-@check("callback.retry", fact(5), Cost.CALLBACK, rank=Rank.CALLBACK)
+@check("callback.retry", fact(5), rank=Rank.CALLBACK)
 def retry(view: View) -> Outcome:
     """A callback that is not answered with HTTP 200 is sent again."""
     refused = [(task, callback) for task, callback in _seen(view) if callback.answered != OK]
@@ -215,7 +211,7 @@ def retry(view: View) -> Outcome:
     return outcome_for(len(refused), broken, unseen="", what="refused callbacks")
 
 
-@assumption("callback.retry_delays", Cost.CALLBACK)
+@assumption("callback.retry_delays")
 def retry_delays(view: View) -> Outcome:
     """Judge the second delay; the run waits for the first only."""
     refused = [t for t in _awaited(view) if t.callbacks and t.callbacks[0].answered != OK]

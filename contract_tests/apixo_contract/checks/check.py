@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Any
 
 from apixo_contract.observations import CallbackSeen, Exchange, PropertySeen
@@ -17,17 +17,6 @@ from apixo_contract.report.model import CheckResult, Example, Verdict, format_ex
 from apixo_contract.text import clipped
 from apixo_contract.view import View
 from apixo_schemas import Grade, cited, contract, source
-
-
-class Cost(StrEnum):
-    """What the target must give before a check can be judged."""
-
-    # Requests that a correct target refuses or answers for nothing.
-    FREE = "free"
-    # At least one accepted task.
-    TASK = "task"
-    # An accepted task, and an address of ours that the target can reach.
-    CALLBACK = "callback"
 
 
 class Rank(IntEnum):
@@ -119,7 +108,6 @@ class Check:
     title: str
     grade: Grade
     source: str
-    costs: Cost
     judge: Judgement
     rank: Rank = Rank.TOPIC
     after: tuple[str, ...] = ()
@@ -161,33 +149,32 @@ def _grade_and_title(name: str) -> tuple[Grade, str]:
 
 
 def check(
-    check_id: str, grade_and_source: tuple[Grade, str], costs: Cost = Cost.FREE, **more: Any
+    check_id: str, grade_and_source: tuple[Grade, str], **more: Any
 ) -> Callable[[Judgement], Judgement]:
     """Register a judgement; the first line of its docstring says what exactly the check proves.
 
     Args:
         check_id: Its id, e.g. ``auth.missing``.
         grade_and_source: What `page` or `fact` returns.
-        costs: What the target must give before it can be judged.
         more: ``rank``, ``after`` and ``concerns`` of `Check`.
     """
 
     def register(judge: Judgement) -> Judgement:
         title = (judge.__doc__ or "").partition("\n")[0].removesuffix(".")
-        add(Check(check_id, title, *grade_and_source, costs, judge, **more))
+        add(Check(check_id, title, *grade_and_source, judge, **more))
         return judge
 
     return register
 
 
-def assumption(name: str, costs: Cost = Cost.FREE, **more: Any) -> Callable[[Judgement], Judgement]:
+def assumption(name: str, **more: Any) -> Callable[[Judgement], Judgement]:
     """Register the judgement of an assumption; its question and choice stand in the contract."""
 
     def register(judge: Judgement) -> Judgement:
         found = contract().assumptions[name]
         title = f"{found.question} Assumed: {found.choice}"
         options = {"rank": Rank.ASSUMPTION, **more}
-        add(Check(assumption_id(name), title, *_grade_and_title(name), costs, judge, **options))
+        add(Check(assumption_id(name), title, *_grade_and_title(name), judge, **options))
         return judge
 
     return register

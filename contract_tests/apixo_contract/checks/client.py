@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from apixo_contract.checks.check import Check, Cost, Evidence, Outcome, add, fact, page, skipped
+from apixo_contract.checks.check import Check, Evidence, Outcome, add, fact, page, skipped
 from apixo_contract.checks.money import is_charged_at_once
 from apixo_contract.masking import Mask
 from apixo_contract.observations import PropertySeen
@@ -135,7 +135,6 @@ for _found in all_properties():
             _found.id,
             _found.title,
             *_SOURCES.get(_found.id, page("HTTP errors")),
-            Cost.TASK if _found.tasks else Cost.FREE,
             partial(_judged, found=_found),
         )
     )

@@ -15,7 +15,6 @@ from itertools import pairwise
 from apixo_contract.bodies import Body
 from apixo_contract.checks.check import (
     ANSWER,
-    Cost,
     Evidence,
     Outcome,
     answer_of,
@@ -145,7 +144,7 @@ def shape(view: View) -> Outcome:
     return outcome_for(len(readings), broken, unseen=unseen, what="readings")
 
 
-@check("balance.insufficient", page("HTTP errors"), Cost.TASK)
+@check("balance.insufficient", page("HTTP errors"))
 def insufficient(view: View) -> Outcome:
     """A submit that the balance does not cover gets HTTP 402."""
     tasks = [found.exchange for found in view.planned.values()]
@@ -290,7 +289,7 @@ def _fits(view: View, bill: Bill) -> bool:
     return any(_near(bill.fall, count * price_usd()) for count in counts)
 
 
-@check("balance.price", page("Billing"), Cost.TASK, after=("balance.rejected-free",))
+@check("balance.price", page("Billing"), after=("balance.rejected-free",))
 def price(view: View) -> Outcome:
     """Every accepted task lowers the balance by exactly $0.01."""
     bill = view.once(_bill)
@@ -315,13 +314,13 @@ def _evidence(charge: Charge) -> Evidence:
     return Evidence(call, f"the balance falls by ${price_usd()}", f"it fell by ${charge.fall:.4f}")
 
 
-@check("balance.resolution", page("Billing"), Cost.TASK)
+@check("balance.resolution", page("Billing"))
 def price_of_resolutions(view: View) -> Outcome:
     """Tasks of every `resolution` have the same price."""
     return _price_by(view, "resolution")
 
 
-@check("balance.output_format", page("Billing"), Cost.TASK)
+@check("balance.output_format", page("Billing"))
 def price_of_formats(view: View) -> Outcome:
     """Tasks of every `output_format` have the same price."""
     return _price_by(view, "output_format")
@@ -374,7 +373,7 @@ def _falls_by_refusals(view: View) -> Iterator[tuple[Decimal, int, Exchange]]:
         yield _amount(before) - _amount(after), refused, after
 
 
-@assumption("failed.charged", Cost.TASK)
+@assumption("failed.charged")
 def failed_charged(view: View) -> Outcome:
     """Compare the balance before failing tasks and after their end."""
     amounts = _amounts(view)

@@ -8,7 +8,6 @@ from apixo_contract.checks.check import (
     ANSWER,
     PICTURE_FORMAT,
     PICTURE_SIZE,
-    Cost,
     Evidence,
     Outcome,
     assumed,
@@ -71,7 +70,6 @@ def _unseen(view: View) -> str:
 @check(
     "result.reachable",
     page("Poll for result"),
-    Cost.TASK,
     concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.RESULT,
 )
 def reachable(view: View) -> Outcome:
@@ -95,7 +93,7 @@ def _is_gone(view: View, call: Exchange) -> bool:
     return call.status in _GONE and not is_loopback(view.run.target)
 
 
-@check("result.format", page("Parameters"), Cost.TASK, concerns=part(PICTURE_FORMAT))
+@check("result.format", page("Parameters"), concerns=part(PICTURE_FORMAT))
 def formats(view: View) -> Outcome:
     """The result has the format that the task names."""
     named = set(contract().formats)
@@ -112,7 +110,7 @@ def formats(view: View) -> Outcome:
     return outcome_for(len(seen), broken, unseen=_unseen(view), what="results")
 
 
-@check("result.tier", page("Parameters"), Cost.TASK)
+@check("result.tier", page("Parameters"))
 def tiers(view: View) -> Outcome:
     """A higher tier gives a larger picture of the same source."""
     sizes = contract().long_edge_px
@@ -162,7 +160,7 @@ def format_of(view: View, name: str, model: str) -> Evidence | None:
     return Evidence(call, f"{other.format}, as in {model}", mine.format or "no picture")
 
 
-@assumption("tiers.pixels", Cost.TASK, concerns=part(PICTURE_SIZE))
+@assumption("tiers.pixels", concerns=part(PICTURE_SIZE))
 def pixels(view: View) -> Outcome:
     """Judge the size in pixels of each tier."""
     wanted = contract().long_edge_px

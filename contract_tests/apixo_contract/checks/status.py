@@ -12,7 +12,6 @@ from typing import Any
 from apixo_contract.checks.check import (
     ANSWER,
     WORDS,
-    Cost,
     Evidence,
     Outcome,
     answer_of,
@@ -118,7 +117,6 @@ def unknown_task(view: View) -> Outcome:
 @check(
     "status.unknown-model",
     page("HTTP errors"),
-    Cost.TASK,
     after=("status.unknown-task",),
     concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.POLL_MODEL,
 )
@@ -136,7 +134,6 @@ def unknown_model(view: View) -> Outcome:
 @check(
     "status.known",
     page("Poll for result"),
-    Cost.TASK,
     concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.POLL,
 )
 def known_task(view: View) -> Outcome:
@@ -171,7 +168,7 @@ def _judged(
     return outcome_for(len(polls), broken, unseen=unseen, what=what)
 
 
-@check("task-id.echoed", page("Status response fields"), Cost.TASK)
+@check("task-id.echoed", page("Status response fields"))
 def echoed_id(view: View) -> Outcome:
     """A status answer repeats the task id that was asked for."""
 
@@ -185,7 +182,7 @@ def echoed_id(view: View) -> Outcome:
 # --- states -----------------------------------------------------------------------------------
 
 
-@check("status.states", page("Status response fields"), Cost.TASK)
+@check("status.states", page("Status response fields"))
 def states(view: View) -> Outcome:
     """`state` is pending, processing, success or failed; no end has another name."""
 
@@ -198,7 +195,7 @@ def states(view: View) -> Outcome:
     return _judged(_polls(view), fault, expected, unseen=view.no_tasks)
 
 
-@check("status.forward", page("Status response fields"), Cost.TASK, after=("status.final-stable",))
+@check("status.forward", page("Status response fields"), after=("status.final-stable",))
 def forward(view: View) -> Outcome:
     """States move only forward: pending, processing, then an end."""
     polled = [task for task in view.tasks.values() if task.shown]
@@ -216,7 +213,7 @@ def _step_back(task: TaskView) -> Evidence | None:
     return None
 
 
-@check("status.ends", page("Poll for result"), Cost.TASK, concerns=part("data.state"))
+@check("status.ends", page("Poll for result"), concerns=part("data.state"))
 def ends(view: View) -> Outcome:
     """Every task ends as success or failed within the time that the run waits."""
     polled = [task for task in view.tasks.values() if task.shown]
@@ -246,7 +243,6 @@ def _absent(poll: Exchange, *names: str) -> str | None:
 @check(
     "status.running-fields",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.final-stable",),
 )
 def running_fields(view: View) -> Outcome:
@@ -260,7 +256,6 @@ def running_fields(view: View) -> Outcome:
 @check(
     "status.success-fields",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.final-stable",),
 )
 def success_fields(view: View) -> Outcome:
@@ -286,7 +281,6 @@ def _no_success(view: View) -> str:
 @check(
     "status.failed-fields",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.final-stable",),
     concerns=part("data.failCode"),
 )
@@ -307,7 +301,7 @@ def failed_fields(view: View) -> Outcome:
     return _judged(polls, fault, "`failCode`, `failMsg`, `completeTime`, no result", unseen=unseen)
 
 
-@check("status.result-json", page("Status response fields"), Cost.TASK)
+@check("status.result-json", page("Status response fields"))
 def result_json(view: View) -> Outcome:
     """`resultJson` is a text that holds a JSON object."""
 
@@ -329,7 +323,6 @@ def _results(view: View) -> list[tuple[TaskView, Exchange]]:
 @check(
     "status.result-urls",
     page("Status response fields"),
-    Cost.TASK,
     concerns=part("data.resultJson"),
 )
 def urls_of_results(view: View) -> Outcome:
@@ -348,7 +341,7 @@ def urls_of_results(view: View) -> Outcome:
 # --- lasting answers --------------------------------------------------------------------------
 
 
-@check("status.final-stable", page("Poll for result"), Cost.TASK)
+@check("status.final-stable", page("Poll for result"))
 def lasting(view: View) -> Outcome:
     """The final answer of a task stays the same when it is polled again."""
     again = [(task, poll) for task in view.tasks.values() for poll in task.after]
@@ -405,7 +398,7 @@ def missing_id(view: View) -> Outcome:
     return assumed(answer_of(call), evidence, holds=holds, observed=observed)
 
 
-@assumption("task_id.form", Cost.TASK, concerns=part("data.taskId"))
+@assumption("task_id.form", concerns=part("data.taskId"))
 def id_form(view: View) -> Outcome:
     """Judge the form of task ids."""
     if not view.tasks:
@@ -425,7 +418,7 @@ def _form(task_id: str) -> str:
     return "task_" if task_id.startswith("task_") else "other"
 
 
-@assumption("failure.wording", Cost.TASK, concerns=part("data.failMsg"))
+@assumption("failure.wording", concerns=part("data.failMsg"))
 def failure_wording(view: View) -> Outcome:
     """Judge the texts of `failMsg`."""
     known = contract().failures

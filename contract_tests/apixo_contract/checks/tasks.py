@@ -14,7 +14,6 @@ from apixo_contract.bodies import PUBLIC_HOOK, Body, body, example, in_callback_
 from apixo_contract.checks.check import (
     ANSWER,
     Concern,
-    Cost,
     Evidence,
     Outcome,
     Rank,
@@ -184,14 +183,6 @@ class Tasks:
         if found is not None and found.succeeded:
             self._planned[name] = task
         return found
-
-    def _elsewhere(self, task: Planned, refused: Exchange) -> None:
-        """Submit a task again: a target may accept only addresses that are public and HTTPS."""
-        words = f"The target refused the callback URL: {refused.message}"
-        self._session.notes["callbacks"] = words
-        found = self._meter.submit("callback-https", in_callback_mode(task.body, PUBLIC_HOOK))
-        if found is not None and not found.succeeded:
-            self._submit(replace(task, name="2K-jpeg", by_callback=False))
 
     def finish(self) -> None:
         """Wait until every task has ended, or has had its time."""
@@ -428,7 +419,6 @@ def _task_concern(*names: str) -> Concern:
 @check(
     "submit.accepts",
     page("Request body"),
-    Cost.TASK,
     concerns=_task_concern("example", "8k-webp", "2k-png", "repeat", "callback-https", "2K-jpeg"),
 )
 def accepts(view: View) -> Outcome:
@@ -436,22 +426,20 @@ def accepts(view: View) -> Outcome:
     return _outcome(view, "submit.accepts")
 
 
-@check("submit.default.mode", page("Parameters"), Cost.TASK)
+@check("submit.default.mode", page("Parameters"))
 def default_mode(view: View) -> Outcome:
     """`mode` may be omitted."""
     return _outcome(view, "submit.default.mode")
 
 
-@check(
-    "submit.default.resolution", page("Parameters"), Cost.TASK, concerns=_task_concern("minimal")
-)
+@check("submit.default.resolution", page("Parameters"), concerns=_task_concern("minimal"))
 def default_resolution(view: View) -> Outcome:
     """`resolution` may be omitted, and the result is then as large as with 4k."""
     larger = same_as(view, "minimal", "example")
     return _outcome(view, "submit.default.resolution", larger)
 
 
-@check("submit.default.output_format", page("Parameters"), Cost.TASK)
+@check("submit.default.output_format", page("Parameters"))
 def default_format(view: View) -> Outcome:
     """`output_format` may be omitted, and the result is then of the same format as with jpg."""
     return _outcome(view, "submit.default.output_format", format_of(view, "minimal", "example"))
@@ -460,7 +448,6 @@ def default_format(view: View) -> Outcome:
 @check(
     "submit.resolution-case",
     page("Parameters"),
-    Cost.TASK,
     concerns=_task_concern("4K-jpeg", "callback"),
 )
 def resolution_case(view: View) -> Outcome:
@@ -470,14 +457,14 @@ def resolution_case(view: View) -> Outcome:
     return _outcome(view, "submit.resolution-case", *sizes)
 
 
-@check("submit.jpeg-alias", page("Parameters"), Cost.TASK)
+@check("submit.jpeg-alias", page("Parameters"))
 def jpeg_alias(view: View) -> Outcome:
     """`jpeg` is accepted, and the result is of the same format as with jpg."""
     formats = [format_of(view, name, "example") for name in ("callback", "4K-jpeg")]
     return _outcome(view, "submit.jpeg-alias", *formats)
 
 
-@check("submit.provider", fact(7), Cost.TASK, concerns=_task_concern("provider"))
+@check("submit.provider", fact(7), concerns=_task_concern("provider"))
 def provider(view: View) -> Outcome:
     """A top-level `provider`, as older examples have it, is accepted."""
     return _outcome(view, "submit.provider")
@@ -486,7 +473,7 @@ def provider(view: View) -> Outcome:
 # --- answers ----------------------------------------------------------------------------------
 
 
-@check("submit.response", page("Submit task response"), Cost.TASK, rank=Rank.IDENTITY)
+@check("submit.response", page("Submit task response"), rank=Rank.IDENTITY)
 def response(view: View) -> Outcome:
     """An accepted submit answers a non-empty text as `data.taskId`."""
     accepted = [found.exchange for found in view.submits if found.accepted]
@@ -499,7 +486,7 @@ def response(view: View) -> Outcome:
     return outcome_for(len(accepted), broken, unseen=view.no_tasks, what=what)
 
 
-@check("task-id.unique", page("Submit task response"), Cost.TASK, rank=Rank.IDENTITY)
+@check("task-id.unique", page("Submit task response"), rank=Rank.IDENTITY)
 def unique_ids(view: View) -> Outcome:
     """Every accepted submit gets a task id that no earlier one got."""
     accepted = [found.exchange for found in view.submits if found.exchange.submitted_id]

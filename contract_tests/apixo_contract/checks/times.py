@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 from apixo_contract.checks.check import (
-    Cost,
     Evidence,
     Outcome,
     assumed,
@@ -73,7 +72,6 @@ def _own_clock(view: View) -> bool:
 @check(
     "status.create-time",
     page("Status response fields"),
-    Cost.TASK,
     concerns=part("data.createTime"),
 )
 def create_time(view: View) -> Outcome:
@@ -111,7 +109,6 @@ def _date_ms(call: Exchange) -> list[int]:
 @check(
     "status.create-time-constant",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.create-time",),
 )
 def create_time_constant(view: View) -> Outcome:
@@ -131,7 +128,6 @@ def create_time_constant(view: View) -> Outcome:
 @check(
     "status.complete-time",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.create-time", "status.create-time-constant", "status.final-stable"),
     concerns=part("data.completeTime"),
 )
@@ -181,7 +177,6 @@ def _ran_ms(task: TaskView) -> int:
 @check(
     "status.cost-time",
     page("Status response fields"),
-    Cost.TASK,
     after=("status.create-time", "status.complete-time", "status.final-stable"),
 )
 def cost_time(view: View) -> Outcome:
@@ -209,7 +204,7 @@ def _cost_fault(poll: Exchange) -> Evidence | None:
 # --- assumptions ------------------------------------------------------------------------------
 
 
-@assumption("pending.share", Cost.TASK)
+@assumption("pending.share")
 def pending_share(view: View) -> Outcome:
     """Judge how long tasks are pending; the exact share takes more polls than a run makes."""
     shown = [task for task in view.tasks.values() if task.shown]
@@ -234,7 +229,7 @@ def _pending_until(task: TaskView) -> float:
     return (seen[-1].sent_ms - start) / max(1, task.final.received_ms - start)
 
 
-@assumption("cost_time", Cost.TASK, concerns=part("data.costTime"))
+@assumption("cost_time", concerns=part("data.costTime"))
 def meaning_of_cost_time(view: View) -> Outcome:
     """Judge whether `costTime` is the time from create to complete."""
     pairs: list[tuple[Exchange, Any, int]] = []
