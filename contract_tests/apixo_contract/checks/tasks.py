@@ -326,11 +326,13 @@ def _refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
 
 def _is_refusal(found: Submitted) -> bool:
     """True if a task was refused that must be accepted by what is documented."""
-    if found.accepted or found.exchange.status == _PAYMENT_REQUIRED or found.name in _ASSUMED:
+    if found.accepted or found.exchange.status == _PAYMENT_REQUIRED:
         return False
     rule = rule_of_message(found.exchange.message)
     if rule is not None and check_of_value(found, rule) is not None:
         return True
+    if found.name in _ASSUMED:
+        return False
     # The page wants a public HTTPS URL; `callback-https` tells more.
     return not found.by_callback or found.callback_url.startswith("https://")
 
