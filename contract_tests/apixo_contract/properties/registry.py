@@ -128,7 +128,7 @@ def client_property(
         shared: True if one task of each picture is enough for all examples.
         given_by: A Hypothesis strategy for each generated value.
     """
-    counts = dict(zip((EMULATOR, "url", LIVE), examples, strict=True))
+    counts: dict[str, int] = dict(zip((EMULATOR, "url", LIVE), examples, strict=True))
 
     def register(test: Callable[..., None]) -> Callable[[Target], None]:
         def once(target: Target) -> None:

@@ -224,6 +224,7 @@ class Answered(Protocol):
     @property
     def world_id(self) -> str:
         """The world that it belongs to."""
+        ...
 
 
 def entry_of(

@@ -48,12 +48,14 @@ class Sql(Protocol):
 
     def all(self, query: str, *values: object) -> list[Row]:
         """Run a statement and return its rows."""
+        ...
 
     def later(self, query: str, *values: object) -> Callable[[], list[Row]]:
         """Run a statement and return what returns its rows.
 
         Several that are sent before the first is asked for share a round trip.
         """
+        ...
 
 
 class Entry(NamedTuple):
