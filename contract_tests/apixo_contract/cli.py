@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,12 +33,20 @@ from apixo_contract.report.model import (
     Report,
     decode_utf8,
     evidence_of,
+    is_special,
     read_evidence,
     read_json,
     write_evidence,
     write_whole,
 )
-from apixo_contract.report.render import append_step_summary, cost_line, print_report, write_reports
+from apixo_contract.report.render import (
+    append_step_summary,
+    cost_line,
+    print_report,
+    render_html,
+    render_json,
+    render_junit,
+)
 from apixo_contract.run import check_target, judge, observe, unjudged
 from apixo_contract.text import escape_invisible, plural
 
@@ -196,15 +205,27 @@ def _observe(
     return run
 
 
+def _must_differ(*paths: Path | None) -> None:
+    """Find out whether two options name the same file, of which one would replace the other.
+
+    Raises:
+        UsageError: They do.
+    """
+    files = [path for path in paths if path is not None and not is_special(path)]
+    for number, path in enumerate(files):
+        if path.resolve() in (other.resolve() for other in files[:number]):
+            raise UsageError(f"two options name the file {path}. Name another file for one of them")
+
+
 def _must_be_writable(path: Path) -> None:
     """Find out whether a file can be written; a pipe or a device is not touched.
 
     Raises:
         UsageError: The file cannot be written.
     """
-    known = path.exists()
-    if known and not path.is_file():
+    if is_special(path):
         return
+    known = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a"):
@@ -215,28 +236,59 @@ def _must_be_writable(path: Path) -> None:
         path.unlink()
 
 
-def _delivery(options: dict[str, Any]) -> Callable[[Run], int]:
-    """Return what judges a run, writes and prints its report, and returns its exit code.
+def _delivery(options: dict[str, Any], cassette: Path | None) -> Callable[..., int]:
+    """Return what judges a run, prints and writes its report, and returns its exit code.
 
-    Files that cannot be used are found at once, and not after money was spent.
+    Files that cannot be used are found at once, and not after money was spent. If one cannot be
+    written after all, the others are.
+
+    Args:
+        options: The options of the command; those of the report are taken out.
+        cassette: The cassette that is read or written; no other file may replace it.
     """
-    paths = {name: options.pop(name) for name in ("json_path", "html_path", "junit_path")}
+    forms = {"json_path": render_json, "html_path": render_html, "junit_path": render_junit}
+    asked = [(path, form) for name, form in forms.items() if (path := options.pop(name))]
     ledger = options.pop("ledger")
-    for path in (*paths.values(), ledger):
-        if path is not None:
-            _must_be_writable(path)
+    paths = [path for path, _ in asked] + ([ledger] if ledger else [])
+    _must_differ(*paths, cassette)
+    for path in paths:
+        _must_be_writable(path)
     earlier = read_evidence(ledger) if ledger else {}
 
-    def deliver(run: Run) -> int:
+    def deliver(run: Run, *first: Callable[[], object]) -> int:
         report = judge(run, earlier)
-        write_reports(report, **paths)
+        writes: list[Callable[[], object]] = [*first, partial(print_report, report)]
+        writes += [partial(_write_form, path, form, report) for path, form in asked]
         if ledger and (new := evidence_of(report)):
-            write_evidence(ledger, {**earlier, **new})
-        append_step_summary(report)
-        print_report(report)
+            writes.append(partial(write_evidence, ledger, {**earlier, **new}))
+        _all_of(*writes, partial(append_step_summary, report))
         return report.exit_code
 
     return deliver
+
+
+def _write_form(path: Path, form: Callable[[Report], str], report: Report) -> None:
+    write_whole(path, form(report))
+
+
+def _all_of(*writes: Callable[[], object]) -> None:
+    """Write everything that can be written.
+
+    Raises:
+        BrokenPipeError: The reader of our output has closed it, and all else was written.
+        UsageError: Something was not written; the message says what, and why.
+    """
+    faults: list[Exception] = []
+    for write in writes:
+        try:
+            write()
+        except (OSError, UsageError) as error:
+            faults.append(error)
+    words = [str(fault) for fault in faults if not isinstance(fault, BrokenPipeError)]
+    if words:
+        raise UsageError("; ".join(words))
+    if faults:
+        raise faults[0]
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -285,7 +337,7 @@ def main() -> None:
 def verify(cassette: Path | None, **options: Any) -> None:
     """Make a run against a target and judge it, or judge a recorded one."""
     with _exit_codes() as made:
-        deliver = _delivery(options)
+        deliver = _delivery(options, cassette)
         run = read_cassette(cassette) if cassette else _observe(made, _settle(options))
         sys.exit(deliver(run))
 
@@ -307,13 +359,11 @@ def record(output: Path, **options: Any) -> None:
     stopped run has seen is kept as FILE.part.
     """
     with _exit_codes() as made:
-        deliver = _delivery(options)
-        settings = _settle(options)
+        deliver = _delivery(options, output)
         _must_be_writable(output)
+        settings = _settle(options)
         run = _observe(made, settings, lambda run: _keep_part(output, run, settings.api_key))
-        exit_code = deliver(run)
-        write_cassette(output, run, [settings.api_key])
-        sys.exit(exit_code)
+        sys.exit(deliver(run, partial(write_cassette, output, run, [settings.api_key])))
 
 
 def _keep_part(path: Path, run: Run, key: str) -> None:
@@ -372,10 +422,10 @@ def diff(
             _tell(settings.base_url)
             _observe(made, settings, with_client=False)
         found = compare(*made)
-        if json_path:
-            write_whole(json_path, f"{json.dumps(found.to_json(), indent=2)}\n")
         for line in comparison_lines(found):
             click.echo(line)
+        if json_path:
+            write_whole(json_path, f"{json.dumps(found.to_json(), indent=2)}\n")
         sys.exit(found.exit_code)
 
 
@@ -411,6 +461,7 @@ def learn(report_path: Path, output: Path | None) -> None:
     `apixo-emulator serve --profile FILE` then behaves as was observed.
     """
     with _exit_codes():
+        _must_differ(report_path, output)
         value = read_json(report_path, "a report of apixo-contract")
         try:
             report = Report.from_json(value)

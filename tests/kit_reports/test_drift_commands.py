@@ -18,6 +18,8 @@ from apixo_schemas import load_profile
 
 # Nobody listens at the port of a discarded service.
 DEAD = "http://127.0.0.1:9/api/v1"
+# A device that can be opened and not be written.
+FULL = Path("/dev/full")
 LIVE = "https://api.apixo.ai/api/v1"
 
 
@@ -98,6 +100,40 @@ def test_a_cassette_with_somebody_s_key_is_not_written_but_the_report_is(tmp_pat
     assert "The target keeps the contract" in done.output
     assert "apixo-contract: nothing was written: line " in done.output
     assert [found.name for found in tmp_path.iterdir()] == ["r.json"]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_named_and_spares_all_else(tmp_path: Path, base_url: str) -> None:
+    tape, page, junit = (tmp_path / name for name in ("run.jsonl", "r.html", "r.xml"))
+    files = ("-o", tape, "--report", FULL, "--html", page, "--junit", junit)
+    done = run("record", "--base-url", base_url, *files, *quick(), APIXO_API_KEY=KEY)
+    assert done.exit_code == 2, done.output
+    assert "The target keeps the contract" in done.output
+    assert f"apixo-contract: cannot write {FULL}: No space left on device." in done.output
+    assert all(path.stat().st_size for path in (tape, page, junit))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "--report", "same", "--html", "./same"),
+        ("verify", "--junit", "same", "--ledger", "same"),
+        ("record", "--report", "same", "-o", "same"),
+        ("verify", "--cassette", "same", "--report", "same"),
+        ("learn", "--report", "same", "-o", "same"),
+    ],
+)
+def test_two_options_never_name_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("same").write_text("kept", "utf-8")
+    done = run(*arguments)
+    assert (done.exit_code, done.output) == (
+        2,
+        "apixo-contract: two options name the file same. Name another file for one of them\n",
+    )
+    assert Path("same").read_text("utf-8") == "kept"
 
 
 # --- diff ----------------------------------------------------------------------------------

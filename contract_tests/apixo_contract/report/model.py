@@ -407,14 +407,25 @@ def write_whole(path: Path, text: str) -> None:
     """Write a file at once, so that a reader never sees half of it.
 
     Raises:
-        OSError: The file cannot be written.
+        UsageError: The file cannot be written; the message names it and the reason.
     """
     # Half a surrogate pair, which JSON can name but UTF-8 cannot hold, becomes an escape again.
     content = text.encode("utf-8", "backslashreplace")
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)  # a pipe or a device
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(content)
-    new.replace(path)
+    try:
+        if is_special(path):
+            path.write_bytes(content)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        try:
+            new.write_bytes(content)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
+
+
+def is_special(path: Path) -> bool:
+    """True if a path is a pipe or a device, which is written as it is and never replaced."""
+    return path.exists() and not path.is_file()

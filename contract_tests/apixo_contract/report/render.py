@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, se
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from apixo_contract.options import UsageError
 from apixo_contract.report.model import (
     Beyond,
     CheckResult,
@@ -28,7 +29,6 @@ from apixo_contract.report.model import (
     ShownExchange,
     Standing,
     Verdict,
-    write_whole,
 )
 from apixo_contract.text import clipped, escape_invisible, one_line, plural
 from apixo_schemas import contract
@@ -162,6 +162,11 @@ def render_terminal(report: Report, *, color: bool = False) -> str:
         color: Whether the text may hold the terminal's codes.
     """
     return _render("terminal.txt.j2", report, _terminal_text, color=color)
+
+
+def render_json(report: Report) -> str:
+    """Return the report as JSON."""
+    return f"{json.dumps(report.to_json(), indent=2, ensure_ascii=False)}\n"
 
 
 def render_html(report: Report) -> str:
@@ -325,38 +330,20 @@ def _answer(exchange: ShownExchange) -> str:
 # --- files ------------------------------------------------------------------------------------
 
 
-def write_reports(
-    report: Report,
-    *,
-    json_path: Path | None = None,
-    html_path: Path | None = None,
-    junit_path: Path | None = None,
-) -> None:
-    """Write the asked-for files, each at once, so that a reader never sees half of one.
-
-    Raises:
-        OSError: A file cannot be written.
-    """
-    if json_path is not None:
-        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-        write_whole(json_path, f"{text}\n")
-    if html_path is not None:
-        write_whole(html_path, render_html(report))
-    if junit_path is not None:
-        write_whole(junit_path, render_junit(report))
-
-
 def append_step_summary(report: Report, environ: Mapping[str, str] = os.environ) -> bool:
     """Add the report to the step summary; False if GitHub Actions is not running this.
 
     Raises:
-        OSError: The file cannot be written.
+        UsageError: The file cannot be written; the message names it and the reason.
     """
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
-    with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as summary:
-        summary.write(render_markdown(report))
+    try:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(render_markdown(report))
+    except OSError as error:
+        raise UsageError(f"cannot write {path}, GITHUB_STEP_SUMMARY: {error.strerror}") from None
     return True
 
 
