@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -124,6 +125,8 @@ def _submit_body(
 # Of an amount of money, before or after the point.
 _MOST_DIGITS = 100
 _MOST_REDIRECTS = 20
+# A login page of a proxy, or an error of a service, that is sent with 200. Other types are legal.
+_NO_PICTURE = re.compile(r"\s*(text/|application/(.+\+)?json\b)", re.IGNORECASE)
 # Beyond this many doublings every cap is reached; it keeps huge numbers out of floats.
 _MOST_DOUBLINGS = 64
 
@@ -389,8 +392,12 @@ def _result_body(write: Callable[[bytes], object], head: httpx.Response) -> Body
         return None
     if not head.is_success:
         raise api_error(head, missing="result_not_found")
+    if head.status_code != httpx.codes.OK:
+        # Only 200 says that the body is the whole file; no part was asked for.
+        raise httpx.RemoteProtocolError(
+            f"a picture was expected with status 200, the server sent {head.status_code}"
+        )
     kind = head.headers.get("content-type", "")
-    if kind.lower().startswith("text/"):
-        # A login or error page that a proxy answers with 200.
+    if _NO_PICTURE.match(kind):
         raise httpx.RemoteProtocolError(f"a picture was expected, the server sent {kind}")
-    return Body(head, write, most=MAX_RESULT_BYTES, seconds=RESULT_S)
+    return Body(head, write, least=1, most=MAX_RESULT_BYTES, seconds=RESULT_S)

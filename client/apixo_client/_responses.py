@@ -37,7 +37,8 @@ class Body:
     Args:
         response: The head of the response.
         write: Gets the decoded content in pieces.
-        most: Bytes of content.
+        least: Bytes of content at least.
+        most: Bytes of content at most.
         seconds: From now to the end of the body.
     """
 
@@ -46,11 +47,13 @@ class Body:
         response: httpx.Response,
         write: Callable[[bytes], object],
         *,
+        least: int = 0,
         most: int,
         seconds: float,
     ) -> None:
         self._response, self._write = response, write
-        self._most, self._seconds, self._size = most, seconds, 0
+        self._least, self._most, self._size = least, most, 0
+        self._seconds = seconds
         # The real clock: the network does not follow the clock of a test.
         self._deadline = time.monotonic() + seconds
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -81,13 +84,16 @@ class Body:
             self._add(piece)
             return
         while piece:
+            if self._inflate.eof:
+                # A gzip stream may consist of several members.
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
                 self._add(self._inflate.decompress(piece, _PIECE_BYTES))
             except zlib.error as error:
                 raise httpx.DecodingError(
                     f"the response cannot be decompressed: {error}"
                 ) from error
-            piece = self._inflate.unconsumed_tail
+            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
 
     def _add(self, content: bytes) -> None:
         self._size += len(content)
@@ -95,16 +101,21 @@ class Body:
             raise self._too_long()
         self._write(content)
 
-    def check_length(self) -> None:
-        """Check that the body has the announced length.
+    def check_complete(self) -> None:
+        """Check that the body has ended where its headers and its encoding say.
 
         Raises:
-            httpx.RequestError: It is shorter or longer.
+            httpx.RequestError: It is cut off, longer than announced, or has too little content.
         """
+        downloaded = self._response.num_bytes_downloaded
         # A response made in memory has no wire to count on.
-        got = self._response.num_bytes_downloaded or self._size
+        got = downloaded or self._size
         if self._announced not in {None, got}:
             raise httpx.RemoteProtocolError(f"{got} of {self._announced} bytes arrived")
+        if downloaded and self._inflate is not None and not self._inflate.eof:
+            raise httpx.DecodingError("the compressed response is cut off")
+        if self._size < self._least:
+            raise httpx.RemoteProtocolError("the response is empty")
 
 
 def read_data(response: httpx.Response, content: bytes, *, secret: str, now: float) -> Any:

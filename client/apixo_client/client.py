@@ -261,7 +261,7 @@ class Apixo(_BaseClient):
             if body is not None:
                 for piece in _pieces(response):
                     body.take(piece)
-                body.check_length()
+                body.check_complete()
         finally:
             response.close()
         return response
@@ -388,7 +388,7 @@ class AsyncApixo(_BaseClient):
             if body is not None:
                 async for piece in _apieces(response):
                     body.take(piece)
-                body.check_length()
+                body.check_complete()
         finally:
             await response.aclose()
         return response

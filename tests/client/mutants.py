@@ -293,7 +293,7 @@ def writes_files_in_place(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.file")
 def keeps_what_came_short(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_responses.Body, "check_length", lambda _body: None)
+    patch.setattr(_responses.Body, "check_complete", lambda _body: None)
 
 
 @mutant("client.file")

@@ -25,6 +25,7 @@ from apixo_client import (
 
 ONCE = RetryPolicy(attempts=1)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PICTURE = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
 MIB = 1024 * 1024
 
 
@@ -118,7 +119,7 @@ def test_a_result_that_expands_takes_no_memory(call: Callable[..., Any], tmp_pat
     bomb = gzip.compress(b" " * (64 * MIB))
     head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     with (
-        server(lambda connection: connection.sendall(OK + head + bomb)) as url,
+        server(lambda connection: connection.sendall(PICTURE + head + bomb)) as url,
         memory_below(8 * MIB),
     ):
         assert call(url, "download", f"{url}/x", tmp_path / "out").stat().st_size == 64 * MIB
@@ -127,7 +128,7 @@ def test_a_result_that_expands_takes_no_memory(call: Callable[..., Any], tmp_pat
 def test_a_result_of_a_size_that_no_picture_has_is_not_begun(
     call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    head = OK + b"Content-Length: 1073741825\r\n"
+    head = PICTURE + b"Content-Length: 1073741825\r\n"
     with (
         server(lambda connection: endless(connection, head)) as url,
         pytest.raises(DownloadError, match="longer than 1,073,741,824 bytes"),

@@ -70,8 +70,22 @@ class Files(BaseHTTPRequestHandler):
     def get_zipped(self) -> None:
         self.send(200, gzip.compress(PICTURE), Content_Encoding="gzip")
 
-    def get_half_zipped(self) -> None:
+    def get_zipped_twice(self) -> None:
+        members = gzip.compress(PICTURE[:1000]) + gzip.compress(PICTURE[1000:])
+        self.send(200, members, Content_Encoding="gzip")
+
+    def get_not_zipped(self) -> None:
         self.send(200, b"no gzip at all", Content_Encoding="gzip")
+
+    def get_half_zipped(self) -> None:
+        self.send(200, gzip.compress(PICTURE)[:-4], Content_Encoding="gzip")
+
+    def get_one_and_a_half_zipped(self) -> None:
+        member = gzip.compress(PICTURE)
+        self.send(200, member + member[: len(member) // 2], Content_Encoding="gzip")
+
+    def get_zipped_nothing(self) -> None:
+        self.send(200, gzip.compress(b""), Content_Encoding="gzip")
 
     def get_foreign(self) -> None:
         self.send(200, PICTURE, Content_Encoding="zstd")
@@ -85,6 +99,24 @@ class Files(BaseHTTPRequestHandler):
 
     def get_page(self) -> None:
         self.send(200, b"<h1>Sign in</h1>", Content_Type="text/html; charset=utf-8")
+
+    def get_envelope(self) -> None:
+        self.send(200, b'{"code": 404}', Content_Type="application/json")
+
+    def get_problem(self) -> None:
+        self.send(200, b"{}", Content_Type="application/problem+json; charset=utf-8")
+
+    def get_part(self) -> None:
+        self.send(206, PICTURE[:100], Content_Range=f"bytes 0-99/{len(PICTURE)}")
+
+    def get_accepted(self) -> None:
+        self.send(202, PICTURE)
+
+    def get_nothing(self) -> None:
+        self.send(204, b"")
+
+    def get_empty(self) -> None:
+        self.send(200, b"", Content_Type="image/png")
 
     def get_expired(self) -> None:
         self.send(404, b'{"code": 404, "message": "gone"}')
@@ -121,10 +153,11 @@ def test_the_file_server_never_sees_the_key(download: Download, files: str, tmp_
     assert {headers["accept-encoding"] for _, headers in Files.seen} == {"identity"}
 
 
+@pytest.mark.parametrize("name", ["zipped", "zipped_twice"])
 def test_a_compressed_result_is_written_uncompressed(
-    download: Download, files: str, tmp_path: Path
+    download: Download, files: str, tmp_path: Path, name: str
 ) -> None:
-    assert download(f"{files}/zipped", tmp_path / "out").read_bytes() == PICTURE
+    assert download(f"{files}/{name}", tmp_path / "out").read_bytes() == PICTURE
 
 
 def test_the_body_of_a_redirect_is_not_read(download: Download, files: str, tmp_path: Path) -> None:
@@ -137,11 +170,20 @@ def test_the_body_of_a_redirect_is_not_read(download: Download, files: str, tmp_
         ("short", DownloadError),
         ("loop", DownloadError),
         ("nowhere", DownloadError),
+        ("not_zipped", DownloadError),
         ("half_zipped", DownloadError),
+        ("one_and_a_half_zipped", DownloadError),
+        ("zipped_nothing", DownloadError),
         ("foreign", DownloadError),
         ("expired", NotFoundError),
         ("long_error", ApiError),
         ("page", DownloadError),
+        ("envelope", DownloadError),
+        ("problem", DownloadError),
+        ("part", DownloadError),
+        ("accepted", DownloadError),
+        ("nothing", DownloadError),
+        ("empty", DownloadError),
     ],
 )
 def test_a_failure_changes_nothing(
