@@ -222,3 +222,25 @@ def test_what_is_imported_within_the_block_is_patched_and_nothing_is_imported_fo
         [sys.executable, "-W", "error", "-c", LATER], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
+def test_patches_that_another_mock_puts_back_after_a_block_do_not_pile_up() -> None:
+    patched = [
+        (httpx.HTTPTransport, "handle_request"),
+        (httpx.Client, "send"),
+        (urllib3.HTTPConnectionPool, "urlopen"),
+        (http.client.HTTPConnection, "request"),
+        (socket, "getaddrinfo"),
+        (socket.socket, "connect"),
+        (time, "sleep"),
+    ]
+    before = [getattr(owner, name) for owner, name in patched]
+    for _ in range(2):
+        with pytest.MonkeyPatch.context() as mock, apixo_emulator.intercept():
+            during = [getattr(owner, name) for owner, name in patched]
+            for owner, name in patched:
+                mock.setattr(owner, name, lambda *_: None)
+        assert [getattr(owner, name) for owner, name in patched] == during
+    with apixo_emulator.intercept():
+        pass
+    assert [getattr(owner, name) for owner, name in patched] == before

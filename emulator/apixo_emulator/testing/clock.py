@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 
-from apixo_emulator.testing.patches import Patches
+from apixo_emulator.testing.patches import Patches, restore
 
 if TYPE_CHECKING:
     from apixo_emulator.testing.emulator import InProcess
@@ -216,8 +216,6 @@ class TimePatches:
         self._current = current
         self._patches = Patches()
         self._replaced: set[str] = set()
-        # By replacement. A mock that was put over one can put it back after the session's end.
-        self._originals: dict[Any, Any] = {}
         self._holders: tuple[int, list[ModuleType]] = (0, [])
         self._client_timing: Any = None
 
@@ -228,12 +226,12 @@ class TimePatches:
             if not hasattr(module, "sleep") or name in self._replaced:
                 continue
             self._replaced.add(name)
-            original = module.sleep = self._originals.get(module.sleep, module.sleep)
-            replacement = replacing(original)
-            self._originals[replacement] = original
+            restore(module, "sleep")
+            original = module.sleep
+            theirs = (original, replacing(original))  # one that another mock has put back, too
             for holder in self._modules_with_sleep():
-                if vars(holder).get("sleep") is original:
-                    self._patches.put(holder, "sleep", replacement)
+                if any(vars(holder).get("sleep") is sleep for sleep in theirs):
+                    self._patches.put(holder, "sleep", replacing)
         client: Any = sys.modules.get("apixo_client")  # while it is being imported it is empty
         if hasattr(client, "set_default_timing") and self._client_timing is None:
             timing = client.Timing(

@@ -6,6 +6,7 @@ open.
 
 from __future__ import annotations
 
+import inspect
 import socket
 import ssl
 import sys
@@ -15,33 +16,66 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from apixo_emulator.testing import routing
 
+_Function = Callable[..., Any]
+
 _INHERITED = object()
+
+
+# By replacement: what it replaced. Another mock that was put over a replacement can put it back at
+# any time, also after the session's end.
+_replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def is_replaced(owner: Any, name: str) -> bool:
+    """True if an attribute is a replacement, also one that another mock has put back."""
+    found = vars(owner).get(name)
+    return inspect.isroutine(found) and _function(found) in _replaced
+
+
+def restore(owner: Any, name: str) -> None:
+    """Restore what was there before replacements, unless another library has replaced them."""
+    if is_replaced(owner, name):
+        before = _replaced[_function(vars(owner)[name])]
+        if before is _INHERITED:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
+
+
+def _function(routine: Any) -> Any:
+    return getattr(routine, "__func__", routine)  # a static method cannot be referred to weakly
 
 
 class Patches:
     """Attributes that were replaced, to be put back."""
 
     def __init__(self) -> None:
-        self._put: list[tuple[Any, str, Any, Any]] = []
+        self._put: list[tuple[Any, str]] = []
 
-    def put(self, owner: Any, name: str, replacement: Any) -> None:
-        """Replace an attribute, which the owner itself may have or inherit."""
-        self._put.append((owner, name, vars(owner).get(name, _INHERITED), replacement))
+    def put(self, owner: Any, name: str, replacing: Callable[[Any], Any]) -> None:
+        """Replace an attribute, which the owner itself may have or inherit.
+
+        ``replacing`` returns the replacement of what it is given.
+        """
+        restore(owner, name)
+        before = vars(owner).get(name, _INHERITED)
+        replacement = replacing(getattr(owner, name))
+        _replaced[_function(replacement)] = before
+        self._put.append((owner, name))
         setattr(owner, name, replacement)
 
     def undo(self) -> None:
-        """Restore what was there, unless another library has replaced it since."""
+        """Restore what was there, unless another library has replaced it since.
+
+        When that puts a replacement back later, the replacement passes on all calls, and the next
+        session removes it.
+        """
         while self._put:
-            owner, name, before, replacement = self._put.pop()
-            if vars(owner).get(name) is not replacement:
-                continue
-            if before is _INHERITED:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+            restore(*self._put.pop())
 
 
 class ImportWatcher(MetaPathFinder):
@@ -77,15 +111,16 @@ class ImportWatcher(MetaPathFinder):
 
 def patch_responses(responses: Any, patches: Patches) -> None:
     """Pass the API's calls on. The method is private: responses has no public place for it."""
-    mock = responses.RequestsMock
-    on_request = mock._on_request  # noqa: SLF001 - as above
 
-    def on_other_request(self: Any, adapter: Any, request: Any, **options: Any) -> Any:
-        if routing.is_answered(request.url):
-            return self._real_send(adapter, request, **options)
-        return on_request(self, adapter, request, **options)
+    def replacing(on_request: _Function) -> _Function:
+        def on_other_request(self: Any, adapter: Any, request: Any, **options: Any) -> Any:
+            if routing.is_answered(request.url):
+                return self._real_send(adapter, request, **options)
+            return on_request(self, adapter, request, **options)
 
-    patches.put(mock, "_on_request", on_other_request)
+        return on_other_request
+
+    patches.put(responses.RequestsMock, "_on_request", replacing)
 
 
 def patch_respx(respx: Any, patches: Patches) -> None:
@@ -94,45 +129,51 @@ def patch_respx(respx: Any, patches: Patches) -> None:
     Where it mocks httpcore, as it usually does, it stands below the patched transports.
     """
     mocks, models = import_module("respx.mocks"), import_module("respx.models")
-    handler, async_handler = mocks.HTTPXMocker.handler, mocks.HTTPXMocker.async_handler
 
     def let_through(request: Any) -> None:
         if routing.find(request.url.scheme, request.url.host, request.url.port) is not None:
             raise models.PassThrough("not mocked", request=request, origin=respx.Route())
 
-    def handler_of_others(request: Any) -> Any:
-        let_through(request)
-        return handler(request)
+    def of_others(handler: _Function) -> Any:
+        def handler_of_others(request: Any) -> Any:
+            let_through(request)
+            return handler(request)
 
-    async def async_handler_of_others(request: Any) -> Any:
-        let_through(request)
-        return await async_handler(request)
+        return staticmethod(handler_of_others)
 
-    patches.put(mocks.HTTPXMocker, "handler", staticmethod(handler_of_others))
-    patches.put(mocks.HTTPXMocker, "async_handler", staticmethod(async_handler_of_others))
+    def async_of_others(handler: _Function) -> Any:
+        async def handler_of_others(request: Any) -> Any:
+            let_through(request)
+            return await handler(request)
+
+        return staticmethod(handler_of_others)
+
+    patches.put(mocks.HTTPXMocker, "handler", of_others)
+    patches.put(mocks.HTTPXMocker, "async_handler", async_of_others)
 
 
 def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:
     """Pass the API's calls on to the network's adapter."""
-    mock = requests_mock.Adapter
-    send = mock.send
 
-    def send_other(self: Any, request: Any, **options: Any) -> Any:
-        if routing.is_answered(request.url):
-            return import_module("requests.adapters").HTTPAdapter().send(request, **options)
-        return send(self, request, **options)
+    def replacing(send: _Function) -> _Function:
+        def send_other(self: Any, request: Any, **options: Any) -> Any:
+            if routing.is_answered(request.url):
+                return import_module("requests.adapters").HTTPAdapter().send(request, **options)
+            return send(self, request, **options)
 
-    patches.put(mock, "send", send_other)
+        return send_other
+
+    patches.put(requests_mock.Adapter, "send", replacing)
 
 
 def patch_vcr(vcr: Any, patches: Patches) -> None:
     """Pass the API's calls through all cassettes, which neither replay nor record them."""
     cassette = vcr.cassette.Cassette
     for name in ("can_play_response_for", "filter_request", "append"):
-        patches.put(cassette, name, _for_others(getattr(cassette, name)))
+        patches.put(cassette, name, _for_others)
 
 
-def _for_others(method: Callable[..., Any]) -> Callable[..., Any]:
+def _for_others(method: _Function) -> _Function:
     def for_others(self: Any, request: Any, *args: Any) -> Any:
         return None if routing.is_answered(request.uri) else method(self, request, *args)
 
@@ -141,18 +182,20 @@ def _for_others(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
     """Raise a clear error when it takes a call to the API: it cannot pass it on from there."""
-    mock = aioresponses.aioresponses
-    match = mock.match
 
-    async def match_other(self: Any, method: str, url: Any, *args: Any, **options: Any) -> Any:
-        if routing.find(url.scheme, url.host or "", url.port) is not None:
-            raise routing.InterceptionError(
-                f"aioresponses has taken a call to {url.origin()}, which the emulator answers. Let it"
-                f' pass: aioresponses(passthrough=["{url.origin()}"]), whatever is started first.'
-            )
-        return await match(self, method, url, *args, **options)
+    def replacing(match: _Function) -> _Function:
+        async def match_other(self: Any, method: str, url: Any, *args: Any, **options: Any) -> Any:
+            if routing.find(url.scheme, url.host or "", url.port) is not None:
+                raise routing.InterceptionError(
+                    f"aioresponses has taken a call to {url.origin()}, which the emulator answers."
+                    f' Let it pass: aioresponses(passthrough=["{url.origin()}"]), whatever is'
+                    " started first."
+                )
+            return await match(self, method, url, *args, **options)
 
-    patches.put(mock, "match", match_other)
+        return match_other
+
+    patches.put(aioresponses.aioresponses, "match", replacing)
 
 
 def patch_network(_socket: Any, patches: Patches) -> None:
@@ -161,23 +204,25 @@ def patch_network(_socket: Any, patches: Patches) -> None:
     TLS covers proxies, names that were looked up elsewhere, and event loops with look-ups of their
     own.
     """
-    look_up = socket.getaddrinfo
     # pytest-socket refuses all look-ups, and does not undo it under a function of others.
-    if getattr(look_up, "__module__", "") != "pytest_socket":
-
-        def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
-            routing.check_connection(host, port)
-            return look_up(host, port, *args, **options)
-
-        patches.put(socket, "getaddrinfo", getaddrinfo)
+    if getattr(socket.getaddrinfo, "__module__", "") != "pytest_socket":
+        patches.put(socket, "getaddrinfo", _checked_look_up)
     kind = next(base for base in socket.socket.__mro__ if base.__module__ == "socket")
     for name in ("connect", "connect_ex"):
-        patches.put(kind, name, _checked_connect(getattr(kind, name)))
+        patches.put(kind, name, _checked_connect)
     for name in ("wrap_socket", "wrap_bio"):
-        patches.put(ssl.SSLContext, name, _checked_tls(getattr(ssl.SSLContext, name)))
+        patches.put(ssl.SSLContext, name, _checked_tls)
 
 
-def _checked_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
+def _checked_look_up(look_up: _Function) -> _Function:
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        routing.check_connection(host, port)
+        return look_up(host, port, *args, **options)
+
+    return getaddrinfo
+
+
+def _checked_connect(connect: _Function) -> _Function:
     def connect_elsewhere(self: Any, address: Any) -> Any:
         if isinstance(address, tuple):
             routing.check_connection(*address[:2])
@@ -186,7 +231,7 @@ def _checked_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
     return connect_elsewhere
 
 
-def _checked_tls(wrap: Callable[..., Any]) -> Callable[..., Any]:
+def _checked_tls(wrap: _Function) -> _Function:
     def wrap_elsewhere(self: Any, *args: Any, **options: Any) -> Any:
         routing.check_connection(options.get("server_hostname"))
         return wrap(self, *args, **options)

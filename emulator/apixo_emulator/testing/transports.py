@@ -13,7 +13,7 @@ import errno
 import io
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from http.client import IncompleteRead
 from importlib import import_module
@@ -25,7 +25,7 @@ import h11
 from apixo_emulator.domain.responses import announced_bytes
 from apixo_emulator.domain.wire import Headers, HttpRequest, HttpResponse, WireFault
 from apixo_emulator.testing import routing
-from apixo_emulator.testing.patches import Patches
+from apixo_emulator.testing.patches import Patches, is_replaced
 from apixo_emulator.testing.routing import Target
 
 _NOT_MODIFIED = 304
@@ -90,19 +90,16 @@ def patch_httpx(httpx: Any, patches: Patches) -> None:
 
     The clients are patched too, to see that the transports stay patched.
     """
-    ours: set[_Function] = set()
+    transports = (
+        (httpx.HTTPTransport, "handle_request", _httpx_handling),
+        (httpx.AsyncHTTPTransport, "handle_async_request", _httpx_handling_async),
+    )
 
     def put_on_top() -> None:
-        """Patch the transports, again if another mock has replaced the patches since."""
-        for owner, name, replacing in (
-            (httpx.HTTPTransport, "handle_request", _httpx_handling),
-            (httpx.AsyncHTTPTransport, "handle_async_request", _httpx_handling_async),
-        ):
-            handle = vars(owner)[name]
-            if handle not in ours:
-                replacement = replacing(httpx, handle)
-                ours.add(replacement)
-                patches.put(owner, name, replacement)
+        """Patch the transports again where another mock has replaced the patches since."""
+        for owner, name, replacing in transports:
+            if not is_replaced(owner, name):
+                patches.put(owner, name, partial(replacing, httpx))
 
     def sending(send: _Function) -> _Function:
         def send_through_patches(client: Any, request: Any, **options: Any) -> Any:
@@ -112,9 +109,10 @@ def patch_httpx(httpx: Any, patches: Patches) -> None:
 
         return send_through_patches
 
-    put_on_top()
+    for owner, name, replacing in transports:
+        patches.put(owner, name, partial(replacing, httpx))
     for client in (httpx.Client, httpx.AsyncClient):
-        patches.put(client, "send", sending(client.send))
+        patches.put(client, "send", sending)
 
 
 def _httpx_handling(httpx: Any, handle: _Function) -> _Function:
@@ -197,27 +195,29 @@ def _in_pieces(httpx: Any) -> Any:
 
 def patch_urllib3(urllib3: Any, patches: Patches) -> None:
     """Send the API's calls through a pool of our own, so that retries work as in any pool."""
-    pool_kind, pool_of = urllib3.HTTPConnectionPool, _urllib3_pools(urllib3)
-    urlopen = pool_kind.urlopen
+    pool_of = _urllib3_pools(urllib3)
 
-    def urlopen_in_process(  # noqa: PLR0917 - urllib3 calls it so
-        pool: Any,
-        method: str,
-        url: str,
-        body: Any = None,
-        headers: Any = None,
-        retries: Any = None,
-        *args: Any,
-        **options: Any,
-    ) -> Any:
-        origin = routing.origin_of_url(url) or (pool.scheme, pool.host, pool.port)
-        if routing.find(*origin) is not None:
-            headers = pool.headers if headers is None else headers
-            retries = pool.retries if retries is None else retries
-            pool = pool_of(*origin)
-        return urlopen(pool, method, url, body, headers, retries, *args, **options)
+    def replacing(urlopen: _Function) -> _Function:
+        def urlopen_in_process(  # noqa: PLR0917 - urllib3 calls it so
+            pool: Any,
+            method: str,
+            url: str,
+            body: Any = None,
+            headers: Any = None,
+            retries: Any = None,
+            *args: Any,
+            **options: Any,
+        ) -> Any:
+            origin = routing.origin_of_url(url) or (pool.scheme, pool.host, pool.port)
+            if routing.find(*origin) is not None:
+                headers = pool.headers if headers is None else headers
+                retries = pool.retries if retries is None else retries
+                pool = pool_of(*origin)
+            return urlopen(pool, method, url, body, headers, retries, *args, **options)
 
-    patches.put(pool_kind, "urlopen", urlopen_in_process)
+        return urlopen_in_process
+
+    patches.put(urllib3.HTTPConnectionPool, "urlopen", replacing)
 
 
 @cache
@@ -297,8 +297,11 @@ class _Truncated(io.BytesIO):
 def patch_http_client(client: Any, patches: Patches) -> None:
     """Patch requests and responses of the connections; urllib3 has its own for both."""
     connection_kind = _http_connection()
-    request, getresponse = connection_kind.request, connection_kind.getresponse
+    patches.put(connection_kind, "request", _http_client_request)
+    patches.put(connection_kind, "getresponse", partial(_http_client_getresponse, client))
 
+
+def _http_client_request(request: _Function) -> _Function:
     def request_in_process(
         connection: Any,
         method: str,
@@ -315,6 +318,10 @@ def patch_http_client(client: Any, patches: Patches) -> None:
         asked = target.base_url.request(method, url, _encoded(headers), _read(body))
         connection.apixo_answer = (target.emulator.answer(asked), method)
 
+    return request_in_process
+
+
+def _http_client_getresponse(client: Any, getresponse: _Function) -> _Function:
     def getresponse_in_process(connection: Any) -> Any:
         answered = vars(connection).pop("apixo_answer", None)
         if answered is None:
@@ -326,8 +333,7 @@ def patch_http_client(client: Any, patches: Patches) -> None:
         received.begin()
         return received
 
-    patches.put(connection_kind, "request", request_in_process)
-    patches.put(connection_kind, "getresponse", getresponse_in_process)
+    return getresponse_in_process
 
 
 @cache
@@ -367,24 +373,27 @@ class _Received:
 
 def patch_aiohttp(aiohttp: Any, patches: Patches) -> None:
     """Patch the connectors; what a request writes is parsed, as aiohttp offers no higher place."""
-    connector_kind = aiohttp.BaseConnector
-    connect = connector_kind.connect
     protocol_kind = import_module("aiohttp.client_proto").ResponseHandler
 
-    async def connect_in_process(connector: Any, request: Any, *args: Any, **options: Any) -> Any:
-        url = request.url
-        target = routing.find(url.scheme, url.host or "", url.port)
-        if target is None:
-            return await connect(connector, request, *args, **options)
-        # This is the caller's task; the answer has one of its own.
-        target.emulator.clock.note_caller()
-        loop = asyncio.get_running_loop()
-        protocol = protocol_kind(loop=loop)
-        protocol.connection_made(_MemoryTransport(target, protocol, loop))
-        protocol.force_close()  # it serves one call and is not kept
-        return aiohttp.connector.Connection(connector, request.connection_key, protocol, loop)
+    def replacing(connect: _Function) -> _Function:
+        async def connect_in_process(
+            connector: Any, request: Any, *args: Any, **options: Any
+        ) -> Any:
+            url = request.url
+            target = routing.find(url.scheme, url.host or "", url.port)
+            if target is None:
+                return await connect(connector, request, *args, **options)
+            # This is the caller's task; the answer has one of its own.
+            target.emulator.clock.note_caller()
+            loop = asyncio.get_running_loop()
+            protocol = protocol_kind(loop=loop)
+            protocol.connection_made(_MemoryTransport(target, protocol, loop))
+            protocol.force_close()  # it serves one call and is not kept
+            return aiohttp.connector.Connection(connector, request.connection_key, protocol, loop)
 
-    patches.put(connector_kind, "connect", connect_in_process)
+        return connect_in_process
+
+    patches.put(aiohttp.BaseConnector, "connect", replacing)
 
 
 class _MemoryTransport(asyncio.Transport):
