@@ -422,10 +422,11 @@ def diff(
             _tell(settings.base_url)
             _observe(made, settings, with_client=False)
         found = compare(*made)
-        for line in comparison_lines(found):
-            click.echo(line)
+        writes = [partial(click.echo, line) for line in comparison_lines(found)]
         if json_path:
-            write_whole(json_path, f"{json.dumps(found.to_json(), indent=2)}\n")
+            text = f"{json.dumps(found.to_json(), indent=2)}\n"
+            writes.append(partial(write_whole, json_path, text))
+        _all_of(*writes)
         sys.exit(found.exit_code)
 
 

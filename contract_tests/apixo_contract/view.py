@@ -118,6 +118,11 @@ class Submitted:
         return self.exchange.succeeded
 
     @property
+    def is_open(self) -> bool:
+        """True if a success names no task, so that it shows neither that the body was taken nor that it was refused."""
+        return self.accepted and self.exchange.submitted_id is None
+
+    @property
     def is_valid(self) -> bool:
         """True if the contract accepts the body."""
         return self.expected is not None and self.expected.accepted
@@ -268,7 +273,13 @@ class View:
     @cached_property
     def no_tasks(self) -> str:
         """Return why there is no task to look at."""
-        return self.note("tasks", self.note("budget", "No task was accepted."))
+        return self.or_open(self.note("tasks", self.note("budget", "No task was accepted.")))
+
+    def or_open(self, reason: str) -> str:
+        """Return why something was not seen: for a reason, unless open answers are the cause."""
+        if any(found.is_open for found in self.submits):
+            return "A success that names no task leaves open whether the body was accepted."
+        return reason
 
 
 def _assign(callback: CallbackSeen, tasks: Mapping[str, TaskView]) -> None:

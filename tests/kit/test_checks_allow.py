@@ -142,6 +142,21 @@ def test_what_was_not_seen_is_skipped_with_a_reason(skip: dict[str, Any], topic:
     assert results(run)[topic].evidence
 
 
+@pytest.mark.parametrize("text", ["<html>hi</html>", '{"ok": true}'])
+def test_a_success_that_names_no_task_confirms_no_assumption(text: str) -> None:
+    answered = calls(
+        of(Purpose.BODY, Purpose.PROBE, Purpose.TASK),
+        lambda call: replace(call, status=200, text=text),
+    )(good_run())
+    found = results(answered)
+    for name in ("request_type.missing", "parameters.unknown", "callback_url.not_https"):
+        assumed = found[f"assumption.{name}"]
+        assert (assumed.verdict, assumed.observed) == (Verdict.SKIPPED, None), name
+        assert "names no task" in assumed.evidence
+    assert found["submit.accepts"].verdict is Verdict.SKIPPED
+    assert found["envelope.shape"].verdict is Verdict.FAIL
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just("2026-01-01"),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner),

@@ -104,7 +104,12 @@ def _of_probe(*names: str) -> Concern:
 
 
 def _submitted(view: View, name: str) -> list[Submitted]:
-    return [found for found in view.submits if found.exchange.probe.partition("/")[0] == name]
+    return [found for found in view.submits if found.name == name and not found.is_open]
+
+
+def _planned(view: View, name: str) -> Submitted | None:
+    found = view.planned.get(name)
+    return None if found is None or found.is_open else found
 
 
 def _told(found: Submitted) -> str:
@@ -116,7 +121,7 @@ def _wording(view: View, name: str) -> Outcome:
     lenient = [found for found in _submitted(view, _LENIENT) if found.accepted]
     probes = _submitted(view, name) or (lenient if name in _SHOWN_BY_LENIENT else [])
     if not probes:
-        return skipped(unsent(view))
+        return skipped(view.or_open(unsent(view)))
     found = probes[0]
     message = _message_of(found, name)
     observed: Any = found.exchange.message
@@ -168,7 +173,7 @@ def content_type_of_bodies(view: View) -> Outcome:
     """Judge a body without `Content-Type`."""
     probes = _submitted(view, "body.content_type")
     if not probes:
-        return skipped(unsent(view))
+        return skipped(view.or_open(unsent(view)))
     contrary = _contrary(probes)
     if contrary:
         return _refuted(len(probes), contrary)
@@ -179,7 +184,7 @@ def _tolerated(view: View, name: str, alone: str) -> Outcome:
     """Judge what ought to be accepted: as a task, with others or alone, and beside a broken rule."""
     probes = _submitted(view, name)
     contrary = _contrary(probes)
-    together, single = view.planned.get(TOLERANT), view.planned.get(alone)
+    together, single = _planned(view, TOLERANT), _planned(view, alone)
     accepted = [task for task in (together, single) if task is not None and task.accepted]
     refused = single is not None and single.exchange.status != _PAYMENT_REQUIRED
     if single is not None and not accepted and refused:
@@ -187,7 +192,7 @@ def _tolerated(view: View, name: str, alone: str) -> Outcome:
     if contrary:
         return _refuted(len(probes) + 1, contrary)
     if not accepted:
-        return skipped(view.no_tasks if view.tasks else unsent(view))
+        return skipped(view.no_tasks if view.tasks else view.or_open(unsent(view)))
     beside = f", and ignored in {plural(len(probes), 'refused body', 'refused bodies')}"
     return assumed(f"Accepted as a task{beside if probes else ''}.", holds=True)
 
@@ -207,9 +212,9 @@ for _name, _task in (
 def callback_url_not_https(view: View) -> Outcome:
     """Judge a callback address that is not HTTPS."""
     names = ("callback-plain", "callback")
-    found = next((view.planned[name] for name in names if name in view.planned), None)
+    found = next((task for name in names if (task := _planned(view, name))), None)
     if found is None or not found.by_callback:
-        return skipped(view.note("callbacks", view.no_tasks))
+        return skipped(view.or_open(view.note("callbacks", view.no_tasks)))
     if found.callback_url.startswith("https://"):
         return skipped("The callback URL was HTTPS.")
     if found.exchange.status == _PAYMENT_REQUIRED:
@@ -223,9 +228,9 @@ def callback_url_not_https(view: View) -> Outcome:
 @assumption("image_url.not_a_url", concerns=_of_probe(NOT_A_URL))
 def not_a_url(view: View) -> Outcome:
     """Judge an image URL that is none."""
-    found = view.planned.get(NOT_A_URL)
+    found = _planned(view, NOT_A_URL)
     if found is None:
-        return skipped(view.note("budget", view.no_tasks))
+        return skipped(view.or_open(view.note("budget", view.no_tasks)))
     wanted = contract().assumed("image_url.not_a_url")
     if not found.accepted:
         evidence = Evidence(found.exchange, _ACCEPTED, answer_of(found.exchange))
@@ -270,7 +275,7 @@ def order(view: View) -> Outcome:
             words = f"{won.id} wins over {said.winner.id}"
             contrary.append(Evidence(found.exchange, f"of {broken}: {said.winner.id}", words))
     if not seen:
-        return skipped(unsent(view))
+        return skipped(view.or_open(unsent(view)))
     if not contrary:
         return as_assumed(f"{seen} bodies that break two rules or more")
     first = simplest(contrary)

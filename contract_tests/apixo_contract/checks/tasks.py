@@ -397,7 +397,8 @@ def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
     seen = [
         found
         for found in view.planned.values()
-        if found.accepted and any(f.check_id == check_id for f in _features(found))
+        if found.accepted and not found.is_open
+        if any(f.check_id == check_id for f in _features(found))
     ]
     broken = [evidence for name, evidence in _accepts(view) if name == check_id]
     once = {
