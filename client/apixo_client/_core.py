@@ -39,6 +39,7 @@ from apixo_client.errors import (
     is_server_missing,
     is_surely_refused,
     is_transient,
+    submit_advice,
     task_failed,
     transport_error,
 )
@@ -50,8 +51,8 @@ from apixo_client.models import (
     TaskState,
     Timing,
     read_task,
+    read_task_id,
     terms,
-    text,
 )
 from apixo_client.settings import Settings, check_host
 
@@ -196,12 +197,10 @@ class Flows:
             if is_surely_refused(error):
                 raise
             raise UncertainSubmitError(
-                f"{error}. The task may have been accepted and charged, so the submit was not "
-                "repeated; compare the balance before you submit again.",
-                request=request,
+                f"{str(error).rstrip('.')}. {submit_advice(request)}", request=request
             ) from error.__cause__
-        task_id = text(data.get("taskId")) if isinstance(data, dict) else None
-        if not task_id:
+        task_id = read_task_id(data) if isinstance(data, dict) else None
+        if task_id is None:
             raise unexpected(response, "The submit was accepted, but the response names no task")
         return Task(task_id, resolution=body["input"]["resolution"])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from apixo_client.errors import InvalidResponseError, api_error
+from apixo_client.errors import InvalidResponseError, api_error, submit_advice
 from apixo_client.models import integer, parse_json, text
 
 # A documented response has a few hundred bytes.
@@ -135,9 +135,12 @@ def read_data(response: httpx.Response, content: bytes, *, secret: str, now: flo
         return envelope.get("data")
     if response.is_success and code in {None, httpx.codes.OK}:
         start = _masked(content[:80].decode("utf-8", "replace"), secret)
-        raise InvalidResponseError(
+        words = (
             f"The service answered {response.status_code} with a body that is no JSON envelope; "
-            f"check that {response.request.url.host} is the API. It begins: {start!r}",
+            f"check that {response.request.url.host} is the API. It begins: {start!r}. "
+        )
+        raise InvalidResponseError(
+            (words + submit_advice(response.request)).rstrip(),
             request=response.request,
             status=response.status_code,
         )
@@ -166,7 +169,7 @@ def _masked(message: str, secret: str) -> str:
 
 def unexpected(response: httpx.Response, what: str) -> InvalidResponseError:
     return InvalidResponseError(
-        f"{what}. It is not as documented.",
+        f"{what}. It is not as documented. {submit_advice(response.request)}".rstrip(),
         request=response.request,
         status=response.status_code,
         code=int(httpx.codes.OK),

@@ -70,7 +70,8 @@ class TransportError(ApixoError):
 class UncertainSubmitError(TransportError):
     """A submit was sent, but no complete response arrived: the task may run and be charged.
 
-    The client does not repeat it, because a second submit costs money.
+    The client does not repeat it, because a second submit costs money. A submit that is answered by a
+    `ServerError` or an `InvalidResponseError` is as uncertain, and is not repeated either.
     """
 
 
@@ -229,20 +230,32 @@ def api_error(
         kind = _API_ERRORS[known]
         entry = terms().errors[missing if known == "task_not_found" else known]
         message = message or detail or entry.meaning
-        advice = f" ({entry.advice})"
+        advice = entry.advice
     elif response.is_redirect:
         # The key is for one host only, so redirects of API calls are not followed.
         message = f"Redirected to {response.headers.get('Location', '?')}"
-        advice = " (use the API's own address as the base URL)"
+        advice = "use the API's own address as the base URL"
+    if not (httpx.codes.is_client_error(deciding) or httpx.codes.is_redirect(deciding)):
+        advice = submit_advice(response.request) or advice
     message = message or detail or response.reason_phrase or "The service answered with an error"
     more = f" - {detail}" if detail and detail != message else ""
     return kind(
-        f"{deciding}: {message}{more}{advice}",
+        f"{deciding}: {message}{more}" + (f" ({advice})" if advice else ""),
         message=message,
         request=response.request,
         status=status,
         code=status if code is None else code,
         retry_after=retry_after,
+    )
+
+
+def submit_advice(request: httpx.Request) -> str:
+    """Return what to do after a failed request that may have been accepted; "" if it is no submit."""
+    if request.method != "POST":
+        return ""
+    return (
+        "The task may have been accepted and charged, so the submit was not repeated; "
+        "compare the balance before you submit again."
     )
 
 

@@ -231,6 +231,12 @@ def read_task(data: Any, task: Task) -> Task:
     )
 
 
+def read_task_id(data: Mapping[str, Any]) -> str | None:
+    """Return the id that the ``data`` of a response names; None if it is no text, or a blank one."""
+    task_id = text(data.get("taskId")) or ""
+    return task_id if task_id.strip() else None
+
+
 def _state(name: str) -> TaskState | str:
     try:
         return TaskState(name.lower())

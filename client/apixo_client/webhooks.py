@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from apixo_client.errors import CallbackError
-from apixo_client.models import Task, one_line, parse_json, read_task, text
+from apixo_client.models import Task, one_line, parse_json, read_task, read_task_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,8 +54,8 @@ def parse_callback(body: bytes | str | Mapping[str, Any]) -> Task:
     data = envelope.get("data")
     if not isinstance(data, Mapping):
         raise _unlike("an object under `data`", data)
-    task_id = text(data.get("taskId"))
-    if not task_id:
+    task_id = read_task_id(data)
+    if task_id is None:
         raise _unlike("a text under `data.taskId`", data.get("taskId"))
     return read_task(data, Task(task_id))
 
@@ -67,7 +67,8 @@ def _parsed(body: bytes | str) -> Any:
 
 
 def _unlike(expected: str, found: Any) -> CallbackError:
-    kind = "none" if found in (None, "") else f"a value of type {type(found).__name__}"
+    blank = found is None or (isinstance(found, str) and not found.strip())
+    kind = "none" if blank else f"a value of type {type(found).__name__}"
     return CallbackError(f"expected {expected}, found {kind}: no callback of this API")
 
 

@@ -61,6 +61,7 @@ def test_unknown_fields_states_and_codes_are_survived() -> None:
         (b'{"data": 7}', "expected an object under `data`, found a value of type int"),
         (b'{"data": {}}', "expected a text under `data.taskId`, found none"),
         (b'{"data": {"taskId": ""}}', "expected a text under `data.taskId`, found none"),
+        (b'{"data": {"taskId": " "}}', "expected a text under `data.taskId`, found none"),
         (b'{"data": {"taskId": 1}}', "expected a text under `data.taskId`, found a value of type"),
         (b" " * (LIMIT + 1), "expected a callback of at most 1048576 bytes, found more"),
         (" " * (LIMIT + 1), "expected a callback of at most 1048576 bytes, found more"),

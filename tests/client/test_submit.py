@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGE = "https://example.com/input.jpg"
+UNCERTAIN = (
+    "may have been accepted and charged, so the submit was not repeated; compare the balance"
+)
 
 
 def test_the_smallest_submit_is_the_documented_example(service: Any) -> None:
@@ -84,19 +87,47 @@ def test_what_was_surely_not_accepted_is_sent_again(service: Any, refusal: Any) 
     assert len(service.slept) == 2
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 507])
 def test_a_server_error_is_not_paid_for_twice(service: Any, status: int) -> None:
     service.refuse(status)
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(ServerError, match=UNCERTAIN) as caught:
         service.call("submit", IMAGE)
     assert (caught.value.status, len(service.requests)) == (status, 1)
+    assert "Retry" not in str(caught.value)
 
 
-@pytest.mark.parametrize("lost", [httpx.ReadTimeout(""), httpx.RemoteProtocolError("cut off")])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"status_code": 200}, InvalidResponseError),
+        ({"status_code": 202, "content": b"<html>"}, InvalidResponseError),
+        ({"status_code": 200, "json": {"code": 500, "message": "m"}}, ServerError),
+        ({"status_code": 200, "json": {"code": 0, "message": "m"}}, ApiError),
+    ],
+)
+def test_the_error_of_a_submit_that_may_run_says_so(
+    service: Any, answer: dict[str, Any], kind: type[ApiError]
+) -> None:
+    service.answer(httpx.Response(**answer))
+    with pytest.raises(kind, match=UNCERTAIN):
+        service.call("submit", IMAGE)
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("status", [307, 400, 401, 402, 409])
+def test_the_error_of_a_submit_that_was_refused_does_not(service: Any, status: int) -> None:
+    service.refuse(status)
+    with pytest.raises(ApiError) as caught:
+        service.call("submit", IMAGE)
+    assert "accepted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", [httpx.ReadTimeout(""), httpx.RemoteProtocolError("Cut off.")])
 def test_a_lost_answer_is_told_apart_and_not_paid_for_twice(service: Any, lost: Exception) -> None:
     service.answer(lost)
-    with pytest.raises(UncertainSubmitError, match="may have been accepted") as caught:
+    with pytest.raises(UncertainSubmitError, match=UNCERTAIN) as caught:
         service.call("submit", IMAGE)
+    assert ".." not in str(caught.value)
     assert caught.value.__cause__ is lost
     assert len(service.requests) == 1
 
@@ -109,11 +140,14 @@ def test_a_service_that_stays_away_is_given_up(service: Any) -> None:
     assert len(service.slept) == 2
 
 
-@pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 5}, ["task_1"], "task_1"])
+@pytest.mark.parametrize(
+    "data", [None, {}, {"taskId": ""}, {"taskId": " "}, {"taskId": 5}, ["task_1"], "task_1"]
+)
 def test_an_accepted_submit_without_a_task_is_an_error(service: Any, data: Any) -> None:
     service.data(data)
     with pytest.raises(InvalidResponseError, match="names no task") as caught:
         service.call("submit", IMAGE)
+    assert UNCERTAIN in str(caught.value)
     assert (caught.value.status, caught.value.code) == (200, 200)
 
 
