@@ -22,7 +22,7 @@ from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import WAIT_TIMEOUT_S, Apixo
 from apixo_client.images import suffixes
 from apixo_client.models import Pace, Result, Task, TaskState, one_line, printable, terms
-from apixo_client.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
+from apixo_client.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE, HIGHEST_PORT
 from apixo_client.webhooks import (
     NOT_A_POST,
     OK,
@@ -251,7 +251,7 @@ def _listen(arguments: argparse.Namespace) -> Exit:
     printer = _Printer(once=arguments.once)
     try:
         server = CallbackServer(printer.answer, host=arguments.host, port=arguments.port)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         where = f"{arguments.host} port {arguments.port}"
         _complain(f"cannot listen on {where}: {error}; choose another --port or --host")
         return Exit.USAGE
@@ -317,6 +317,14 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
+        raise argparse.ArgumentTypeError(
+            f"a port from 0 to {HIGHEST_PORT} was expected, got {text!r}"
+        )
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     codes = "\n".join(f"  {code:<4} {code.meaning}" for code in Exit)
     parser = argparse.ArgumentParser(
@@ -345,7 +353,7 @@ def _parser() -> argparse.ArgumentParser:
     listen = _command(commands, "listen", None, "receive callbacks and print them as they come")
     listen.add_argument("--host", type=_text, default="127.0.0.1", help="default: %(default)s")
     listen.add_argument(
-        "--port", type=int, default=9000, help="default: %(default)s; 0 takes a free one"
+        "--port", type=_port, default=9000, help="default: %(default)s; 0 takes a free one"
     )
     listen.add_argument("--once", action="store_true", help="end after the first callback")
     return parser

@@ -243,8 +243,6 @@ BYTE = "\udcff"
         ["upscale", IMAGE, "--timeout", "nan"],
         ["status", ""],
         ["wait", BYTE],
-        ["listen", "--port", "99999"],
-        ["listen", "--port", "x"],
         ["--base-url", "", "balance"],
         ["--base-url", "http://a:99999", "balance"],
         ["--base-url", "http://a..b", "balance"],
@@ -264,6 +262,15 @@ def test_arguments_that_nobody_can_use_are_wrong_usage(
     assert code == Exit.USAGE
     said = capsys.readouterr().err
     assert any(word in said for word in ("expected", "required", "invalid", "cannot listen"))
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "x", "", "\u0661"])
+def test_a_port_that_cannot_be_is_told(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["listen", f"--port={port}"])
+    assert ended.value.code == Exit.USAGE
+    words = f"argument --port: a port from 0 to 65535 was expected, got {port!r}\n"
+    assert capsys.readouterr().err.endswith(words)
 
 
 def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
