@@ -72,6 +72,22 @@ def test_a_dripping_answer_is_whole_in_the_end(caller: Any) -> None:
         assert caller.submitted("emulate/drip.jpg")
 
 
+def test_aiohttp_may_wait_for_100_continue() -> None:
+    async def run() -> tuple[int, Any]:
+        body = {"input": {"image_urls": ["https://example.com/in.jpg"]}}
+        url = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+        headers = {"Authorization": "Bearer k"}
+        limit = aiohttp.ClientTimeout(30)
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.post(url, json=body, headers=headers, expect100=True) as answer,
+        ):
+            return answer.status, (await answer.json())["code"]
+
+    with apixo_emulator.intercept():
+        assert asyncio.run(run()) == (200, 200)
+
+
 def test_a_stream_gets_a_dripping_answer_byte_by_byte() -> None:
     body = {"input": {"image_urls": ["https://example.com/emulate/drip.jpg"]}}
     url = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"

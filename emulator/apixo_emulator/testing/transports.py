@@ -412,6 +412,11 @@ class _MemoryTransport(asyncio.Transport):
             match self._http.next_event():
                 case h11.Request() as head:
                     self._head = head
+                    if self._http.they_are_waiting_for_100_continue:
+                        go_on = h11.InformationalResponse(
+                            status_code=HTTPStatus.CONTINUE, headers=[], reason=b"Continue"
+                        )
+                        self._loop.call_soon(self._protocol.data_received, self._http.send(go_on))
                 case h11.Data() as piece:
                     self._body += bytes(piece.data)
                 case h11.EndOfMessage():
