@@ -109,6 +109,20 @@ def test_sleeping_for_what_never_comes_is_an_error(app: Any) -> None:
             time.sleep(3600)
 
 
+def test_sleeping_for_a_stuck_task_is_an_error_after_an_hour(app: Any) -> None:
+    with apixo_emulator.intercept(scenario="stuck") as emulator:
+        start_ms = emulator.now_ms
+        task_id = app.submitted()
+        with pytest.raises(WaitedInVainError, match=rf"{task_id} is processing \(stuck\)"):
+            while app.state(task_id) != "success":
+                time.sleep(30)
+        assert emulator.now_ms - start_ms == 3_600_000
+        emulator.finish(task_id)
+        emulator.advance(hours=1)
+        for _ in range(200):  # nothing is stuck
+            time.sleep(30)
+
+
 def test_the_client_s_sleep_is_the_emulator_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def really(seconds: float) -> None:
         raise AssertionError(f"slept {seconds} s")

@@ -35,6 +35,7 @@ _FOREVER_S = 366 * 24 * 3600.0
 # Code that sleeps longer than this, in more sleeps than this, waits for what does not come. Code
 # that waits for a result to expire does so in a few sleeps.
 _LONGEST_S = 24 * 3600.0
+_LONGEST_FOR_STUCK_S = 3600.0
 _MOST_SLEEPS = 100
 # Real time that a sleeping thread leaves to the other threads.
 _PAUSE_S = 0.001
@@ -136,14 +137,19 @@ class VirtualClock:
         """Return when a sleep that begins now is over.
 
         Raises:
-            WaitedInVainError: Code has slept for more than a day in more than a hundred sleeps.
+            WaitedInVainError: Code has slept in more than a hundred sleeps for more than a day, or
+                for more than an hour while only tasks are left that never end.
         """
         self._slept_s += seconds
         self._sleeps += 1
-        if self._slept_s > _LONGEST_S and self._sleeps > _MOST_SLEEPS:
+        if self._sleeps > _MOST_SLEEPS and (
+            self._slept_s > _LONGEST_S
+            or (self._slept_s > _LONGEST_FOR_STUCK_S and self._emulator.is_stuck())
+        ):
+            slept_s = self._slept_s
             self.begin_waiting()
             raise WaitedInVainError(
-                "the code under test has slept for more than a day of the emulator's clock. What it"
+                f"the code under test has slept for {slept_s:,.0f} s of the emulator's clock. What it"
                 f" waits for does not come: {self._emulator.unfinished() or 'every task has ended'}."
                 " Sleeping takes no real time here, so a deadline on time.monotonic() never passes."
             )

@@ -154,6 +154,10 @@ class InProcess(Controls):
             if task["state"] in ("pending", "processing")
         )
 
+    def is_stuck(self) -> bool:
+        """True if there are tasks that have not ended, and nothing will happen by itself."""
+        return bool(self.unfinished()) and self._next_event() is None
+
     # Callbacks
 
     def _deliver_now(self) -> None:
