@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +79,8 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
     with _judged(request):
         setup = Setup.of(**_asked(request))
+    if "apixo_server" in request.fixturenames:  # its time is real, for one client there is one time
+        setup = replace(setup, patch_sleep=False)
     before, keys = _base_url_before(), setup.settings.api_key
     monkeypatch.setenv(_KEY_VARIABLE, keys[0] if keys else _KEY)
     monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)

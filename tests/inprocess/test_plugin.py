@@ -189,6 +189,12 @@ def test_both_fixtures(apixo, apixo_server):
         client.submit("https://example.com/in.jpg")
     assert (len(apixo.tasks), len(apixo_server.tasks)) == (0, 1)
 
+@pytest.mark.apixo(latency=50)
+def test_the_time_of_both_fixtures_is_real(apixo, apixo_server):
+    Apixo(base_url="https://api.apixo.ai").balance()
+    with Apixo(base_url=apixo_server.base_url, pace=Pace.every(0.05)) as client:
+        client.upscale("https://example.com/in.jpg", timeout=30)
+
 @pytest.mark.parametrize("number", range(2))
 def test_reset(apixo_server, number):
     assert apixo_server.tasks == []
@@ -204,7 +210,7 @@ def test_reset(apixo_server, number):
 
 
 def test_the_fixture_with_a_port(suite: pytest.Pytester) -> None:
-    assert "5 passed" in output(suite, SERVER)
+    assert "6 passed" in output(suite, SERVER)
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:

@@ -113,7 +113,7 @@ def test_sleeping_for_a_stuck_task_is_an_error_after_an_hour(app: Any) -> None:
     with apixo_emulator.intercept(scenario="stuck") as emulator:
         start_ms = emulator.now_ms
         task_id = app.submitted()
-        with pytest.raises(WaitedInVainError, match=rf"{task_id} is processing \(stuck\)"):
+        with pytest.raises(WaitedInVainError, match=rf"{task_id} is processing \(stuck\)"):  # noqa: PT012 - it is the loop that ends
             while app.state(task_id) != "success":
                 time.sleep(30)
         assert emulator.now_ms - start_ms == 3_600_000

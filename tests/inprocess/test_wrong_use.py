@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unittest
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +40,20 @@ KEY = {"Authorization": "Bearer k"}
 def test_an_option_that_cannot_be_is_told(options: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         apixo_emulator.intercept(**options)
+
+
+def test_a_decorated_class_or_generator_is_told_what_to_do() -> None:
+    def generator() -> Any:
+        yield
+
+    async def async_generator() -> Any:
+        yield
+
+    for function in (generator, async_generator):
+        with pytest.raises(TypeError, match=r"the generator .*with apixo_emulator\.intercept\(\)"):
+            apixo_emulator.intercept()(function)
+    with pytest.raises(TypeError, match=r"found the class .*self\.enterContext"):
+        apixo_emulator.intercept()(unittest.TestCase)
 
 
 @pytest.fixture

@@ -216,7 +216,11 @@ class Interception:
         """Return a function, sync or async, that runs in a block of its own each time.
 
         One that has a parameter ``emulator`` is given it.
+
+        Raises:
+            TypeError: It is a class, or a generator function, whose body runs after its call.
         """
+        _check_decorated(function)
         signature = inspect.signature(function)
         parameters = signature.parameters
 
@@ -239,6 +243,23 @@ class Interception:
         wrapper.__signature__ = signature.replace(parameters=kept)
         made: Callable[..., _T] = wrapper
         return made
+
+
+def _check_decorated(function: Callable[..., Any]) -> None:
+    if inspect.isclass(function):
+        kind = "class"
+        advice = (
+            "Write self.emulator = self.enterContext(apixo_emulator.intercept()) in the setUp of a"
+            " unittest.TestCase, or decorate the methods."
+        )
+    elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        kind, advice = (
+            "generator",
+            "Write with apixo_emulator.intercept() as emulator: in its body.",
+        )
+    else:
+        return
+    raise TypeError(f"intercept() expected a function, found the {kind} {function!r}. {advice}")
 
 
 def intercept(
