@@ -72,9 +72,9 @@ class Client:
 
     # One call
 
-    def call(self, path: str, body: Any = None) -> Reply:
+    def call(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> Reply:
         url = path if path.startswith("http") else self.base + path
-        request = urllib.request.Request(url)  # noqa: S310 - the emulator's address
+        request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 - the emulator's address
         if not path.startswith("http"):
             request.add_header("Authorization", f"Bearer {os.environ['APIXO_API_KEY']}")
         if body is not None:
@@ -307,6 +307,20 @@ class ReportsSuccessWithoutADownload(Client):
         sys.stdout.write(f"{url}\n")
 
 
+class LooksAtTheResultOnly(Client):
+    case = "states.immediate"
+
+    def download(self, url: str) -> None:
+        self.call(url, method="HEAD")
+
+
+class DownloadsAPart(Client):
+    case = "states.immediate"
+
+    def download(self, url: str) -> None:
+        self.call(url, Range="bytes=0-9")
+
+
 class ReportsFailureOfASuccess(Client):
     case = "states.ordinary"
 
@@ -362,7 +376,8 @@ DEFECTIVE: list[type[Client]] = [
     GivesUpAtInvalidJson, NeedsDataInEveryPoll, FailsOnUnknownStates, TakesUnknownStatesForSuccess,
     KnowsItsFields, NeedsACostTime, NeedsToSeeProcessing, WaitsForEver, PollsAnUnknownTaskForEver,
     SubmitsForEver, KnowsFiveCodes, ReportsSuccessOfAFailure,
-    ReportsSuccessWithoutADownload, ReportsFailureOfASuccess, IgnoresRetryAfter,
+    ReportsSuccessWithoutADownload, LooksAtTheResultOnly, DownloadsAPart, ReportsFailureOfASuccess,
+    IgnoresRetryAfter,
     ReadsRetryAfterAsSecondsOnly, PollsOnAfterTheEnd, SavesAnything, ComparesClocks, PollsFast,
 ]  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +77,48 @@ def test_a_failing_client_is_reported_in_every_format(tmp_path: Path) -> None:
 def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
     with serving([Acknowledging()]) as origin:
         code, shown = run(
-            "certify-receiver", f"{origin}/Acknowledging", "--only", "failed", *reports(tmp_path)
-        )
+            "certify-receiver", f"{origin}/Acknowledging", "--only", "failed", *reports(tmp_path),
+            GITHUB_STEP_SUMMARY=str(tmp_path / "missing" / "summary.md"),
+        )  # fmt: skip
     assert code == 0, shown
+    # The verdicts are not lost where the summary cannot be written.
+    assert "Warning: the step summary is not written: " in shown
+    assert "Traceback" not in shown
     assert "5 cases: " in shown
     assert "response p50" in shown
+
+
+def test_a_date_in_retry_after_is_on_the_client_s_clock() -> None:
+    code, shown = run(
+        "certify-client", "--only", "submit.429-date", "--", sys.executable, str(PROGRAM), "Client",
+        APIXO_EMULATOR_RATE="100",
+    )  # fmt: skip
+    assert (code, "1 cases: 1 pass" in shown) == (0, True), shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_commands_in_one_line(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    running = tmp_path / "running"
+    os.mkfifo(running)
+    script = f"exec 3>{running}; sleep 100 & echo >&3; wait"
+    words = ["certify-client", "--only", "states", "--", "sh", "-c", script]
+    with subprocess.Popen(
+        [sys.executable, "-m", "apixo_emulator", *words],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as certifier:
+        with running.open("rb", buffering=0) as reader:
+            assert reader.read(1) == b"\n"
+            os.killpg(certifier.pid, number)  # as a terminal does: to all of the group
+            reader.read()  # until no process has it open for writing
+        shown, errors = certifier.communicate(timeout=60)
+    assert (certifier.returncode, shown) == (130, "")
+    assert errors == "Error: interrupted before all cases were judged\n"
 
 
 def test_effects_are_counted_by_a_command() -> None:
@@ -96,6 +135,7 @@ def test_effects_are_counted_by_a_command() -> None:
     [
         (["certify-receiver", "http://127.0.0.1:9/hook"], 3, "cannot be reached"),
         (["certify-receiver", "localhost:9000"], 2, "expected http://HOST[:PORT]/PATH"),
+        (["certify-receiver", "http://[::1"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://127.0.0.1:9/", "--only", "nothing"], 2, "expected a case, or one of the groups success"),
         (["certify-client", "--", "/nowhere/program"], 3, "the command cannot be started: /nowhere/program"),
         (["certify-client"], 2, "expected COMMAND..., found nothing"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import socketserver
 import sys
 import threading
@@ -106,3 +108,33 @@ def test_each_defect_fails_the_case_that_describes_it(emulator: OwnEmulator) -> 
     expected = {defect.__name__: defect.verdict for defect in DEFECTIVE}
     assert {name: each.verdict for name, each in found.items()} == expected
     assert all(each.why for each in found.values())
+    # The case advises what to do at its state; the finding is about money.
+    advice = found["SubmitsTwiceToBeSure"].advice
+    assert "Do not submit again" in advice
+    assert "Poll as the page recommends" not in advice
+
+
+def test_only_the_command_s_own_end_counts_and_what_it_leaves_is_killed(
+    emulator: OwnEmulator, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    # The child keeps the command's output open, and the pipe, too.
+    script = f"sleep 100 3>{held} & exec {shlex.join([*PROGRAM, 'Client'])}"
+    cases = [case for case in client_cases() if case.id == "states.immediate"]
+    certifier = ClientCertifier(["sh", "-c", script], emulator, timeout_s=100, name="leaves")
+    (result,) = asyncio.run(certifier.run(cases, 1, lambda _: None))
+    assert (result.verdict, result.why) == (Verdict.PASS, "")
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""  # the end, as no process has it open for writing
+    os.close(reader)
+
+
+def test_the_end_of_a_long_output_is_evidence(emulator: OwnEmulator) -> None:
+    script = "yes | head -c 1000000; echo the end >&2; exit 1"
+    certifier = ClientCertifier(["sh", "-c", script], emulator, timeout_s=100, name="long")
+    (result,) = asyncio.run(certifier.run(client_cases()[:1], 1, lambda _: None))
+    assert result.evidence[-1].endswith("y\nthe end")
+    assert len(result.evidence[-1]) < 3000
+    assert "APIXO_BASE_URL" in result.advice

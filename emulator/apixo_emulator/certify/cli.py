@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from apixo_emulator.domain.text import nearest
 FAILED = 1
 USAGE = 2
 NOTHING_TO_JUDGE = 3
+INTERRUPTED = 130
 # The receiver polls with a key of its own, which must be shown the certifier's tasks.
 ANY_KEY = 'form = 1\nname = "certify"\n\n[assumptions]\n"task.other_key" = "shown"\n'
 _REPORTS: dict[str, Callable[[Certificate], str]] = {
@@ -57,8 +59,8 @@ def _jobs(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    parts = urlsplit(value)
     try:
+        parts = urlsplit(value)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
@@ -102,14 +104,12 @@ def certify_receiver(
 @click.command("certify-client", context_settings={"ignore_unknown_options": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds after which the command is killed.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.1, 1000), default=1.0, show_default=True, help="How much faster the emulator's time runs.")  # fmt: skip
 @_jobs(16)  # most of the time is the commands' own waiting
 @_options
 def certify_client(
     *,
     command: Sequence[str],
     timeout: float,
-    rate: float,
     only: Sequence[str],
     jobs: int,
     seed: int,
@@ -123,11 +123,12 @@ def certify_client(
     cases = _chosen(client_cases(), only)
 
     async def judged(emulator: OwnEmulator) -> Certificate:
-        certifier = ClientCertifier(command, emulator, timeout, rate)
+        certifier = ClientCertifier(command, emulator, timeout)
         results = await certifier.run(cases, jobs, _progress)
         return Certificate("certify-client", " ".join(command), results)
 
-    options = ["--world-per-key", "--seed", str(seed), "--rate", str(rate)]
+    # The client compares dates with the system's clock: a rate in the environment must not apply.
+    options = ["--world-per-key", "--seed", str(seed), "--rate", "1"]
     _run(judged, files, port=0, options=options, config=accounts_config(cases))
 
 
@@ -158,11 +159,14 @@ def _run(
     profile: str = "",
 ) -> None:
     """Run a certification, write its reports and end the process with its exit code."""
+    _interrupt_on_signals()
     try:
         with own_emulator(port, options, config=config, profile=profile) as emulator:
             certificate = asyncio.run(judged(emulator))
     except NothingToJudgeError as error:
         _fail(str(error), NOTHING_TO_JUDGE)
+    except KeyboardInterrupt:
+        _fail("interrupted before all cases were judged", INTERRUPTED)
     for text in report.explained(certificate):
         click.echo(text)
     for name, render in _REPORTS.items():
@@ -172,9 +176,24 @@ def _run(
                 report.write(path, render(certificate))
             except OSError as error:
                 _fail(f"--{name}: {path} cannot be written: {error.strerror}", USAGE)
-    report.write_step_summary(certificate)
+    try:
+        report.write_step_summary(certificate)
+    except OSError as error:
+        click.echo(
+            f"Warning: the step summary is not written: {error.filename}: {error.strerror}",
+            err=True,
+        )
     if certificate.failed:
         sys.exit(FAILED)
+
+
+def _interrupt_on_signals() -> None:
+    """Let the signals that end a process do what Ctrl-C does, so that commands and emulator end, too."""
+    # A shell ignores it for what runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _fail(message: str, code: int) -> NoReturn:

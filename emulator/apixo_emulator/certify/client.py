@@ -12,11 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter
-from typing import Any
+from typing import IO, Any
 
-from apixo_emulator.certify.client_cases import ClientCase, Outcome
+from apixo_emulator.certify.client_cases import (
+    BACKOFF,
+    END,
+    PACE,
+    REJECTED,
+    ClientCase,
+    Outcome,
+)
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
 from apixo_emulator.domain.accounts import usd
@@ -35,6 +42,13 @@ _FINAL = ('"state":"success"', '"state":"failed"')
 _TOLERANCE_S = 0.15
 _MOST_REPEATS = 2
 
+_ADDRESS = "Send every call to the address in `APIXO_BASE_URL`, with the key in `APIXO_API_KEY`."
+_ONE_SUBMIT = (
+    "Do not submit again after a submit that was accepted or may have been: poll its task, or report the"
+    " picture as uncertain."
+)
+_STOP = "Stop polling as soon as a poll shows `success` or `failed`."
+
 Progress = Callable[[Result], None]
 
 
@@ -46,14 +60,12 @@ class ClientCertifier:
         command: The command and its arguments.
         emulator: An emulator in which every key is a world of its own.
         timeout_s: Seconds after which a command is killed.
-        rate: How much faster the emulator's time runs.
         name: Distinguishes the worlds of several runs at one emulator.
     """
 
     command: Sequence[str]
     emulator: OwnEmulator
     timeout_s: float
-    rate: float = 1.0
     name: str = "certify"
 
     async def run(self, cases: Sequence[ClientCase], jobs: int, progress: Progress) -> list[Result]:
@@ -80,7 +92,7 @@ class ClientCertifier:
         entries = await asyncio.to_thread(self.emulator.calls, key)
         # The preparation's own calls are control calls, which the journal does not hold.
         tasks = (await self._control("GET", "/tasks?limit=100", key))["tasks"]
-        record = Record(calls_of(entries, self.rate), tasks, exit_code, self.timeout_s)
+        record = Record(calls_of(entries), tasks, exit_code, self.timeout_s)
         evidence = _shown(record) + ([f"output: {output}"] if output else [])
         return Result(
             case.id, case.title, case.matters, case.advice, judge(case, record), evidence,
@@ -99,28 +111,48 @@ class ClientCertifier:
 
     async def _ran(self, case: ClientCase, key: str) -> tuple[int | None, str]:
         """Run the command; return its exit code, None if it was killed, and the end of its output."""
-        with TemporaryDirectory(prefix="apixo-certify-") as folder:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *self.command,
-                    env=self._environment(case, key, folder),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise NothingToJudgeError(
-                    f"the command cannot be started: {self.command[0]}: {error.strerror or error}"
-                ) from None
-            reading = asyncio.create_task(_tail(process.stdout))
+        with (
+            TemporaryDirectory(prefix="apixo-certify-", ignore_cleanup_errors=True) as folder,
+            # No pipe: what the command leaves running would keep it open, and it would be waited for.
+            TemporaryFile() as output,
+        ):
+            process = await self._started(self._environment(case, key, folder), output)
             code: int | None = None
             try:
                 with suppress(TimeoutError):
                     code = await asyncio.wait_for(process.wait(), self.timeout_s)
             finally:
                 await _end(process)
-            return code, await reading
+            return code, _tail(output)
+
+    async def _started(
+        self, environment: Mapping[str, str], output: IO[bytes]
+    ) -> asyncio.subprocess.Process:
+        """Start the command.
+
+        Raises:
+            NothingToJudgeError: It cannot be started.
+        """
+        start = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                *self.command,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+        try:
+            # A start that is cancelled kills the command, but not what the command has started.
+            return await asyncio.shield(start)
+        except asyncio.CancelledError:
+            await _end(await start)
+            raise
+        except OSError as error:
+            raise NothingToJudgeError(
+                f"the command cannot be started: {self.command[0]}: {error.strerror or error}"
+            ) from None
 
     def _environment(self, case: ClientCase, key: str, folder: str) -> Mapping[str, str]:
         return {
@@ -133,23 +165,20 @@ class ClientCertifier:
         }
 
 
-async def _tail(stream: asyncio.StreamReader | None) -> str:
-    """Read a stream to its end and return the end of its text, so that no command waits for a full pipe."""
-    kept = b""
-    while stream is not None and (piece := await stream.read(65536)):
-        kept = (kept + piece)[-_MOST_OUTPUT:]
-    return kept.decode("utf-8", errors="replace").strip()
+def _tail(file: IO[bytes]) -> str:
+    """Return the end of a file's text."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MOST_OUTPUT))
+    return file.read(_MOST_OUTPUT).decode("utf-8", errors="replace").strip()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End what the command may have left running, which is all in its process group."""
+    """End the command if it still runs, and what it has left running in its process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _GRACE_S)
-            if number is signal.SIGKILL:
-                return
 
 
 def _shown(record: Record) -> list[str]:
@@ -180,15 +209,17 @@ def accounts_config(cases: Sequence[ClientCase], name: str = "certify") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the client; ``at_s`` counts in real seconds from the first call."""
+    """One call of the client; ``at_s`` counts in seconds from the first call."""
 
     endpoint: str
+    method: str
     at_s: float
     status: int
     fault: str | None
     body: str
     retry_after: str | None
     is_page: bool
+    range: str | None
     # The emulator's time when it answered, in Unix ms, to compare with the date in Retry-After.
     time_ms: int
 
@@ -213,40 +244,51 @@ class Record:
 
     @property
     def obtained(self) -> bool:
-        """True if a result was downloaded completely."""
-        files = self.of("file")
-        return any(call.status == _OK and not call.is_page and not call.fault for call in files)
+        """True if a result was downloaded completely.
+
+        The journal shows a request for a part as 200, too.
+        """
+        return any(
+            call.method == "GET"
+            and call.status == _OK
+            and call.range in {None, "bytes=0-"}
+            and not (call.is_page or call.fault)
+            for call in self.of("file")
+        )
 
 
-def calls_of(entries: Sequence[Mapping[str, Any]], rate: float) -> list[Call]:
+def calls_of(entries: Sequence[Mapping[str, Any]]) -> list[Call]:
     """Return the calls of a journal as `Call`."""
     start = entries[0]["time"] if entries else 0
     return [
         Call(
             entry["endpoint"],
-            (entry["time"] - start) / 1000 / rate,
+            entry["request"]["method"],
+            (entry["time"] - start) / 1000,
             entry["response"]["status"],
             entry["fault"],
             entry["response"]["body"] or "",
-            _header(entry, "retry-after"),
-            (_header(entry, "content-type") or "").startswith("text/html"),
+            _header(entry["response"], "retry-after"),
+            (_header(entry["response"], "content-type") or "").startswith("text/html"),
+            _header(entry["request"], "range"),
             entry["time"],
         )
         for entry in entries
     ]
 
 
-def _header(entry: Mapping[str, Any], wanted: str) -> str | None:
-    return next((value for name, value in entry["response"]["headers"] if name == wanted), None)
+def _header(message: Mapping[str, Any], wanted: str) -> str | None:
+    return next((value for name, value in message["headers"] if name == wanted), None)
 
 
 def judge(case: ClientCase, record: Record) -> list[Finding]:
     """Return everything that is to say about a client in one case."""
     if not record.of("submit"):
         seen = "no submit" if record.calls else "no call at all"
-        return [Finding(Verdict.FAIL, "a submit to APIXO_BASE_URL", seen), *_termination(record)]
+        no_submit = Finding(Verdict.FAIL, "a submit to APIXO_BASE_URL", seen, _ADDRESS)
+        return [no_submit, *_termination(case, record)]
     return [
-        *_termination(record),
+        *_termination(case, record),
         *_money(record),
         *_truth(case, record),
         *_pacing(case, record),
@@ -254,10 +296,12 @@ def judge(case: ClientCase, record: Record) -> list[Finding]:
     ]
 
 
-def _termination(record: Record) -> Iterator[Finding]:
+def _termination(case: ClientCase, record: Record) -> Iterator[Finding]:
     expected = f"an end within {record.timeout_s:g} s"
     if record.exit_code is None:
-        yield Finding(Verdict.FAIL, expected, "the command was still running and was killed")
+        observed = "the command was still running and was killed"
+        advice = " ".join(dict.fromkeys((END, case.advice)))
+        yield Finding(Verdict.FAIL, expected, observed, advice)
     else:
         yield Finding(Verdict.PASS, expected, f"exit code {record.exit_code}")
 
@@ -268,7 +312,8 @@ def _money(record: Record) -> Iterator[Finding]:
     if accepted > 1:
         paid = usd(contract().price_micros * accepted)
         yield Finding(
-            Verdict.FAIL, f"one accepted submit ({price} USD)", f"{accepted} accepted submits ({paid} USD)"
+            Verdict.FAIL, f"one accepted submit ({price} USD)",
+            f"{accepted} accepted submits ({paid} USD)", _ONE_SUBMIT,
         )  # fmt: skip
     submits = record.of("submit")
     for number, call in enumerate(submits[:-1], start=1):
@@ -277,12 +322,16 @@ def _money(record: Record) -> Iterator[Finding]:
             yield Finding(
                 Verdict.FAIL, "no second submit after one that may have been accepted",
                 f"submit {number} ended with {how} and was repeated: up to {price} USD paid twice",
+                _ONE_SUBMIT,
             )  # fmt: skip
             return
     repeats = sum(call.status in _PERMANENT for call in submits)
     if repeats > _MOST_REPEATS:
         yield Finding(
-            Verdict.WARN, "no repetition of a rejected submit", f"{repeats} rejected submits"
+            Verdict.WARN,
+            "no repetition of a rejected submit",
+            f"{repeats} rejected submits",
+            REJECTED,
         )
     if accepted <= 1:
         yield Finding(Verdict.PASS, "at most one accepted submit", f"{accepted}")
@@ -331,11 +380,12 @@ def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
     if accepted is not None:
         first = polls[0].at_s - accepted.at_s
         verdict = Verdict.PASS if first >= first_s - _TOLERANCE_S else Verdict.WARN
-        yield Finding(verdict, f"the first poll {first_s:g} s after the submit", f"{first:.1f} s")
+        expected = f"the first poll {first_s:g} s after the submit"
+        yield Finding(verdict, expected, f"{first:.1f} s", PACE)
     gaps = [after.at_s - before.at_s for before, after in pairwise(polls)]
     if gaps:
         verdict = Verdict.PASS if min(gaps) >= every_s - _TOLERANCE_S else Verdict.WARN
-        yield Finding(verdict, f"{every_s:g} s between two polls", f"{min(gaps):.1f} s")
+        yield Finding(verdict, f"{every_s:g} s between two polls", f"{min(gaps):.1f} s", PACE)
 
 
 def _retry_after(record: Record) -> Iterator[Finding]:
@@ -347,8 +397,9 @@ def _retry_after(record: Record) -> Iterator[Finding]:
         waited = after.at_s - call.at_s
         verdict = Verdict.PASS if waited >= asked - _TOLERANCE_S else Verdict.FAIL
         yield Finding(
-            verdict, f"{asked:.1f} s until the next call, as Retry-After says", f"{waited:.1f} s"
-        )
+            verdict, f"{asked:.1f} s until the next call, as Retry-After says", f"{waited:.1f} s",
+            BACKOFF,
+        )  # fmt: skip
 
 
 def _after_end(record: Record) -> Iterator[Finding]:
@@ -360,4 +411,5 @@ def _after_end(record: Record) -> Iterator[Finding]:
     ]
     if ends and len(polls) > ends[0] + 1:
         more = len(polls) - ends[0] - 1
-        yield Finding(Verdict.FAIL, "no poll after the task's end was shown", f"{more} polls")
+        expected = "no poll after the task's end was shown"
+        yield Finding(Verdict.FAIL, expected, f"{more} polls", _STOP)

@@ -60,8 +60,10 @@ _REPEAT_POLL = (
 )
 _STATES = "Treat every state but `success` and `failed` as still running."
 _CODES = "Treat every failure code as a failure, also those that the page does not list."
-_END = "Give up after a time limit of your own, and end with an error."
-_BACKOFF = "Wait as long as `Retry-After` says, in seconds or until its date, before the next call."
+END = "Give up after a time limit of your own, and end with an error."
+BACKOFF = "Wait as long as `Retry-After` says, in seconds or until its date, before the next call."
+PACE = "Poll as the page recommends: first after 10 to 15 s, then every 5 to 10 s; download the result once."
+REJECTED = "Report the message of the response and end with an error."
 _RESULT = "Check the status, length and content of the download before you report success."
 
 
@@ -81,7 +83,7 @@ def _states() -> Iterable[ClientCase]:
     yield ClientCase(
         "states.ordinary", "A task runs through pending and processing to success, polled at the recommended pace",
         "Every accepted task is paid, and a client that polls too often meets rate limits.",
-        "Poll as the page recommends: first after 10 to 15 s, then every 5 to 10 s; download the result once.",
+        PACE,
         paced=True,
     )  # fmt: skip
     yield case("immediate", "The first poll says success", _plan(duration=0))
@@ -111,8 +113,7 @@ def _submits() -> Iterable[ClientCase]:
         yield ClientCase(
             f"submit.{status}", f"The submit is answered {status}",
             "A rejected submit has no task. Repeating it changes nothing.",
-            "Report the message of the response and end with an error.",
-            _scenario(f"http-{status}"), Outcome.NO_RESULT,
+            REJECTED, _scenario(f"http-{status}"), Outcome.NO_RESULT,
         )  # fmt: skip
     for form in ("absent", "object"):
         yield ClientCase(
@@ -131,9 +132,9 @@ def _submits() -> Iterable[ClientCase]:
         ("twice", "Rate limited twice", _scenario("http-429", 2)),
         ("date", "Rate limited once, `Retry-After` is a date", _scenario("http-429-date", 1)),
     ):
-        yield ClientCase(f"submit.429-{name}", title, too_many, _BACKOFF, rules)
+        yield ClientCase(f"submit.429-{name}", title, too_many, BACKOFF, rules)
     yield ClientCase(
-        "submit.429-always", "Rate limited for ever", too_many, _END, _scenario("http-429"), Outcome.NO_RESULT
+        "submit.429-always", "Rate limited for ever", too_many, END, _scenario("http-429"), Outcome.NO_RESULT
     )  # fmt: skip
     for status in (500, 502, 503, 504):
         yield ClientCase(
@@ -171,11 +172,11 @@ def _polls() -> Iterable[ClientCase]:
             )  # fmt: skip
         yield case(
             f"{status}-always", f"Every poll is answered {status}",
-            f"status-http-{status}", Outcome.NO_RESULT, _END,
+            f"status-http-{status}", Outcome.NO_RESULT, END,
         )  # fmt: skip
     yield case(
         "429-date", "A poll is rate limited, `Retry-After` is a date",
-        "status-http-429-date-once", Outcome.RESULT, _BACKOFF,
+        "status-http-429-date-once", Outcome.RESULT, BACKOFF,
     )  # fmt: skip
     for status, title in {
         400: "the request is called wrong",
@@ -186,7 +187,7 @@ def _polls() -> Iterable[ClientCase]:
     }.items():
         yield case(
             f"{status}-always", f"After acceptance {title} in the response to every poll",
-            f"status-http-{status}", Outcome.NO_RESULT, _END,
+            f"status-http-{status}", Outcome.NO_RESULT, END,
         )  # fmt: skip
     yield case(
         "404-once", "The first poll finds no task yet", "status-http-404-once", Outcome.EITHER,
@@ -200,7 +201,7 @@ def _polls() -> Iterable[ClientCase]:
 
 def _ends() -> Iterable[ClientCase]:
     yield ClientCase(
-        "stuck", "A task that never ends", "A client without a time limit hangs for ever.", _END,
+        "stuck", "A task that never ends", "A client without a time limit hangs for ever.", END,
         _scenario("stuck"), Outcome.NO_RESULT,
     )  # fmt: skip
     broken = "What is saved as a picture must be one."

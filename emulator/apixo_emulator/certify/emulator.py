@@ -117,7 +117,10 @@ def own_emulator(
                 path.write_text(text, "utf-8")
                 command += [option, str(path)]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)  # noqa: S603 - our own command
+            # Its own session: Ctrl-C ends it after the cases that use it, not before.
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command, stdout=output, stderr=output, cwd=folder, start_new_session=True
+            )
         try:
             emulator = OwnEmulator(_origin(process, ready, log))
             try:

@@ -25,11 +25,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judgement within a case: what was expected, and what was observed."""
+    """One judgement within a case: what was expected, and what was observed.
+
+    Attributes:
+        advice: What to do; empty if the case's advice applies.
+    """
 
     verdict: Verdict
     expected: str
     observed: str
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Result:
     """The outcome of one case.
 
     Attributes:
+        case_advice: What to do about findings that have no advice of their own.
         evidence: Requests as curl lines, records of the emulator, output of the command.
         duration_s: How long the case took, in seconds.
     """
@@ -44,7 +50,7 @@ class Result:
     id: str
     title: str
     matters: str
-    advice: str
+    case_advice: str
     findings: Sequence[Finding]
     evidence: Sequence[str] = ()
     duration_s: float = 0.0
@@ -58,21 +64,27 @@ class Result:
     @property
     def why(self) -> str:
         """The findings that decide the verdict, as sentences; empty if the case passed."""
-        if self.verdict is Verdict.PASS:
-            return ""
-        deciding = [
-            f"expected {finding.expected}, observed {finding.observed}"
-            for finding in self.findings
-            if finding.verdict is self.verdict
-        ]
-        return "; ".join(dict.fromkeys(deciding))
+        found = [f"expected {each.expected}, observed {each.observed}" for each in self._deciding]
+        return "; ".join(dict.fromkeys(found))
+
+    @property
+    def advice(self) -> str:
+        """What to do about the findings that decide the verdict; empty if the case passed."""
+        return " ".join(dict.fromkeys(each.advice or self.case_advice for each in self._deciding))
+
+    @property
+    def _deciding(self) -> list[Finding]:
+        verdict = self.verdict
+        if verdict is Verdict.PASS:
+            return []
+        return [each for each in self.findings if each.verdict is verdict]
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as the JSON report shows it."""
-        fields = asdict(self) | {"verdict": self.verdict, "why": self.why}
+        fields = asdict(self)
+        del fields["case_advice"]
+        fields |= {"verdict": self.verdict, "why": self.why, "advice": self.advice}
         fields["duration_s"] = round(self.duration_s, 3)
-        if self.verdict is Verdict.PASS:
-            fields["advice"] = ""
         return fields
 
 

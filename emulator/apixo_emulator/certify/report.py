@@ -182,7 +182,11 @@ def write(path: Path, text: str) -> None:
 
 
 def write_step_summary(certificate: Certificate) -> None:
-    """Append the report to GitHub's step summary, if there is one."""
+    """Append the report to GitHub's step summary, if there is one.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         with Path(path).open("a", encoding="utf-8") as file:
