@@ -29,8 +29,13 @@ def open_store(settings: Settings, folder: Path | None) -> Store:
         StoreError: It cannot be used.
     """
     if settings.store is not None:
-        from apixo_emulator.storage.postgres import PostgresStore
-
+        try:
+            from apixo_emulator.storage.postgres import PostgresStore
+        except ImportError as error:
+            raise StoreError(
+                f"a postgresql:// store needs psycopg 3 with its pool, but: {error}."
+                " Install it with: pip install '.[postgres]' in a checkout of the project"
+            ) from error
         return PostgresStore(settings.store)
     path = None if folder is None else folder / "state.sqlite3"
     return SqliteStore(path, settings.durability, shared=settings.workers > 1)
