@@ -246,7 +246,7 @@ def test_a_log_that_is_not_read_blocks_nothing(tmp_path: Path) -> None:
                 assert client.get(f"{base_url}/apikeys/current-balance").is_success
     finally:
         process.terminate()
-        assert process.wait(timeout=15) == 0
+        assert process.wait(timeout=60) == 0
         process.communicate()
         os.close(read)
 
