@@ -219,3 +219,99 @@ def test_a_block_may_end_while_a_thread_sleeps() -> None:
         may_end.set()
         sleeper.join()
     assert errors == []
+
+
+async def _by_wait_for(call: Any) -> None:
+    await asyncio.wait_for(call(), 30)
+
+
+async def _by_gather(call: Any) -> None:
+    await asyncio.gather(call(), asyncio.sleep(0))
+
+
+async def _by_a_thread(_call: Any) -> None:
+    await asyncio.to_thread(httpx.get, BALANCE, headers=KEY)
+
+
+async def _by_a_group(call: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_by_wait_for(call))
+
+
+@pytest.mark.parametrize("start", [_by_wait_for, _by_gather, _by_a_thread, _by_a_group])
+def test_a_task_sleeps_in_the_emulator_s_time_once_what_it_started_has_called(start: Any) -> None:
+    async def call() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(BALANCE, headers=KEY)
+
+    async def run() -> None:
+        await start(call)
+        await asyncio.sleep(3600)
+        await asyncio.wait_for(asyncio.sleep(3600), 30)
+        await asyncio.to_thread(time.sleep, 3600)
+
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        asyncio.run(run())
+        assert emulator.now_ms - start_ms == 3 * 3_600_000
+
+
+def test_a_thread_sleeps_in_the_emulator_s_time_once_jobs_of_its_pool_have_called() -> None:
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: httpx.get(BALANCE, headers=KEY), range(4)))
+        time.sleep(3600)
+        assert emulator.now_ms - start_ms == 3_600_000
+
+
+def test_tasks_of_a_server_in_the_same_event_loop_really_sleep() -> None:
+    async def run() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            await asyncio.sleep(0.001)
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            async with AsyncApixo(api_key="k") as apixo:
+                await asyncio.wait_for(apixo.balance(), 30)
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                writer.write(b"\n")
+                assert await reader.read() == b""
+                writer.close()
+                await writer.wait_closed()
+        assert emulator.now_ms == start_ms
+
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        asyncio.run(run())
+
+
+def test_unrelated_tasks_and_the_starter_of_a_worker_really_sleep() -> None:
+    async def run() -> None:
+        called, may_end = asyncio.Event(), asyncio.Event()
+
+        async def beat() -> None:
+            await called.wait()
+            await asyncio.sleep(0.001)
+
+        async def work() -> None:
+            async with httpx.AsyncClient() as client:
+                await client.get(BALANCE, headers=KEY)
+            called.set()
+            await may_end.wait()
+
+        heartbeat, worker = asyncio.create_task(beat()), asyncio.create_task(work())
+        await heartbeat
+        await asyncio.sleep(0.001)
+        assert emulator.now_ms == start_ms
+        may_end.set()
+        await worker
+        await asyncio.sleep(1)
+        assert emulator.now_ms == start_ms + 1000
+
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        asyncio.run(run())

@@ -1,9 +1,10 @@
 """Time in tests: sleeping moves an emulator's clock, and clocks that time mocks do not replace.
 
 A sleep of a thread or task that has called the API moves the emulator's clock to its own wake-up
-time and takes no real time. Tasks, and threads of `asyncio.to_thread`, inherit this from the task
-that starts them. All other code really sleeps. The order in which concurrent sleepers wake is not
-guaranteed; the tasks of one event loop nearly always wake in order.
+time and takes no real time. Tasks, and jobs that they give to thread pools, inherit this from the
+task that starts them. When a task or job has called and ended, the task or thread that has started it
+counts as a caller too. All other code really sleeps. The order in which concurrent sleepers wake is not guaranteed; the
+tasks of one event loop nearly always wake in order.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import threading
 import time
 from bisect import insort
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, partial, wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
@@ -95,7 +98,8 @@ class VirtualClock:
     def note_caller(self) -> None:
         """Remember that the running thread and task have called the API."""
         _of_task.set(self)
-        _of_thread.clock = self
+        for this in (_running(), threading.current_thread()):
+            _count(this, self)
 
     def time(self) -> float:
         """Return the emulator's instant in Unix seconds."""
@@ -156,8 +160,70 @@ class VirtualClock:
         return math.ceil(self._emulator.now_ms + seconds * 1000)
 
 
+# What tasks and threads have in their context: that of trio's tasks and anyio's threads too.
 _of_task: ContextVar[VirtualClock | None] = ContextVar("apixo_emulator_clock", default=None)
-_of_thread = threading.local()
+# By task of asyncio and thread.
+_callers: WeakKeyDictionary[Any, VirtualClock] = WeakKeyDictionary()
+
+
+def _running() -> Any:
+    """Return the running task of asyncio, None in a callback of an event loop; or the thread."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return threading.current_thread()
+
+
+def _clock_of(this: Any) -> VirtualClock | None:
+    clock = None if this is None else _callers.get(this)
+    return clock if clock is not None and clock.is_open else None
+
+
+def _count(this: Any, clock: VirtualClock | None) -> None:
+    """Count a task or thread as a caller, if there is a clock."""
+    if clock is not None and this is not None:
+        _callers[this] = clock
+
+
+def patch_starting(asyncio: Any, patches: Patches) -> None:
+    """Tell which tasks and jobs of thread pools were started by which task or thread.
+
+    What waits for a task goes on after the task's end, and so do `asyncio.wait_for`,
+    `asyncio.gather`, task groups and `asyncio.to_thread`. A task that has not ended may be a worker
+    in the background, of whose time its starter's sleep says nothing.
+    """
+    patches.put(asyncio.BaseEventLoop, "create_task", _create_task)
+    patches.put(ThreadPoolExecutor, "submit", _submit)
+
+
+def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(create)
+    def create_task(loop: Any, coro: Any, **options: Any) -> Any:
+        starter, task = _running(), create(loop, coro, **options)
+        _count(task, _clock_of(starter))
+        task.add_done_callback(lambda task: _count(starter, _clock_of(task)))
+        return task
+
+    return create_task
+
+
+def _submit(submit: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(submit)
+    def submit_job(pool: Any, job: Any, /, *args: Any, **options: Any) -> Any:
+        return submit(pool, _job, _running(), job, *args, **options)
+
+    return submit_job
+
+
+def _job(starter: Any, job: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+    thread = threading.current_thread()
+    _callers.pop(thread, None)  # left by an earlier job, which may have had another starter
+    if isinstance(starter, asyncio.Task):
+        _count(thread, _clock_of(starter))
+    try:
+        return job(*args, **options)
+    finally:
+        _count(starter, _clock_of(thread))
 
 
 def _moved_by(seconds: object, clock: VirtualClock | None) -> VirtualClock | None:
@@ -167,12 +233,16 @@ def _moved_by(seconds: object, clock: VirtualClock | None) -> VirtualClock | Non
     return clock if isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S else None
 
 
+def _clock_of_task(seconds: object) -> VirtualClock | None:
+    return _moved_by(seconds, _of_task.get()) or _moved_by(seconds, _clock_of(_running()))
+
+
 @cache
 def _time_sleep(original: Callable[[float], None]) -> Callable[[float], None]:
     @wraps(original)
     def sleep(seconds: float, /) -> None:
-        of_thread = getattr(_of_thread, "clock", None)
-        clock = _moved_by(seconds, _of_task.get()) or _moved_by(seconds, of_thread)
+        of_thread = _clock_of(threading.current_thread())
+        clock = _clock_of_task(seconds) or _moved_by(seconds, of_thread)
         if clock is None or not clock.sleep(seconds):
             original(seconds)
 
@@ -183,7 +253,7 @@ def _time_sleep(original: Callable[[float], None]) -> Callable[[float], None]:
 def _asyncio_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(original)
     async def sleep(delay: float, result: Any = None) -> Any:
-        clock = _moved_by(delay, _of_task.get())
+        clock = _clock_of_task(delay)
         if clock is None:
             return await original(delay, result)
         await clock.asleep(delay)

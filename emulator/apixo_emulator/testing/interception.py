@@ -25,7 +25,7 @@ from apixo_emulator.settings import (
     read_options,
 )
 from apixo_emulator.testing import patches, routing, transports
-from apixo_emulator.testing.clock import TimePatches, VirtualClock
+from apixo_emulator.testing.clock import TimePatches, VirtualClock, patch_starting
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
 from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
@@ -103,6 +103,7 @@ class Setup:
 
 # What is patched, by the module that must have been imported.
 _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
+    "asyncio": patch_starting,
     "socket": patches.patch_network,
     "http.client": transports.patch_http_client,
     "urllib3": transports.patch_urllib3,
@@ -126,7 +127,7 @@ class _Patching:
         self._patches = Patches()
         self._patched: set[str] = set()
         self._time = TimePatches(_current_clock)
-        watched = {*_TABLE, "asyncio", "trio", "apixo_client"}
+        watched = {*_TABLE, "trio", "apixo_client"}
         self._watcher = ImportWatcher(watched, self._imported)
 
     def open(self, session: Session) -> None:
