@@ -25,6 +25,7 @@ from apixo_client._responses import (
     MAX_RESULT_BYTES,
     RESULT_S,
     Body,
+    Deadline,
     read_data,
     unexpected,
 )
@@ -126,6 +127,8 @@ def _submit_body(
 # Of an amount of money, before or after the point.
 _MOST_DIGITS = 100
 _MOST_REDIRECTS = 20
+# Bytes per second. A submit that carries a picture gets more time, as a second attempt may cost twice.
+_SLOWEST_UPLOAD = 16 * 1024
 # A login page of a proxy, or an error of a service, that is sent with 200. Other types are legal.
 _NO_PICTURE = re.compile(r"\s*(text/|application/(.+\+)?json\b)", re.IGNORECASE)
 # Beyond this many doublings every cap is reached; it keeps huge numbers out of floats.
@@ -147,10 +150,12 @@ class Fetch(NamedTuple):
     Attributes:
         request: The request.
         receive: Returns what takes the body of a response with this head; None leaves it unread.
+        deadline: When the response must have ended.
     """
 
     request: httpx.Request
     receive: Callable[[httpx.Response], Body | None]
+    deadline: Deadline
 
 
 class Sleep(NamedTuple):
@@ -169,14 +174,14 @@ MayRepeat: TypeAlias = Callable[[ApixoError], bool]
 class Flows:
     """The calls of the API; each method returns a flow.
 
-    ``response_s`` are the seconds from the head of a response to the end of its body.
+    ``exchange_s`` are the seconds from the start of a small request to the end of its response.
     """
 
     settings: Settings
     retry: RetryPolicy
     pace: Pace | None
     timing: Timing
-    response_s: float
+    exchange_s: float
 
     def submit(
         self,
@@ -300,15 +305,14 @@ class Flows:
 
     def _once(self, request: httpx.Request) -> Flow[tuple[httpx.Response, Any]]:
         content = bytearray()
+        deadline = Deadline(self.exchange_s + len(request.content) / _SLOWEST_UPLOAD)
+        receive = partial(Body, write=content.extend, most=MAX_RESPONSE_BYTES, deadline=deadline)
         try:
-            response = yield Fetch(request, partial(self._body, content.extend))
+            response = yield Fetch(request, receive, deadline)
         except httpx.RequestError as error:
             raise transport_error(error, request) from error
         secret, now = self.settings.api_key, self.timing.wall()
         return response, read_data(response, bytes(content), secret=secret, now=now)
-
-    def _body(self, write: Callable[[bytes], object], head: httpx.Response) -> Body:
-        return Body(head, write, most=MAX_RESPONSE_BYTES, seconds=self.response_s)
 
     def _pause(self, error: ApixoError, failures: int, may_repeat: MayRepeat) -> float:
         """Return the seconds until the next attempt, or raise the error if there is to be none."""
@@ -365,12 +369,14 @@ def download(url: str, path: str | os.PathLike[str]) -> Flow[Path]:
     """Write a result to a file, complete or not at all. Its server gets no API key."""
     file = AtomicFile(path)
     request = None
+    deadline = Deadline(RESULT_S)
+    receive = partial(_result_body, write=file.write, deadline=deadline)
     try:
         request = httpx.Request("GET", url, headers=_HEADERS)
         # Redirects are followed here because httpx reads their bodies without a bound.
         for _ in range(_MOST_REDIRECTS):
             check_host(request.url)
-            response: httpx.Response = yield Fetch(request, partial(_result_body, file.write))
+            response: httpx.Response = yield Fetch(request, receive, deadline)
             if response.next_request is None:
                 # To the disk, which may take long.
                 done: Path = yield file.commit
@@ -386,7 +392,9 @@ def download(url: str, path: str | os.PathLike[str]) -> Flow[Path]:
         file.discard()
 
 
-def _result_body(write: Callable[[bytes], object], head: httpx.Response) -> Body | None:
+def _result_body(
+    head: httpx.Response, *, write: Callable[[bytes], object], deadline: Deadline
+) -> Body | None:
     if head.next_request is not None:
         return None
     if not head.is_success:
@@ -399,4 +407,4 @@ def _result_body(write: Callable[[bytes], object], head: httpx.Response) -> Body
     kind = head.headers.get("content-type", "")
     if _NO_PICTURE.match(kind):
         raise httpx.RemoteProtocolError(f"a picture was expected, the server sent {kind}")
-    return Body(head, write, least=1, most=MAX_RESULT_BYTES, seconds=RESULT_S)
+    return Body(head, write, least=1, most=MAX_RESULT_BYTES, deadline=deadline)

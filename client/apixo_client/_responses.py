@@ -20,13 +20,31 @@ from apixo_client.models import integer, parse_json, text
 MAX_RESPONSE_BYTES = 1024 * 1024
 # An 8k picture has 256 MiB uncompressed.
 MAX_RESULT_BYTES = 1024 * 1024 * 1024
-# Seconds from the head of a result to its end.
+# Seconds from the first request of a download to the end of the result.
 RESULT_S = 3600.0
 _PIECE_BYTES = 64 * 1024
 # With 32 added, zlib recognises the formats of both gzip and deflate.
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 # Of an HTTP status, which the envelope's code repeats.
 _CODE_DIGITS = 3
+
+
+class Deadline:
+    """The end of the time for an exchange: ``seconds`` after the deadline was made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        # The real clock: the network does not follow the clock of a test.
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left, at least 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    def error(self) -> httpx.ReadTimeout:
+        """Return the error of an exchange that took longer."""
+        return httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
 
 
 class Body:
@@ -39,7 +57,7 @@ class Body:
         write: Gets the decoded content in pieces.
         least: Bytes of content at least.
         most: Bytes of content at most.
-        seconds: From now to the end of the body.
+        deadline: When the body must have ended.
     """
 
     def __init__(
@@ -49,13 +67,11 @@ class Body:
         *,
         least: int = 0,
         most: int,
-        seconds: float,
+        deadline: Deadline,
     ) -> None:
         self._response, self._write = response, write
         self._least, self._most, self._size = least, most, 0
-        self._seconds = seconds
-        # The real clock: the network does not follow the clock of a test.
-        self._deadline = time.monotonic() + seconds
+        self._deadline = deadline
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         # httpx has decoded what was in memory from the start, as with transports for tests.
         if encoding in {"", "identity"} or response.is_stream_consumed:
@@ -78,8 +94,8 @@ class Body:
         Raises:
             httpx.RequestError: The body is too long, too slow, or cannot be decoded.
         """
-        if time.monotonic() > self._deadline:
-            raise httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
+        if not self._deadline.left:
+            raise self._deadline.error()
         if self._inflate is None:
             self._add(piece)
             return

@@ -53,7 +53,7 @@ class _BaseClient:
         self._retry = retry or RetryPolicy()
         self._pace = pace
         self._timing = timing
-        self._response_s = 2 * http_timeout
+        self._exchange_s = 2 * http_timeout
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.base_url}>"
@@ -65,7 +65,7 @@ class _BaseClient:
 
     @property
     def _flows(self) -> Flows:
-        return Flows(self._settings, self._retry, self._pace, self._clocks, self._response_s)
+        return Flows(self._settings, self._retry, self._pace, self._clocks, self._exchange_s)
 
 
 def _http_client(
@@ -109,8 +109,11 @@ class Apixo(_BaseClient):
     Args:
         api_key: The key; by default from the environment variable `APIXO_API_KEY`.
         base_url: The API, with or without `/api/v1`; by default `APIXO_BASE_URL`, else the live one.
-        http_timeout: Seconds that connecting, and each read or write, may take. The body of a
-            response of the API may take twice that in all.
+        http_timeout: Seconds that connecting, and each read or write, may take. A call of the API may
+            take twice that from its start to the end of the response, and a second more for each
+            16 KiB that it sends. Only `AsyncApixo` interrupts a call at that time: `Apixo` checks it
+            when a piece of the body arrives, so the head of a response may take longer if it
+            arrives in small pieces.
         retry: How often and how fast failed requests are repeated.
         pace: When to poll; by default as the documentation recommends for the task's tier.
         transport: An httpx transport of your own.
@@ -378,10 +381,15 @@ class AsyncApixo(_BaseClient):
     async def _do(self, step: Sleep | Fetch | Callable[[], Any], timing: Timing) -> Any:
         if isinstance(step, Sleep):
             return await timing.asleep(step.seconds)
-        if not isinstance(step, Fetch):
-            from anyio import to_thread
+        from anyio import move_on_after, to_thread
 
+        if not isinstance(step, Fetch):
             return await to_thread.run_sync(step)
+        with move_on_after(step.deadline.left):
+            return await self._exchange(step)
+        raise step.deadline.error()
+
+    async def _exchange(self, step: Fetch) -> httpx.Response:
         response = await self._http.send(step.request, **_PLAIN)
         try:
             body = step.receive(response)

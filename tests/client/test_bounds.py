@@ -36,7 +36,7 @@ def server(answer: Callable[[socket.socket], object]) -> Iterator[str]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(65536)
+            connection.recv(1024)
             try:
                 answer(connection)
             except OSError:
@@ -113,6 +113,48 @@ def test_a_response_that_trickles_is_given_up(call: Callable[..., Any]) -> None:
 
     with server(trickle) as url, pytest.raises(TransportError, match=r"longer than 2 s"):
         call(url, "balance")
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [(OK + b"X-Slow: ", b"x"), (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")],
+    ids=["bytes", "interim responses"],
+)
+def test_a_head_that_trickles_is_given_up(start: bytes, piece: bytes) -> None:
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(piece)
+            threading.Event().wait(0.01)
+
+    async def run(url: str) -> None:
+        async with AsyncApixo("key", url, retry=ONCE, http_timeout=0.5) as client:
+            await client.balance()
+
+    with server(trickle) as url, pytest.raises(TransportError, match=r"longer than 1 s"):
+        asyncio.run(run(url))
+
+
+def test_a_picture_that_is_sent_along_gets_more_time(
+    call: Callable[..., Any], tmp_path: Path
+) -> None:
+    def answer_late(connection: socket.socket) -> None:
+        content = b""
+        while not content.endswith(b"}}"):
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            content += piece
+        for _ in range(5):
+            threading.Event().wait(0.5)
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        body = b'{"code": 200, "data": {"taskId": "task_1"}}'
+        connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    picture = tmp_path / "in.png"
+    picture.write_bytes(bytes(MIB))
+    with server(answer_late) as url:
+        assert call(url, "submit", picture).id == "task_1"
 
 
 def test_a_result_that_expands_takes_no_memory(call: Callable[..., Any], tmp_path: Path) -> None:
