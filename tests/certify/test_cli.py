@@ -136,6 +136,8 @@ def test_effects_are_counted_by_a_command() -> None:
         (["certify-receiver", "http://127.0.0.1:9/hook"], 3, "cannot be reached"),
         (["certify-receiver", "localhost:9000"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://[::1"], 2, "expected http://HOST[:PORT]/PATH"),
+        (["certify-receiver", "http://a..b/"], 2, "expected http://HOST[:PORT]/PATH"),
+        (["certify-receiver", "http://127.0.0.1:9/a b"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://127.0.0.1:9/", "--only", "nothing"], 2, "expected a case, or one of the groups success"),
         (["certify-client", "--", "/nowhere/program"], 3, "the command cannot be started: /nowhere/program"),
         (["certify-client"], 2, "expected COMMAND..., found nothing"),

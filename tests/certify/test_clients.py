@@ -112,6 +112,7 @@ def test_each_defect_fails_the_case_that_describes_it(emulator: OwnEmulator) -> 
     advice = found["SubmitsTwiceToBeSure"].advice
     assert "Do not submit again" in advice
     assert "Poll as the page recommends" not in advice
+    assert found["ReportsFailureOfASuccess"].advice.startswith("End with exit code 0 exactly if")
 
 
 def test_only_the_command_s_own_end_counts_and_what_it_leaves_is_killed(

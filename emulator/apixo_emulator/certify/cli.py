@@ -61,7 +61,12 @@ def _jobs(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        host = (parts.hostname or "").encode(
+            "idna"
+        )  # as a connection needs it: no empty or long label
+        usable = parts.scheme in {"http", "https"} and host and parts.port != 0
+        # It is sent as it is.
+        usable = usable and value.isascii() and value.isprintable() and " " not in value
     except ValueError:
         usable = False
     if not usable:

@@ -47,6 +47,7 @@ _ONE_SUBMIT = (
     "Do not submit again after a submit that was accepted or may have been: poll its task, or report the"
     " picture as uncertain."
 )
+_EXIT = "End with exit code 0 exactly if the whole result was downloaded and checked."
 _STOP = "Stop polling as soon as a poll shows `success` or `failed`."
 
 Progress = Callable[[Result], None]
@@ -347,10 +348,13 @@ def _truth(case: ClientCase, record: Record) -> Iterator[Finding]:
         return
     claimed, obtained = record.exit_code == 0, record.obtained
     if claimed != obtained:
-        observed = "exit code 0 without a downloaded result" if claimed else (
-            f"exit code {record.exit_code} although the result was downloaded"
-        )  # fmt: skip
-        yield Finding(Verdict.FAIL, "exit code 0 exactly if the result was downloaded", observed)
+        observed, advice = (
+            ("exit code 0 without a downloaded result", f"{_EXIT} {case.advice}")
+            if claimed
+            else (f"exit code {record.exit_code} although the result was downloaded", _EXIT)
+        )
+        expected = "exit code 0 exactly if the result was downloaded"
+        yield Finding(Verdict.FAIL, expected, observed, advice)
     elif case.outcome is Outcome.RESULT and not obtained:
         # A client that gives up before a task is accepted loses time, but no money.
         verdict, observed = (
