@@ -23,9 +23,21 @@ from kit.bends import (
     turned_away,
     unpaid,
 )
+from kit.stub import FAILING_IMAGE, IMAGE, KEY, Stub, serving
 
-from apixo_contract import Exchange, Key, Purpose, Run, catalogue, expect_text
+from apixo_contract import (
+    Exchange,
+    Key,
+    Purpose,
+    Run,
+    catalogue,
+    expect,
+    expect_text,
+    observe,
+    settle,
+)
 from apixo_contract.properties import all_properties
+from apixo_contract.text import json_or_none
 
 ENDED = in_state("success", "failed")
 SUCCESS = in_state("success")
@@ -257,3 +269,42 @@ def test_every_promise_has_a_violation_here() -> None:
     properties = {found.id for found in all_properties()}
     assert properties <= promised
     assert {check for check, _ in VIOLATIONS} == promised - properties
+
+
+class ByCallback(Stub):
+    """Treats some bodies otherwise in callback mode."""
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        body = json_or_none(content.decode())
+        if body is None or not expect(body).accepted or body.get("request_type") != "callback":
+            return super().submit(content)
+        self.bend(body)
+        return super().submit(json.dumps(body).encode())
+
+    def bend(self, body: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class NoWebp(ByCallback):
+    def bend(self, body: dict[str, Any]) -> None:
+        if body["input"].get("output_format") == "webp":
+            body["input"]["image_urls"] = [FAILING_IMAGE]
+
+
+class OtherDefaults(ByCallback):
+    def bend(self, body: dict[str, Any]) -> None:
+        body["input"] = {"resolution": "2k", "output_format": "png", **body["input"]}
+
+
+@pytest.mark.parametrize(
+    ("stub", "checks"),
+    [
+        (NoWebp, {"submit.accepts"}),
+        (OtherDefaults, {"submit.default.resolution", "submit.default.output_format"}),
+    ],
+)
+def test_values_are_tried_in_callback_mode_too(stub: type[Stub], checks: set[str]) -> None:
+    options = {"image_url": IMAGE, "seed": 1, "examples": 0}
+    with serving(stub) as url:
+        run = observe(settle(url, KEY, options), with_client=False)
+    assert failures(run) == checks

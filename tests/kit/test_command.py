@@ -42,7 +42,7 @@ def test_a_target_that_keeps_the_contract_gives_0_and_all_reports(tmp_path: Path
     assert "keeps the contract" in done.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["target"] == url
-    assert report["spent_usd"] == 0.1
+    assert report["spent_usd"] == 0.14
     verdicts = {check["id"]: check["verdict"] for check in report["checks"]}
     assert verdicts["callback.delivered"] == "pass"
     assert verdicts["callback.failed"] == "pass"

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = ("--examples", "0", "--image-url", IMAGE, "--failing-image-url", FAILING_IMAGE)
 # What is on its way when the signal comes may have cost something, too.
-COST = r"\d+ calls in \d+\.\d s, cost at most \$0\.(0[5-9]|10) of \$0\.40, seed \d+"
+COST = r"\d+ calls in \d+\.\d s, cost at most \$0\.(0[5-9]|1[0-4]) of \$0\.40, seed \d+"
 
 
 class Interrupting(Stub):

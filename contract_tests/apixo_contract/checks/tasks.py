@@ -1,7 +1,8 @@
 """Checks of accepted tasks: every supported value, default and alias is accepted and followed to the end.
 
-`PLAN` pays once for every supported value, in each of its spellings and in both modes. A task that
-fails is repeated, and the value that no successful task shares is blamed.
+The run pays once for every supported value, in each of its spellings, and once more in callback mode
+if the budget allows it. A task that fails is repeated, and the value that no successful task shares
+is blamed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ _PAYMENT_REQUIRED = 402
 _APART_S = 1.0
 # Seconds that a task may go on after it was called back.
 _CALLED_BACK_S = 8.0
+# Tasks that are paid in callback mode, too, and what the budget must keep for all that comes later.
+_IN_BOTH_MODES = ("8k-webp", "minimal", "2k-png", "example")
+_KEPT_TASKS = 10
+_MINIMAL = ("minimal", "callback-minimal")
 _NOT_A_URL = "not a url"
 # A task that rests on several assumptions at once; if it is refused, each is tried alone.
 TOLERANT = "tolerant"
@@ -74,6 +79,13 @@ def _plan(url: str) -> Iterator[Planned]:
     yield Planned("repeat", example(url))
     nulls = body(url, request_type=None, mode=None, output_format=None, resolution="8K", prompt="a")
     yield Planned(TOLERANT, {"provider": "auto", "trace": {"id": 1}, **nulls})
+
+
+def _again_by_callback(url: str) -> Iterator[Planned]:
+    """Yield tasks in callback mode with the values that `callback` lacks."""
+    planned = {task.name: task for task in _plan(url)}
+    for name in _IN_BOTH_MODES:
+        yield replace(planned[name], name=f"callback-{name}", by_callback=True)
 
 
 def _tolerances(url: str) -> Iterator[Planned]:
@@ -115,6 +127,10 @@ class Tasks:
             if reason is not None:
                 session.notes.setdefault("tasks", reason)
                 break
+        else:
+            for task in _again_by_callback(self._url):
+                if self._takes_callbacks and session.budget.left > _KEPT_TASKS:
+                    self._submit(task)
         sent = [call for call in session.calls.exchanges if call.purpose is Purpose.TASK]
         if sent and all(call.status in BUSY for call in sent):
             raise Unreachable(
@@ -310,8 +326,9 @@ def _ought_to_succeed(found: Submitted) -> bool:
 def _refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
     """Return the tasks that were refused, or failed twice, each with the check that it breaks."""
     tried = [f for f in view.planned.values() if f.is_valid and f.name != NOT_A_URL]
-    refused = [found for found in tried if _is_refusal(found)]
     accepted = [found for found in tried if found.accepted]
+    takes_http = any(found.callback_url.startswith("http://") for found in accepted)
+    refused = [found for found in tried if _is_refusal(found, takes_http=takes_http)]
     broken = [(_blamed(f, refused, accepted), _untaken(f.exchange)) for f in refused]
     succeeded = [t.submitted for t in view.tasks.values() if t.succeeded]
     failed = [tasks for tasks in _attempts(view).values() if _failed_again(tasks)]
@@ -324,8 +341,13 @@ def _refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
     return broken
 
 
-def _is_refusal(found: Submitted) -> bool:
-    """True if a task was refused that must be accepted by what is documented."""
+def _is_refusal(found: Submitted, *, takes_http: bool) -> bool:
+    """True if a task was refused that must be accepted by what is documented.
+
+    Args:
+        found: The task.
+        takes_http: Whether another task was accepted with a callback URL that is not HTTPS.
+    """
     if found.accepted or found.exchange.status == _PAYMENT_REQUIRED:
         return False
     rule = rule_of_message(found.exchange.message)
@@ -334,7 +356,8 @@ def _is_refusal(found: Submitted) -> bool:
     if found.name in _ASSUMED:
         return False
     # The page wants a public HTTPS URL; `callback-https` tells more.
-    return not found.by_callback or found.callback_url.startswith("https://")
+    is_https = found.callback_url.startswith("https://")
+    return not found.by_callback or is_https or takes_http
 
 
 def _blamed(found: Submitted, wrong: list[Submitted], right: list[Submitted]) -> str:
@@ -422,7 +445,10 @@ def _task_concern(*names: str) -> Concern:
 @check(
     "submit.accepts",
     page("Request body"),
-    concerns=_task_concern("example", "8k-webp", "2k-png", "repeat", "callback-https", "2K-jpeg"),
+    concerns=_task_concern(
+        *("example", "8k-webp", "2k-png", "repeat", "callback-https", "2K-jpeg"),
+        *("callback-example", "callback-8k-webp", "callback-2k-png"),
+    ),
 )
 def accepts(view: View) -> Outcome:
     """The page's bodies and every supported value are accepted, and their tasks do not all fail."""
@@ -435,17 +461,22 @@ def default_mode(view: View) -> Outcome:
     return _outcome(view, "submit.default.mode")
 
 
-@check("submit.default.resolution", page("Parameters"), concerns=_task_concern("minimal"))
+@check(
+    "submit.default.resolution",
+    page("Parameters"),
+    concerns=_task_concern(*_MINIMAL),
+)
 def default_resolution(view: View) -> Outcome:
     """`resolution` may be omitted, and the result is then as large as with 4k."""
-    larger = same_as(view, "minimal", "example")
-    return _outcome(view, "submit.default.resolution", larger)
+    sizes = [same_as(view, name, "example") for name in _MINIMAL]
+    return _outcome(view, "submit.default.resolution", *sizes)
 
 
 @check("submit.default.output_format", page("Parameters"))
 def default_format(view: View) -> Outcome:
     """`output_format` may be omitted, and the result is then of the same format as with jpg."""
-    return _outcome(view, "submit.default.output_format", format_of(view, "minimal", "example"))
+    formats = [format_of(view, name, "example") for name in _MINIMAL]
+    return _outcome(view, "submit.default.output_format", *formats)
 
 
 @check(
