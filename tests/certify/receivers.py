@@ -125,6 +125,43 @@ class TakesInEveryDelivery(Receiver):
         super().take(task_id)
 
 
+class WorksLater(Receiver):
+    """Correct, with a queue that pauses for longer than the certifier waits at least."""
+
+    def take(self, task_id: str) -> None:
+        time.sleep(0.9)
+        super().take(task_id)
+
+
+class TakesInEveryDeliveryLater(WorksLater, TakesInEveryDelivery):
+    pass
+
+
+class TakesInTwiceMuchLater(Receiver):
+    """Takes a task in again when the next one comes."""
+
+    again = ""
+
+    def take(self, task_id: str) -> None:
+        if self.again and task_id != self.again:
+            self.taken.clear()
+            super().take(self.again)
+            self.again = ""
+        if task_id in self.taken:
+            self.again = task_id
+        super().take(task_id)
+
+
+class AsksForTheHeadersFirst(Receiver):
+    """Correct, and downloads in parts."""
+
+    def download(self, data: dict[str, Any]) -> None:
+        for url in json.loads(data["resultJson"])["resultUrls"]:
+            self.api.head(url)
+            for part in ("bytes=0-99", "bytes=100-"):
+                self.api.get(url, headers={"Range": part}).raise_for_status()
+
+
 class RemembersTheLastTaskOnly(Receiver):
     case = "interleaved"
 
@@ -171,6 +208,15 @@ class TrustsEveryBody(Receiver):
         if task.state == "success" and task.id not in self.taken:
             self.taken.add(task.id)
             self.download(json.loads(body)["data"])
+
+
+class ComparesASecret(TrustsEveryBody):
+    """Correct: the callback URL has a secret in its query."""
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        if request.query_params.get("secret") != "word":
+            return PlainTextResponse("forbidden", 403)
+        return super().respond(request, body)
 
 
 class TrustsAnyOutcomeOfAKnownTask(TrustsEveryBody):

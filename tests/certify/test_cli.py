@@ -131,6 +131,26 @@ def test_effects_are_counted_by_a_command() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (
+            f"{sys.executable} -c 'print(7); raise SystemExit(\"no table\")'",
+            "exit code 1: no table",
+        ),
+        ("ls 'x", "No closing quotation"),
+        ("true", "it printed nothing"),
+        ("/nowhere/count", "No such file"),
+    ],
+)
+def test_a_wrong_effects_command_is_one_clear_message(command: str, problem: str) -> None:
+    with serving([Acknowledging()]) as origin:
+        code, shown = run("certify-receiver", f"{origin}/Acknowledging", "--effects", command)
+    assert (code, "Traceback" in shown) == (3, False)
+    assert f"expected a command that prints a number, found {command!r}: " in shown
+    assert problem in shown
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["certify-receiver", "http://127.0.0.1:9/hook"], 3, "cannot be reached"),

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
-from certify.receivers import DEFECTIVE, Receiver, serving
+from certify.receivers import (
+    DEFECTIVE,
+    AsksForTheHeadersFirst,
+    ComparesASecret,
+    Receiver,
+    TakesInEveryDeliveryLater,
+    TakesInTwiceMuchLater,
+    serving,
+)
 
 from apixo_emulator.certify.cli import ANY_KEY
 from apixo_emulator.certify.emulator import OwnEmulator, own_emulator
 from apixo_emulator.certify.model import Result, Verdict
 from apixo_emulator.certify.receiver import ReceiverCertifier
-from apixo_emulator.certify.receiver_cases import receiver_cases
+from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases
 
 pytestmark = pytest.mark.slow
 
@@ -25,16 +34,25 @@ def emulator() -> Iterator[OwnEmulator]:
         yield emulator
 
 
-async def judged(emulator: OwnEmulator, origin: str, receiver: Receiver, *ids: str) -> list[Result]:
-    cases = [case for case in receiver_cases() if not ids or case.id in ids]
+def chosen(*ids: str) -> list[ReceiverCase]:
+    return [case for case in receiver_cases() if not ids or case.id in ids]
+
+
+async def judged(
+    emulator: OwnEmulator, origin: str, receiver: Receiver, *ids: str, query: str = ""
+) -> list[Result]:
     certifier = ReceiverCertifier(
-        f"{origin}/{type(receiver).__name__}",
+        f"{origin}/{type(receiver).__name__}{query}",
         emulator,
         # An event instead of waiting: the verdicts do not depend on the speed of the machine.
         wait_idle=receiver.inbox.join,
         slow_s=receiver.slow_s,
     )
-    return await certifier.run(cases, 4, lambda _: None)
+    return await certifier.run(chosen(*ids), 4, lambda _: None)
+
+
+def verdicts(results: Sequence[Result]) -> dict[str, str]:
+    return {each.id: each.verdict for each in results}
 
 
 def test_a_correct_receiver_passes_every_case(emulator: OwnEmulator) -> None:
@@ -65,3 +83,86 @@ def test_each_defect_fails_the_case_that_describes_it(emulator: OwnEmulator) -> 
     expected = {defect.__name__: (defect.case, defect.verdict) for defect in DEFECTIVE}
     assert {name: (each.id, each.verdict) for name, each in found.items()} == expected
     assert all(each.why for each in found.values())
+
+
+def test_a_queue_that_pauses_is_waited_for(emulator: OwnEmulator) -> None:
+    receiver = TakesInEveryDeliveryLater(emulator.base_url)
+    with serving([receiver]) as origin:
+        certifier = ReceiverCertifier(f"{origin}/TakesInEveryDeliveryLater", emulator)
+        cases = chosen("success", "duplicate.twice", "forged.unknown")
+        results = asyncio.run(certifier.run(cases, 4, lambda _: None))
+    # The second effect comes after a pause; a question about a forged task as well.
+    assert verdicts(results) == {
+        "success": "pass",
+        "duplicate.twice": "fail",
+        "forged.unknown": "pass",
+    }
+
+
+def test_an_effect_during_a_later_case_turns_the_verdict(emulator: OwnEmulator) -> None:
+    receiver = TakesInTwiceMuchLater(emulator.base_url)
+    shown: list[tuple[str, str]] = []
+    with serving([receiver]) as origin:
+        certifier = ReceiverCertifier(
+            f"{origin}/TakesInTwiceMuchLater", emulator, wait_idle=receiver.inbox.join
+        )
+        # The later case runs alone.
+        cases = chosen("duplicate.twice", "late.hour")
+        results = asyncio.run(
+            certifier.run(cases, 1, lambda each: shown.append((each.id, each.verdict)))
+        )
+    assert verdicts(results) == {"duplicate.twice": "fail", "late.hour": "pass"}
+    assert shown == [
+        ("duplicate.twice", "pass"),
+        ("late.hour", "pass"),
+        ("duplicate.twice", "fail"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("receiver", "query"), [(AsksForTheHeadersFirst, ""), (ComparesASecret, "?secret=word")]
+)
+def test_a_correct_receiver_of_another_kind_passes(
+    emulator: OwnEmulator, receiver: type[Receiver], query: str
+) -> None:
+    ids = ("success", "duplicate.twice", "forged.unknown", "forged.outcome")
+    receivers = [receiver(emulator.base_url)]
+    with serving(receivers) as origin:
+        results = asyncio.run(judged(emulator, origin, receivers[0], *ids, query=query))
+    assert {each.id: each.why for each in results if each.verdict is not Verdict.PASS} == {}
+
+
+@pytest.mark.parametrize(
+    ("crash", "culprit"),
+    [(b"succes\\u0073", "content.escaped"), (b"state=success", "malformed.text")],
+)
+def test_a_receiver_that_crashes_fails_the_case_and_ends_the_run(
+    emulator: OwnEmulator, crash: bytes, culprit: str
+) -> None:
+    async def certify() -> list[Result]:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError):
+                head = await reader.readuntil(b"\r\n\r\n")
+                body = await reader.readexactly(
+                    int(head.lower().partition(b"content-length: ")[2].split()[0])
+                )
+                if crash in body:
+                    server.close()
+                else:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        certifier = ReceiverCertifier(f"http://127.0.0.1:{port}/", emulator, wait_idle=lambda: None)
+        return await certifier.run(
+            chosen("failed.Timeout", culprit, "transport.http-1-0", "fifty"), 1, lambda _: None
+        )
+
+    results = {each.id: each for each in asyncio.run(certify())}
+    went = f"the receiver went away during or after case `{culprit}`"
+    assert results[culprit].verdict is Verdict.FAIL
+    assert went in results[culprit].why
+    assert "must not end the process" in results[culprit].advice
+    later = [results["transport.http-1-0"], results["fifty"]]
+    assert [(each.verdict, went in each.why) for each in later] == [(Verdict.SKIPPED, True)] * 2
