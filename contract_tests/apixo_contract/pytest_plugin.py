@@ -56,10 +56,11 @@ def given_options(config: pytest.Config) -> dict[str, Any]:
 
 def with_suite_names(words: str) -> str:
     """Return words with the names that the options of the command have in this suite."""
-    names = {"--api-key": "--apixo-key", "--base-url": "--apixo-target"}
+    names = {"api-key": "key", "base-url": "target", "live": "live"}
+    names |= {known.name: known.name for known in OPTIONS}
     return re.sub(
-        r"(?<!\S)--(?!apixo-)[a-z][a-z-]*",
-        lambda found: names.get(found[0], f"--apixo-{found[0].removeprefix('--')}"),
+        r"(?<!\S)--([a-z][a-z-]*)",
+        lambda found: f"--apixo-{names[found[1]]}" if found[1] in names else found[0],
         words,
     )
 

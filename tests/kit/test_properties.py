@@ -49,6 +49,12 @@ def test_a_missing_option_is_told_in_words(tmp_path: Path) -> None:
     assert "Add --apixo-live" in done.stdout + done.stderr
 
 
+def test_a_target_that_is_not_there_is_told_once(tmp_path: Path) -> None:
+    done = suite(tmp_path, "--apixo-target", "http://127.0.0.1:1", "--apixo-key", "k")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "apixo-contract: http://127.0.0.1:1/api/v1 does not answer" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [({}, "Add --live"), ({"live": True}, "needs --image-url")]
 )

@@ -28,6 +28,18 @@ _UNAUTHORIZED = 401
 WITHOUT_KEY = (Key.NONE, Key.EMPTY, Key.SCHEME, Key.BARE, Key.QUERY)
 INVALID_KEY = (Key.WRONG, Key.LONGER, Key.SHORTER, Key.OTHER_CASE)
 
+_KEY_WORDS = {
+    Key.NONE: "without a key",
+    Key.EMPTY: "with an empty key",
+    Key.SCHEME: "with the key under another scheme",
+    Key.BARE: "with the key without a scheme",
+    Key.QUERY: "with the key in the query",
+    Key.WRONG: "with an unknown key",
+    Key.LONGER: "with one letter more in the key",
+    Key.SHORTER: "with one letter less in the key",
+    Key.OTHER_CASE: "with the key in other case",
+}
+
 
 # --- what is sent -----------------------------------------------------------------------------
 
@@ -145,7 +157,7 @@ def _accepted(calls: list[Exchange]) -> list[Evidence]:
     return [
         Evidence(
             call,
-            f"HTTP {_UNAUTHORIZED} with {call.key.value} key",
+            f"HTTP {_UNAUTHORIZED} {_KEY_WORDS[call.key]}",
             answer_of(call),
             f"open {call.probe}" if call.succeeded else f"keys refused with HTTP {call.status}",
         )

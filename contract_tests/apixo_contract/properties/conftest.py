@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from apixo_contract.options import OPTIONS, UsageError
+from apixo_contract.options import OPTIONS, Unreachable, UsageError, settle
 from apixo_contract.properties.expected import PRICE
 from apixo_contract.properties.registry import PROPERTIES, in_order
 from apixo_contract.properties.target import EMULATOR, Target, open_target
+from apixo_contract.pytest_plugin import with_suite_names
+from apixo_contract.run import check_target
 
 _ROWS = pytest.StashKey[list[str]]()
 _OPTIONS = (
@@ -22,11 +23,6 @@ _OPTIONS = (
 
 def _option(config: pytest.Config, name: str) -> Any:
     return config.getoption(f"apixo_contract_{name}", None)
-
-
-def _with_suite_names(words: str) -> str:
-    """Return words with the names that the options of the command have in pytest."""
-    return re.sub(r"(?<!\S)--(?!apixo-)(?=[a-z])", "--apixo-", words)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,9 +50,12 @@ def apixo_target(pytestconfig: pytest.Config) -> Iterator[Target]:
         }
         name = _option(pytestconfig, "base_url") or EMULATOR
         with open_target(name, budget=budget, **given) as target:
+            if target.emulator is None:
+                options = {"live": given.get("live"), "image_url": target.image_url}
+                check_target(settle(target.base_url, target.api_key, options))
             yield target
-    except UsageError as error:
-        words = _with_suite_names(str(error))
+    except (UsageError, Unreachable) as error:
+        words = with_suite_names(str(error))
         pytest.exit(f"apixo-contract: {words}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
@@ -65,7 +64,7 @@ def target(request: pytest.FixtureRequest, apixo_target: Target) -> Iterator[Tar
     """The target, unless the property cannot be judged on it; what it took is printed at the end."""
     found = next(each for each in PROPERTIES.values() if each.test is request.function)
     if reason := found.obstacle(apixo_target):
-        pytest.skip(_with_suite_names(reason))
+        pytest.skip(with_suite_names(reason))
     examples, tasks = apixo_target.examples, apixo_target.budget.tasks
     yield apixo_target
     made, paid = apixo_target.examples - examples, apixo_target.budget.tasks - tasks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
+from apixo_contract.properties.expected import PRICE
 from apixo_contract.properties.target import EMULATOR, LIVE, Target
 
 
@@ -48,7 +51,7 @@ class ClientProperty:
         pays = not (self.shared and target.known)
         submits = max(self.tasks * pays, int(self.submits))
         if target.budget.left < submits:
-            return f"Submits need a budget of {submits} more tasks: give a higher --budget-usd."
+            return f"It needs ${submits * PRICE} more of the budget: give a higher --budget-usd."
         return self.needs(target)
 
     def judge(self, target: Target) -> PropertyResult:
@@ -93,9 +96,15 @@ class PropertyResult:
 def _evidence(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "\n\n".join(_evidence(each) for each in error.exceptions)
-    # Without pytest an assertion has no text, so its line stands for it.
-    *_, last = traceback.extract_tb(error.__traceback__)
-    words = str(error) or last.line or type(error).__name__
+    # Without pytest an assertion has no text, so its line stands for it, and the values in it.
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    source = linecache.getline(frame.f_code.co_filename, line).strip()
+    values = [
+        f"{name} = {frame.f_locals[name]!r}"
+        for name in dict.fromkeys(re.findall(r"\w+", source))
+        if name in frame.f_locals
+    ]
+    words = str(error) or "\n".join([source or type(error).__name__, *values])
     return "\n".join([words, *getattr(error, "__notes__", ())])
 
 

@@ -66,7 +66,8 @@ def test_a_callback_is_read_as_a_poll_is(target: Target, kind: str, scenario: st
     with target.example() as service:
         task_id, body = callback_of_a_task(target, service, scenario)
         called_back = parse_callback(body)
-        assert called_back == service.client(kind)("status", task_id)
+        polled = service.client(kind)("status", task_id)
+        assert called_back == polled
         assert called_back.id == task_id
         assert called_back.is_final
 
