@@ -6,6 +6,7 @@ from importlib.util import find_spec
 # What the extra brings, by the name under which it is imported.
 _LIBRARIES = ("click", "hypothesis", "imagesize", "jinja2", "jsonschema", "markupsafe")
 _FAULT = 70
+_INTERRUPTED = 130
 
 
 def missing_libraries() -> list[str]:
@@ -26,8 +27,11 @@ def main() -> None:
     if missing := missing_libraries():
         sys.stderr.write(f"{what_to_install(missing)}\n")
         sys.exit(_FAULT)
-    from apixo_contract.cli import main as command
-
+    try:
+        from apixo_contract.cli import main as command
+    except KeyboardInterrupt:
+        sys.stderr.write("apixo-contract: interrupted\n")
+        sys.exit(_INTERRUPTED)
     command(prog_name="apixo-contract")
 
 

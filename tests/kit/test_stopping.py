@@ -70,6 +70,15 @@ def test_ctrl_c_is_no_verdict_and_tells_what_was_spent(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+def test_ctrl_c_while_libraries_are_imported_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt", "utf-8")
+    command = [sys.executable, "-m", "apixo_contract", "--help"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "apixo-contract: interrupted\n")
+
+
 def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Path) -> None:
     tape = tmp_path / "run.jsonl"
     tape.write_text("an earlier one")
