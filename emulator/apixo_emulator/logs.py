@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import queue
 import sys
 import threading
@@ -57,9 +58,9 @@ class _BackgroundHandler(logging.Handler):
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
+            # Not by `sys.stderr.write`: it would hold a lock that the end of the process waits for.
             with suppress(OSError, ValueError):  # stderr is closed
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
+                os.write(sys.stderr.fileno(), f"{line}\n".encode(errors="backslashreplace"))
 
 
 def configure_logs(form: LogFormat, level: LogLevel, *, quiet: bool) -> None:

@@ -88,7 +88,6 @@ def wrong_words(envelope: dict[str, Any]) -> None:
 # The gauntlet's variants refute the others. The run confirms those that are not worded.
 REFUTED: dict[str, Bend] = {
     "request_type.missing": alone("no-request-type", 400),
-    "callback_url.not_https": turned_away(of(Purpose.TASK, probe="callback"), 400),
     "callback_url.type": answers(of(Purpose.PROBE, probe="callback_url.type"), wrong_words),
     "callback_url.missing": answers(of(Purpose.PROBE, probe="callback_url.missing"), wrong_words),
     "input.not_object": answers(of(Purpose.PROBE, probe="input.not_object"), wrong_words),
