@@ -5,7 +5,6 @@ pytest loads this module at every start, so nothing heavy is imported before a f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -82,11 +81,19 @@ def apixo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if "apixo_server" in request.fixturenames:  # its time is real, for one client there is one time
         setup = replace(setup, patch_sleep=False)
     before, keys = _base_url_before(), setup.settings.api_key
-    monkeypatch.setenv(_KEY_VARIABLE, keys[0] if keys else _KEY)
-    monkeypatch.setenv(_BASE_VARIABLE, contract().live_base_url)
+    _set_environment(monkeypatch, keys[0] if keys else _KEY, contract().live_base_url)
     emulator = _emulator(request.config, setup)
     with open_session(emulator, also=before):
         yield emulator
+
+
+def _set_environment(monkeypatch: pytest.MonkeyPatch, key: str, base_url: str) -> None:
+    monkeypatch.setenv(_KEY_VARIABLE, key)
+    monkeypatch.setenv(_BASE_VARIABLE, base_url)
+    # Calls stay on this machine. Libraries refuse to make a client for a proxy that they cannot use,
+    # unless no proxy is wanted at all.
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "*")
 
 
 def _base_url_before() -> BaseUrl | None:
@@ -130,12 +137,7 @@ def apixo_server(
     """
     with _judged(request):
         _apixo_serving.reset(**_asked(request))
-    monkeypatch.setenv(_KEY_VARIABLE, _KEY)
-    monkeypatch.setenv(_BASE_VARIABLE, _apixo_serving.base_url)
-    # A proxy of the environment cannot reach this machine's loopback.
-    excluded = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, ",".join(filter(None, (excluded, "127.0.0.1", "localhost"))))
+    _set_environment(monkeypatch, _KEY, _apixo_serving.base_url)
     return _apixo_serving
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import requests
 import trio
 import urllib3
-from support.files import elsewhere
+from support.files import elsewhere, file_server
 
 import apixo_emulator
 from apixo_emulator.testing import NetworkBlockedError
@@ -48,6 +51,8 @@ def tls_in_memory(address: Any) -> None:
 
 WAYS: dict[str, Callable[[Any], object]] = {
     "look-up": lambda address: socket.getaddrinfo(*address),
+    "gethostbyname": lambda address: socket.gethostbyname(address[0]),
+    "gethostbyname_ex": lambda address: socket.gethostbyname_ex(address[0]),
     "look-up of bytes": lambda address: socket.getaddrinfo(address[0].encode(), address[1]),
     "look-up in capitals": lambda address: socket.getaddrinfo(f"{address[0].upper()}.", None),
     "create_connection": socket.create_connection,
@@ -79,6 +84,70 @@ def test_another_base_url_cannot_be_reached_but_its_neighbours_can(way: str) -> 
                 WAYS[way](("127.0.0.1", ports[0]))
             socket.create_connection(("127.0.0.1", ports[1])).close()
         socket.create_connection(("127.0.0.1", ports[0])).close()
+
+
+def by_httpcore(proxy: str, url: str) -> None:
+    with httpcore.HTTPProxy(proxy) as pool:
+        pool.request("GET", url)
+
+
+async def _by_async_httpcore(proxy: str, url: str) -> None:
+    async with httpcore.AsyncHTTPProxy(proxy) as pool:
+        await pool.request("GET", url)
+
+
+def by_httpcore_on_asyncio(proxy: str, url: str) -> None:
+    asyncio.run(_by_async_httpcore(proxy, url))
+
+
+def by_httpcore_on_trio(proxy: str, url: str) -> None:
+    trio.run(_by_async_httpcore, proxy, url)
+
+
+def by_http_client(proxy: str, url: str) -> None:
+    with closing(http.client.HTTPConnection(proxy.removeprefix("http://"))) as connection:
+        connection.putrequest("GET", url)
+        connection.endheaders()
+
+
+def by_socket(proxy: str, url: str) -> None:
+    host, port = proxy.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as sock:
+        name = url.split("/")[2].encode()
+        sock.sendmsg([b"GET / HTTP/1.1\r\nAccept: */*\r\nhost:%b\r\n\r\n" % name])
+
+
+@pytest.mark.parametrize(
+    "send",
+    [by_httpcore, by_httpcore_on_asyncio, by_httpcore_on_trio, by_http_client, by_socket],
+)
+@pytest.mark.parametrize("base", ["http://api.apixo.ai", "http://gateway.test:81"])
+def test_no_proxy_is_asked_for_the_api(send: Callable[[str, str], None], base: str) -> None:
+    with (
+        file_server() as proxy,
+        apixo_emulator.intercept(base_url="http://gateway.test:81"),
+        # A transport of asyncio logs the error and closes the connection.
+        pytest.raises((NetworkBlockedError, httpcore.ReadError)),
+    ):
+        send(proxy.origin, f"{base}/api/v1/apikeys/current-balance")
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("base", ["https://api.apixo.ai", "https://gateway.test:444"])
+def test_no_proxy_is_asked_for_a_tunnel_to_the_api(base: str) -> None:
+    with (
+        file_server() as proxy,
+        apixo_emulator.intercept(base_url="https://gateway.test:444"),
+        pytest.raises(NetworkBlockedError),
+    ):
+        by_httpcore(proxy.origin, base)
+
+
+def test_a_proxy_is_asked_for_other_hosts() -> None:
+    with file_server() as proxy, apixo_emulator.intercept(base_url="http://gateway.test:81"):
+        for url in ("http://gateway.test/x", "http://other.test/api.apixo.ai"):
+            by_httpcore(proxy.origin, url)
+        assert proxy.asked == ["http://gateway.test/x", "http://other.test/api.apixo.ai"]
 
 
 def test_a_mock_that_sends_calls_on_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,7 @@ def test_the_option_holds_for_tests_without_a_marker(suite: pytest.Pytester) -> 
 
 
 SERVER = """
+import os
 import httpx
 import pytest
 import requests
@@ -176,13 +177,18 @@ def test_server(apixo_server):
     assert result.url.startswith(apixo_server.base_url.removesuffix("/api/v1"))
     apixo_server.verify(call="submit", exactly=1)
 
-def test_proxies_of_the_environment_are_not_used(apixo_server, monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+@pytest.mark.parametrize("fixture", ["apixo", "apixo_server"])
+def test_proxies_of_the_environment_are_not_used(request, monkeypatch, fixture, proxy):
+    emulator = request.getfixturevalue(fixture)
+    for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    assert Apixo().balance() == 100
     headers = {"Authorization": "Bearer k"}
-    balance = f"{apixo_server.base_url}/apikeys/current-balance"
-    assert httpx.get(balance, headers=headers, timeout=60).status_code == 200
-    assert requests.get(balance, headers=headers, timeout=60).status_code == 200
+    balance = os.environ["APIXO_BASE_URL"].removesuffix("/api/v1") + "/api/v1/apikeys/current-balance"
+    for library in (httpx, requests):
+        assert library.get(balance, headers=headers, timeout=60).status_code == 200
+    emulator.verify(call="balance", exactly=3)
 
 def test_both_fixtures(apixo, apixo_server):
     with Apixo() as client:  # the address is that of the fixture listed last
@@ -210,7 +216,7 @@ def test_reset(apixo_server, number):
 
 
 def test_the_fixture_with_a_port(suite: pytest.Pytester) -> None:
-    assert "6 passed" in output(suite, SERVER)
+    assert "9 passed" in output(suite, SERVER)
 
 
 def test_the_plugin_loads_nothing_before_it_is_used() -> None:

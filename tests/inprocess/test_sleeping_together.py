@@ -265,6 +265,33 @@ def test_a_thread_sleeps_in_the_emulator_s_time_once_jobs_of_its_pool_have_calle
         assert emulator.now_ms - start_ms == 3_600_000
 
 
+def test_a_thread_sleeps_in_the_emulator_s_time_once_one_that_it_joined_has_called() -> None:
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        worker = threading.Thread(target=httpx.get, args=(BALANCE,), kwargs={"headers": KEY})
+        worker.start()
+        worker.join()
+        time.sleep(3600)
+        assert emulator.now_ms - start_ms == 3_600_000
+
+
+def test_tasks_of_uvloop_sleep_in_the_emulator_s_time_once_what_they_started_has_called() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def call() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(BALANCE, headers=KEY)
+
+    async def run() -> None:
+        await asyncio.gather(call(), call())
+        await asyncio.sleep(3600)
+
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        uvloop.run(run())
+        assert emulator.now_ms - start_ms == 3_600_000
+
+
 def test_tasks_of_a_server_in_the_same_event_loop_really_sleep() -> None:
     async def run() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

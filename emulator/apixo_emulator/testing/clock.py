@@ -186,7 +186,7 @@ def _count(this: Any, clock: VirtualClock | None) -> None:
 
 
 def patch_starting(asyncio: Any, patches: Patches) -> None:
-    """Tell which tasks and jobs of thread pools were started by which task or thread.
+    """Tell which task or thread starts tasks and jobs of thread pools, and joins threads.
 
     What waits for a task goes on after the task's end, and so do `asyncio.wait_for`,
     `asyncio.gather`, task groups and `asyncio.to_thread`. A task that has not ended may be a worker
@@ -194,6 +194,12 @@ def patch_starting(asyncio: Any, patches: Patches) -> None:
     """
     patches.put(asyncio.BaseEventLoop, "create_task", _create_task)
     patches.put(ThreadPoolExecutor, "submit", _submit)
+    patches.put(threading.Thread, "join", _join)
+
+
+def patch_uvloop(uvloop: Any, patches: Patches) -> None:
+    """Tell which task or thread starts the tasks of uvloop."""
+    patches.put(uvloop.Loop, "create_task", _create_task)
 
 
 def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
@@ -205,6 +211,16 @@ def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
         return task
 
     return create_task
+
+
+def _join(join: Callable[..., None]) -> Callable[..., None]:
+    @wraps(join)
+    def join_thread(thread: threading.Thread, timeout: float | None = None) -> None:
+        join(thread, timeout)
+        if not thread.is_alive():
+            _count(_running(), _clock_of(thread))
+
+    return join_thread
 
 
 def _submit(submit: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from apixo_emulator.settings import (
     read_options,
 )
 from apixo_emulator.testing import patches, routing, transports
-from apixo_emulator.testing.clock import TimePatches, VirtualClock, patch_starting
+from apixo_emulator.testing.clock import TimePatches, VirtualClock, patch_starting, patch_uvloop
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
 from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
@@ -104,6 +104,8 @@ class Setup:
 # What is patched, by the module that must have been imported.
 _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
     "asyncio": patch_starting,
+    "uvloop": patch_uvloop,
+    "trio": patches.patch_trio,
     "socket": patches.patch_network,
     "http.client": transports.patch_http_client,
     "urllib3": transports.patch_urllib3,
@@ -127,7 +129,7 @@ class _Patching:
         self._patches = Patches()
         self._patched: set[str] = set()
         self._time = TimePatches(_current_clock)
-        watched = {*_TABLE, "trio", "apixo_client"}
+        watched = {*_TABLE, "apixo_client"}
         self._watcher = ImportWatcher(watched, self._imported)
 
     def open(self, session: Session) -> None:

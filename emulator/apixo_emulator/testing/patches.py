@@ -7,10 +7,12 @@ open.
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -23,6 +25,14 @@ from apixo_emulator.testing import routing
 _Function = Callable[..., Any]
 
 _INHERITED = object()
+_HTTP_PORT, _HTTPS_PORT = 80, 443
+# The head of a request of HTTP/1: host and port of its target, as a proxy gets them, and of `Host`.
+_AUTHORITY = rb"([^\s/:]*+|\[[^\s/]*\])(?::(\d{1,5}))?"
+_REQUEST = re.compile(
+    rb"[A-Z]{3,10} (?:https?://)?%b\S*+ HTTP/1\.\d\r\n(?:(?!Host:|\r\n).*\n)*+(?:Host:[ \t]*%b)?"
+    % (_AUTHORITY, _AUTHORITY),
+    re.IGNORECASE,
+)
 
 
 # By replacement: what it replaced. Another mock that was put over a replacement can put it back at
@@ -199,27 +209,39 @@ def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
 
 
 def patch_network(_socket: Any, patches: Patches) -> None:
-    """Refuse connections to the API's hosts: looking up the name, connecting, and TLS to it.
+    """Refuse connections to the API's hosts at each step: look-up, connecting, TLS, and HTTP.
 
-    TLS covers proxies, names that were looked up elsewhere, and event loops with look-ups of their
-    own.
+    TLS and the head of a request name the host also when the connection goes to a proxy, or to an
+    address that was looked up elsewhere.
     """
-    # pytest-socket refuses all look-ups, and does not undo it under a function of others.
-    if getattr(socket.getaddrinfo, "__module__", "") != "pytest_socket":
-        patches.put(socket, "getaddrinfo", _checked_look_up)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        # pytest-socket refuses all look-ups, and does not undo it under a function of others.
+        if getattr(getattr(socket, name), "__module__", "") != "pytest_socket":
+            patches.put(socket, name, _checked_look_up)
     kind = next(base for base in socket.socket.__mro__ if base.__module__ == "socket")
     for name in ("connect", "connect_ex"):
         patches.put(kind, name, _checked_connect)
+    for name in ("send", "sendall"):
+        patches.put(kind, name, partial(_checked_send, _HTTP_PORT))
+    if hasattr(kind, "sendmsg"):  # not on Windows
+        patches.put(kind, "sendmsg", _checked_sendmsg)
     for name in ("wrap_socket", "wrap_bio"):
         patches.put(ssl.SSLContext, name, _checked_tls)
+    patches.put(ssl.SSLSocket, "send", partial(_checked_send, _HTTPS_PORT))
+    patches.put(ssl.SSLObject, "write", partial(_checked_send, _HTTPS_PORT))
+
+
+def patch_trio(trio: Any, patches: Patches) -> None:
+    """Check what trio sends: it calls the method of sockets that it found at its import."""
+    patches.put(trio.SocketStream, "send_all", partial(_checked_send, _HTTP_PORT))
 
 
 def _checked_look_up(look_up: _Function) -> _Function:
-    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
-        routing.check_connection(host, port)
-        return look_up(host, port, *args, **options)
+    def look_up_elsewhere(host: Any, *args: Any, **options: Any) -> Any:
+        routing.check_connection(host, args[0] if args else options.get("port"))
+        return look_up(host, *args, **options)
 
-    return getaddrinfo
+    return look_up_elsewhere
 
 
 def _checked_connect(connect: _Function) -> _Function:
@@ -233,7 +255,32 @@ def _checked_connect(connect: _Function) -> _Function:
 
 def _checked_tls(wrap: _Function) -> _Function:
     def wrap_elsewhere(self: Any, *args: Any, **options: Any) -> Any:
-        routing.check_connection(options.get("server_hostname"))
+        routing.check_connection(options.get("server_hostname"), _HTTPS_PORT)
         return wrap(self, *args, **options)
 
     return wrap_elsewhere
+
+
+def _checked_send(default_port: int, send: _Function) -> _Function:
+    def send_elsewhere(self: Any, data: Any, *args: Any, **options: Any) -> Any:
+        _check_request(data, default_port)
+        return send(self, data, *args, **options)
+
+    return send_elsewhere
+
+
+def _checked_sendmsg(sendmsg: _Function) -> _Function:
+    def sendmsg_elsewhere(self: Any, buffers: Any, *args: Any) -> Any:
+        pieces = list(buffers)
+        if pieces:
+            _check_request(pieces[0], _HTTP_PORT)
+        return sendmsg(self, pieces, *args)
+
+    return sendmsg_elsewhere
+
+
+def _check_request(data: Any, default_port: int) -> None:
+    head = _REQUEST.match(data)
+    if head is not None:
+        routing.check_connection(head[1], head[2] or default_port)
+        routing.check_connection(head[3], head[4] or default_port)

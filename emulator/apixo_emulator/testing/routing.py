@@ -211,7 +211,7 @@ def find(scheme: str, host: str, port: int | None) -> Target | None:
     )
 
 
-def check_connection(host: object, port: object = None) -> None:
+def check_connection(host: str | bytes | None, port: object = None) -> None:
     """Refuse a connection, or the look-up of a name, that would go past the emulator.
 
     That is any to the live host, which could cost money, and those to the other base URLs.
@@ -219,13 +219,14 @@ def check_connection(host: object, port: object = None) -> None:
     Raises:
         NetworkBlockedError: It is one of these.
     """
-    name = host.decode("latin-1") if isinstance(host, bytes) else host
-    if not _sessions or not isinstance(name, str):
+    if not _sessions or not isinstance(host, str | bytes):
         return
-    number = int(port) if isinstance(port, int | str) and str(port).isdecimal() else None
-    origins = {_origin(scheme, name, number) for scheme in _DEFAULT_PORTS if number} - served
+    name = host.decode("latin-1") if isinstance(host, bytes) else host
+    text = port.decode() if isinstance(port, bytes) else str(port)
+    number = int(text) if text.isdecimal() else 0
+    origins = {_origin(scheme, name, number) for scheme in _DEFAULT_PORTS if number}
     if _origin("https", name, None)[1] == live().origin[1] or any(
-        session.base_url(origin) for session in _sessions for origin in origins
+        session.base_url(origin) for session in _sessions for origin in origins - served
     ):
         raise NetworkBlockedError(
             f"a connection to {name} was refused, because the emulator answers for this host in this"
