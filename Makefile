@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Tests at once; they start servers and browsers of their own.
 JOBS ?= 2
+# Where this is set, as in containers, every process of a test would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo docs check lint types unit browser pgbouncer test coverage torture wheel bench bench-quick gauntlet clean
+.PHONY: help setup serve demo docs check lint mypy types unit browser pgbouncer test coverage torture wheel bench bench-quick gauntlet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 14
@@ -46,15 +48,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 
-types: $(STAMP)
+mypy: $(STAMP)
 	$(BIN)/mypy
+
+types: mypy # and as editors with pyright show it
 	$(BIN)/basedpyright --warnings
 
 unit: $(STAMP)
 	$(BIN)/pytest -q -n $(JOBS) -m 'not slow'
 
 check: $(STAMP) ## the everyday loop, about a minute
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint types unit
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint mypy unit
 
 browser: $(STAMP) # for the dashboard's tests: the one at hand, else one is installed
 	$(BIN)/python tests/dashboard/browser.py

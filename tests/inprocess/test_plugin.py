@@ -16,8 +16,7 @@ pytest_plugins = "pytester"
 INI = """
 [pytest]
 filterwarnings = error
-asyncio_default_fixture_loop_scope = function
-addopts = -p no:cacheprovider -p no:randomly -p no:xdist
+addopts = -p no:cacheprovider -p apixo
 """
 SUITE = """
 import pytest
@@ -39,7 +38,8 @@ def test_reset(apixo, number):
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time is theirs
     pytester.makeini(INI)
     return pytester
 
@@ -142,10 +142,7 @@ def test_passes(apixo, tmp_path):
 """
 
 
-def test_what_tests_of_another_process_leave_behind_is_reported(
-    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time is theirs
+def test_what_tests_of_another_process_leave_behind_is_reported(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\naddopts = -p xdist -p apixo_emulator.pytest_plugin -n 1\n")
     suite.makepyfile(test_suite=LEFT_BEHIND)
     told = str(suite.runpytest_subprocess().stdout)
@@ -229,10 +226,7 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_fixture_without_the_extra_says_what_to_install(
-    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+def test_a_fixture_without_the_extra_says_what_to_install(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\naddopts = -p apixo_emulator.pytest_plugin\n")
     suite.makeconftest("import sys\nsys.modules['orjson'] = None")
     suite.makepyfile(test_suite="def test_one(apixo): pass\n\ndef test_two(apixo_server): pass\n")

@@ -51,7 +51,7 @@ def interrupted(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment(APIXO_API_KEY=KEY),
+            env=environment(APIXO_API_KEY=KEY, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -95,7 +95,7 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
 
 
 def test_a_stopped_suite_tells_what_was_spent(tmp_path: Path) -> None:
-    options = ("--pyargs", "apixo_contract", "-p", "no:cacheprovider", "--apixo-target", "URL")
+    options = ("--pyargs", "apixo_contract", "-p", "apixo_contract", "--apixo-target", "URL")
     done = interrupted(tmp_path, *options, after=80, module="pytest")
     assert done.returncode == 2, done.stdout
     assert re.search(f"stopped after {COST}", done.stdout)
