@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpResponse
@@ -69,15 +69,25 @@ def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
     return calls
 
 
-def match(method: str, path: str) -> Route | HttpResponse:
-    """Find the endpoint, or the answer to a call that has none: 404, or 405 with ``Allow``."""
+@lru_cache(maxsize=64)
+def _route(path: str) -> tuple[Route, tuple[str, ...]] | None:
+    """Return the endpoint of a path, and the methods that it takes."""
     found, rest = _whole().get(path), ""
     if found is None:
         cut = path.rfind("/") + 1
         found, rest = _folders().get(path[:cut]), path[cut:]
         if found is None or not rest:
-            return refusal("path_not_found")
+            return None
     endpoint, methods = found
+    return Route(endpoint, rest), methods
+
+
+def match(method: str, path: str) -> Route | HttpResponse:
+    """Find the endpoint, or the answer to a call that has none: 404, or 405 with ``Allow``."""
+    found = _route(path)
+    if found is None:
+        return refusal("path_not_found")
+    route, methods = found
     if method not in methods:
         return refusal("method_not_allowed", (b"allow", ", ".join(methods).encode()))
-    return Route(endpoint, rest)
+    return route

@@ -62,6 +62,8 @@ class EnvelopeProtocol(HttpToolsProtocol):
         self._incomplete_since = 0.0
         self._idle_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        # Headers that named one host; those of the next request are mostly the same.
+        self._checked: list[tuple[bytes, bytes]] = []
         # The error that answers the rest of the connection.
         self._rejected: str | None = None
 
@@ -176,10 +178,15 @@ class EnvelopeProtocol(HttpToolsProtocol):
 
     def _names_one_host(self, version: str) -> bool:
         """True if the Host header is there once and well-formed; HTTP/1.0 needs none (RFC 9112, 3.2)."""
+        if self._checked and self.headers == self._checked:
+            return True
         hosts = [value for name, value in self.headers if name == b"host"]
         if not hosts:
             return version == "1.0"
-        return len(hosts) == 1 and is_host(hosts[0])
+        if len(hosts) != 1 or not is_host(hosts[0]):
+            return False
+        self._checked = self.headers
+        return True
 
     def _start(self) -> None:
         extensions: dict[str, Any] = {TRANSPORT: self.transport}

@@ -126,7 +126,7 @@ class Emulator:
         call = Call(request, self.worlds.one, perf_counter_ns())
         call.key, call.decision = _key(request), "too many calls wait for the store"
         call.at_ms, call.epoch = self.worlds.real_now(), call.world.epoch
-        self._write_down(call, response)
+        call.world.note(call, response)
         return response
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -159,7 +159,7 @@ class Emulator:
             if route.endpoint is Endpoint.SUBMIT and account is not None:
                 return self._submits.read(call, account, route.rest)
         response = self._answer(call, account, route)
-        self._write_down(call, response)
+        call.world.note(call, response)
         return response
 
     def _caller(self, request: HttpRequest) -> tuple[str | None, Account | None]:
@@ -180,7 +180,7 @@ class Emulator:
         """Decide about submits, all in one transaction, and answer each."""
         responses = self._submits.accept(pending)
         for one, response in zip(pending, responses, strict=True):
-            self._write_down(one.call, response)
+            one.call.world.note(one.call, response)
         return responses
 
     def accept_each(self, pending: Sequence[Pending]) -> Sequence[HttpResponse | Exception]:
@@ -198,16 +198,12 @@ class Emulator:
                 return [error]
         return [self.accept_each([one])[0] for one in pending]
 
-    @staticmethod
-    def _write_down(call: Call, response: HttpResponse) -> None:
-        call.world.note(call, response, (perf_counter_ns() - call.began_ns) // 1000)
-
     def note(self, request: HttpRequest, response: HttpResponse, decision: str) -> None:
         """Write a call into the journal that an adapter has answered by itself."""
         call = Call(request, self.worlds.of(None), perf_counter_ns())
         call.key, call.decision = _key(request), decision
         self._look(call)
-        self._write_down(call, response)
+        call.world.note(call, response)
 
     def _accepts(self, key: str | None) -> bool:
         accepted = self.options.api_keys

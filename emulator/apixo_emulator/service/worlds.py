@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from time import perf_counter_ns
 from typing import Any
 
 import orjson
@@ -81,8 +82,9 @@ class World:
                 self.epoch = epoch
                 self.journal.begin(epoch)
 
-    def note(self, call: Call, response: HttpResponse, duration_us: int) -> None:
+    def note(self, call: Call, response: HttpResponse) -> None:
         """Count an answered call, and keep it in the journal unless a reset came in between."""
+        duration_us = (perf_counter_ns() - call.began_ns) // 1000
         self.answered[call.endpoint, response.status] += 1
         with self._lock:
             if call.epoch > self.epoch:
