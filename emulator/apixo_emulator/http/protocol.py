@@ -31,8 +31,9 @@ _BODY_TIMEOUT_S = 60.0
 # may send each byte as a chunk. The parser limits none of them.
 _MOST_FRAMING = 1_048_576
 _FRAMING_SHARE = 8
-# Content that is still read, and dropped, behind an early response such as 413.
-_MOST_UNREAD = 1_048_576
+# Content that is still read, and dropped, behind an early response such as 413: many clients read the
+# response only when they have sent all, and a connection that was closed until then is an error to them.
+_MOST_UNREAD = 67_108_864
 # When the server stops, an incomplete request may still arrive within this time.
 _LAST_REQUEST_S = 2.0
 
