@@ -51,6 +51,11 @@ MAX_LOOKUPS: Final = 8
 _MAX_ADDRESSES: Final = 4  # of one name; they share the time for connecting
 _MAX_WORDS: Final = 300
 _READ_BYTES: Final = 16 * 1024
+# Pieces of a body that are parsed in a row. A chunk may hold one byte, so that many arrive at once: other
+# connections are served in between.
+_MOST_PIECES: Final = 64
+# Bytes of a response that is no HTTP; its message shows them.
+_MOST_SHOWN: Final = 40
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Resolver = Callable[[str, int], Sequence[str]]
@@ -165,6 +170,7 @@ class OutboundClient:
     def __init__(self, *, ca_file: Path | None = None, resolver: Resolver | None = None) -> None:
         self._ca_file = ca_file
         self._resolver = resolver or system_addresses
+        self._lock = threading.Lock()
         self._fetches: set[Future[Response]] = set()
         self._closed = False
 
@@ -228,10 +234,11 @@ class OutboundClient:
                     f"more than {max_redirects} redirects, the last to {target.url}"
                 )
 
-        fetch = asyncio.run_coroutine_threadsafe(get(), _background_loop())
-        self._fetches.add(fetch)
-        if self._closed:
-            fetch.cancel()
+        with self._lock:
+            if self._closed:
+                raise OutboundStopped
+            fetch = asyncio.run_coroutine_threadsafe(get(), _background_loop())
+            self._fetches.add(fetch)
         try:
             return fetch.result()
         except CancelledError:
@@ -240,10 +247,11 @@ class OutboundClient:
             self._fetches.discard(fetch)
 
     def close(self) -> None:
-        """End all fetches, also those that begin later."""
-        self._closed = True
-        for fetch in list(self._fetches):
-            fetch.cancel()
+        """End all fetches; a later one makes no connection."""
+        with self._lock:
+            self._closed = True
+            for fetch in list(self._fetches):
+                fetch.cancel()
 
     async def _send(
         self, request: _Request, policy: AddressPolicy, deadline: _Deadline
@@ -348,6 +356,7 @@ class _Exchange:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         # The bytes that may still come: head, body, and the framing of chunks.
         self._left = 2 * request.max_body + (MAX_INTERIM + 1) * MAX_HEAD_BYTES
+        self._first_bytes = b""
 
     def written(self) -> bytes:
         """Return the bytes of the request."""
@@ -378,11 +387,15 @@ class _Exchange:
         if not cut and announced.isdecimal() and int(announced) > limit:
             raise OutboundTooLarge(f"the body has {announced} bytes, at most {limit} are allowed")
         body = bytearray()
+        pieces = 0
         while len(body) <= limit:
             event = await self._next()
             if not isinstance(event, h11.Data):
                 return bytes(body)
             body += event.data
+            pieces += 1
+            if pieces % _MOST_PIECES == 0:
+                await asyncio.sleep(0)
         if not cut:
             raise OutboundTooLarge(f"the body is longer than the {limit} bytes allowed")
         return bytes(body[:limit])
@@ -393,25 +406,30 @@ class _Exchange:
             try:
                 event = self._connection.next_event()
             except h11.RemoteProtocolError as error:
-                raise self._broken(error) from error
+                raise OutboundBroken(self._reason(error)) from error
             if event is not h11.NEED_DATA:
                 return event
             data = await self._reader.read(_READ_BYTES)
             if not data and self._connection.their_state is h11.SEND_RESPONSE:
-                raise OutboundBroken(f"{self._place} closed the connection without a response")
+                raise OutboundBroken(self._reason(None))
+            self._first_bytes = (self._first_bytes + data[:_MOST_SHOWN])[:_MOST_SHOWN]
             self._left -= len(data)
             if self._left < 0:
                 raise OutboundTooLarge(f"{self._place} sent more framing than content")
             self._connection.receive_data(data)
 
-    def _broken(self, error: h11.RemoteProtocolError) -> OutboundBroken:
+    def _reason(self, error: h11.RemoteProtocolError | None) -> str:
+        """Return why there is no response; without an error the connection was closed."""
+        if self._first_bytes and not self._first_bytes.startswith(b"HTTP/1."):
+            return f"{self._place} sent no HTTP/1.1 response but {self._first_bytes!r}"
+        if error is None:
+            return f"{self._place} closed the connection without a response"
         if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            words = f"{self._place} sent more than {MAX_HEAD_BYTES // 1024} KiB of headers"
-        elif "_SWITCH_UPGRADE" in str(error):
-            words = f"{self._place} answered 101: it switched to a protocol that was not asked for"
-        else:
-            words = f"{self._place} broke the HTTP protocol: {error}"
-        return OutboundBroken(words[:_MAX_WORDS])
+            return f"{self._place} sent more than {MAX_HEAD_BYTES // 1024} KiB of headers"
+        if "_SWITCH_UPGRADE" in str(error):
+            return f"{self._place} answered 101: it switched to a protocol that was not asked for"
+        words = str(error).replace("bytearray(b", "(")
+        return f"{self._place} broke the HTTP protocol: {words}"[:_MAX_WORDS]
 
 
 # Names and TLS

@@ -207,8 +207,7 @@ def _announcing(origin: str, settings: Settings) -> Iterator[Callable[[], None]]
             part.write_text(base_url + "\n", "utf-8")
             part.replace(file)
         with suppress(BrokenPipeError):  # nothing reads stdout; that is no reason to stop
-            sys.stdout.write(lines)
-            sys.stdout.flush()
+            print(lines, end="", flush=True)  # noqa: T201 - unlike `write` it works with stdout closed
 
     try:
         yield announce

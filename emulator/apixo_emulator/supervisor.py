@@ -140,8 +140,9 @@ class _Supervisor:
             sentinels = [worker.process.sentinel for worker in left]
             if wait_s <= 0 or self._stop in wait([*sentinels, self._stop], wait_s):
                 break
+        why = "a second signal came" if time.monotonic() < until_s else f"{_STOP_S:g} s have passed"
         for worker in left:
-            _log.error("worker process %s did not end in time and is killed", worker.process.pid)
+            _log.warning("worker process %s is killed: %s", worker.process.pid, why)
             worker.process.kill()
             worker.process.join()
 

@@ -264,6 +264,12 @@ def test_the_inbox_takes_callbacks_by_any_name_but_no_web_pages(site: Site) -> N
     assert "2 received" in site.get("inbox").text
 
 
+def test_the_inbox_shows_no_key(site: Site) -> None:
+    caller = {"authorization": "Bearer a-plain-key"}
+    site.call("POST", "inbox", json={"seen": "a-plain-key, sk-live-0123456789"}, headers=caller)
+    assert site.get("ui/inbox/1").text == '{"seen":"…key, sk-…"}'
+
+
 def test_the_inbox_is_bounded(site: Site) -> None:
     for _ in range(201):
         site.call("POST", "inbox", content=b"x")

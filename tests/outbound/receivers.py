@@ -36,23 +36,22 @@ class Receiver:
 
     def close(self) -> None:
         self.over.set()
-        with socket.create_connection(("127.0.0.1", self.port)):  # wakes `accept`
-            pass
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
+        # Wakes `accept`, if no late connection of the test has: the socket listens until the threads end.
+        with self._listener, socket.create_connection(("127.0.0.1", self.port)):
+            for thread in self._threads:
+                thread.join(10)
+                assert not thread.is_alive()
 
     def _accept(self) -> None:
-        with self._listener:
-            while True:
-                connection, _ = self._listener.accept()
-                if self.over.is_set():
-                    connection.close()
-                    return
-                connection.settimeout(10)
-                thread = threading.Thread(target=self._talk, args=(connection,))
-                self._threads.append(thread)
-                thread.start()
+        while True:
+            connection, _ = self._listener.accept()
+            if self.over.is_set():
+                connection.close()
+                return
+            connection.settimeout(10)
+            thread = threading.Thread(target=self._talk, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
 
     def _talk(self, plain: socket.socket) -> None:
         with plain:

@@ -172,8 +172,14 @@ def test_a_closed_client_ends_its_fetches(serve: Serve) -> None:
         reached.set()
         over.wait(10)
 
-    client = OutboundClient()
-    url = serve(hold).url()
+    looked_up: list[str] = []
+
+    def resolve(host: str, _port: int) -> list[str]:
+        looked_up.append(host)
+        return ["127.0.0.1"]
+
+    client = OutboundClient(resolver=resolve)
+    url = serve(hold).url(host="localhost")
 
     def fetch() -> Response:
         return client.fetch(url, policy=LOOPBACK_ONLY, max_bytes=1, timeout_s=60)
@@ -186,4 +192,5 @@ def test_a_closed_client_ends_its_fetches(serve: Serve) -> None:
             fetching.result(10)
     with pytest.raises(OutboundStopped):
         fetch()
+    assert looked_up == ["localhost"]
     over.set()

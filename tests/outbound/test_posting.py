@@ -267,8 +267,11 @@ def test_what_goes_wrong_is_told(serve: Serve, refused_port: int) -> None:
         post(f"http://127.0.0.1:{refused_port}/")
     with pytest.raises(OutboundBroken, match="closed the connection without a response"):
         post(serve(answering(b"")).url())
-    with pytest.raises(OutboundBroken, match="broke the HTTP protocol"):
-        post(serve(answering(b"SSH-2.0-OpenSSH\r\n\r\n")).url())
+    for other in (b"SSH-2.0-OpenSSH\r\n", b"SSH-2.0-OpenSSH\r\n\r\n", b"\x15\x03\x01"):
+        with pytest.raises(OutboundBroken, match=r"sent no HTTP/1\.1 response but b'(SSH-2|.x15)"):
+            post(serve(answering(other)).url())
+    with pytest.raises(OutboundBroken, match=re.escape(r"illegal header line: ('X: \x00')")):
+        post(serve(answering(OK + b"X: \0\r\n\r\n")).url())
 
     def reset(connection: socket.socket, _request: bytes) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, for no time: close sends a reset

@@ -1,6 +1,7 @@
 """Callbacks from a real emulator to real receivers."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,28 @@ def test_each_failed_attempt_is_logged(tmp_path: Path) -> None:
         log = server.stop()[2]
     (line,) = [line for line in log.splitlines() if "callback" in line]
     assert f"callback of task {task_id}: attempt 1: expected the status 200, received 500" in line
+
+
+def test_a_key_that_a_receiver_repeats_is_shown_nowhere(tmp_path: Path) -> None:
+    key = "plain-key-without-a-form"
+
+    def echo(connection: socket.socket, request: bytes) -> None:
+        target = request.split(b" ")[1]
+        head = b"HTTP/1.1 302 Found\r\nLocation: http://a.example%b\r\n\r\nnot at %b, but `%b`"
+        connection.sendall(head % (target, target, key.encode()))
+
+    receiver = Receiver(echo)
+    try:
+        with running("--latency", "0", "--callback-retries", "0", cwd=tmp_path) as server:
+            asked = sent(server, receiver.url(f"/{key}?k={key}"), Authorization=f"Bearer {key}")
+            found = settled(server, asked.json()["data"]["taskId"])
+            log = server.stop()[2]
+    finally:
+        receiver.close()
+    assert "302 to http://a.example/plai…form?k=plai…form" in found["attempts"][0]["error"]
+    assert found["attempts"][0]["answer"] == "not at /plai…form?k=plai…form, but `plai…form`"
+    assert "attempt 2" in log
+    assert key not in log
 
 
 def test_a_hung_receiver_delays_nobody_else(server: Running) -> None:

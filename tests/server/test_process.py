@@ -135,12 +135,14 @@ def test_the_address_that_is_announced_can_be_dialled(
         assert submit(server.base_url)
 
 
-def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("closed", [False, True])
+def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path, *, closed: bool) -> None:
     read, write = os.pipe()
     os.close(read)
     ready = tmp_path / "ready"
+    serve = command("serve", "--port", "0", "--ephemeral", "--ready-file", str(ready))
     process = subprocess.Popen(
-        command("serve", "--port", "0", "--ephemeral", "--ready-file", str(ready)),
+        ["sh", "-c", 'exec "$@" >&-', "sh", *serve] if closed else serve,
         cwd=tmp_path,
         env=environment(),
         stdout=write,

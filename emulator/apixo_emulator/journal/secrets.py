@@ -71,12 +71,15 @@ _BY_FORM = tuple(
 )
 
 
-# Parts of a URL that may be a key: a segment, the value of a parameter, what is between delimiters.
+# Parts of a text that may be a key: a segment of a URL, the value of a parameter, a word, what is between
+# delimiters.
 _PARTS = (
     re.compile(r"[^/?&#]+"),
-    re.compile(r"(?<==)[^&#]+"),
-    re.compile(r"[^/?&=#;,:@\s\"'<>{}\[\]]+"),
+    re.compile(r"(?<==)[^&#\s]+"),
+    re.compile(r"[^\s\"'<>`]+"),
+    re.compile(r"[^/?&=#;,:@\s\"'<>{}\[\]`]+"),
 )
+_PUNCTUATION = ".,:;!?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +147,18 @@ def mask_of(headers: Sequence[tuple[bytes, bytes]], known: Iterable[str] = ()) -
 
 
 def masked_for_account(text: str, account: str) -> str:
-    """Return a text, such as a URL, as it may be shown: without the key of an account, by its id.
+    """Return a URL or another text as it may be shown: without the key of an account, by its id.
 
     The key itself is not kept; a part of the text is the key if it has the account's digest.
     """
     parts = {part for pattern in _PARTS for part in pattern.findall(text)}
     parts |= {part.rpartition(".")[0] for part in parts}  # a file's name without its suffix
+    parts |= {part.rstrip(_PUNCTUATION) for part in parts}
     for part in sorted((part for part in parts if len(part) >= SHORTEST), key=len, reverse=True):
         for key in {part, unquote(part), unquote_plus(part)}:
-            if account in {account_id(key), account_id(key, own_world=True)}:
+            # Of a key that is not ASCII the account has the UTF-8 bytes as Latin-1, as headers are read.
+            read = key.encode("utf-8", "surrogatepass").decode("latin-1")
+            if account in {account_id(read), account_id(read, own_world=True)}:
                 text = text.replace(part, mask(key))
     return Mask().text(text)
 

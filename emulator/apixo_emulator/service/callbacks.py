@@ -30,6 +30,7 @@ from apixo_emulator.domain.deliveries import (
 )
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.journal.journal import SHARE_S
+from apixo_emulator.journal.secrets import masked_for_account
 from apixo_emulator.outbound import (
     OutboundClient,
     OutboundError,
@@ -243,7 +244,8 @@ class Callbacks:
             hopeless=reply.hopeless,
         )
         if error is not None:
-            _log.info("callback of task %s: attempt %d: %s", attempt.task_id, attempt.number, error)
+            words = masked_for_account(error, call.task.account_id)
+            _log.info("callback of task %s: attempt %d: %s", attempt.task_id, attempt.number, words)
         outcome = outcome_of(
             call.delivery,
             attempt,

@@ -293,18 +293,19 @@ class WorldControl:
     def deliveries(self, *, limit: int = 100, offset: int = 0) -> list[dict[str, Any]]:
         """List callbacks, the newest first."""
         found = self._store.deliveries(self.world.id, limit, offset)
-        return [self._shown(delivery) for delivery in found]
+        return [documents.delivery(entry, self._account_of(entry)) for entry in found]
 
-    def _shown(self, delivery: Delivery) -> dict[str, Any]:
+    def _account_of(self, delivery: Delivery) -> str:
         task = self._store.task(delivery.task_id, source=False)
-        return documents.delivery(delivery, task.account_id if task else "")
+        return task.account_id if task else ""
 
     def _delivery(self, task_id: str) -> dict[str, Any] | None:
         delivery = self._store.delivery(task_id)
         if delivery is None or delivery.world != self.world.id:
             return None
-        attempts = [documents.attempt(entry) for entry in self._store.attempts(task_id)]
-        return {**self._shown(delivery), "attempts": attempts}
+        account = self._account_of(delivery)
+        attempts = [documents.attempt(entry, account) for entry in self._store.attempts(task_id)]
+        return {**documents.delivery(delivery, account), "attempts": attempts}
 
     def delivery(self, task_id: str) -> dict[str, Any]:
         """Return a task's callback with every attempt.

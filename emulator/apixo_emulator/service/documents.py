@@ -7,7 +7,7 @@ from typing import Any
 from apixo_emulator.domain.accounts import Account, usd
 from apixo_emulator.domain.deliveries import Attempt, Delivery
 from apixo_emulator.domain.tasks import Task
-from apixo_emulator.journal.secrets import Mask, masked_for_account
+from apixo_emulator.journal.secrets import masked_for_account
 from apixo_emulator.scenarios.rules import Rule, rule_to_json
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.limits import refunds_failed
@@ -60,15 +60,19 @@ def delivery(delivery: Delivery, account_id: str) -> dict[str, Any]:
     }
 
 
-def attempt(attempt: Attempt) -> dict[str, Any]:
-    """Return what came of one attempt of a callback."""
+def attempt(attempt: Attempt, account_id: str) -> dict[str, Any]:
+    """Return what came of one attempt of a callback, without the account's key and other secrets."""
+    answer, error = (
+        None if text is None else masked_for_account(text, account_id)
+        for text in (attempt.excerpt, attempt.error)
+    )
     return {
         "number": attempt.number,
         "time": attempt.at_ms,
         "durationMs": attempt.duration_ms,
         "status": attempt.status,
-        "answer": None if attempt.excerpt is None else Mask().text(attempt.excerpt),
-        "error": None if attempt.error is None else Mask().text(attempt.error),
+        "answer": answer,
+        "error": error,
     }
 
 

@@ -71,11 +71,14 @@ class Inbox:
     def _keep(self, request: Request, body: bytes, status: int) -> None:
         emulator, raw = self._runtime.emulator, request.headers.raw
         at_ms = emulator.worlds.now(emulator.worlds.one)
-        data = _data(body)
+        masked = mask_of(raw)
+        # Masked before it is cut: half a secret would not be found.
+        shown = masked.text(body[: 2 * _KEPT_BODY].decode("utf-8", "replace"))
+        data = _data(shown)
         item = {
             "at_ms": at_ms,
-            "headers": mask_of(raw).headers(raw),
-            "body": body[:_KEPT_BODY].decode("utf-8", "replace"),
+            "headers": masked.headers(raw),
+            "body": shown[:_KEPT_BODY],
             "size": len(body),
             "answered": status,
             "task_id": _text(data.get("taskId")),
@@ -84,7 +87,7 @@ class Inbox:
         emulator.store.add_to_journal(INBOX, [(at_ms * 1000, json.dumps(item))], _KEPT)
 
 
-def _data(body: bytes) -> dict[str, Any]:
+def _data(body: str) -> dict[str, Any]:
     try:
         data = json.loads(body)["data"]
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -12,6 +12,7 @@ from apixo_emulator.domain.pictures import sniff
 from apixo_emulator.domain.tasks import TaskState
 from apixo_emulator.http.dashboard.rendering import SANDBOX, Done, Page, PageContext
 from apixo_emulator.journal.export import curl
+from apixo_emulator.journal.secrets import masked_for_account
 from apixo_emulator.pictures.formats import UnreadablePicture
 from apixo_emulator.pictures.render import thumbnail
 from apixo_emulator.service.control import NotFoundError
@@ -166,12 +167,13 @@ def show_pictures(context: PageContext) -> Page:
             result = _preview(context.pictures.render(spec).path.read_bytes())
         except OSError as error:
             result = {"reason": f"it cannot be drawn: {error.strerror}"}
+    reason = masked_for_account(source.reason, task["account"])
     extension = contract().formats[task["outputFormat"]].extension
     return Page(
         "pictures.html",
         {
             "task": task,
-            "source": _preview(source.body) if source.body else {"reason": source.reason},
+            "source": _preview(source.body) if source.body else {"reason": reason},
             "result": result,
             "result_name": f"{task['taskId']}.{extension}",
         },
