@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 import zlib
 from collections.abc import Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -168,7 +165,7 @@ def read_data(response: httpx.Response, content: bytes, *, secret: str, now: flo
         code=code,
         message=_masked(text(envelope.get("message")) or "", secret),
         detail=_masked(detail or "", secret),
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
+        retry_after=_retry_after(response, now),
     )
 
 
@@ -192,28 +189,8 @@ def unexpected(response: httpx.Response, what: str) -> InvalidResponseError:
     )
 
 
-def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds from 0 that a `Retry-After` asks for; None if it is absent or not understood.
+def _retry_after(response: httpx.Response, now: float) -> float | None:
+    """Return the seconds that a response asks to wait; None if it does not."""
+    from apixo_schemas import retry_after_s
 
-    It is a number of seconds, or an HTTP date, which is compared with ``now`` (Unix time, seconds).
-    Never raises.
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value, now)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str, now: float) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-        if moment.tzinfo is None:
-            # "-0000" and obsolete zones: HTTP dates are GMT.
-            moment = moment.replace(tzinfo=UTC)
-        return moment.timestamp() - now
-    # The parser of the standard library lets several errors through on odd dates.
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return math.nan
+    return retry_after_s(response.headers.get("Retry-After", ""), now)

@@ -1,6 +1,6 @@
-"""What answers held beyond the contract: fields, states, failure codes, headers. Never a failure.
+"""What a target shows beyond the contract: fields, states, failure codes, headers, accepted values.
 
-An API grows by adding. A reader of the report learns of it before it matters.
+It is never a failure. An API grows by adding; a reader of the report learns of it before it matters.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from apixo_contract.observations import Purpose
+from apixo_contract.oracle import CASE
 from apixo_contract.report.model import Beyond
 from apixo_contract.text import as_json, clipped
 from apixo_contract.view import ENDED, RUNNING, View, result_of
@@ -68,6 +69,10 @@ def _found(view: View) -> Iterator[Found]:
         for header, value in call.answer_headers.items():
             if not _USUAL_HEADERS.fullmatch(header):
                 yield "header", header, "answers", value
+    for found in view.submits:
+        # Nothing is said about the case of other values than `resolution` and `output_format`.
+        if found.accepted and found.expected is not None and found.expected.doubts == {CASE}:
+            yield "accepted value", f"mode {as_json(found.asked.get('mode'))}", "submits", None
     for callback in view.run.callbacks:
         if isinstance(callback.json, dict):
             yield from _members(callback.json, "envelope", "callback envelope")

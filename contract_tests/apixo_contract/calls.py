@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from apixo_contract.masking import LONGER, OTHER_CASE, SHORTER, Mask, altered_ke
 from apixo_contract.observations import Exchange, Key, Picture, Purpose
 from apixo_contract.options import Settings, Unreachable
 from apixo_contract.view import BUSY, TRANSIENT, is_broken
-from apixo_schemas import contract, document
+from apixo_schemas import contract, document, http_date_s, picture_format, retry_after_s
 
 _BUSY_TRIES = 8
 _TRIES = 3
@@ -135,7 +135,7 @@ class Calls:
         wait, attempt = _FIRST_WAIT_S, 1
         while self._is_repeated(ask, found := self._once(ask), attempt):
             self.exchanges.append(replace(found, purpose=Purpose.BUSY))
-            self._wait(retry_after(found.answer_headers) or wait)
+            self._wait(asked_wait_s(found.answer_headers) or wait)
             wait, attempt = min(wait * 2, _LONGEST_WAIT_S), attempt + 1
         self.exchanges.append(found)
         if attempt >= _TRIES and is_broken(found):
@@ -308,24 +308,16 @@ def _growing(response: httpx.Response, clock: Callable[[], float]) -> Iterator[b
             raise TimeoutError(f"the answer had not ended after {_MOST_S:.0f} s")
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of `Retry-After`; a date is compared with the answer's own `Date`."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        until = parsedate_to_datetime(value)
-        then = parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - then).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    now = http_date_s(headers.get("date", ""))
+    return retry_after_s(headers.get("retry-after", ""), math.nan if now is None else now)
 
 
 # --- pictures ---------------------------------------------------------------------------------
 
-_SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff", "webp": b"RIFF"}
+# They tell the format.
+_SIGNATURE_BYTES = 12
 
 
 def read_picture(head: bytes) -> Picture | None:
@@ -333,8 +325,10 @@ def read_picture(head: bytes) -> Picture | None:
 
     Bytes that are no JPG, PNG or WebP give a picture without format.
     """
-    for name, signature in _SIGNATURES.items():
-        if head.startswith(signature[: len(head)]):
-            width, height = imagesize.get(BytesIO(head))
-            return Picture(name, width, height) if width > 0 else None
-    return Picture(None, 0, 0)
+    if len(head) < _SIGNATURE_BYTES:
+        return None
+    name = picture_format(head)
+    if name is None:
+        return Picture(None, 0, 0)
+    width, height = imagesize.get(BytesIO(head))
+    return Picture(name, width, height) if width > 0 else None

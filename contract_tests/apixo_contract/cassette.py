@@ -84,23 +84,19 @@ def _masked(value: Any, name: str = "") -> Any:
     return scrub(value) if isinstance(value, str) else value
 
 
-def write_cassette(
-    path: Path, run: Run, keys: Sequence[str] = (), *, cut_off: bool = False
-) -> None:
+def write_cassette(path: Path, run: Run, keys: Sequence[str] = ()) -> None:
     """Write a run as a cassette, or nothing at all.
 
     Args:
         path: The file.
         run: What was seen.
         keys: The API keys in use; none of them may stand in the file.
-        cut_off: Leaves out the last line, so that the file can be read but not judged by mistake.
 
     Raises:
         CassetteError: A line seems to hold a key.
         OSError: The file cannot be written.
     """
-    lines = cassette_lines(run, keys)[: -1 if cut_off else None]
-    write_whole(path, "".join(f"{line}\n" for line in lines))
+    write_whole(path, "".join(f"{line}\n" for line in cassette_lines(run, keys)))
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -356,7 +356,7 @@ def record(output: Path, **options: Any) -> None:
     """Verify a target, and keep every call as a cassette.
 
     `apixo-contract verify --cassette FILE` judges it again later, without calling the target. What a
-    stopped run has seen is kept as FILE.part.
+    stopped run has seen is kept as FILE.part, which is a cassette, too.
     """
     with _exit_codes() as made:
         deliver = _delivery(options, output)
@@ -373,7 +373,7 @@ def _keep_part(path: Path, run: Run, key: str) -> None:
         return
     # What stopped the run is told; that this cannot be written, too, is of little importance.
     with suppress(OSError, CassetteError):
-        write_cassette(part, run, [key], cut_off=True)
+        write_cassette(part, run, [key])
         _say(f"the calls so far are in {part}")
 
 

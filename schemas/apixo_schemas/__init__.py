@@ -44,6 +44,7 @@ from apixo_schemas.profiles import (
     shaped_task_id,
     use_profile,
 )
+from apixo_schemas.reading import http_date_s, picture_format, retry_after_s
 
 __all__ = [
     "CONTENT_TYPE_ERROR",
@@ -71,13 +72,16 @@ __all__ = [
     "document_names",
     "document_text",
     "error_body",
+    "http_date_s",
     "load_profile",
     "model_index",
     "model_schema",
     "openapi_document",
+    "picture_format",
     "profile_schema",
     "published_contract",
     "read_profile",
+    "retry_after_s",
     "setting_fault",
     "shaped_task_id",
     "source",

@@ -147,16 +147,16 @@ def takes_401_for_403(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.retry-after")
 def ignores_retry_after(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_responses, "parse_retry_after", lambda _value, _now: None)
+    patch.setattr(_responses, "_retry_after", lambda _response, _now: None)
 
 
 @mutant("client.retry-after")
 def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        _responses,
-        "parse_retry_after",
-        lambda value, _now: float(value) if (value or "").isdecimal() else None,
-    )
+    def seconds_only(response: httpx.Response, _now: float) -> float | None:
+        value = response.headers.get("Retry-After", "")
+        return float(value) if value.isdecimal() else None
+
+    patch.setattr(_responses, "_retry_after", seconds_only)
 
 
 @mutant("client.passing-faults")

@@ -243,7 +243,10 @@ def test_a_long_answer_is_read() -> None:
 
 
 class Grown(Stub):
-    """Has grown: a field in each kind of answer, a state, a failure code, a header."""
+    """Has grown: a field in each kind of answer, a state, a failure code, a header, a mode."""
+
+    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+        return super().submit(content.replace(b"IMAGE-TO-IMAGE", b"image-to-image"))
 
     def shown(self, task: Task) -> dict[str, Any]:
         data = super().shown(task)
@@ -265,6 +268,7 @@ def test_what_was_seen_beyond_the_contract_is_listed_and_no_failure() -> None:
         ("state", "queued"),
         ("fail code", "NSFW"),
         ("header", "x-ratelimit-remaining"),
+        ("accepted value", 'mode "IMAGE-TO-IMAGE"'),
     }
 
 

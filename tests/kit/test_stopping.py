@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from kit.stub import FAILING_IMAGE, IMAGE, KEY, Clock, Stub, serving, settings
 from support.process import environment
 
-from apixo_contract import Run, observe
-from apixo_contract.cassette import CassetteError, read_cassette
+from apixo_contract import Run, Verdict, judge, observe
+from apixo_contract.cassette import read_cassette
 from apixo_contract.cli import main
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ def test_ctrl_c_while_libraries_are_imported_is_one_line(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (130, "apixo-contract: interrupted\n")
 
 
-def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Path) -> None:
+def test_what_a_stopped_recording_has_seen_is_kept_and_can_be_judged(tmp_path: Path) -> None:
     tape = tmp_path / "run.jsonl"
     tape.write_text("an earlier one")
     options = ("--base-url", "URL", "-o", str(tape), *QUICK)
@@ -88,8 +88,12 @@ def test_what_a_stopped_recording_has_seen_is_kept_and_never_judged(tmp_path: Pa
     part = tmp_path / "run.jsonl.part"
     assert f"the calls so far are in {part}\n" in done.stderr
     assert len(part.read_text("utf-8").splitlines()) > 100
-    with pytest.raises(CassetteError, match="cut off after line"):
-        read_cassette(part)
+    report = judge(read_cassette(part))
+    assert report.exit_code == 0, report.of(Verdict.FAIL)
+    assert report.remarks[0].startswith("The run was stopped before its end.")
+    by_id = {found.id: found for found in report.results}
+    assert by_id["callback.delivered"].evidence == "The run was stopped before its end."
+    assert by_id["auth.missing"].verdict is Verdict.PASS
     assert KEY not in part.read_text("utf-8")
     assert tape.read_text() == "an earlier one"
 

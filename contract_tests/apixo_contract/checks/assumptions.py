@@ -38,9 +38,10 @@ from apixo_schemas import contract
 _PAYMENT_REQUIRED = 402
 _ACCEPTED = "accepted"
 _REJECTED = "rejected"
-# Three assumptions at once: a target that accepts this body follows none of them.
+# Several liberties at once: a target that accepts this body takes all of them.
 _LENIENT = "lenient"
 _SHOWN_BY_LENIENT = frozenset({"output_format.case", "values.whitespace", "request_type.unknown"})
+_OTHER_CASE_OF_MODE = "IMAGE-TO-IMAGE"
 
 
 # --- what is sent -----------------------------------------------------------------------------
@@ -74,6 +75,8 @@ def _probes(url: str) -> Iterator[Probe]:
     yield Probe("output_format.case", compact_json(body(url, output_format="PNG")), risky=True)
     yield Probe("values.whitespace", compact_json(body(url, resolution=" 4k ")), risky=True)
     yield Probe("request_type.unknown", compact_json(body(url, request_type="sync")), risky=True)
+    # No assumption speaks of it: a target that accepts it goes beyond the contract.
+    yield Probe("mode.case", compact_json(body(url, mode=_OTHER_CASE_OF_MODE)), risky=True)
     by_callback = body(url, request_type="callback")
     yield Probe("callback_url.missing", compact_json(by_callback), risky=True)
     empty = compact_json({**by_callback, "callback_url": ""})

@@ -15,7 +15,7 @@ from apixo_contract.observations import CallbackSeen, Exchange, PropertySeen
 from apixo_contract.oracle import expect_text
 from apixo_contract.report.model import CheckResult, Example, Verdict, format_exchange
 from apixo_contract.text import clipped
-from apixo_contract.view import View
+from apixo_contract.view import STOPPED, View
 from apixo_schemas import Grade, cited, contract, source
 
 
@@ -102,6 +102,7 @@ class Check:
         rank: Decides which check a broken answer is attributed to.
         after: Checks of the same rank that explain a broken answer better.
         concerns: True if the check speaks of a part of an answer; `diff` names the check by it.
+        at_the_end: True if it is about what has come by the end of a run, such as callbacks.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Check:
     rank: Rank = Rank.TOPIC
     after: tuple[str, ...] = ()
     concerns: Concern = lambda _call, _part: False
+    at_the_end: bool = False
 
     @property
     def can_fail(self) -> bool:
@@ -156,7 +158,7 @@ def check(
     Args:
         check_id: Its id, e.g. ``auth.missing``.
         grade_and_source: What `page` or `fact` returns.
-        more: ``rank``, ``after`` and ``concerns`` of `Check`.
+        more: ``rank``, ``after``, ``concerns`` and ``at_the_end`` of `Check`.
     """
 
     def register(judge: Judgement) -> Judgement:
@@ -254,7 +256,7 @@ def _rules_broken(body: str | None) -> int:
 def results(view: View) -> Iterator[CheckResult]:
     """Judge a run: yield one result for each check, each defect attributed to its closest check."""
     checks = catalogue()
-    outcomes = {name: found.judge(view) for name, found in checks.items()}
+    outcomes = {name: _outcome(found, view) for name, found in checks.items()}
     subjects = {
         name: frozenset(s for evidence in outcome.broken for s in evidence.subjects)
         for name, outcome in outcomes.items()
@@ -262,6 +264,12 @@ def results(view: View) -> Iterator[CheckResult]:
     for name, outcome in outcomes.items():
         closer = {other: subjects[other] for other in _closer(checks[name], checks)}
         yield _result(checks[name], outcome, closer)
+
+
+def _outcome(found: Check, view: View) -> Outcome:
+    if found.at_the_end and STOPPED in view.run.notes:
+        return skipped(view.run.notes[STOPPED])
+    return found.judge(view)
 
 
 def _closer(found: Check, checks: Mapping[str, Check]) -> list[str]:

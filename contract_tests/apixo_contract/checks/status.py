@@ -213,7 +213,7 @@ def _step_back(task: TaskView) -> Evidence | None:
     return None
 
 
-@check("status.ends", page("Poll for result"), concerns=part("data.state"))
+@check("status.ends", page("Poll for result"), concerns=part("data.state"), at_the_end=True)
 def ends(view: View) -> Outcome:
     """Every task ends as success or failed within the time that the run waits."""
     polled = [task for task in view.tasks.values() if task.shown]
@@ -370,7 +370,7 @@ def differences(one: Any, other: Any, one_name: str, other_name: str) -> list[st
     return [
         f"{name}: {one_name} {as_json(before)}, {other_name} {as_json(after)}"
         for name, (before, after) in pairs.items()
-        if before != after
+        if (before if carries(before) else None) != (after if carries(after) else None)
     ]
 
 

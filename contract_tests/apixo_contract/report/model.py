@@ -161,7 +161,8 @@ class LedgerEntry:
 class Beyond:
     """Something that answers held and the contract does not name; it is never a failure.
 
-    ``kind`` is ``field``, ``state``, ``fail code`` or ``header``; ``example`` is a value of it.
+    ``kind`` is ``field``, ``state``, ``fail code``, ``header`` or ``accepted value``; ``example`` is a
+    value of it.
     """
 
     kind: str

@@ -27,8 +27,7 @@ from apixo_emulator.certify.client_cases import (
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
 from apixo_emulator.domain.accounts import usd
-from apixo_emulator.domain.clock import retry_after_ms
-from apixo_schemas import contract
+from apixo_schemas import contract, retry_after_s
 
 _GRACE_S = 2.0
 _MOST_OUTPUT = 2000
@@ -394,10 +393,9 @@ def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
 
 def _retry_after(record: Record) -> Iterator[Finding]:
     for call, after in pairwise(record.calls):
-        asked_ms = retry_after_ms(call.retry_after or "", call.time_ms)
-        if asked_ms is None or call.endpoint != after.endpoint:
+        asked = retry_after_s(call.retry_after or "", call.time_ms / 1000)
+        if asked is None or call.endpoint != after.endpoint:
             continue
-        asked = asked_ms / 1000
         waited = after.at_s - call.at_s
         verdict = Verdict.PASS if waited >= asked - _TOLERANCE_S else Verdict.FAIL
         yield Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 
 from apixo_emulator.domain.problems import found
 
@@ -87,16 +87,3 @@ def iso_instant(unix_ms: int) -> str:
 def http_date(unix_ms: int) -> str:
     """Return an instant as HTTP writes it (RFC 9110, 5.6.7): ``Fri, 09 Jan 2026 13:33:30 GMT``."""
     return format_datetime(_moment(unix_ms), usegmt=True)
-
-
-def retry_after_ms(value: str, now_ms: int) -> int | None:
-    """Return the wait that a ``Retry-After`` header demands, in ms, at least 0; None if it is malformed.
-
-    It is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
-    """
-    if value.isdecimal():
-        return int(value) * 1000
-    try:
-        return max(0, round(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -21,7 +21,7 @@ from apixo_emulator.domain.addresses import (
     is_loopback_name,
     parse_target,
 )
-from apixo_schemas import contract
+from apixo_schemas import contract, picture_format
 
 
 class Verdict(StrEnum):
@@ -157,15 +157,8 @@ def decode_data_url(image_url: str, *, prefix_only: bool = False) -> bytes:
 
 def sniff(head: bytes) -> str | None:
     """Return a source's media type by its first 12 bytes; None where the API does not take it."""
-    if head.startswith(b"\xff\xd8\xff"):
-        name = "jpg"
-    elif head.startswith(b"\x89PNG\r\n\x1a\n"):
-        name = "png"
-    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        name = "webp"
-    else:
-        return None
-    return contract().formats[name].media_type
+    name = picture_format(head)
+    return None if name is None else contract().formats[name].media_type
 
 
 def target_size(width: int, height: int, long_edge: int) -> tuple[int, int]:

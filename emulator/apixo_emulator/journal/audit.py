@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from apixo_emulator.domain.clock import retry_after_ms
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.journal.entry import JournalEntry
+from apixo_schemas import retry_after_s
 
 _FINAL = ("success", "failed")
 # The caller does not see the response.
@@ -164,9 +164,9 @@ def _too_early(calls: Iterable[JournalEntry]) -> Iterator[Finding]:
             ids = (call.task_id,) if call.task_id else ()
             yield Finding(FindingKind.TOO_EARLY, text, ids, (number, call.number))
         asked = next((value for name, value in call.response_headers if name == "retry-after"), "")
-        wait_ms = retry_after_ms(asked, call.at_ms)
-        if wait_ms is not None:
-            waits[same] = (call.number, call.at_ms + wait_ms)
+        wait_s = retry_after_s(asked, call.at_ms / 1000)
+        if wait_s is not None:
+            waits[same] = (call.number, call.at_ms + round(wait_s * 1000))
 
 
 def _short(url: str) -> str:
