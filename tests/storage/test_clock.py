@@ -115,6 +115,21 @@ def test_a_damaged_file_is_refused_in_one_line(content: bytes, tmp_path: Path) -
     SqliteStore(tmp_path / "state.sqlite3").close()
 
 
+@pytest.mark.parametrize("content", [b"", b"\0", b"\xff" * 8, struct.pack("<q", START * 2)])
+def test_a_file_that_is_damaged_while_the_clock_runs_changes_no_instant(
+    content: bytes, machine: Machine, tmp_path: Path
+) -> None:
+    clock = SystemClock(tmp_path / "clock")
+    assert clock() == START
+    (tmp_path / "clock").write_bytes(content)
+    machine.run(HOUR)
+    assert clock() == START + HOUR
+    clock.close()
+    again = SystemClock(tmp_path / "clock")
+    assert again() == START + HOUR
+    again.close()
+
+
 # The clock of a database
 
 

@@ -30,7 +30,7 @@ from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.control import ConflictError, NotFoundError, WorldControl
-from apixo_emulator.storage import StoreUnavailable
+from apixo_emulator.storage import StoreError, StoreUnavailable
 
 _FORBIDDEN = 403
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -38,6 +38,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (ConflictError, 409),
     (ContradictoryError, 409),
     (StoreUnavailable, 503),
+    (StoreError, 500),
     (ValueError, 400),
 )
 EXPECTED = tuple(kind for kind, _ in _STATUS)

@@ -38,7 +38,7 @@ from apixo_emulator.outbound import (
     callback_headers,
 )
 from apixo_emulator.service.worlds import Worlds
-from apixo_emulator.storage import Claim, Entry, Store, StoreError
+from apixo_emulator.storage import Claim, Entry, Store, StoreError, log_failure
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
@@ -342,8 +342,8 @@ class CallbackWorker:
             for call in claimed:
                 self._start(call)
             return 0.0 if claimed or self._made else self._until_next()
-        except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-            _log.exception("callbacks could not be claimed; trying again")
+        except Exception as error:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+            log_failure("callbacks could not be claimed; trying again", error)
             return _PAUSE_S
 
     async def _record(self) -> None:
@@ -352,9 +352,9 @@ class CallbackWorker:
             return
         try:
             held = await self._run(self._callbacks.record, made)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - as above
             # Their leases end by themselves.
-            _log.exception("%d callbacks could not be recorded; they are made again", len(made))
+            log_failure(f"{len(made)} callbacks could not be recorded; they are made again", error)
             return
         for (call, _), is_held in zip(made, held, strict=True):
             if not is_held:
@@ -374,8 +374,8 @@ class CallbackWorker:
             more = None
             try:
                 more = await asyncio.to_thread(work)
-            except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-                _log.exception("%s; trying again", failure)
+            except Exception as error:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+                log_failure(f"{failure}; trying again", error)
             await asyncio.sleep(again_s if more else pause_s)
 
     def _housekeeping(self) -> list[asyncio.Task[None]]:

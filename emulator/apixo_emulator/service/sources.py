@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from apixo_emulator.domain.pictures import Verdict, is_data_url
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.outbound import OutboundStopped
+from apixo_emulator.storage import log_failure
 
 # A fetch is mostly waiting for another server; one that hangs must not hold up many.
 _FETCHED_AT_ONCE = 64
@@ -70,8 +71,8 @@ class SourceChecker:
         while True:
             try:
                 self._settle(task, verdict)
-            except Exception:  # noqa: BLE001 - whatever the store's trouble is, it may pass
-                _log.exception("task %s: its verdict could not be kept; trying again", task.id)
+            except Exception as error:  # noqa: BLE001 - whatever the store's trouble is, it may pass
+                log_failure(f"task {task.id}: its verdict could not be kept; trying again", error)
             else:
                 return
             if self._closed.wait(_PAUSE_S):

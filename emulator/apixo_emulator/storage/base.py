@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
@@ -19,6 +20,7 @@ from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Claim, Entry, Sql, WorldRow, askable
 from apixo_emulator.storage.transaction import Transaction
 
+_log = logging.getLogger("apixo_emulator")
 # Accounts that are remembered to have a row.
 _MOST_OPENED = 10_000
 # The epoch of a world that is named by its id.
@@ -66,6 +68,14 @@ class StoreUnavailable(StoreError):
 
     Whether the failed call took effect is unknown where the answer to its commit was lost.
     """
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Log that something failed: trouble of the store in one line, all else with its traceback."""
+    if isinstance(error, StoreError):
+        _log.error("%s: %s", what, error)
+    else:
+        _log.error(what, exc_info=error)
 
 
 class TaskStore(ABC):

@@ -91,7 +91,8 @@ class SystemClock:
         if self._file is None:
             return 0
         self._file.seek(0)
-        return int(_FORM.unpack(self._file.read(_FORM.size))[0])
+        # What was damaged while the emulator runs is written anew.
+        return _instant(self._file.read(_FORM.size)) or 0
 
     def _keep(self, now_ms: int) -> None:
         if self._file is not None:
@@ -112,16 +113,24 @@ def _opened(path: Path) -> FileIO:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     file = FileIO(path, "r+")
     found = file.read(_FORM.size + 1)
-    latest = time.time_ns() // 1_000_000 + _LONGEST_AHEAD_MS
     if not found:
         file.write(bytes(_FORM.size))
-    elif len(found) != _FORM.size or not 0 <= _FORM.unpack(found)[0] <= latest:
+    elif _instant(found) is None:
         file.close()
         raise StoreError(
             f"{path} is damaged: expected the latest instant that the emulator has shown, found"
             f" the bytes {found.hex()}. Delete the file; time then goes on with the system's clock."
         )
     return file
+
+
+def _instant(content: bytes) -> int | None:
+    """Return the instant in a clock's file, None where it is none that a clock can have shown."""
+    if len(content) != _FORM.size:
+        return None
+    (found_ms,) = _FORM.unpack(content)
+    latest_ms = time.time_ns() // 1_000_000 + _LONGEST_AHEAD_MS
+    return found_ms if 0 <= found_ms <= latest_ms else None
 
 
 class DatabaseClock:
