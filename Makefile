@@ -55,7 +55,7 @@ types: mypy # and as editors with pyright show it
 	$(BIN)/basedpyright --warnings
 
 unit: $(STAMP)
-	$(BIN)/pytest -q -n $(JOBS) -m 'not slow'
+	$(BIN)/pytest -q -n $(JOBS) -m 'not slow' --hypothesis-profile quick
 
 check: $(STAMP) ## the everyday loop, about a minute
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint mypy unit

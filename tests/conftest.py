@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from support.postgres import Server, empty_schema, own_server
 
 # A deadline is a timed assertion, and a busy machine is no failure.
 settings.register_profile("emulator", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For `make check`; tests that say how many examples they need keep to that.
+settings.register_profile("quick", settings.get_profile("emulator"), max_examples=20)
 settings.load_profile("emulator")
+
+# An authority of no one: every httpx client would read all public ones, which takes 40 ms.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "data" / "authority.pem")
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,7 @@ def test_an_endless_response_is_given_up(call: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_response_that_expands_is_given_up(call: Callable[..., Any], encoding: str) -> None:
-    spaces = b" " * (64 * MIB)
+    spaces = b" " * (16 * MIB)
     bomb = gzip.compress(spaces) if encoding == "gzip" else zlib.compress(spaces)
     head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (encoding.encode(), len(bomb))
     with (
@@ -104,6 +104,7 @@ def test_a_response_that_expands_is_given_up(call: Callable[..., Any], encoding:
         call(url, "balance")
 
 
+@pytest.mark.slow
 def test_a_response_that_trickles_is_given_up(call: Callable[..., Any]) -> None:
     def trickle(connection: socket.socket) -> None:
         connection.sendall(OK + b"\r\n")
@@ -115,6 +116,7 @@ def test_a_response_that_trickles_is_given_up(call: Callable[..., Any]) -> None:
         call(url, "balance")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "piece"),
     [(OK + b"X-Slow: ", b"x"), (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")],
@@ -135,6 +137,7 @@ def test_a_head_that_trickles_is_given_up(start: bytes, piece: bytes) -> None:
         asyncio.run(run(url))
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_sent_along_gets_more_time(
     call: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -158,13 +161,13 @@ def test_a_picture_that_is_sent_along_gets_more_time(
 
 
 def test_a_result_that_expands_takes_no_memory(call: Callable[..., Any], tmp_path: Path) -> None:
-    bomb = gzip.compress(b" " * (64 * MIB))
+    bomb = gzip.compress(b" " * (16 * MIB))
     head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     with (
         server(lambda connection: connection.sendall(PICTURE + head + bomb)) as url,
         memory_below(8 * MIB),
     ):
-        assert call(url, "download", f"{url}/x", tmp_path / "out").stat().st_size == 64 * MIB
+        assert call(url, "download", f"{url}/x", tmp_path / "out").stat().st_size == 16 * MIB
 
 
 def test_a_result_of_a_size_that_no_picture_has_is_not_begun(

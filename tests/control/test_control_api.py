@@ -129,6 +129,7 @@ def test_a_dripping_answer_is_whole_in_the_end(server: Running, control: httpx.C
     assert len(pieces) > len(answer) // 2
 
 
+@pytest.mark.slow
 def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
     path = tmp_path / "emulator.sock"
     with running("--uds", str(path), "--ephemeral", cwd=tmp_path) as server:
@@ -154,6 +155,7 @@ def test_a_browser_that_shows_the_token_keeps_it_as_a_cookie(server: Running) ->
         assert client.get(f"{url}clock", headers=kept).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_listener_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with (
         running("--ephemeral", cwd=tmp_path) as server,
@@ -190,6 +192,7 @@ def test_the_journal_can_be_filtered_and_names_the_fault(
     assert control.get("requests", params={"state": "x"}).status_code == 400
 
 
+@pytest.mark.slow
 def test_with_many_worlds_a_control_call_says_which(tmp_path: Path) -> None:
     with running("--world-per-key", "--ephemeral", cwd=tmp_path) as server:
         url = f"{server.origin}/_emulator/scenarios"
@@ -202,6 +205,7 @@ def test_with_many_worlds_a_control_call_says_which(tmp_path: Path) -> None:
         assert httpx.get(f"{server.origin}/_emulator/config").json()["worldPerKey"] is True
 
 
+@pytest.mark.slow
 def test_a_configured_key_is_masked_in_the_calls_of_others(tmp_path: Path) -> None:
     key = "sk-configured-0123456789"
     config = f'[[account]]\nkey = "{key}"\n'

@@ -77,6 +77,7 @@ def floats(answer: Any, name: str = "") -> Iterator[str]:
             yield name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "schema"), list(bodies()), ids=lambda part: str(part)[:40])
 def test_no_number_breaks_the_emulator(
     client: TestClient, path: str, schema: Mapping[str, Any]

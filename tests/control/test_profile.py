@@ -127,6 +127,7 @@ def ended(server: Running, task_id: str, headers: dict[str, str]) -> str | None:
             return code
 
 
+@pytest.mark.slow
 def test_a_wrong_profile_is_told_in_words(tmp_path: Path) -> None:
 
     (tmp_path / "p.toml").write_text('form = 1\n[assumptions]\n"error.dat" = "absent"\n', "utf-8")

@@ -233,6 +233,7 @@ with apixo_emulator.intercept() as emulator:
 """
 
 
+@pytest.mark.slow
 def test_what_is_imported_within_the_block_is_patched_and_nothing_is_imported_for_it() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LATER], capture_output=True, text=True, check=False

@@ -142,6 +142,7 @@ def test_passes(apixo, tmp_path):
 """
 
 
+@pytest.mark.slow
 def test_what_tests_of_another_process_leave_behind_is_reported(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\naddopts = -p xdist -p apixo_emulator.pytest_plugin -n 1\n")
     suite.makepyfile(test_suite=LEFT_BEHIND)
@@ -226,6 +227,7 @@ def test_the_plugin_loads_nothing_before_it_is_used() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_fixture_without_the_extra_says_what_to_install(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\naddopts = -p apixo_emulator.pytest_plugin\n")
     suite.makeconftest("import sys\nsys.modules['orjson'] = None")

@@ -17,6 +17,7 @@ from support.process import Running, environment, running
 AUTH = {"Authorization": "Bearer sk-schemas-0123456789"}
 IMAGE = "https://example.com/input.jpg"
 FAILING = "https://example.com/emulate/Timeout.jpg"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,6 @@ def test_the_openapi_document_is_served_in_two_places(server: Running) -> None:
     assert one.json()["servers"][0]["url"] == server.base_url
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", ["file", "url"])
 def test_check_jsonschema_validates_real_answers(
     server: Running, answers: list[Any], place: str, tmp_path: Path
@@ -109,7 +109,6 @@ def test_check_jsonschema_validates_real_answers(
     assert done.returncode == 1, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_ajv_validates_real_answers(answers: list[Any]) -> None:
     schema = Path(str(files("apixo_schemas") / "v1" / "status-response.json"))
     with judging(schema) as judge:

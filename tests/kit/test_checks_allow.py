@@ -165,7 +165,7 @@ FIELDS = ["taskId", "state", "resultJson", "failCode", "failMsg"]
 FIELDS += ["createTime", "completeTime", "costTime", "resultUrls"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
     json_values,
@@ -182,7 +182,7 @@ def test_judges_bear_whatever_a_target_answers(
     assert verdicts(payloads(**values)(good_run()))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(json_values)
 def test_judges_bear_whatever_stands_in_result_json(value: Any) -> None:
     assert verdicts(fields(SUCCESS, resultJson=json.dumps({"resultUrls": value}))(good_run()))

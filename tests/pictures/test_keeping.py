@@ -128,6 +128,7 @@ for number in range(2):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(open_store: OpenStore, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RENDER, str(tmp_path / "pictures")]
 

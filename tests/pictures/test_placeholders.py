@@ -73,6 +73,7 @@ PictureStore(Path(sys.argv[1])).render(PictureSpec("task", "{ELSEWHERE}", "2k", 
 """
 
 
+@pytest.mark.slow
 def test_machine_without_fonts_gives_the_same_and_is_quiet(
     open_store: OpenStore, tmp_path: Path
 ) -> None:

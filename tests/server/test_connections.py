@@ -26,6 +26,7 @@ NOPE = f"GET /nope HTTP/1.1\r\n{AUTH}\r\n".encode()
 BODY = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
 POST = f"POST /api/v1/generateTask/image-upscaler HTTP/1.1\r\n{AUTH}Content-Length: 100\r\n\r\n{{"
 MIB = 2**20
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,6 @@ def test_the_time_that_an_idle_connection_is_kept_is_announced(server: Running) 
             assert answer(connection)[1]["keep-alive"] == "timeout=75"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("begin", [b"", BALANCE, NOPE])
 def test_an_idle_connection_is_closed_after_the_configured_time(
     tmp_path: Path, begin: bytes
@@ -82,7 +82,6 @@ def test_an_idle_connection_is_closed_after_the_configured_time(
         assert ends(connection) >= 1
 
 
-@pytest.mark.slow
 def test_headers_must_arrive_in_time(tmp_path: Path) -> None:
     with running("--ephemeral", "--header-timeout", "1", cwd=tmp_path) as server:
         for begin in (b"", BALANCE):
@@ -155,7 +154,6 @@ def test_a_client_that_reads_no_answers_is_not_read_either(server: Running, call
         assert answer(another)[0] == 200
 
 
-@pytest.mark.slow
 def test_large_bodies_do_not_hold_up_other_requests(server: Running) -> None:
     """Every large body is parsed in a thread, whatever the poll beside it."""
     large = b'{"x":[' + b"1," * (9 * MIB) + b"1]}"
@@ -191,7 +189,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, s
     return chain, key, context
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_it_serves_https(
     tmp_path: Path, certificate: tuple[Path, Path, ssl.SSLContext], workers: int
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_world_is_found_at_the_same_cost_among_many() -> None:
     assert many <= few * 1.5, (few, many)
 
 
+@pytest.mark.slow
 def test_a_reset_and_what_follows_it_cost_the_same_with_many_tasks() -> None:
     store = SqliteStore(None)
     harness = make_harness(store=store, duration_ms=0)

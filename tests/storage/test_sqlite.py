@@ -104,6 +104,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_while_it_writes_delays_others_for_some_seconds_only(
     path: Path,
 ) -> None:
