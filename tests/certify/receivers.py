@@ -97,8 +97,9 @@ class Receiver:
 
     def ask(self, task_id: str) -> dict[str, Any] | None:
         response = self.api.get("/statusTask/image-upscaler", params={"taskId": task_id})
-        found = response.json()["data"]
-        return found if response.status_code == 200 else None
+        if response.status_code == 503:
+            return {"state": "not known now"}
+        return response.json()["data"] if response.status_code == 200 else None
 
     def download(self, data: dict[str, Any]) -> None:
         for url in json.loads(data["resultJson"])["resultUrls"]:
@@ -287,6 +288,39 @@ class ServesTenAtOnce(Receiver):
         super().take(task_id)
 
 
+class MarksBeforeItStores(Receiver):
+    """Works in the request; a retry after its own 500 is taken for a repetition."""
+
+    case = "retry.error"
+
+    def respond(self, request: Request, body: bytes) -> Response:
+        try:
+            task_id = parse_callback(body).id
+            if task_id in self.taken:
+                return PlainTextResponse("known")
+            self.taken.add(task_id)
+            self.api.get(
+                "/statusTask/image-upscaler", params={"taskId": task_id}
+            ).raise_for_status()
+        except httpx.HTTPError as error:
+            return PlainTextResponse(str(error), 500)
+        except CallbackError:
+            return super().respond(request, body)
+        self.taken.discard(task_id)
+        return super().respond(request, body)
+
+
+class AcceptsAndForgets(Receiver):
+    """Accepts the delivery, and drops the task when its poll fails."""
+
+    case = "retry.error"
+    verdict = "warn"
+
+    def ask(self, task_id: str) -> dict[str, Any] | None:
+        response = self.api.get("/statusTask/image-upscaler", params={"taskId": task_id})
+        return response.json()["data"] if response.status_code == 200 else None
+
+
 class AnswersGet(Receiver):
     case = "malformed.get"
     verdict = "warn"
@@ -300,8 +334,18 @@ class AnswersGet(Receiver):
         )
 
 
-class ReadsContentLengthOnly(Receiver):
+class TakesNoLengthForEmpty(Receiver):
     case = "transport.chunked"
+
+    async def hook(self, request: Request) -> Response:
+        if "content-length" not in request.headers:
+            return self.respond(request, b"")
+        return await super().hook(request)
+
+
+class DemandsALength(Receiver):
+    case = "transport.chunked"
+    verdict = "warn"
 
     async def hook(self, request: Request) -> Response:
         if "content-length" not in request.headers:
@@ -458,7 +502,8 @@ DEFECTIVE: list[type[Receiver]] = [
     TakesInEveryDelivery, RemembersTheLastTaskOnly, ChecksBeforeItStores, DownloadsForEveryUse,
     TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask, DropsCallbacksThatComeEarly,
     RefusesLateCallbacks, RespondsWithNoContent, RedirectsToASlash,
-    WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, ReadsContentLengthOnly, SpeaksHttp11Only,
+    WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, TakesNoLengthForEmpty, DemandsALength, MarksBeforeItStores,
+    AcceptsAndForgets, SpeaksHttp11Only,
     RefusesExpect, StaysBrokenAfterAnError, *CARELESS,
 ]  # fmt: skip
 

@@ -90,6 +90,16 @@ def test_the_client_without_a_defect_passes(emulator: OwnEmulator) -> None:
     assert found == {}
 
 
+def test_a_client_that_asks_for_a_new_link_passes(emulator: OwnEmulator) -> None:
+    cases = [case for case in client_cases() if case.id in {"result.404", "states.immediate"}]
+    certifier = ClientCertifier([*PROGRAM, "AsksForANewLink"], emulator, 100, name="new-link")
+    results = asyncio.run(certifier.run(cases, 2, lambda _: None))
+    assert [(each.id, each.verdict, each.why) for each in results] == [
+        ("states.immediate", Verdict.PASS, ""),
+        ("result.404", Verdict.PASS, ""),
+    ]
+
+
 def test_each_defect_fails_the_case_that_describes_it(emulator: OwnEmulator) -> None:
     found: dict[str, Result] = {}
     limit = asyncio.Semaphore(8)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
+import socket
+import struct
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -166,3 +170,76 @@ def test_a_receiver_that_crashes_fails_the_case_and_ends_the_run(
     assert "must not end the process" in results[culprit].advice
     later = [results["transport.http-1-0"], results["fifty"]]
     assert [(each.verdict, went in each.why) for each in later] == [(Verdict.SKIPPED, True)] * 2
+
+
+class RespondsInTurn(http.server.BaseHTTPRequestHandler):
+    """Handles one connection at a time, and knows no method but POST."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        length = self.headers["Content-Length"]
+        self.rfile.read(int(length or 0))
+        self.close_connection = True
+        self.send_response(200 if length else 411)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_a_server_that_handles_one_connection_at_a_time_is_judged_by_its_responses(
+    emulator: OwnEmulator,
+) -> None:
+    # Its system holds 5 further connections, and resets or ignores the others.
+    with http.server.HTTPServer(("127.0.0.1", 0), RespondsInTurn) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        certifier = ReceiverCertifier(url, emulator, wait_idle=lambda: None, slow_s=30)
+        ids = ("fifty", "malformed.get", "malformed.head", "malformed.put", "transport.chunked")
+        results = asyncio.run(certifier.run(chosen(*ids), 4, lambda _: None))
+        server.shutdown()
+        thread.join()
+    # Nothing shows how many results of the fifty were taken in.
+    assert verdicts(results) == {
+        "malformed.get": "pass",
+        "malformed.head": "pass",
+        "malformed.put": "pass",
+        "transport.chunked": "warn",
+        "fifty": "skipped",
+    }
+
+
+@pytest.mark.parametrize(("losses", "verdict"), [(1, "pass"), (9, "fail")])
+def test_a_connection_that_is_reset_is_repeated_as_the_api_does(
+    emulator: OwnEmulator, losses: int, verdict: str
+) -> None:
+    async def certify() -> list[Result]:
+        left = losses
+
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal left
+            with suppress(asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                left -= 1
+                if left >= 0:
+                    # Closed so, it is reset.
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, linger
+                    )
+                    writer.transport.abort()
+                    return
+                await reader.read(1000)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{port}/"
+            certifier = ReceiverCertifier(url, emulator, wait_idle=lambda: None)
+            return await certifier.run(chosen("malformed.type"), 1, lambda _: None)
+
+    (result,) = asyncio.run(certify())
+    assert result.verdict == verdict

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from certify.receivers import serving_asgi
+from support import nodejs
 from werkzeug.serving import make_server
 
 from apixo_client import Task
@@ -110,6 +115,39 @@ def test_a_documented_receiver_passes_every_case(
     names["worker"].shutdown()
     names["client"].close()
     assert {each.id: each.why for each in results if each.verdict is not Verdict.PASS} == {}
+
+
+@pytest.mark.slow
+def test_the_documented_receiver_for_express_passes_every_case(
+    emulator: OwnEmulator, tmp_path: Path
+) -> None:
+    (code,) = re.findall(r"^```js\n(.*?app\.listen.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    # Beside the packages, as it imports one.
+    program = nodejs.packages() / "receiver.mjs"
+    program.write_text(code.replace("sleep(5000)", "sleep(200)"), "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {"APIXO_BASE_URL": emulator.base_url, "APIXO_API_KEY": "k", "PORT": str(port)}
+    command = [str(nodejs.NODE), str(program)]
+    url = f"http://127.0.0.1:{port}/webhooks/apixo"
+    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **environment}) as process:
+        try:
+            until_it_listens(port)
+            certifier = ReceiverCertifier(url, emulator, slow_s=30)
+            results = asyncio.run(certifier.run(receiver_cases(), 4, lambda _: None))
+        finally:
+            process.terminate()
+    assert {each.id: each.why for each in results if each.verdict is not Verdict.PASS} == {}
+
+
+def until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.05)
+    pytest.fail("the receiver does not listen")
 
 
 def test_the_asgi_receiver_of_the_documentation_checks_its_secret() -> None:

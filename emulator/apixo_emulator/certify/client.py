@@ -47,6 +47,7 @@ _ONE_SUBMIT = (
     " picture as uncertain."
 )
 _EXIT = "End with exit code 0 exactly if the whole result was downloaded and checked."
+_TRUTH = "exit code 0 exactly if the result was downloaded"
 _STOP = "Stop polling as soon as a poll shows `success` or `failed`."
 
 Progress = Callable[[Result], None]
@@ -82,7 +83,10 @@ class ClientCertifier:
             progress(result)
             return result
 
-        return await asyncio.gather(*map(one, cases))
+        # Those that last longest begin first.
+        order = sorted(cases, key=lambda case: not case.endless)
+        results = {result.id: result for result in await asyncio.gather(*map(one, order))}
+        return [results[case.id] for case in cases]
 
     async def _judged(self, case: ClientCase) -> Result:
         began = perf_counter()
@@ -223,6 +227,26 @@ class Call:
     # The emulator's time when it answered, in Unix ms, to compare with the date in Retry-After.
     time_ms: int
 
+    @property
+    def is_whole_result(self) -> bool:
+        """True if a whole result was sent. The journal shows a request for a part as 200, too."""
+        return (
+            self.endpoint == "file"
+            and self.method == "GET"
+            and self.status == _OK
+            and self.range in {None, "bytes=0-"}
+            and not (self.is_page or self.fault)
+        )
+
+    @property
+    def shows_end(self) -> bool:
+        """True if the client could read that the task has ended."""
+        return (
+            self.endpoint == "status"
+            and not self.fault
+            and any(state in self.body for state in _FINAL)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -244,17 +268,8 @@ class Record:
 
     @property
     def obtained(self) -> bool:
-        """True if a result was downloaded completely.
-
-        The journal shows a request for a part as 200, too.
-        """
-        return any(
-            call.method == "GET"
-            and call.status == _OK
-            and call.range in {None, "bytes=0-"}
-            and not (call.is_page or call.fault)
-            for call in self.of("file")
-        )
+        """True if a result was downloaded completely."""
+        return any(call.is_whole_result for call in self.calls)
 
 
 def calls_of(entries: Sequence[Mapping[str, Any]]) -> list[Call]:
@@ -352,22 +367,23 @@ def _truth(case: ClientCase, record: Record) -> Iterator[Finding]:
             if claimed
             else (f"exit code {record.exit_code} although the result was downloaded", _EXIT)
         )
-        expected = "exit code 0 exactly if the result was downloaded"
-        yield Finding(Verdict.FAIL, expected, observed, advice)
+        yield Finding(Verdict.FAIL, _TRUTH, observed, advice)
     elif case.outcome is Outcome.RESULT and not obtained:
         # A client that gives up before a task is accepted loses time, but no money.
         verdict, observed = (
-            (Verdict.FAIL, "no result of a task that was paid")
+            (
+                Verdict.FAIL,
+                f"exit code {record.exit_code}, although the task was paid and has a result",
+            )
             if record.tasks
             else (Verdict.WARN, "the client gave up before a task was accepted")
         )
         yield Finding(verdict, "the result", observed)
     elif obtained:
-        yield Finding(Verdict.PASS, "the truth", "exit code 0, and the result was downloaded")
+        yield Finding(Verdict.PASS, _TRUTH, "exit code 0, and the result was downloaded")
     else:
-        yield Finding(
-            Verdict.PASS, "the truth", f"exit code {record.exit_code}, and there is no result"
-        )
+        observed = f"exit code {record.exit_code}, and no result was downloaded"
+        yield Finding(Verdict.PASS, _TRUTH, observed)
 
 
 def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
@@ -405,13 +421,14 @@ def _retry_after(record: Record) -> Iterator[Finding]:
 
 
 def _after_end(record: Record) -> Iterator[Finding]:
-    polls = record.of("status")
-    ends = [
-        n
-        for n, poll in enumerate(polls)
-        if not poll.fault and any(end in poll.body for end in _FINAL)
-    ]
-    if ends and len(polls) > ends[0] + 1:
-        more = len(polls) - ends[0] - 1
+    """Judge the polls after the task's end was shown. One for a new link after a failed download is none of them."""
+    more, may_ask = 0, True
+    for call in record.calls:
+        if call.endpoint == "file" and call.method == "GET":
+            may_ask = not call.is_whole_result
+        elif call.endpoint == "status":
+            more += not may_ask
+            may_ask = may_ask and not call.shows_end
+    if more:
         expected = "no poll after the task's end was shown"
-        yield Finding(Verdict.FAIL, expected, f"{more} polls", _STOP)
+        yield Finding(Verdict.FAIL, expected, f"{more} more poll{'s' if more > 1 else ''}", _STOP)

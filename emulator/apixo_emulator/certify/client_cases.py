@@ -33,6 +33,7 @@ class ClientCase:
         balance: USD of the account, None for the ordinary starting balance.
         skew_ms: How far the emulator's clock is ahead of the system's.
         paced: True if the documented pace of polls is judged.
+        endless: True if a client may repeat calls until its own time limit.
     """
 
     id: str
@@ -44,6 +45,7 @@ class ClientCase:
     balance: str | None = None
     skew_ms: int = 0
     paced: bool = False
+    endless: bool = False
 
 
 _LOST = "Every accepted task is paid. A client that drops it pays for nothing."
@@ -128,13 +130,18 @@ def _submits() -> Iterable[ClientCase]:
     )  # fmt: skip
     too_many = "A client that does not wait makes the limit worse, and may be locked out."
     for name, title, rules in (
-        ("once", "Rate limited once", _scenario("http-429", 1)),
-        ("twice", "Rate limited twice", _scenario("http-429", 2)),
-        ("date", "Rate limited once, `Retry-After` is a date", _scenario("http-429-date", 1)),
+        ("once", "One submit is answered 429", _scenario("http-429", 1)),
+        ("twice", "Two submits are answered 429", _scenario("http-429", 2)),
+        (
+            "date",
+            "One submit is answered 429, `Retry-After` is a date",
+            _scenario("http-429-date", 1),
+        ),
     ):
         yield ClientCase(f"submit.429-{name}", title, too_many, BACKOFF, rules)
     yield ClientCase(
-        "submit.429-always", "Rate limited for ever", too_many, END, _scenario("http-429"), Outcome.NO_RESULT
+        "submit.429-always", "Every submit is answered 429", too_many, END, _scenario("http-429"),
+        Outcome.NO_RESULT, endless=True,
     )  # fmt: skip
     for status in (500, 502, 503, 504):
         yield ClientCase(
@@ -162,12 +169,15 @@ _WIRE = {
 
 def _polls() -> Iterable[ClientCase]:
     def case(name: str, title: str, scenario: str, outcome: Outcome, advice: str) -> ClientCase:
-        return ClientCase(f"status.{name}", title, _LOST, advice, _scenario(scenario), outcome)
+        return ClientCase(
+            f"status.{name}", title, _LOST, advice, _scenario(scenario), outcome,
+            endless=outcome is Outcome.NO_RESULT,
+        )  # fmt: skip
 
     for status in (429, 500, 502, 503, 504):
-        for often in ("once", "twice"):
+        for often, polls in (("once", "The first poll is"), ("twice", "The first two polls are")):
             yield case(
-                f"{status}-{often}", f"Polls are answered {status} {often}",
+                f"{status}-{often}", f"{polls} answered {status}",
                 f"status-http-{status}-{often}", Outcome.RESULT, _REPEAT_POLL,
             )  # fmt: skip
         yield case(
@@ -175,18 +185,18 @@ def _polls() -> Iterable[ClientCase]:
             f"status-http-{status}", Outcome.NO_RESULT, END,
         )  # fmt: skip
     yield case(
-        "429-date", "A poll is rate limited, `Retry-After` is a date",
+        "429-date", "The first poll is answered 429, `Retry-After` is a date",
         "status-http-429-date-once", Outcome.RESULT, BACKOFF,
     )  # fmt: skip
     for status, title in {
-        400: "the request is called wrong",
-        401: "the key is rejected",
+        400: "the request is wrong",
+        401: "the key is not valid",
         402: "the balance is used up",
-        403: "the key is refused",
-        404: "no task is found",
+        403: "the key must not use the model",
+        404: "there is no such task",
     }.items():
         yield case(
-            f"{status}-always", f"After acceptance {title} in the response to every poll",
+            f"{status}-always", f"The submit is accepted, then every poll is answered {status}: {title}",
             f"status-http-{status}", Outcome.NO_RESULT, END,
         )  # fmt: skip
     yield case(
@@ -202,7 +212,7 @@ def _polls() -> Iterable[ClientCase]:
 def _ends() -> Iterable[ClientCase]:
     yield ClientCase(
         "stuck", "A task that never ends", "A client without a time limit hangs for ever.", END,
-        _scenario("stuck"), Outcome.NO_RESULT,
+        _scenario("stuck"), Outcome.NO_RESULT, endless=True,
     )  # fmt: skip
     broken = "What is saved as a picture must be one."
     for name, title, outcome in (

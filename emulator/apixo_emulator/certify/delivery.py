@@ -51,29 +51,57 @@ class Delivery:
     transmission: Transmission = Transmission.PLAIN
 
     def as_curl(self) -> str:
-        """Return the request as a curl line; what curl cannot send is named in a comment."""
-        words = ["curl", "-i", "-X", self.method, self.url]
-        for name, value in (("Content-Type", self.content_type), *self.headers):
-            words += ["-H", f"{name}: {value}"]
-        if self.body:
-            shown = self.body[:_MOST_CURL_BODY].decode("utf-8", errors="backslashreplace")
-            words += ["--data-binary", shown]
-        line = shlex.join(words)
+        """Return the request as a curl command of several lines; what curl cannot send is named in a comment."""
+        options = {"HEAD": ["--head"], "GET": []}.get(self.method, ["--request", self.method])
+        headers = [("Content-Type", self.content_type)] if self.has_body else []
         notes = []
+        match self.transmission:
+            case Transmission.CHUNKED:
+                headers.append(("Transfer-Encoding", "chunked"))
+            case Transmission.EXPECT_CONTINUE:
+                headers.append(("Expect", "100-continue"))
+            case Transmission.HTTP_1_0:
+                options.append("--http1.0")
+            case Transmission.BYTE_BY_BYTE:
+                notes.append("the body is sent one byte at a time")
+            case Transmission.TRUNCATED:
+                notes.append("only half of the body is sent")
+            case Transmission.ABANDONED:
+                notes.append("the connection is closed before the response")
+            case _:
+                pass
+        lines = [shlex.join(["curl", "--include", *options, self.url])]
+        for name, value in (*headers, *self.headers):
+            lines.append(shlex.join(["--header", f"{name}: {value}"]))
+        if self.has_body:
+            shown = self.body[:_MOST_CURL_BODY].decode("utf-8", errors="backslashreplace")
+            lines.append(shlex.join(["--data-binary", shown]))
         if len(self.body) > _MOST_CURL_BODY:
-            notes.append(f"the body has {len(self.body)} bytes")
-        if self.transmission is not Transmission.PLAIN:
-            notes.append(f"sent {self.transmission.name.lower().replace('_', ' ')}")
-        return f"{line}  # {', '.join(notes)}" if notes else line
+            notes.append(f"the whole body has {len(self.body)} bytes")
+        return "\n".join([*(f"# {note}" for note in notes), " \\\n  ".join(lines)])
+
+    @property
+    def has_body(self) -> bool:
+        """True if the request has a body, which may be empty."""
+        return self.method not in {"GET", "HEAD"}
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back: a status with the seconds that it took, or the reason why none came."""
+    """What came back: a status, or the reason why none came.
+
+    Attributes:
+        seconds: From the connection to the response.
+        lost: The connection could not be made, or was reset. The receiver may not have seen the request: the system
+            does so, too, where more connections wait than the server has asked it to hold.
+        closed: The receiver ended the connection without a response.
+    """
 
     status: int | None
     seconds: float
     problem: str = ""
+    lost: bool = False
+    closed: bool = False
 
     def __str__(self) -> str:
         if self.status is None:
@@ -83,41 +111,70 @@ class Response:
 
 async def send(delivery: Delivery) -> Response:
     """Send a delivery and return the receiver's response. Never raises for what the receiver does."""
-    began = perf_counter()
-    status, problem = None, ""
+    began = connected = perf_counter()
     try:
         async with asyncio.timeout(RESPONSE_S):
-            status = await _exchange(delivery)
+            reader, writer = await _open(delivery.url)
+            connected = perf_counter()
+            status = await _exchange(delivery, reader, writer)
+            return Response(status, perf_counter() - connected)
     except TimeoutError:
-        problem = f"no response within {RESPONSE_S:g} s"
+        what = "response" if connected > began else "connection"
+        outcome = Response(None, RESPONSE_S, f"no {what} within {RESPONSE_S:g} s")
+    except EOFError:
+        outcome = _failed("the connection was closed without a response", closed=True)
     except ConnectionRefusedError:
-        problem = "the connection was refused"
-    except (EOFError, ConnectionError):
-        problem = "the connection was closed without a response"
+        outcome = _failed("the connection was refused", lost=True)
+    except ConnectionError:
+        outcome = _failed("the connection was reset without a response", lost=True, closed=True)
     except (OSError, ValueError) as error:
-        problem = str(error) or type(error).__name__
-    return Response(status, perf_counter() - began, problem)
+        outcome = _failed(str(error) or type(error).__name__)
+    return outcome
 
 
-async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+def _failed(problem: str, *, lost: bool = False, closed: bool = False) -> Response:
+    return Response(None, 0.0, problem, lost, closed)
+
+
+class _Reader(asyncio.StreamReader):
+    """A reader that returns what came before the connection was reset, then raises.
+
+    A server that responds before it has read everything, and closes, resets the connection.
+    """
+
+    reset: Exception | None = None
+
+    def set_exception(self, exc: Exception) -> None:
+        self.reset = exc
+        self.feed_eof()
+
+
+async def connect(address: str) -> asyncio.StreamWriter:
     """Connect to the host and port of a URL.
 
     Raises:
         OSError: Nothing listens there, the TLS handshake fails, or it takes longer than 5 s.
     """
+    async with asyncio.timeout(_CONNECT_S):
+        return (await _open(address))[1]
+
+
+async def _open(address: str) -> tuple[_Reader, asyncio.StreamWriter]:
     url = urlsplit(address)
     context = ssl.create_default_context() if url.scheme == "https" else None
-    async with asyncio.timeout(_CONNECT_S):
-        return await asyncio.open_connection(
-            url.hostname,
-            url.port or (443 if context else 80),
-            ssl=context,
-            limit=_MOST_HEADER_BYTES,
-        )
+    port = url.port or (443 if context else 80)
+    loop = asyncio.get_running_loop()
+    reader = _Reader(limit=_MOST_HEADER_BYTES, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.create_connection(
+        lambda: protocol, url.hostname or "", port, ssl=context
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _exchange(delivery: Delivery) -> int | None:
-    reader, writer = await connect(delivery.url)
+async def _exchange(
+    delivery: Delivery, reader: _Reader, writer: asyncio.StreamWriter
+) -> int | None:
     continued = asyncio.Event()
     writing = asyncio.create_task(_write(delivery, writer, continued))
     try:
@@ -125,6 +182,10 @@ async def _exchange(delivery: Delivery) -> int | None:
             await writing
             return None
         return await _status(reader, delivery.method, continued)
+    except EOFError:
+        if reader.reset is not None:
+            raise reader.reset from None
+        raise
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
@@ -139,9 +200,8 @@ async def _write(
         writer.write(_head(delivery))
         match delivery.transmission:
             case Transmission.CHUNKED:
-                for piece in _pieces(delivery.body, 7):
-                    writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                writer.write(b"0\r\n\r\n")
+                chunks = [b"%x\r\n%b\r\n" % (len(it), it) for it in _pieces(delivery.body, 7)]
+                writer.write(b"".join([*chunks, b"0\r\n\r\n"]))
             case Transmission.BYTE_BY_BYTE:
                 for piece in _pieces(delivery.body, 1):
                     writer.write(piece)
@@ -181,7 +241,7 @@ def _head(delivery: Delivery) -> bytes:
         "Accept: */*",
         "Connection: close",
     ]
-    if delivery.method not in {"GET", "HEAD"}:
+    if delivery.has_body:
         lines.append(f"Content-Type: {delivery.content_type}")
         if delivery.transmission is Transmission.CHUNKED:
             lines.append("Transfer-Encoding: chunked")

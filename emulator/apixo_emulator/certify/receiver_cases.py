@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from apixo_emulator.certify.delivery import Transmission
+from apixo_emulator.certify.model import Verdict
 from apixo_schemas import contract
 
 # Stands for the emulator's address in an edited body.
@@ -49,6 +50,8 @@ class Step:
         together: Send them at the same time.
         advance_s: Move the emulator's clock by so many seconds before.
         by_emulator: The emulator makes the callback when the task ends.
+        retried: A response other than 200 is legal at first. The delivery is then repeated, as the live API does.
+        legal: Statuses that are correct as well, or are worth a warning.
     """
 
     task: str = "a"
@@ -62,6 +65,8 @@ class Step:
     together: bool = False
     advance_s: int = 0
     by_emulator: bool = False
+    retried: bool = False
+    legal: Mapping[int, Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class ReceiverCase:
         results: How many results the application takes in, None if it is not judged.
         all_tasks: Deliver the step to every task of the case at the same time.
         forged: The deliveries say what the API does not say.
+        first_poll_fails: The API answers the first poll of the task with an error.
     """
 
     id: str
@@ -84,6 +90,7 @@ class ReceiverCase:
     results: int | None = 1
     all_tasks: bool = False
     forged: bool = False
+    first_poll_fails: bool = False
 
     @property
     def alone(self) -> bool:
@@ -209,9 +216,15 @@ def _repeated() -> Iterable[ReceiverCase]:
         "expired", "The same callback again after its result link has expired",
         Step(), Step(advance_s=_DAY_S + 2 * _HOUR_S),
     )  # fmt: skip
+    chance = "A retry is the only chance to get the result after an error of the receiver."
     yield ReceiverCase(
-        "retry.error", "A retry after a delivery that the receiver could not read",
-        "A retry is the only chance to get the result after an error of the receiver.", _PARSE,
+        "retry.error", "A retry after an error of the receiver: the API answers its first poll with 503",
+        chance, "Keep a task as taken in only after its result is stored. Repeat a poll that fails, or respond with"
+        " 500, so that the delivery is repeated.",
+        (Step(by_emulator=True, retried=True),), {"a": "status-http-503-once"}, first_poll_fails=True,
+    )  # fmt: skip
+    yield ReceiverCase(
+        "retry.unreadable", "A retry after a delivery that the receiver could not read", chance, _PARSE,
         (Step(expect=Expect.TOLERATED, edit=lambda body: body[:-9]), Step()),
     )  # fmt: skip
     yield ReceiverCase(
@@ -236,14 +249,14 @@ def _orders() -> Iterable[ReceiverCase]:
         "early.submit", "A delivery that arrives as soon as the task is accepted",
         "A quick task ends before the application has stored the id that the submit returned.",
         "Store a callback whose task is not known yet, or respond with an error so that it is repeated.",
-        (Step(by_emulator=True),), {"a": "slow-0"},
+        (Step(by_emulator=True, retried=True),), {"a": "slow-0"},
     )  # fmt: skip
     yield ReceiverCase(
         "early.processing", "A delivery while polls still say `processing`",
         "The API's parts do not change at the same instant.",
-        "If you ask the status endpoint and it still says `processing`, ask again later: do not drop the"
-        " callback.",
-        (Step(by_emulator=True),), {"a": "callback-before-done"},
+        "If you ask the status endpoint and it still says `processing`, ask again later, or respond with 503 so"
+        " that the delivery is repeated. Do not drop the callback.",
+        (Step(by_emulator=True, retried=True),), {"a": "callback-before-done"},
     )  # fmt: skip
     yield ReceiverCase(
         "late.hour", "A delivery one hour late",
@@ -315,9 +328,13 @@ def _malformed() -> Iterable[ReceiverCase]:
     yield case("type", "A wrong content type", Expect.TOLERATED, content_type="text/plain")
     yield case("twice-headers", "Headers that are sent twice", Expect.TOLERATED, headers=(("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2")))  # fmt: skip
     advice = "Respond with 405 to every method but POST."
-    yield case("get", "GET instead of POST", advice=advice, method="GET", edit=lambda _: b"")
-    yield case("head", "HEAD instead of POST", advice=advice, method="HEAD", edit=lambda _: b"")
-    yield case("put", "PUT instead of POST", advice=advice, method="PUT")
+    for method in ("GET", "HEAD", "PUT"):
+        yield case(
+            method.lower(), f"{method} instead of POST", advice=advice, method=method,
+            edit=None if method == "PUT" else lambda _: b"",
+            # RFC 9110, 15.6.2: the server knows no such method. Python's `http.server` responds so.
+            legal={501: Verdict.PASS},
+        )  # fmt: skip
 
 
 def _transports() -> Iterable[ReceiverCase]:
@@ -330,7 +347,9 @@ def _transports() -> Iterable[ReceiverCase]:
         Transmission.HTTP_1_0: "A request by HTTP/1.0",
     }.items():
         name = transmission.name.lower().replace("_", "-")
-        steps = (Step(transmission=transmission),)
+        # RFC 9110, 15.5.12: a server may demand a length.
+        legal = {411: Verdict.WARN} if transmission is Transmission.CHUNKED else {}
+        steps = (Step(transmission=transmission, legal=legal),)
         yield ReceiverCase(f"transport.{name}", title, matters, advice, steps)
 
 

@@ -46,8 +46,9 @@ def explained(certificate: Certificate) -> Iterator[str]:
             ("Do", result.advice),
         ):
             yield from wrap(text, _WIDTH, initial_indent=f"  {label}: ", subsequent_indent="    ")
+        # Not shortened: it is to be copied and run.
         for text in result.evidence:
-            yield from (shorten(f"  | {part}", _WIDTH) for part in text.splitlines())
+            yield from (f"  | {part}" for part in text.splitlines())
     skipped = [each for each in certificate.results if each.verdict is Verdict.SKIPPED]
     if skipped:
         yield ""

@@ -1,0 +1,124 @@
+"""What an application does with its callbacks, as the certifier can observe it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from apixo_emulator.certify.delivery import RESPONSE_S
+from apixo_emulator.certify.emulator import OwnEmulator
+from apixo_emulator.certify.model import NothingToJudgeError
+from apixo_emulator.certify.receiver_cases import FORGED_TASK, forged_result
+
+KEY = "sk-certify-receiver"
+_OK = 200
+# A whole file, or a part of it.
+_SENT = {200, 206}
+_FROM_START = "bytes=0-"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the application did with the tasks of one case.
+
+    Attributes:
+        downloads: How often the result of each task was downloaded.
+        asked: The status of a task was polled.
+        forged: How often a result was asked for that only forged deliveries mention.
+    """
+
+    downloads: Counter[str]
+    asked: bool
+    forged: int
+
+
+@dataclass
+class Effects:
+    """Reads the calls of the application at the emulator, and runs the effects command.
+
+    Attributes:
+        command: Prints how many results the application has taken in; None if there is none.
+        calls: All calls at the emulator so far, the oldest first.
+    """
+
+    emulator: OwnEmulator
+    command: str | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    # Several cases look at the same time.
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked: float = 0.0
+
+    async def look(self) -> None:
+        """Read the calls that were made at the emulator since the last look."""
+        asked = monotonic()
+        async with self._looking:
+            if self._looked > asked:  # for another case, while this one waited
+                return
+            self._looked = monotonic()
+            last = self.calls[-1]["number"] if self.calls else 0
+            self.calls += await asyncio.to_thread(self.emulator.calls, KEY, last)
+
+    def answered(self) -> int:
+        """Return how many calls were answered 200.
+
+        A poll that is repeated for ever because no task is found is no progress.
+        """
+        return sum(call["response"]["status"] == _OK for call in self.calls)
+
+    def seen(self, task_ids: set[str], since: int, *, is_forged: bool) -> Seen:
+        """Return what was done with these tasks in the calls from position ``since`` on."""
+        own = task_ids | {FORGED_TASK} if is_forged else task_ids
+        forged = {forged_result(task_id) for task_id in own}
+        calls = self.calls[since:]
+        files = [call for call in calls if _is_download(call)]
+        return Seen(
+            downloads=Counter(
+                call["taskId"]
+                for call in files
+                if call["taskId"] in own and call["response"]["status"] in _SENT
+            ),
+            asked=any(call["endpoint"] == "status" and call["taskId"] in own for call in calls),
+            forged=sum(call["taskId"] in forged for call in files),
+        )
+
+    async def count(self) -> int:
+        """Run the effects command and return the number that it prints; 0 without a command.
+
+        Raises:
+            NothingToJudgeError: It fails, or prints something else.
+        """
+        if self.command is None:
+            return 0
+        try:
+            done = await asyncio.to_thread(
+                subprocess.run,
+                shlex.split(self.command),
+                capture_output=True,
+                text=True,
+                timeout=RESPONSE_S,
+                check=False,
+            )
+            if done.returncode == 0:
+                return int(done.stdout.strip().splitlines()[-1])
+            problem = f"exit code {done.returncode}: {done.stderr.strip()}".rstrip(": ")
+        except IndexError:
+            problem = "it printed nothing"
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            problem = str(error)
+        raise NothingToJudgeError(
+            f"--effects: expected a command that prints a number, found {self.command!r}: {problem}"
+        )
+
+
+def _is_download(call: Mapping[str, Any]) -> bool:
+    """True if a call asks for a file from its first byte; a later part belongs to the same download."""
+    request = call["request"]
+    ranges = [value for name, value in request["headers"] if name.lower() == "range"]
+    is_get = call["endpoint"] == "file" and request["method"] == "GET"
+    return is_get and all(value.startswith(_FROM_START) for value in ranges)

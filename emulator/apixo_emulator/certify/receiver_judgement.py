@@ -1,0 +1,125 @@
+"""The judgement of a receiver: of its responses, and of what its application did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from apixo_emulator.certify.delivery import Response
+from apixo_emulator.certify.effects import Seen
+from apixo_emulator.certify.model import Finding, Verdict
+from apixo_emulator.certify.receiver_cases import Expect, ReceiverCase, Step
+
+_OK = 200
+_ACCEPTED = range(200, 400)
+_REJECTED = range(400, 500)
+_TOLERATED = range(200, 500)
+
+
+@dataclass
+class Run:
+    """What is collected while one case runs.
+
+    Attributes:
+        taken_before: What the effects command printed before the case.
+        taken: How many results were taken in since then, as the command says.
+        since: How many calls were seen before the case.
+        statuses: The statuses of all responses.
+        retried: At least one delivery was repeated.
+        refused: A delivery got a legal status that is not 200, so it has no effect.
+        lost: The receiver was gone, so the case could not be judged.
+        died: The receiver went away during or after this case.
+    """
+
+    case: ReceiverCase
+    taken_before: int = 0
+    taken: int = 0
+    since: int = 0
+    ids: dict[str, str] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    statuses: list[int | None] = field(default_factory=list)
+    retried: bool = False
+    refused: bool = False
+    lost: bool = False
+    died: bool = False
+    duration_s: float = 0.0
+
+    def find(self, verdict: Verdict, expected: str, observed: object) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(verdict, expected, str(observed)))
+
+
+def judged_effects(
+    run: Run, seen: Seen, *, has_command: bool, has_downloads: bool
+) -> Iterator[Finding]:
+    """Judge what the application did with the deliveries.
+
+    Results are counted by the effects command if there is one, else by downloads if any was seen at the emulator.
+    """
+    wanted = None if run.refused else run.case.results
+    for task_id, count in seen.downloads.items():
+        if count > 1:
+            observed = f"{count} downloads of the result of task {task_id}"
+            yield Finding(Verdict.FAIL, "one download of each result", observed)
+            break
+    if seen.forged:
+        observed = (
+            f"it was asked for {seen.forged} times" if seen.forged > 1 else "it was asked for"
+        )
+        yield Finding(Verdict.FAIL, "no download of a forged result", observed)
+    if wanted is None:
+        return
+    if run.case.forged and not has_command:
+        if not seen.forged and (seen.asked or is_rejected(run)):
+            observed = "a poll" if seen.asked else "a 4xx status"
+            yield Finding(Verdict.PASS, "a poll, or a 4xx status", observed)
+            return
+    elif has_command or has_downloads:
+        yield _judged_count(run, wanted, run.taken)
+        return
+    if not seen.forged:
+        yield Finding(
+            Verdict.SKIPPED, results_taken_in(wanted),
+            "no way to count the results: give --effects COMMAND, or let the application poll and"
+            " download at the certifier's emulator (--port)",
+        )  # fmt: skip
+
+
+def is_rejected(run: Run) -> bool:
+    """True if every response was a 4xx status."""
+    return all(status in _REJECTED for status in run.statuses)
+
+
+def judged_status(step: Step, response: Response) -> tuple[str, Verdict]:
+    """Return what was expected of a response, and the verdict."""
+    status = response.status
+    match step.expect:
+        case Expect.NOTHING:
+            expected, good = "no response, or a status below 500", status is None or status in _TOLERATED  # fmt: skip
+        case Expect.ACCEPTED:
+            expected, good = "status 200 within 30 s", status == _OK
+        case Expect.REJECTED:
+            expected, good = "a 4xx status", response.closed or status in _REJECTED
+        case Expect.TOLERATED:
+            expected, good = "a status below 500", status in _TOLERATED
+    if status is not None and status in step.legal:
+        return expected, step.legal[status]
+    if step.expect is Expect.REJECTED and status in _ACCEPTED:
+        return expected, Verdict.WARN
+    return expected, Verdict.PASS if good else Verdict.FAIL
+
+
+def _judged_count(run: Run, wanted: int, taken: int) -> Finding:
+    if taken < wanted and run.case.first_poll_fails and not run.retried:
+        # The receiver has accepted the delivery: the live API does not repeat it.
+        observed = f"status 200, the API's 503 to one poll, and {results_taken_in(taken)}"
+        return Finding(Verdict.WARN, results_taken_in(wanted), observed)
+    verdict = Verdict.PASS if taken == wanted else Verdict.FAIL
+    return Finding(verdict, results_taken_in(wanted), results_taken_in(taken))
+
+
+def results_taken_in(count: int) -> str:
+    """Return a number of results in words."""
+    return f"{count} results taken in" if count != 1 else "1 result taken in"
