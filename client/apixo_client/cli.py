@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import click
 
 from apixo_client import errors
 from apixo_client._core import OnProgress
@@ -30,12 +30,10 @@ from apixo_client.webhooks import (
     SeenTasks,
     parse_callback,
 )
+from apixo_schemas.command_line import Program
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    # argparse has no public name for it.
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 # Thirty years: within what every system can sleep.
 _LONGEST_S = 1_000_000_000
@@ -84,42 +82,27 @@ def exit_code(error: errors.ApixoError) -> Exit:
             return Exit.REFUSED
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code. The key is read from the environment only."""
-    arguments = _parser().parse_args(argv)
-    if arguments.run is None:
-        return _listen(arguments)
+@contextmanager
+def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, OnProgress]]:
+    """Yield a client, and what notes the task that is waited for; an error ends the command."""
     last_seen: list[Task] = []
     try:
-        pace = None if arguments.poll_interval is None else Pace.every(arguments.poll_interval)
-        with Apixo(base_url=arguments.base_url, pace=pace) as client:
-            run: Callable[..., Exit] = arguments.run
-            return run(client, arguments, last_seen.append)
+        pace = None if poll_interval is None else Pace.every(poll_interval)
+        with Apixo(base_url=click.get_current_context().obj, pace=pace) as client:
+            yield client, last_seen.append
     except errors.ApixoError as error:
         # A task that the service does not know cannot be waited for.
         is_unknown = isinstance(error, errors.NotFoundError)
         _complain(str(error), None if is_unknown else error.task)
-        return exit_code(error)
+        sys.exit(exit_code(error))
     except KeyboardInterrupt:
         _complain("interrupted", last_seen[-1] if last_seen else None)
-        return Exit.INTERRUPTED
+        sys.exit(Exit.INTERRUPTED)
     except OSError as error:
         # Of a local image: errors of an output are reported where it is written.
-        _complain(str(error))
-        return Exit.USAGE
-
-
-def _upscale(client: Apixo, arguments: argparse.Namespace, seen: OnProgress) -> Exit:
-    _warn_of_suffix(arguments.output, arguments.format or terms().defaults["output_format"])
-    with showing(sys.stderr) as show:
-        result = client.upscale(
-            arguments.image,
-            resolution=arguments.resolution,
-            output_format=arguments.format,
-            timeout=arguments.timeout,
-            on_progress=lambda task: (seen(task), show(task)),
-        )
-    return _deliver(result, arguments.output)
+        file = str(error.filename)
+        _complain(f"expected a URL or a local image, found {file!r}: {error.strerror}")
+        sys.exit(Exit.USAGE)
 
 
 def _warn_of_suffix(output: Path | None, output_format: str) -> None:
@@ -131,16 +114,6 @@ def _warn_of_suffix(output: Path | None, output_format: str) -> None:
         )
 
 
-def _wait(client: Apixo, arguments: argparse.Namespace, seen: OnProgress) -> Exit:
-    with showing(sys.stderr) as show:
-        result = client.wait(
-            arguments.task_id,
-            timeout=arguments.timeout,
-            on_progress=lambda task: (seen(task), show(task)),
-        )
-    return _deliver(result, arguments.output)
-
-
 def _deliver(result: Result, output: Path | None) -> Exit:
     if output is None:
         _say(result.url)
@@ -150,20 +123,6 @@ def _deliver(result: Result, output: Path | None) -> Exit:
     except (errors.ApixoError, OSError) as error:
         _complain(f"{error}\nThe result is at {result.url}")
         return Exit.NOT_SAVED
-    return Exit.DONE
-
-
-def _status(client: Apixo, arguments: argparse.Namespace, _seen: OnProgress) -> Exit:
-    task = client.status(arguments.task_id)
-    _say(task.state or "running")
-    for line in (*task.result_urls, task.fail_code, task.fail_message):
-        if line:
-            _say(line)
-    return Exit.FAILED if task.state == TaskState.FAILED else Exit.DONE
-
-
-def _balance(client: Apixo, _arguments: argparse.Namespace, _seen: OnProgress) -> Exit:
-    _say(f"{client.balance():f}")
     return Exit.DONE
 
 
@@ -245,14 +204,215 @@ class _Printer:
         return OK
 
 
-def _listen(arguments: argparse.Namespace) -> Exit:
-    """Print callbacks until SIGINT, SIGTERM or, with ``--once``, the first one."""
-    logging.basicConfig(format="apixo-client: %(message)s")
-    printer = _Printer(once=arguments.once)
+def _image(text: str) -> str | Path:
+    # A text with a scheme is a URL; the service decides which ones it takes.
+    text = _text(text)
+    return text if "://" in text or text.startswith("data:") else Path(text)
+
+
+def _output(text: str) -> Path:
+    # Checked before the submit, which costs money.
+    path = Path(text)
+    if not text or path.is_dir():
+        raise click.BadParameter(f"expected the name of a file, found {text!r}")
+    if not path.parent.is_dir():
+        raise click.BadParameter(
+            f"expected a file in a folder that exists; there is no folder {str(path.parent)!r}"
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(
+            f"expected a file in a writable folder; {str(path.parent)!r} is not writable"
+        )
+    return path
+
+
+def _text(text: str) -> str:
     try:
-        server = CallbackServer(printer.answer, host=arguments.host, port=arguments.port)
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        raise click.BadParameter(f"expected text in UTF-8, found {text!r}") from None
+    if not text.strip():
+        raise click.BadParameter("expected a text, found an empty one")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    # Written so that NaN is refused too.
+    if not 0 <= seconds <= _LONGEST_S:
+        raise click.BadParameter(f"expected seconds from 0 to {_LONGEST_S}, found {text!r}")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
+        raise click.BadParameter(f"expected a port from 0 to {HIGHEST_PORT}, found {text!r}")
+    return int(text)
+
+
+# The commands
+
+
+_EPILOG = "\n".join(
+    (
+        "\b\nExit codes:",
+        *(f"  {code:<4} {code.meaning}" for code in Exit),
+        "\n\b\nEnvironment:",
+        f"  {API_KEY_VARIABLE}   the API key; it is never an argument",
+        f"  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given",
+    )
+)
+
+
+def _completes(names: Iterable[str]) -> Any:
+    """Return what completes names; the service decides which ones it takes."""
+    return lambda _context, _option, begun: [name for name in names if name.startswith(begun)]
+
+
+_files = click.Path().shell_complete
+_output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=_output,
+    help="where the result is saved [default: its URL is shown]",
+    shell_complete=_files,
+)
+_timeout_option = click.option(
+    "--timeout",
+    metavar="S",
+    type=_seconds,
+    default=f"{WAIT_TIMEOUT_S:g}",
+    help="seconds to wait at most",
+    show_default=True,
+)
+_interval_option = click.option(
+    "--poll-interval",
+    metavar="S",
+    type=_seconds,
+    help="seconds between polls [default: as documented for the tier]",
+)
+
+
+@click.group("apixo-client", cls=Program, epilog=_EPILOG)
+@click.version_option(
+    None, "-V", "--version", package_name="apixo-emulator", message="%(prog)s %(version)s"
+)
+@click.option("--base-url", metavar="URL", type=_text, help="the API, with or without /api/v1")
+@click.pass_context
+def main(context: click.Context, base_url: str | None) -> None:
+    """Enlarge pictures with APIXO's Image Upscaler."""
+    context.obj = base_url
+
+
+@main.command()
+@click.argument("image", metavar="URL", type=_image, shell_complete=_files)
+@click.option(
+    "-r",
+    "--resolution",
+    metavar="TIER",
+    type=_text,
+    help=f"{', '.join(terms().long_edge_px)} [default: {terms().defaults['resolution']}]",
+    shell_complete=_completes(terms().long_edge_px),
+)
+@click.option(
+    "-f",
+    "--format",
+    "output_format",
+    metavar="FORMAT",
+    type=_text,
+    help=f"{', '.join(terms().formats)} [default: {terms().defaults['output_format']}]",
+    shell_complete=_completes(terms().formats),
+)
+@_output_option
+@_timeout_option
+@_interval_option
+def upscale(
+    *,
+    image: str | Path,
+    resolution: str | None,
+    output_format: str | None,
+    output: Path | None,
+    timeout: float,
+    poll_interval: float | None,
+) -> Exit:
+    """Submit a picture, a public URL or a local file to send along, and wait for the result."""
+    _warn_of_suffix(output, output_format or terms().defaults["output_format"])
+    with _client(poll_interval) as (client, seen):
+        with showing(sys.stderr) as show:
+            result = client.upscale(
+                image,
+                resolution=resolution,
+                output_format=output_format,
+                timeout=timeout,
+                on_progress=lambda task: (seen(task), show(task)),
+            )
+        return _deliver(result, output)
+
+
+@main.command()
+@click.argument("task_id", metavar="TASK", type=_text)
+@_output_option
+@_timeout_option
+@_interval_option
+def wait(task_id: str, output: Path | None, timeout: float, poll_interval: float | None) -> Exit:
+    """Wait for a task that was submitted before."""
+    with _client(poll_interval) as (client, seen):
+        with showing(sys.stderr) as show:
+            result = client.wait(
+                task_id, timeout=timeout, on_progress=lambda task: (seen(task), show(task))
+            )
+        return _deliver(result, output)
+
+
+@main.command()
+@click.argument("task_id", metavar="TASK", type=_text)
+def status(task_id: str) -> Exit:
+    """Show a task (exit code 5 if it failed)."""
+    with _client() as (client, _seen):
+        task = client.status(task_id)
+    for line in (task.state or "running", *task.result_urls, task.fail_code, task.fail_message):
+        if line:
+            _say(line)
+    return Exit.FAILED if task.state == TaskState.FAILED else Exit.DONE
+
+
+@main.command()
+def balance() -> None:
+    """Show the remaining balance in USD."""
+    with _client() as (client, _seen):
+        _say(f"{client.balance():f}")
+
+
+@main.command()
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    type=_text,
+    default="127.0.0.1",
+    help="address to listen on",
+    show_default=True,
+)
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=_port,
+    default="9000",
+    help="0 takes a free one",
+    show_default=True,
+)
+@click.option("--once", is_flag=True, help="end after the first callback")
+def listen(host: str, port: int, *, once: bool) -> Exit:
+    """Receive callbacks and print them as they come, until Ctrl-C or SIGTERM."""
+    logging.basicConfig(format="apixo-client: %(message)s")
+    printer = _Printer(once=once)
+    try:
+        server = CallbackServer(printer.answer, host=host, port=port)
     except (OSError, UnicodeError) as error:
-        where = f"{arguments.host} port {arguments.port}"
+        where = f"{host} port {port}"
         _complain(f"cannot listen on {where}: {error}; choose another --port or --host")
         return Exit.USAGE
     printer.stop = server.stop
@@ -270,127 +430,3 @@ def _listen(arguments: argparse.Namespace) -> Exit:
         for number, handler in before.items():
             signal.signal(number, handler)
     return Exit.DONE
-
-
-def _image(text: str) -> str | Path:
-    # A text with a scheme is a URL; the service decides which ones it takes.
-    text = _text(text)
-    return text if "://" in text or text.startswith("data:") else Path(text)
-
-
-def _output(text: str) -> Path:
-    # Checked before the submit, which costs money.
-    path = Path(text)
-    if not text or path.is_dir():
-        raise argparse.ArgumentTypeError(f"the name of a file was expected, got {text!r}")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"a file in a folder that exists was expected; there is no folder {str(path.parent)!r}"
-        )
-    if not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(
-            f"a file in a writable folder was expected; {str(path.parent)!r} is not writable"
-        )
-    return path
-
-
-def _text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
-        raise argparse.ArgumentTypeError(f"text in UTF-8 was expected, got {text!r}") from None
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a text was expected, got an empty one")
-    return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    # Written so that NaN is refused too.
-    if not 0 <= seconds <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(
-            f"seconds from 0 to {_LONGEST_S} were expected, got {text!r}"
-        )
-    return seconds
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
-        raise argparse.ArgumentTypeError(
-            f"a port from 0 to {HIGHEST_PORT} was expected, got {text!r}"
-        )
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    codes = "\n".join(f"  {code:<4} {code.meaning}" for code in Exit)
-    parser = argparse.ArgumentParser(
-        prog="apixo-client",
-        description="Enlarge pictures with APIXO's Image Upscaler.",
-        epilog=f"exit codes:\n{codes}\n\nenvironment:\n"
-        f"  {API_KEY_VARIABLE}   the API key; it is never an argument\n"
-        f"  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"%(prog)s {version('apixo-emulator')}"
-    )
-    parser.add_argument(
-        "--base-url", metavar="URL", type=_text, help="the API, with or without /api/v1"
-    )
-    parser.set_defaults(poll_interval=None)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_upscale(commands)
-    wait = _command(commands, "wait", _wait, "wait for a task that was submitted before")
-    wait.add_argument("task_id", metavar="TASK", type=_text)
-    _add_waiting(wait)
-    status = _command(commands, "status", _status, "show a task (exit code 5 if it failed)")
-    status.add_argument("task_id", metavar="TASK", type=_text)
-    _command(commands, "balance", _balance, "show the remaining balance in USD")
-    listen = _command(commands, "listen", None, "receive callbacks and print them as they come")
-    listen.add_argument("--host", type=_text, default="127.0.0.1", help="default: %(default)s")
-    listen.add_argument(
-        "--port", type=_port, default=9000, help="default: %(default)s; 0 takes a free one"
-    )
-    listen.add_argument("--once", action="store_true", help="end after the first callback")
-    return parser
-
-
-def _command(commands: Commands, name: str, run: Any, words: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=words, description=f"{words.capitalize()}.")
-    command.set_defaults(run=run)
-    return command
-
-
-def _add_upscale(commands: Commands) -> None:
-    upscale = _command(commands, "upscale", _upscale, "submit a picture and wait for the result")
-    upscale.add_argument(
-        "image", metavar="URL", type=_image, help="a public URL, or a local file to send along"
-    )
-    defaults = terms().defaults
-    for short, name, key, metavar, values in (
-        ("-r", "--resolution", "resolution", "TIER", terms().long_edge_px),
-        ("-f", "--format", "output_format", "FORMAT", terms().formats),
-    ):
-        words = f"{', '.join(values)} (default: {defaults[key]})"
-        upscale.add_argument(short, name, metavar=metavar, type=_text, help=words)
-    _add_waiting(upscale)
-
-
-def _add_waiting(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-o", "--output", metavar="FILE", type=_output, help="default: show the URL"
-    )
-    command.add_argument(
-        "--timeout",
-        metavar="S",
-        type=_seconds,
-        default=WAIT_TIMEOUT_S,
-        help="seconds to wait at most (default: %(default)g)",
-    )
-    command.add_argument(
-        "--poll-interval", metavar="S", type=_seconds, help="default: as documented for the tier"
-    )

@@ -49,6 +49,7 @@ from apixo_contract.report.render import (
 )
 from apixo_contract.run import check_target, judge, observe, unjudged
 from apixo_contract.text import escape_invisible, plural
+from apixo_schemas.command_line import INTERRUPTED, Program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -57,7 +58,6 @@ _BAD_USAGE = 2
 _UNREACHABLE = 3
 # As in `sysexits.h` and in shells.
 FAULT = 70
-_INTERRUPTED = 130
 
 # 0 and 1 are the exit codes of a report.
 EXIT_CODES = {
@@ -66,7 +66,7 @@ EXIT_CODES = {
     _BAD_USAGE: "bad usage: an option, a file or a key cannot be used",
     _UNREACHABLE: "the target cannot be reached, or is too busy to be judged",
     FAULT: "a fault of `apixo-contract` itself, or its extra is not installed",
-    _INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
+    INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
 }
 
 
@@ -136,7 +136,7 @@ def _exit_codes() -> Iterator[list[Run]]:
     try:
         yield made
     except KeyboardInterrupt:
-        _stop("interrupted", _INTERRUPTED, made)
+        _stop("interrupted", INTERRUPTED, made)
     except Unreachable as error:
         _stop(str(error), _UNREACHABLE, _paid(made))
     except BrokenPipeError:
@@ -298,28 +298,8 @@ _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
 )
 
 
-class _Program(click.Group):
-    """The group of all commands; wrong usage is one line on stderr, and exit code 2."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            sys.exit(error.exit_code)
-        except click.ClickException as error:
-            _say(error.format_message())
-            sys.exit(error.exit_code)
-        except click.Abort:
-            _say("interrupted")
-            sys.exit(_INTERRUPTED)
-        sys.exit(0)
-
-
-@click.group(
-    cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES
-)
-@click.version_option(package_name="apixo-emulator")
+@click.group("apixo-contract", cls=Program, epilog=_EXIT_CODES)
+@click.version_option(None, "-V", "--version", package_name="apixo-emulator")
 def main() -> None:
     """Check whether a server keeps APIXO's contract."""
     # Hypothesis keeps tables of characters; they belong into the user's cache, not into the working

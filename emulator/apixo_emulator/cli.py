@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+import click
 
 try:
-    import click
-    from click.exceptions import NoArgsIsHelpError
-except ImportError:  # the base install has only the client
+    from apixo_emulator.settings import CONFIG_FILE, OPTIONS, Option, load_settings
+except ModuleNotFoundError as error:  # the base install has only the client
     raise SystemExit(
-        "apixo-emulator: the emulator is not installed; run: pip install '.[emulator]' in a checkout of the project"
+        f"apixo-emulator needs {error.name}, which the extra `emulator` brings: "
+        "pip install '.[emulator]' in a checkout of the project"
     ) from None
 
-from apixo_emulator.settings import (
-    CONFIG_FILE,
-    OPTIONS,
-    Option,
-    load_settings,
-)
-
-_PROGRAM = "apixo-emulator"
-_USAGE, _INTERRUPTED = 2, 130
+from apixo_schemas.command_line import Program
 
 
-class Program(click.Group):
-    """The group of all commands; it loads those that control a running emulator when one is used."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command; wrong usage is one line on stderr, and exit code 2."""
-        try:
-            code = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except NoArgsIsHelpError as error:
-            error.show()
-            code = error.exit_code
-        except click.ClickException as error:
-            fail(one_line(error), error.exit_code)
-        except click.Abort:
-            sys.exit(_INTERRUPTED)
-        sys.exit(code if isinstance(code, int) else 0)
+class _Program(Program):
+    """Loads the commands that control a running emulator when one of them is used."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Find a command."""
         if cmd_name not in self.commands:
             self._load()
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, for the help."""
         self._load()
         return super().list_commands(ctx)
 
@@ -60,34 +39,9 @@ class Program(click.Group):
             self.add_command(command)
 
 
-def one_line(error: click.ClickException) -> str:
-    """Return what is wrong with a command line: where, what was expected, and what was found."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    see_help = f" See `{context.command_path} --help`." if context else ""
-    match error:
-        case click.NoSuchOption():
-            close = f" Did you mean {error.possibilities[0]}?" if error.possibilities else ""
-            return f"expected an option that exists, found {error.option_name}.{close}{see_help}"
-        case click.MissingParameter(param=click.Parameter() as param) if context:
-            return f"expected {param.make_metavar(context)}, found nothing.{see_help}"
-        case click.BadParameter(param=click.Parameter() as param):
-            name = param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
-            return f"{name}: {error.message}"
-    message = error.format_message()
-    return f"{message}{'' if message.endswith(('.', '?')) else '.'}{see_help}"
-
-
-def fail(words: str, code: int = _USAGE) -> NoReturn:
-    """End the program with words on stderr."""
-    for line in words.split("\n"):
-        click.echo(f"{_PROGRAM}: {line}", err=True)
-    sys.exit(code)
-
-
 @click.group(
-    _PROGRAM,
-    cls=Program,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    "apixo-emulator",
+    cls=_Program,
     epilog="Completion of commands, options and scenario names in bash:"
     ' eval "$(_APIXO_EMULATOR_COMPLETE=bash_source apixo-emulator)"; also zsh_source, fish_source.',
 )
@@ -141,7 +95,9 @@ def serve(config: Path | None, **flags: Any) -> None:
     try:
         run(load_settings(given, config=config))
     except (ValueError, StartError, StoreError) as error:
-        fail(str(error))
+        for line in str(error).split("\n"):
+            click.echo(f"apixo-emulator: {line}", err=True)
+        sys.exit(2)
 
 
 @main.command()

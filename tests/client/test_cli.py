@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from apixo_client import Task
-from apixo_client.cli import Exit, main, showing
+from apixo_client.cli import Exit, showing
+from apixo_client.cli import main as command
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGE = "https://example.com/in.jpg"
+
+
+def main(arguments: list[str]) -> Any:
+    """Run the command and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        command(arguments)
+    return ended.value.code
 
 
 @pytest.fixture
@@ -202,13 +210,11 @@ def test_a_suffix_that_does_not_fit_the_format_is_warned_of_before_it_costs(
     assert ("give it a name that ends in" in lines[0]) is warned
 
 
-@pytest.mark.parametrize("command", [["upscale", IMAGE], ["wait", "task_1"]])
+@pytest.mark.parametrize("arguments", [["upscale", IMAGE], ["wait", "task_1"]])
 def test_the_folder_of_an_output_is_checked_before_it_costs(
-    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([*command, "-o", str(tmp_path / "no" / "out.jpg")])
-    assert caught.value.code == Exit.USAGE
+    assert main([*arguments, "-o", str(tmp_path / "no" / "out.jpg")]) == Exit.USAGE
     assert f"there is no folder '{tmp_path / 'no'}'" in capsys.readouterr().err
     assert service.requests == []
 
@@ -255,33 +261,25 @@ def test_arguments_that_nobody_can_use_are_wrong_usage(
 ) -> None:
     monkeypatch.setenv("APIXO_API_KEY", "secret-key")
     monkeypatch.setenv("APIXO_BASE_URL", "http://127.0.0.1:1")
-    try:
-        code: object = main(arguments)
-    except SystemExit as ended:
-        code = ended.code
-    assert code == Exit.USAGE
+    assert main(arguments) == Exit.USAGE
     said = capsys.readouterr().err
-    assert any(word in said for word in ("expected", "required", "invalid", "cannot listen"))
+    assert "expected" in said or "Usage: apixo-client" in said
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "x", "", "\u0661"])
 def test_a_port_that_cannot_be_is_told(capsys: pytest.CaptureFixture[str], port: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["listen", f"--port={port}"])
-    assert ended.value.code == Exit.USAGE
-    words = f"argument --port: a port from 0 to 65535 was expected, got {port!r}\n"
-    assert capsys.readouterr().err.endswith(words)
+    assert main(["listen", f"--port={port}"]) == Exit.USAGE
+    words = f"apixo-client: --port: expected a port from 0 to 65535, found {port!r}\n"
+    assert capsys.readouterr().err == words
 
 
 def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    main(["--help"])
     text = capsys.readouterr().out
     for code in Exit:
         assert f"{code.value:<4} {code.meaning}" in text
     assert "APIXO_API_KEY" in text
-    with pytest.raises(SystemExit):
-        main(["upscale", "--help"])
+    main(["upscale", "--help"])
     assert contract().defaults["resolution"] in capsys.readouterr().out
 
 

@@ -292,12 +292,21 @@ def test_any_text_is_read_or_told_in_words(
         (["serve", "--port", "x"], "--port: expected an integer from 0 to 65535, found 'x'"),
         (["serve", "--cors", "al"], "--cors: expected one of loopback, any, off, found 'al'"),
         (["finish"], "expected TASK_ID, found nothing. See `apixo-emulator finish --help`."),
+        (["serve", "--port"], "--port: expected a value, found nothing."),
+        (["serve", "--quiet=1"], "--quiet: expected no value, found one."),
         (["tasks", "--limit", "0"], "--limit: expected an integer from 1 to 1000, found '0'"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line(arguments: list[str], line: str) -> None:
     done = CliRunner().invoke(main, arguments)
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"apixo-emulator: {line}\n")
+
+
+@pytest.mark.parametrize("program", [main, kit, client], ids=["emulator", "contract", "client"])
+def test_each_command_tells_wrong_usage_in_one_line(program: Any) -> None:
+    done = CliRunner().invoke(program, ["--hlep"])
+    line = f"{program.name}: expected an option that exists, found --hlep. Did you mean --help?"
+    assert (done.exit_code, done.stderr) == (2, f"{line} See `{program.name} --help`.\n")
 
 
 @pytest.mark.parametrize("option", ["-h", "--help", "--version"])
@@ -327,13 +336,16 @@ def test_the_help_shows_each_option_with_its_default_and_choices() -> None:
         ("apixo-emulator scenario add Sens", "SensitiveContent"),
         ("apixo-emulator serve --log-format j", "json"),
         ("apixo-emulator sce", "scenario"),
+        ("apixo-client upscale -r 2", "2k"),
+        ("apixo-client upscale --form", "--format"),
     ],
 )
 def test_the_shell_completes_names(words: str, expected: str) -> None:
+    name = words.split(maxsplit=1)[0]
     environ = {
-        "_APIXO_EMULATOR_COMPLETE": "bash_complete",
+        f"_{name.upper().replace('-', '_')}_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
     }
-    done = CliRunner(env=environ).invoke(main, prog_name="apixo-emulator")
-    assert f"plain,{expected}\n" in done.stdout
+    program = {"apixo-emulator": main, "apixo-client": client}[name]
+    assert f"plain,{expected}\n" in CliRunner(env=environ).invoke(program).stdout
