@@ -23,7 +23,7 @@ LAYERS = [
     {"option_types"},
     {"service"},
     {"pictures", "journal", "scenarios"},
-    {"storage", "outbound"},
+    {"storage", "outbound", "exchange"},
     {"domain"},
 ]
 # What the core may use beside the standard library: values in, values out.

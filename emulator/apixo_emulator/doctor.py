@@ -14,15 +14,8 @@ from apixo_emulator.domain.addresses import (
     judge,
     parse_target,
 )
-from apixo_emulator.outbound import (
-    OutboundClient,
-    OutboundError,
-    OutboundUntrusted,
-    Resolver,
-    Response,
-    system_addresses,
-    unresolved,
-)
+from apixo_emulator.exchange import OutboundError, OutboundUntrusted, Response
+from apixo_emulator.outbound import OutboundClient, Resolver, system_addresses, unresolved
 from apixo_schemas import contract, document
 
 _ONLY_WHEN_ASKED = "not checked: it takes a call to the URL, which is made only when asked for"

@@ -3,10 +3,7 @@
 Before each connection, also after a redirect, the URL is parsed and its addresses are judged
 (`domain.addresses`). The name is resolved once, and the connection goes to a judged address. Each call has
 its own connection, so that a receiver can restart between two callbacks. One deadline spans the whole
-call; headers, interim responses and body are bounded.
-
-The protocol is h11 on asyncio streams. httpcore accepts any number of interim responses, and a callback
-takes 1.6 times the CPU time with it on these streams (3.5 times on its own).
+call.
 """
 
 import asyncio
@@ -14,19 +11,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urljoin
-
-import h11
 
 from apixo_emulator.domain.addresses import (
     AddressPolicy,
@@ -39,74 +33,26 @@ from apixo_emulator.domain.addresses import (
     parse_target,
 )
 from apixo_emulator.domain.deliveries import DEPTH_HEADER
+from apixo_emulator.exchange import (
+    Exchange,
+    OutboundBroken,
+    OutboundRefused,
+    OutboundStopped,
+    OutboundUnreachable,
+    OutboundUntrusted,
+    Request,
+    Response,
+)
 
-MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes of a response's headers."""
-MAX_INTERIM: Final = 16
-"""Interim responses (status 1xx) before the response itself."""
 MAX_CALLBACK_BODY: Final = 64 * 1024
 """Bytes of the body of a callback's response that are read; the rest is cut off."""
 MAX_LOOKUPS: Final = 8
 """Names that are resolved at once; further ones wait, within the deadline of their call."""
 _MAX_ADDRESSES: Final = 4  # of one name; they share the time for connecting
-_MAX_WORDS: Final = 300
-_READ_BYTES: Final = 16 * 1024
-# Pieces of a body that are parsed in a row. A chunk may hold one byte, so that many arrive at once: other
-# connections are served in between.
-_MOST_PIECES: Final = 64
-# Bytes of a response that is no HTTP; its message shows them.
-_MOST_SHOWN: Final = 40
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Returns the addresses of host and port; may block; raises OSError if there are none."""
-
-
-class OutboundError(Exception):
-    """An outbound call without a usable response; the message says why, without passwords."""
-
-
-class OutboundRefused(OutboundError):
-    """The URL, or an address that its name resolves to, must not be called."""
-
-
-class OutboundUnreachable(OutboundError):
-    """There is no connection: the name does not resolve, or no address accepts it."""
-
-
-class OutboundUntrusted(OutboundUnreachable):
-    """There is no TLS connection: the certificate does not verify, or the handshake fails."""
-
-
-class OutboundBroken(OutboundError):
-    """The server accepted the connection and sent no complete HTTP response."""
-
-
-class OutboundTooLarge(OutboundError):
-    """The body is longer than allowed."""
-
-
-class OutboundStopped(Exception):
-    """The client was closed while a thread waited for a response."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response, whatever its status.
-
-    Attributes:
-        status: the HTTP status, never an interim one.
-        headers: the first value of each header, by lower-case name.
-        body: as received, without transfer encoding; content encodings are kept.
-        url: the URL that answered, after redirects, in canonical form.
-        duration_ms: from the begin of the last hop to the end of the body.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
-    duration_ms: float
 
 
 def callback_headers(depth: int) -> dict[str, str]:
@@ -127,16 +73,6 @@ def _headers_of_all(depth: int) -> dict[str, str]:
 @cache
 def _user_agent() -> str:
     return f"apixo-emulator/{version('apixo-emulator')}"
-
-
-class _Request(NamedTuple):
-    method: str
-    target: Target
-    headers: Mapping[str, str]
-    body: bytes
-    # Bytes of the response's body; a longer one is cut off (`cut`) or an error.
-    max_body: int
-    cut: bool
 
 
 @dataclass(slots=True)
@@ -191,7 +127,7 @@ class OutboundClient:
         """
         async with _deadline(timeout_s) as deadline:
             target, headers = _admitted("POST", url, policy), callback_headers(depth)
-            request = _Request("POST", target, headers, body, MAX_CALLBACK_BODY, cut=True)
+            request = Request("POST", target, headers, body, MAX_CALLBACK_BODY, cut=True)
             return await self._send(request, policy, deadline)
 
     def fetch(
@@ -224,7 +160,7 @@ class OutboundClient:
             async with _deadline(timeout_s) as deadline:
                 target = _admitted("GET", url, policy)
                 for _ in range(max_redirects + 1):
-                    request = _Request("GET", target, _fetch_headers(), b"", max_bytes, cut=False)
+                    request = Request("GET", target, _fetch_headers(), b"", max_bytes, cut=False)
                     response = await self._send(request, policy, deadline)
                     location = response.headers.get("location")
                     if not max_redirects or response.status not in _REDIRECTS or location is None:
@@ -253,9 +189,7 @@ class OutboundClient:
             for fetch in list(self._fetches):
                 fetch.cancel()
 
-    async def _send(
-        self, request: _Request, policy: AddressPolicy, deadline: _Deadline
-    ) -> Response:
+    async def _send(self, request: Request, policy: AddressPolicy, deadline: _Deadline) -> Response:
         began = time.monotonic()
         target = request.target
         deadline.connected = False
@@ -266,7 +200,7 @@ class OutboundClient:
         reader, writer = await self._connect(target, addresses, deadline)
         deadline.connected = True
         try:
-            exchange = _Exchange(reader, request)
+            exchange = Exchange(reader, request)
             deadline.waiting_for = f"{target.authority} did not read the request"
             writer.write(exchange.written())
             with suppress(ConnectionError):  # the server may have answered without reading
@@ -280,7 +214,7 @@ class OutboundClient:
             raise OutboundBroken(words) from error
         finally:
             writer.transport.abort()
-        return Response(status, headers, body, target.url, (time.monotonic() - began) * 1000)
+        return Response(status, headers, body, (time.monotonic() - began) * 1000)
 
     async def _resolve(self, target: Target, deadline: _Deadline) -> Sequence[str]:
         if target.is_literal:
@@ -341,95 +275,6 @@ def _background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="apixo-fetch", daemon=True).start()
     return loop
-
-
-# The exchange of one request and its response
-
-
-class _Exchange:
-    """One request and its response on a connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, request: _Request) -> None:
-        self._reader = reader
-        self._request = request
-        self._place = request.target.authority
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-        # The bytes that may still come: head, body, and the framing of chunks.
-        self._left = 2 * request.max_body + (MAX_INTERIM + 1) * MAX_HEAD_BYTES
-        self._first_bytes = b""
-
-    def written(self) -> bytes:
-        """Return the bytes of the request."""
-        request = self._request
-        headers = {"Host": self._place, "Connection": "close", **request.headers}
-        if request.method == "POST":
-            headers["Content-Length"] = str(len(request.body))
-        head = h11.Request(
-            method=request.method, target=request.target.path, headers=list(headers.items())
-        )
-        parts = (head, h11.Data(data=request.body), h11.EndOfMessage())
-        return b"".join(self._connection.send(part) or b"" for part in parts)
-
-    async def head(self) -> tuple[int, dict[str, str]]:
-        """Read status and headers of the response, after the interim responses."""
-        for _ in range(MAX_INTERIM + 1):
-            event = await self._next()
-            if isinstance(event, h11.Response):
-                headers: dict[str, str] = {}
-                for name, value in event.headers:
-                    headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-                return event.status_code, headers
-        raise OutboundBroken(f"{self._place} sent more than {MAX_INTERIM} interim responses")
-
-    async def body(self, announced: str) -> bytes:
-        """Read the body; ``announced`` is the response's Content-Length, if any."""
-        limit, cut = self._request.max_body, self._request.cut
-        if not cut and announced.isdecimal() and int(announced) > limit:
-            raise OutboundTooLarge(f"the body has {announced} bytes, at most {limit} are allowed")
-        body = bytearray()
-        pieces = 0
-        while len(body) <= limit:
-            event = await self._next()
-            if not isinstance(event, h11.Data):
-                return bytes(body)
-            body += event.data
-            pieces += 1
-            if pieces % _MOST_PIECES == 0:
-                await asyncio.sleep(0)
-        if not cut:
-            raise OutboundTooLarge(f"the body is longer than the {limit} bytes allowed")
-        return bytes(body[:limit])
-
-    async def _next(self) -> object:
-        """Return the next event of the response."""
-        while True:
-            try:
-                event = self._connection.next_event()
-            except h11.RemoteProtocolError as error:
-                raise OutboundBroken(self._reason(error)) from error
-            if event is not h11.NEED_DATA:
-                return event
-            data = await self._reader.read(_READ_BYTES)
-            if not data and self._connection.their_state is h11.SEND_RESPONSE:
-                raise OutboundBroken(self._reason(None))
-            self._first_bytes = (self._first_bytes + data[:_MOST_SHOWN])[:_MOST_SHOWN]
-            self._left -= len(data)
-            if self._left < 0:
-                raise OutboundTooLarge(f"{self._place} sent more framing than content")
-            self._connection.receive_data(data)
-
-    def _reason(self, error: h11.RemoteProtocolError | None) -> str:
-        """Return why there is no response; without an error the connection was closed."""
-        if self._first_bytes and not self._first_bytes.startswith(b"HTTP/1."):
-            return f"{self._place} sent no HTTP/1.1 response but {self._first_bytes!r}"
-        if error is None:
-            return f"{self._place} closed the connection without a response"
-        if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            return f"{self._place} sent more than {MAX_HEAD_BYTES // 1024} KiB of headers"
-        if "_SWITCH_UPGRADE" in str(error):
-            return f"{self._place} answered 101: it switched to a protocol that was not asked for"
-        words = str(error).replace("bytearray(b", "(")
-        return f"{self._place} broke the HTTP protocol: {words}"[:_MAX_WORDS]
 
 
 # Names and TLS

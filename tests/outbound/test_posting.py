@@ -15,19 +15,16 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN
-from apixo_emulator.outbound import (
-    MAX_CALLBACK_BODY,
+from apixo_emulator.exchange import (
     MAX_INTERIM,
-    MAX_LOOKUPS,
     OutboundBroken,
-    OutboundClient,
     OutboundError,
     OutboundRefused,
     OutboundUnreachable,
     OutboundUntrusted,
-    Resolver,
     Response,
 )
+from apixo_emulator.outbound import MAX_CALLBACK_BODY, MAX_LOOKUPS, OutboundClient, Resolver
 from outbound.receivers import Script, Serve
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -23,7 +23,7 @@ from apixo_emulator.domain.pictures import (
     RefusedSource,
     Verdict,
 )
-from apixo_emulator.outbound import OutboundBroken, OutboundTooLarge
+from apixo_emulator.exchange import OutboundBroken, OutboundTooLarge
 from apixo_emulator.pictures import PictureStore, SourceLimits
 from apixo_emulator.pictures.render import vips
 from apixo_emulator.pictures.sources import decoded

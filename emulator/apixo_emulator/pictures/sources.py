@@ -24,7 +24,8 @@ from apixo_emulator.domain.pictures import (
     sniff,
     web_target,
 )
-from apixo_emulator.outbound import OutboundBroken, OutboundClient, OutboundError, OutboundTooLarge
+from apixo_emulator.exchange import OutboundBroken, OutboundError, OutboundTooLarge
+from apixo_emulator.outbound import OutboundClient
 from apixo_emulator.pictures.formats import UnreadablePicture
 from apixo_emulator.pictures.render import inspect, is_whole
 

@@ -29,14 +29,10 @@ from apixo_emulator.domain.deliveries import (
     payload,
 )
 from apixo_emulator.domain.tasks import Task
+from apixo_emulator.exchange import OutboundError, OutboundRefused
 from apixo_emulator.journal.journal import SHARE_S
 from apixo_emulator.journal.secrets import masked_for_account
-from apixo_emulator.outbound import (
-    OutboundClient,
-    OutboundError,
-    OutboundRefused,
-    callback_headers,
-)
+from apixo_emulator.outbound import OutboundClient, callback_headers
 from apixo_emulator.service.worlds import Worlds
 from apixo_emulator.storage import Claim, Entry, Store, StoreError, log_failure
 from apixo_schemas import contract

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from apixo_emulator.domain.pictures import Verdict, is_data_url
 from apixo_emulator.domain.tasks import Task
-from apixo_emulator.outbound import OutboundStopped
+from apixo_emulator.exchange import OutboundStopped
 from apixo_emulator.storage import log_failure
 
 # A fetch is mostly waiting for another server; one that hangs must not hold up many.
