@@ -19,7 +19,7 @@ from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, as_response, root_url, route_path
 from apixo_emulator.runtime import Runtime
-from apixo_emulator.service.callbacks import MOST_CALLBACKS, CallbackWorker
+from apixo_emulator.service.callback_worker import MOST_CALLBACKS, CallbackWorker
 from apixo_emulator.settings import Settings, use_profile_file
 from apixo_schemas import contract, document, openapi_document
 

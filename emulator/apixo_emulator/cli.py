@@ -33,7 +33,7 @@ class _Program(Program):
 
     def _load(self) -> None:
         from apixo_emulator.certify.cli import certify_client, certify_receiver
-        from apixo_emulator.control_client import COMMANDS
+        from apixo_emulator.control_commands import COMMANDS
 
         for command in (*COMMANDS, certify_client, certify_receiver):
             self.add_command(command)

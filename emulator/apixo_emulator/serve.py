@@ -26,7 +26,7 @@ from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import DataFolder, Runtime, StartError, open_store
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.callbacks import MOST_CALLBACKS
+from apixo_emulator.service.callback_worker import MOST_CALLBACKS
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import StoreError
 from apixo_schemas import contract

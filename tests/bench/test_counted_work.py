@@ -142,7 +142,7 @@ def test_submits_that_came_together_are_kept_in_one_transaction(
 def test_a_start_loads_nothing_that_only_control_or_pictures_need() -> None:
     heavy = {
         *("httpx", "jinja2", "jsonschema", "psycopg", "pyvips"),
-        *("apixo_emulator.control_client", "apixo_emulator.http.control"),
+        *("apixo_emulator.control_commands", "apixo_emulator.http.control"),
     }
     program = (
         "import sys, apixo_emulator.cli, apixo_emulator.serve\n"

@@ -164,7 +164,7 @@ class WorldControl:
         return documents.rule(read_rule(row.id, row.document), row)
 
     def remove_scenario(self, rule_id: str) -> int:
-        """Remove a rule; give how many there were: 1.
+        """Remove a rule and return how many there were: 1.
 
         Raises:
             NotFoundError: There is none of this id.
@@ -176,7 +176,7 @@ class WorldControl:
         return removed
 
     def clear_scenarios(self) -> int:
-        """Remove all rules but the scenario file's; give how many there were."""
+        """Remove all rules but the scenario file's, and return how many there were."""
         return self._worlds.drop_rules(self.world)
 
     # Tasks
@@ -223,9 +223,7 @@ class WorldControl:
         task = self._task(task_id)
         found = documents.task(task, self.now())
         delivery = self._store.delivery(task_id)
-        if delivery is not None:
-            found["delivery"] = self._delivery(delivery.task_id)
-        return found
+        return found if delivery is None else {**found, "delivery": self._shown(delivery)}
 
     def _task(self, task_id: str) -> Task:
         task = self._store.task(task_id)
@@ -248,14 +246,11 @@ class WorldControl:
             NotFoundError: There is none of this id.
         """
         task = self._task(task_id)
-        polls = self._store.polls(task) + 1
+        status = status_answer(task, self.now(), base_url, self._store.polls(task) + 1)
         delivery = self._store.delivery(task_id)
-        return Answers(
-            status=status_answer(task, self.now(), base_url, polls),
-            callback=payload(task, delivery.base_url)
-            if delivery is not None and task.ends_ms is not None
-            else None,
-        )
+        if delivery is None or task.ends_ms is None:
+            return Answers(status, None)
+        return Answers(status, payload(task, delivery.base_url))
 
     def calls_of(self, task_id: str, limit: int = 20) -> list[JournalEntry]:
         """Return the journal's entries about a task, the newest first."""
@@ -299,13 +294,19 @@ class WorldControl:
         task = self._store.task(delivery.task_id, source=False)
         return task.account_id if task else ""
 
-    def _delivery(self, task_id: str) -> dict[str, Any] | None:
-        delivery = self._store.delivery(task_id)
-        if delivery is None or delivery.world != self.world.id:
-            return None
+    def _shown(self, delivery: Delivery) -> dict[str, Any]:
         account = self._account_of(delivery)
-        attempts = [documents.attempt(entry, account) for entry in self._store.attempts(task_id)]
-        return {**documents.delivery(delivery, account), "attempts": attempts}
+        attempts = self._store.attempts(delivery.task_id)
+        return {
+            **documents.delivery(delivery, account),
+            "attempts": [documents.attempt(attempt, account) for attempt in attempts],
+        }
+
+    def _delivery(self, task_id: str) -> Delivery:
+        found = self._store.delivery(task_id)
+        if found is None or found.world != self.world.id:
+            raise NotFoundError(f"no task {task_id!r} in callback mode")
+        return found
 
     def delivery(self, task_id: str) -> dict[str, Any]:
         """Return a task's callback with every attempt.
@@ -313,10 +314,7 @@ class WorldControl:
         Raises:
             NotFoundError: There is no such task, or it has no callback.
         """
-        found = self._delivery(task_id)
-        if found is None:
-            raise NotFoundError(f"no task {task_id!r} in callback mode")
-        return found
+        return self._shown(self._delivery(task_id))
 
     def redeliver(self, task_id: str) -> dict[str, Any]:
         """Send a task's callback again, now.
@@ -325,9 +323,7 @@ class WorldControl:
             NotFoundError: There is no such task, or it has no callback.
             ConflictError: It has not ended, or an attempt is under way.
         """
-        self.delivery(task_id)
-        delivery = self._store.delivery(task_id)
-        if delivery is None or self._emulator.callbacks.redeliver(delivery) is None:
+        if self._emulator.callbacks.redeliver(self._delivery(task_id)) is None:
             raise ConflictError(
                 f"the callback of task {task_id!r} cannot be sent again now: the task has not ended,"
                 " or an attempt is under way; wait for its end and ask again"
@@ -372,7 +368,7 @@ class WorldControl:
         """Return journal entries, the oldest first, ``limit`` at most: those above a number.
 
         Without ``after`` the latest ones. ``wanted`` picks some, e.g. ``call="submit"``,
-        ``status="400"``: what `core.expectation` knows of calls.
+        ``status="400"``; see `journal.filters`.
 
         Raises:
             ValueError: There is nothing of that name to pick by.
@@ -425,7 +421,7 @@ class WorldControl:
         )
 
     def verify(self, expectation: Mapping[str, Any] | Expectation) -> Verification:
-        """Hold the journal against an expectation; see `core.verification`.
+        """Hold the journal against an expectation; see `journal.verify`.
 
         Raises:
             ValueError: It is no expectation.
@@ -443,12 +439,7 @@ def _failure(code: str | None, message: str | None) -> tuple[str, str] | None:
     """Return a failure by its code, with the documented message unless another is given."""
     if code is None:
         return None
-    by_name = {
-        name.lower(): entry
-        for entry in contract().failures.values()
-        for name in (entry.code, entry.scenario)
-    }
-    known = by_name.get(code.lower())
-    if known is None:
-        return code, message or code
-    return known.code, message or known.message
+    for known in contract().failures.values():
+        if code.lower() in {known.code.lower(), known.scenario.lower()}:
+            return known.code, message or known.message
+    return code, message or code

@@ -43,8 +43,9 @@ def list_callbacks(context: PageContext) -> Page:
 def show_inbox(context: PageContext) -> Page:
     """Show what the inbox has received."""
     strict = context.control.config()["callbacks"]["mode"] == "strict"
-    received = context.inbox.received()[:_LISTED]
-    return Page("inbox.html", {"received": received, "most": _BRIEF, "strict": strict})
+    kept = context.inbox.received()
+    shown = {"received": kept[:_LISTED], "kept": len(kept), "most": _BRIEF, "strict": strict}
+    return Page("inbox.html", shown)
 
 
 def send_received(context: PageContext) -> Response:
