@@ -128,6 +128,7 @@ CASES = (
     Case("POST", "/_emulator/reset", 403, headers={"Origin": PAGE}),
     Case("POST", "/_emulator/reset", 403, headers={"X-Apixo-Emulator-Depth": "1"}),
     Case("GET", "/_emulator/clock", 403, headers={"X-Forwarded-For": "127.0.0.1"}),
+    Case("GET", "/_emulator/clock", 403, headers={"X-Forwarded-Proto": "https"}),
 )
 
 

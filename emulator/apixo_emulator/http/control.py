@@ -6,6 +6,7 @@ A request acts on the world of ``?world=``; where every key has its own, on that
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hmac import compare_digest
@@ -45,8 +46,10 @@ EXPECTED = tuple(kind for kind, _ in _STATUS)
 # Bytes; a rule or an expectation is a few hundred.
 _LARGEST_BODY = 1_048_576
 _SHOWN = 80
-# A proxy adds one of these to the requests of other machines.
-_FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+# A proxy adds headers with such names to the requests of other machines.
+_FORWARDED = re.compile(
+    "forwarded|via|x-forwarded.*|x-original-.*|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip"
+)
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -214,7 +217,7 @@ def _other_machine(request: Request, host: str) -> str | None:
             f"control requests from another machine {needed}, found one from"
             f" {request.client.host} without it"
         )
-    proxy = next((name for name in _FORWARDING if name in request.headers), None)
+    proxy = next(filter(_FORWARDED.fullmatch, request.headers), None)
     if proxy is not None:
         return f"control requests through a proxy {needed}, found the header {proxy} without it"
     return None

@@ -31,7 +31,7 @@ def _lower_priority() -> None:
         os.nice(_NICENESS)
 
 
-_threads = ThreadPoolExecutor(_THREADS, "render", _lower_priority)
+render_threads = ThreadPoolExecutor(_THREADS, "render", _lower_priority)
 
 
 async def send_file(
@@ -48,7 +48,7 @@ async def send_file(
 
 async def _response(pictures: PictureStore, spec: PictureSpec, scope: Scope) -> Response:
     loop = asyncio.get_running_loop()
-    picture: RenderedPicture = await loop.run_in_executor(_threads, pictures.render, spec)
+    picture: RenderedPicture = await loop.run_in_executor(render_threads, pictures.render, spec)
     headers = {
         "etag": picture.etag,
         "cache-control": "private, max-age=3600",

@@ -17,6 +17,7 @@ from apixo_emulator.http.control import EXPECTED, control_of, event_stream, stat
 from apixo_emulator.http.dashboard import controls, journal, submit, tasks
 from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, TooLargeError, read_form
 from apixo_emulator.http.dashboard.rendering import Done, Page, PageContext, asset, done, shown
+from apixo_emulator.http.files import render_threads
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.control import NotFoundError
 
@@ -40,6 +41,7 @@ _PAGES: dict[str, Handler] = {
     "ui/clock": controls.show_clock,
     "ui/try": submit.show_form,
 }
+_DRAWING = (tasks.show_pictures, tasks.send_source)
 _BUTTONS: dict[str, Handler] = {
     "ui/tasks/{task_id}/finish": tasks.finish_task,
     "ui/tasks/{task_id}/redeliver": tasks.redeliver,
@@ -73,9 +75,13 @@ class Dashboard:
         self.open_routes = [_route("POST", INBOX, self._inbox.receive)]
 
     def _page(self, handler: Handler) -> Endpoint:
+        # In a thread: it may wait for a store. What draws pictures takes seconds and must not keep
+        # the other pages waiting.
+        threads = render_threads if handler in _DRAWING else None
+
         async def answer(request: Request) -> Response:
-            # In a thread: it may wait for a store, or draw a picture.
-            return await asyncio.to_thread(self._shown, handler, request, {})
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(threads, self._shown, handler, request, {})
 
         return answer
 
