@@ -86,6 +86,8 @@ def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
     assert "Traceback" not in shown
     assert "5 cases: " in shown
     assert "response p50" in shown
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "A task that failed with <code>SensitiveContent</code> is acknowledged" in page
 
 
 def test_a_date_in_retry_after_is_on_the_client_s_clock() -> None:

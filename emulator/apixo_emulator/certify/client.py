@@ -27,6 +27,7 @@ from apixo_emulator.certify.client_cases import (
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
 from apixo_emulator.domain.accounts import usd
+from apixo_emulator.domain.wire import WireFault
 from apixo_schemas import contract, retry_after_s
 
 _GRACE_S = 2.0
@@ -35,11 +36,20 @@ _MOST_CALLS = 12
 _OK = 200
 # The statuses of a submit after which a second one may be paid twice. 429 and 503 say that nothing was done.
 _UNCERTAIN = {500, 502, 504}
+_DAMAGED = {
+    WireFault.RESET.value: "a reset connection",
+    WireFault.TRUNCATED.value: "a truncated response",
+    WireFault.DRIP.value: "a response byte by byte",
+    WireFault.INVALID_JSON.value: "invalid JSON",
+    WireFault.HTML.value: "status 502 with an HTML page",
+}
 _PERMANENT = {400, 401, 402, 403, 404}
 _FINAL = ('"state":"success"', '"state":"failed"')
 # A client measures from when it read the response, the emulator from when it received the request.
 _TOLERANCE_S = 0.15
 _MOST_REPEATS = 2
+# As in the text of the findings.
+_CALLS = {"status": "poll", "file": "download"}
 
 _ADDRESS = "Send every call to the address in `APIXO_BASE_URL`, with the key in `APIXO_API_KEY`."
 _ONE_SUBMIT = (
@@ -186,10 +196,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _shown(record: Record) -> list[str]:
-    """Return the client's calls as lines of evidence."""
+    """Return the client's calls as lines of evidence: when, what, and how it was answered."""
     lines = [
-        f"{call.at_s:8.2f} s  {call.endpoint:<8} {call.status}"
-        + (f"  {call.fault}" if call.fault else "")
+        f"{call.at_s:8.2f} s  {_CALLS.get(call.endpoint, call.endpoint):<8}  {_ended(call)}"
         for call in record.calls[:_MOST_CALLS]
     ]
     if len(record.calls) > _MOST_CALLS:
@@ -333,12 +342,9 @@ def _money(record: Record) -> Iterator[Finding]:
     submits = record.of("submit")
     for number, call in enumerate(submits[:-1], start=1):
         if _may_be_accepted(call):
-            how = call.fault or call.status
-            yield Finding(
-                Verdict.FAIL, "no second submit after one that may have been accepted",
-                f"submit {number} ended with {how} and was repeated: up to {price} USD paid twice",
-                _ONE_SUBMIT,
-            )  # fmt: skip
+            observed = f"{_ended(call)} in response to submit {number}, then another submit: up to {price} USD paid twice"
+            expected = "no second submit after one that may have been accepted"
+            yield Finding(Verdict.FAIL, expected, observed, _ONE_SUBMIT)
             return
     repeats = sum(call.status in _PERMANENT for call in submits)
     if repeats > _MOST_REPEATS:
@@ -350,6 +356,11 @@ def _money(record: Record) -> Iterator[Finding]:
         )
     if accepted <= 1:
         yield Finding(Verdict.PASS, "at most one accepted submit", f"{accepted}")
+
+
+def _ended(call: Call) -> str:
+    """Return in words what a client got in response to a call."""
+    return _DAMAGED.get(call.fault or "", f"status {call.status}")
 
 
 def _may_be_accepted(call: Call) -> bool:

@@ -21,7 +21,9 @@ _CONNECT_S = 5.0
 _MOST_HEADER_BYTES = 64 * 1024
 _MOST_BODY_BYTES = 64 * 1024
 _CHUNK = 64 * 1024
-_MOST_CURL_BODY = 2000
+# The API's bodies are shorter.
+_MOST_CURL_BODY = 1000
+_CURL_BODY_START = 100
 _CONTINUE_S = 1.0
 
 
@@ -73,11 +75,15 @@ class Delivery:
         lines = [shlex.join(["curl", "--include", *options, self.url])]
         for name, value in (*headers, *self.headers):
             lines.append(shlex.join(["--header", f"{name}: {value}"]))
+        shown = self.body
+        if len(shown) > _MOST_CURL_BODY:
+            shown = shown[:_CURL_BODY_START]
+            notes.append(
+                f"the body has {len(self.body)} bytes, of which the first {_CURL_BODY_START} are shown"
+            )
         if self.has_body:
-            shown = self.body[:_MOST_CURL_BODY].decode("utf-8", errors="backslashreplace")
-            lines.append(shlex.join(["--data-binary", shown]))
-        if len(self.body) > _MOST_CURL_BODY:
-            notes.append(f"the whole body has {len(self.body)} bytes")
+            text = shown.decode("utf-8", errors="backslashreplace")
+            lines.append(shlex.join(["--data-binary", text]))
         return "\n".join([*(f"# {note}" for note in notes), " \\\n  ".join(lines)])
 
     @property

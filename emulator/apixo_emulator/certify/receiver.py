@@ -19,7 +19,7 @@ from apixo_emulator.certify.receiver_judgement import (
     is_rejected,
     judged_effects,
     judged_status,
-    results_taken_in,
+    number_of_results,
 )
 
 _OK = 200
@@ -193,7 +193,13 @@ class ReceiverCertifier:
         else:
             seen = self._observed(run)
             if self._gone and run.taken < (case.results or 0):
-                findings.append(Finding(Verdict.SKIPPED, results_taken_in(case.results or 0), went))
+                findings.append(
+                    Finding(
+                        Verdict.SKIPPED,
+                        number_of_results(case.results or 0, counted=self.command is not None),
+                        went,
+                    )
+                )
             else:
                 findings += judged_effects(
                     run, seen, has_command=self.command is not None, has_downloads=self._downloads

@@ -77,11 +77,11 @@ def judged_effects(
             yield Finding(Verdict.PASS, "a poll, or a 4xx status", observed)
             return
     elif has_command or has_downloads:
-        yield _judged_count(run, wanted, run.taken)
+        yield _judged_count(run, wanted, run.taken, counted=has_command)
         return
     if not seen.forged:
         yield Finding(
-            Verdict.SKIPPED, results_taken_in(wanted),
+            Verdict.SKIPPED, number_of_results(wanted, counted=has_command),
             "no way to count the results: give --effects COMMAND, or let the application poll and"
             " download at the certifier's emulator (--port)",
         )  # fmt: skip
@@ -111,15 +111,20 @@ def judged_status(step: Step, response: Response) -> tuple[str, Verdict]:
     return expected, Verdict.PASS if good else Verdict.FAIL
 
 
-def _judged_count(run: Run, wanted: int, taken: int) -> Finding:
+def _judged_count(run: Run, wanted: int, taken: int, *, counted: bool) -> Finding:
+    expected, observed = (
+        number_of_results(wanted, counted=counted),
+        number_of_results(taken, counted=counted),
+    )
     if taken < wanted and run.case.first_poll_fails and not run.retried:
         # The receiver has accepted the delivery: the live API does not repeat it.
-        observed = f"status 200, the API's 503 to one poll, and {results_taken_in(taken)}"
-        return Finding(Verdict.WARN, results_taken_in(wanted), observed)
+        observed = f"status 200, the API's 503 to one poll, and {observed}"
+        return Finding(Verdict.WARN, expected, observed)
     verdict = Verdict.PASS if taken == wanted else Verdict.FAIL
-    return Finding(verdict, results_taken_in(wanted), results_taken_in(taken))
+    return Finding(verdict, expected, observed)
 
 
-def results_taken_in(count: int) -> str:
-    """Return a number of results in words."""
-    return f"{count} results taken in" if count != 1 else "1 result taken in"
+def number_of_results(number: int, *, counted: bool) -> str:
+    """Return a number of results in words: counted by the effects command, or by downloads."""
+    done = "taken in" if counted else "downloaded"
+    return f"{number} result{'' if number == 1 else 's'} {done}"

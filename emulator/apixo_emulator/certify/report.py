@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from apixo_emulator.certify.model import Certificate, Result, Verdict
 
 _WIDTH = 80
-_DOCS = "https://github.com/apixo-emulator/apixo-emulator/blob/main/docs/certify.md"
+_DOCS = "https://github.com/apixo-emulator/apixo-emulator/blob/main/docs/{}.md"
 # What XML 1.0 cannot hold: control characters but tab, line feed and carriage return, and half pairs.
 _NOT_XML = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535), "�")
 _NOT_XML |= dict.fromkeys(range(55296, 57344), "�")
@@ -83,7 +83,8 @@ def as_html(certificate: Certificate) -> str:
 
 def _code(text: str) -> Markup:
     """Return a text as HTML in which backticks mark code."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))  # noqa: S704 - escaped before
+    # A plain str: the parts of a Markup would be escaped again.
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def as_junit(certificate: Certificate) -> str:
@@ -136,13 +137,14 @@ def _cell(text: str) -> str:
 
 def as_sarif(certificate: Certificate) -> str:
     """Return the failures and warnings as SARIF 2.1.0, for code scanning."""
+    docs = _DOCS.format(certificate.kind)
     rules = [
         {
             "id": result.id,
             "shortDescription": {"text": result.title},
             "fullDescription": {"text": result.matters},
             "help": {"text": result.advice},
-            "helpUri": _DOCS,
+            "helpUri": docs,
         }
         for result in certificate.troubled
     ]
@@ -159,7 +161,7 @@ def as_sarif(certificate: Certificate) -> str:
     driver = {
         "name": f"apixo-emulator {certificate.kind}",
         "version": version("apixo-emulator"),
-        "informationUri": _DOCS,
+        "informationUri": docs,
         "rules": rules,
     }
     document = {
