@@ -6,7 +6,6 @@ open.
 
 from __future__ import annotations
 
-import inspect
 import re
 import socket
 import ssl
@@ -42,8 +41,7 @@ _replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 def is_replaced(owner: Any, name: str) -> bool:
     """True if an attribute is a replacement, also one that another mock has put back."""
-    found = vars(owner).get(name)
-    return inspect.isroutine(found) and _function(found) in _replaced
+    return _function(vars(owner).get(name)) in _replaced
 
 
 def restore(owner: Any, name: str) -> None:
