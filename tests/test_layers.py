@@ -20,6 +20,7 @@ LAYERS = [
     {"runtime"},
     {"logs"},
     {"settings", "doctor"},
+    {"config_file"},
     {"option_types"},
     {"service"},
     {"pictures", "journal", "scenarios"},

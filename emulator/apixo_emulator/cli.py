@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 try:
-    from apixo_emulator.settings import CONFIG_FILE, OPTIONS, Option, load_settings
+    from apixo_emulator.config_file import CONFIG_FILE
+    from apixo_emulator.option_types import Option
+    from apixo_emulator.settings import OPTIONS, load_settings
 except ModuleNotFoundError as error:  # the base install has only the client
     raise SystemExit(
         f"apixo-emulator needs {error.name}, which the extra `emulator` brings: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -166,3 +166,55 @@ def several(one: OptionType) -> OptionType:
 
     schema = {"type": ["string", "array"], "items": one.schema}
     return OptionType(read, schema, one.metavar, is_list=True)
+
+
+# Options are fields of a dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option as people see it. ``default`` is how the default is written, or what it is in words."""
+
+    type: OptionType
+    help: str
+    default: str
+    short: str
+    second_variable: str
+    name: str = ""
+
+    @property
+    def flag(self) -> str:
+        """How it is written on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that set it; the first one wins."""
+        return (f"APIXO_EMULATOR_{self.name.upper()}", *filter(None, [self.second_variable]))
+
+
+def option(
+    type_: OptionType,
+    help_: str,
+    default: Any = None,
+    *,
+    shown_default: str = "",
+    short: str = "",
+    variable: str = "",
+) -> Any:
+    """Declare a field of a dataclass to be an option; the default is given as people write it."""
+    written = "" if default in (None, False) else str(default)
+    declared = Option(type_, help_, shown_default or written, short, variable)
+    absent = () if type_.is_list else None
+    return field(
+        default=absent if default is None else type_.read(default), metadata={"option": declared}
+    )
+
+
+def options_of(cls: type[Any]) -> Mapping[str, Option]:
+    """Return the options that a dataclass declares, by name, in their order."""
+    return {
+        entry.name: replace(entry.metadata["option"], name=entry.name)
+        for entry in fields(cls)
+        if "option" in entry.metadata
+    }

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from apixo_emulator import option_types as types
-from apixo_emulator.domain.accounts import KEY, AccountTerms, account_schema, account_terms, micros
+from apixo_emulator.config_file import ACCOUNT, CONFIG_FILE, read_config_file
+from apixo_emulator.domain.accounts import KEY, AccountTerms, account_schema, micros
 from apixo_emulator.domain.clock import FASTEST
 from apixo_emulator.domain.deliveries import (
     CallbackMode,
@@ -26,13 +27,12 @@ from apixo_emulator.domain.deliveries import (
     parse_rewrite,
 )
 from apixo_emulator.domain.pictures import FetchMode, RefusedSource
-from apixo_emulator.domain.problems import DocumentError, Problem, found
 from apixo_emulator.domain.randomness import LARGEST_SEED
 from apixo_emulator.domain.tasks import Latency, read_latency
-from apixo_emulator.domain.text import did_you_mean, shown
+from apixo_emulator.domain.text import did_you_mean
 from apixo_emulator.journal.secrets import Mask
-from apixo_emulator.option_types import SWITCH, OptionType
-from apixo_emulator.scenarios.file import load_rules, read_toml
+from apixo_emulator.option_types import SWITCH, Option, option, options_of
+from apixo_emulator.scenarios.file import load_rules
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
 from apixo_schemas import contract, load_profile, published_contract, use_profile
@@ -41,12 +41,8 @@ if TYPE_CHECKING:
     from apixo_emulator.pictures import SourceOptions
 
 DATA_FOLDER = Path(".apixo-emulator")
-CONFIG_FILE = "apixo-emulator.toml"
 CONFIG_VARIABLE = "APIXO_EMULATOR_CONFIG"
-PROJECT_FILE = "pyproject.toml"
-PROJECT_TABLE = ("tool", "apixo-emulator")
 
-_ACCOUNT = "account"
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
 _CERTIFICATES = "certificates in a PEM file"
@@ -126,55 +122,6 @@ def _check_certificate(chain: Path, key: Path | None) -> None:
 
 def _is_ready_file(path: Path) -> bool:
     return path.parent.is_dir() and not path.is_dir()
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An option as people see it. ``default`` is how the default is written, or what it is in words."""
-
-    type: OptionType
-    help: str
-    default: str
-    short: str
-    second_variable: str
-    name: str = ""
-
-    @property
-    def flag(self) -> str:
-        """How it is written on the command line."""
-        return f"--{self.name.replace('_', '-')}"
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The environment variables that set it; the first one wins."""
-        return (f"APIXO_EMULATOR_{self.name.upper()}", *filter(None, [self.second_variable]))
-
-
-def option(
-    type_: OptionType,
-    help_: str,
-    default: Any = None,
-    *,
-    shown_default: str = "",
-    short: str = "",
-    variable: str = "",
-) -> Any:
-    """Declare a field of a dataclass to be an option; the default is given as people write it."""
-    written = "" if default in (None, False) else str(default)
-    declared = Option(type_, help_, shown_default or written, short, variable)
-    absent = () if type_.is_list else None
-    return field(
-        default=absent if default is None else type_.read(default), metadata={"option": declared}
-    )
-
-
-def options_of(cls: type[Any]) -> Mapping[str, Option]:
-    """Return the options that a dataclass declares, by name, in their order."""
-    return {
-        entry.name: replace(entry.metadata["option"], name=entry.name)
-        for entry in fields(cls)
-        if "option" in entry.metadata
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,8 +435,17 @@ def load_settings(
     """
     if config is None and environ.get(CONFIG_VARIABLE):
         config = Path(environ[CONFIG_VARIABLE])
-    file, accounts, problems = _file(config, folder)
-    sources = (file, _environment(environ), _Source(flags or {}, lambda name: OPTIONS[name].flag))
+    try:
+        file = read_config_file(config, folder, OPTIONS)
+    except ValueError as error:
+        raise SettingsError(Mask().text(str(error))) from None
+    problems = file.problems
+    of_file = _Source(file.values, lambda name: f"{file.path}: {name}")
+    sources = (
+        of_file,
+        _environment(environ),
+        _Source(flags or {}, lambda name: OPTIONS[name].flag),
+    )
     # The profile comes first: it changes the contract, which the other options are checked against.
     _use_profile_of(sources)
     values: dict[str, Any] = {}
@@ -501,7 +457,7 @@ def load_settings(
             values.pop("ephemeral", None)
         values |= read
     _check(problems)
-    return Settings(**values, accounts=accounts)
+    return Settings(**values, accounts=file.accounts)
 
 
 def _environment(environ: Mapping[str, str]) -> _Source:
@@ -550,84 +506,6 @@ def use_profile_file(path: Path | None) -> None:
     _in_force.append(path)
 
 
-# The config file
-
-
-def _file(
-    explicit: Path | None, folder: Path
-) -> tuple[_Source, Mapping[str, AccountTerms], list[str]]:
-    """Return the options and the accounts of the config file, and which names in it are wrong.
-
-    Raises:
-        SettingsError: The file cannot be read.
-    """
-    path, table = _table(explicit, folder)
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        if key == _ACCOUNT:
-            continue
-        if name not in OPTIONS:
-            hint = did_you_mean(name, [*OPTIONS, _ACCOUNT])
-            expected = f"expected an option or [[{_ACCOUNT}]], found {shown(key)}"
-            problems.append(Problem((key,), f"{expected}.{hint}"))
-        elif name in values:
-            problems.append(Problem((key,), "expected once, found it with - and with _"))
-        else:
-            is_path = OPTIONS[name].type.is_path and isinstance(value, str) and value
-            values[name] = path.parent / value if is_path else value
-    accounts, wrong = _accounts(table.get(_ACCOUNT, []))
-    told = [f"{path}: {problem}" for problem in (*problems, *wrong)]
-    return _Source(values, lambda name: f"{path}: {name}"), accounts, told
-
-
-def _table(explicit: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]]:
-    """Return the config file and its table, an empty one where there is no file."""
-    own, project = folder / CONFIG_FILE, folder / PROJECT_FILE
-    path = explicit or (own if own.is_file() else project)
-    if explicit is None and path == project and not _has_our_table(project):
-        return path, {}
-    try:
-        document: Any = read_toml(path)
-    except ValueError as error:
-        raise SettingsError(Mask().text(str(error))) from None
-    for name in PROJECT_TABLE if path.name == PROJECT_FILE else ():
-        document = document.get(name) if isinstance(document, Mapping) else None
-    if not isinstance(document, Mapping):
-        expected = f"expected a table [{'.'.join(PROJECT_TABLE)}]"
-        raise SettingsError(f"{path}: {expected}, found {found(document)}")
-    return path, document
-
-
-def _has_our_table(project: Path) -> bool:
-    """Return whether a project configures the emulator; without reading TOML of other tools."""
-    try:
-        return f"{'.'.join(PROJECT_TABLE)}]".encode() in project.read_bytes()
-    except OSError:
-        return False
-
-
-def _accounts(given: Any) -> tuple[dict[str, AccountTerms], list[Problem]]:
-    """Return the terms of accounts by key, and what is wrong with them."""
-    accounts: dict[str, AccountTerms] = {}
-    if not isinstance(given, list):
-        expected = f"expected [[{_ACCOUNT}]], with two brackets, for each account"
-        return accounts, [Problem((_ACCOUNT,), f"{expected}, found {found(given)}")]
-    problems: list[Problem] = []
-    for index, document in enumerate(given):
-        try:
-            key, terms = account_terms(document)
-        except DocumentError as error:
-            problems += [problem.below(_ACCOUNT, index) for problem in error.problems]
-            continue
-        if key in accounts:
-            message = "expected a key that no other account has, found it twice"
-            problems.append(Problem((_ACCOUNT, index, "key"), message))
-        accounts[key] = terms
-    return accounts, problems
-
-
 def config_schema() -> Mapping[str, Any]:
     """Return the JSON Schema of a config file, for editors that check it while it is written."""
     options = {
@@ -641,6 +519,6 @@ def config_schema() -> Mapping[str, Any]:
         "title": f"the config file, {CONFIG_FILE}",
         "description": "Options of `apixo-emulator serve`, and accounts with what each may do.",
         "type": "object",
-        "properties": {**options, **dashed, _ACCOUNT: {"type": "array", "items": account}},
+        "properties": {**options, **dashed, ACCOUNT: {"type": "array", "items": account}},
         "additionalProperties": False,
     }

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,11 @@ def test_a_result_can_be_had_in_part_and_only_when_changed(app: Any) -> None:
     with apixo_emulator.intercept() as emulator:
         task_id = app.submitted()
         emulator.settle()
-        (url,) = json.loads(app.poll(task_id)["resultJson"])["resultUrls"]
+        found = app.poll(task_id)
+        (url,) = json.loads(found["resultJson"])["resultUrls"]
         whole = httpx.get(url)
+        made = formatdate(found["completeTime"] / 1000, usegmt=True)
+        assert whole.headers["last-modified"] == made
         etag = whole.headers["etag"]
         part = httpx.get(url, headers={"Range": "bytes=2-5", "If-Range": etag})
         assert (part.status_code, part.content) == (206, whole.content[2:6])

@@ -163,13 +163,16 @@ def test_a_thread_wakes_while_an_event_loop_is_blocked() -> None:
         woken.set()
 
     async def run() -> bool:
+        called = asyncio.Event()
+
         async def dawdle() -> None:
             async with httpx.AsyncClient() as client:
                 await client.get(BALANCE, headers=KEY)
+                called.set()
                 await asyncio.sleep(10)
 
         task = asyncio.create_task(dawdle())
-        await asyncio.sleep(0.01)
+        await called.wait()
         sleeper = threading.Thread(target=sleep)
         sleeper.start()
         came = woken.wait(30)  # as a careless application may

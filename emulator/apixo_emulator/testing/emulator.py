@@ -1,4 +1,4 @@
-"""An emulator without a server, and the receivers of its callbacks.
+"""An emulator without a server.
 
 Its state is in memory and its clock stands until it is moved.
 
@@ -8,18 +8,12 @@ asked for by generators, which `InProcess` drives for sync code and for async co
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import json
-import logging
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import anyio.to_thread
 
@@ -33,16 +27,13 @@ from apixo_emulator.storage import SqliteStore, TaskQuery
 from apixo_emulator.testing.clock import VirtualClock, WaitedInVainError
 from apixo_emulator.testing.controls import Controls, span_ms
 from apixo_emulator.testing.pictures import Pictures
+from apixo_emulator.testing.receivers import App, Receiver
 from apixo_schemas import contract
 
 if TYPE_CHECKING:
-    import httpx
-
     from apixo_emulator.testing.interception import Setup
 
 _T = TypeVar("_T")
-# An app, or a function of a `Callback` that returns None or a status, at once or awaited.
-App = Callable[..., Any]
 # Yields a callback with its receiver, and is sent the `Reply`; or a function that may block, and is
 # sent what it returns.
 _Steps = Generator["tuple[Receiver, Call] | Callable[[], Any]", Any, _T]
@@ -54,14 +45,9 @@ _MOST_POLLS = 1000
 _LONGEST_FETCH_S = 60.0
 # How long the end of a session waits for other threads that are being answered.
 _LONGEST_ANSWER_S = 2.0
-# Of a receiver's answer.
-_EXCERPT = 1024
 _NOT_RECEIVED = (
     "no receiver for {url} in process: register one with emulator.receiver({url!r}, app)"
 )
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_WSGI, _ASGI = 2, 3  # arguments
-_log = logging.getLogger("apixo_emulator")
 
 
 class InProcess(Controls):
@@ -376,155 +362,3 @@ def _next_event(task: Task | None, now_ms: int) -> int | None:
     if task.ends_ms is not None and task.settled:
         instants += [task.ends_ms, task.ends_ms + lag_ms]
     return min((at_ms for at_ms in instants if at_ms > now_ms), default=None)
-
-
-# Receivers of callbacks
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """A callback as it was received. ``at_ms`` is the emulator's clock in Unix ms."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    at_ms: int
-
-    def json(self) -> Any:
-        """Return the body, parsed: the envelope of a status response.
-
-        Raises:
-            ValueError: It is malformed, as a scenario can ask for.
-        """
-        return json.loads(self.body)
-
-    @property
-    def task(self) -> Any:
-        """What the envelope carries: ``taskId``, ``state`` and so on.
-
-        Raises:
-            ValueError: As `json` does.
-        """
-        return self.json()["data"]
-
-
-@dataclass
-class Receiver:
-    """Takes the callbacks to a URL and to all below it.
-
-    Without an ``app`` the answer is 200. ``received`` keeps every callback, whatever the answer was.
-    An exception of the app is logged and counts as the answer 500, as on a server. A function that
-    raises `TimeoutError` stands for a receiver that does not answer in time.
-
-    Raises:
-        ValueError: The URL is none, or the app is neither ASGI nor WSGI nor a function of one value.
-    """
-
-    url: str
-    app: App | None = None
-    received: list[Callback] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.url, str) or urlsplit(self.url).scheme not in ("http", "https"):
-            raise ValueError(f"a receiver's URL: expected http(s)://…, found {self.url!r}")
-        self._arguments = 1 if self.app is None else _arguments(self.app)
-
-    def takes(self, url: str) -> bool:
-        """True if a callback to this URL is for this receiver."""
-        mine, other = urlsplit(self.url), urlsplit(url)
-        if (mine.scheme, mine.netloc.lower()) != (other.scheme.lower(), other.netloc.lower()):
-            return False
-        folder = mine.path.rstrip("/")
-        return f"{other.path}/".startswith(f"{folder}/")
-
-    def reply(self, call: Call) -> Reply:
-        """Pass a callback to the app and return its answer; an async app gets its own event loop."""
-        try:
-            answer = self._ask(call)
-            return _reply(_awaited(answer) if inspect.isawaitable(answer) else answer)
-        except Exception as error:  # noqa: BLE001 - as a server does, whatever the app raises
-            return _failed(call, error)
-
-    async def areply(self, call: Call) -> Reply:
-        """Do the same; an async app runs in the caller's event loop."""
-        try:
-            answer = self._ask(call)
-            return _reply(await answer if inspect.isawaitable(answer) else answer)
-        except Exception as error:  # noqa: BLE001 - as above
-            return _failed(call, error)
-
-    def _ask(self, call: Call) -> Any:
-        callback = Callback(call.url, dict(call.headers), call.body, call.at_ms)
-        self.received.append(callback)
-        if self.app is None:
-            return None
-        if self._arguments < _WSGI:
-            return self.app(callback)
-        import httpx
-
-        request = httpx.Request("POST", call.url, headers=call.headers, content=call.body)
-        if self._arguments == _ASGI:
-            return _asgi(self.app, request)
-        answer = httpx.WSGITransport(self.app).handle_request(request)
-        answer.read()
-        return answer
-
-
-async def _asgi(app: App, request: httpx.Request) -> httpx.Response:
-    import httpx
-
-    answer = await httpx.ASGITransport(app).handle_async_request(request)
-    await answer.aread()
-    return answer
-
-
-def _arguments(app: App) -> int:
-    """Return how many arguments an app needs, which tells what kind of app it is."""
-    wrong = (
-        f"a receiver: expected an ASGI app, a WSGI app or a function of one callback, found {app!r}"
-    )
-    try:
-        parameters = inspect.signature(app).parameters.values()
-    except TypeError:
-        raise ValueError(wrong) from None
-    except ValueError:  # written in C, such as a list's append
-        return 1
-    needed = sum(one.kind in _POSITIONAL and one.default is one.empty for one in parameters)
-    if needed > _ASGI:
-        raise ValueError(f"{wrong}, which takes {needed} arguments")
-    return needed
-
-
-def _awaited(answer: Awaitable[Any]) -> Any:
-    """Await in an event loop of its own, on another thread if this one's loop waits for it."""
-
-    async def wait() -> Any:
-        return await answer
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(wait())
-    with ThreadPoolExecutor(1, thread_name_prefix="receiver") as pool:
-        return pool.submit(asyncio.run, wait()).result()
-
-
-def _reply(answer: Any) -> Reply:
-    """Return what an app has answered; no time goes by meanwhile on the emulator's clock."""
-    if answer is None:
-        return Reply(0, contract().callbacks.success_status)
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        return Reply(0, answer)
-    status, content = getattr(answer, "status_code", None), getattr(answer, "content", None)
-    if isinstance(status, int) and isinstance(content, bytes):  # a response of some library
-        return Reply(0, status, content[:_EXCERPT].decode(errors="replace"))
-    # A mock, or a handler that returns something else: it has taken the callback.
-    return Reply(0, contract().callbacks.success_status, repr(answer)[:_EXCERPT])
-
-
-def _failed(call: Call, error: Exception) -> Reply:
-    if isinstance(error, TimeoutError):
-        seconds = contract().callbacks.timeout_ms / 1000
-        return Reply(0, error=f"{call.url} did not answer within {seconds:g} s")
-    _log.error("the receiver of %s raised; that is the answer 500", call.url, exc_info=error)
-    return Reply(0, 500, error=f"the receiver raised {type(error).__name__}: {error}")

@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from apixo_emulator import option_types as types
-from apixo_emulator.option_types import SWITCH
+from apixo_emulator.option_types import SWITCH, option, options_of
 from apixo_emulator.scenarios.rules import rule_of
 from apixo_emulator.service import Options, WorldOptions
 from apixo_emulator.settings import (
     OPTIONS,
     Settings,
     load_settings,
-    option,
-    options_of,
     read_options,
 )
 from apixo_emulator.testing import patches, routing, transports

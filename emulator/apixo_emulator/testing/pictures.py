@@ -13,6 +13,7 @@ import tempfile
 import threading
 import weakref
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -85,8 +86,10 @@ class Pictures:
         """
         verdict = self._by_its_url(spec.image_url) or self.check(spec.task_id, spec.image_url)
         if verdict is Verdict.USABLE:
-            return _response(request, _rendered(self._store(), spec))
-        return _response(request, _placeholder(spec.resolution, spec.output_format))
+            picture = _rendered(self._store(), spec)
+        else:
+            picture = _placeholder(spec.resolution, spec.output_format)
+        return _response(request, picture, spec.made_ms)
 
     def _store(self) -> PictureStore:
         with self._lock:
@@ -132,17 +135,18 @@ def _load_vips() -> None:
     pyvips.concurrency_set(threads)
 
 
-def _response(request: HttpRequest, picture: Picture) -> HttpResponse:
+def _response(request: HttpRequest, picture: Picture, made_ms: int) -> HttpResponse:
     """Answer with a result; a Range that is no single byte range is ignored (RFC 9110, 14.2)."""
     shared = (
         (b"content-type", picture.media_type.encode()),
+        (b"accept-ranges", b"bytes"),
         (b"etag", picture.etag.encode()),
         (b"cache-control", b"private, max-age=3600"),
-        (b"accept-ranges", b"bytes"),
+        (b"last-modified", formatdate(made_ms / 1000, usegmt=True).encode()),
     )
     known = request.header(b"if-none-match") or b""
     if b"*" in known or picture.etag.encode() in known:  # RFC 9110, 13.1.2: weak comparison
-        return HttpResponse(304, b"", shared[1:3])
+        return HttpResponse(304, b"", shared[2:])
     size = len(picture.body)
     part = _part(request, picture.etag, size)
     if part is None:
