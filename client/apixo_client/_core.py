@@ -260,15 +260,16 @@ class Flows:
         pause = self._pick(pace.first_s) if was_there else 0.0
         started, slept = self.timing.monotonic() if started is None else started, 0.0
         error: ApixoError | None = None
-        failures = 0
+        failures, is_last = 0, False
         while not task.is_final:
             if timeout is not None:
                 # The sum of the pauses counts where a test has frozen the clock.
                 left = timeout - max(self.timing.monotonic() - started, slept)
                 # The last moment is used for one more poll, but a pause after an error, which the
-                # service may have asked for, is not cut short.
-                if pause > left and (left <= 0 or error is not None):
+                # service may have asked for, is not cut short. A clock may be a little behind then.
+                if pause > left and (left <= 0 or is_last or error is not None):
                     raise _timed_out(task, timeout) from error
+                is_last = pause > left
                 pause = min(pause, left)
             if pause > 0:
                 yield Sleep(pause)

@@ -17,10 +17,11 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from apixo_contract.files import write_whole
 from apixo_contract.masking import find_secret, scrub, scrub_headers
 from apixo_contract.observations import Run
 from apixo_contract.options import UsageError
-from apixo_contract.report.model import utc, write_whole
+from apixo_contract.report.model import utc
 from apixo_contract.text import clipped, from_json, to_json
 
 # The form of the file, and of its lines.

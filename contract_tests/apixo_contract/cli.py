@@ -16,6 +16,14 @@ import click
 
 from apixo_contract.cassette import CassetteError, read_cassette, write_cassette
 from apixo_contract.diff import compare, comparison_lines
+from apixo_contract.files import (
+    decode_utf8,
+    must_be_writable,
+    must_differ,
+    read_json,
+    write_all,
+    write_whole,
+)
 from apixo_contract.learn import profile_of, profile_toml
 from apixo_contract.observations import Run
 from apixo_contract.options import (
@@ -31,13 +39,9 @@ from apixo_contract.options import (
 from apixo_contract.oracle import explain as explained
 from apixo_contract.report.model import (
     Report,
-    decode_utf8,
     evidence_of,
-    is_special,
     read_evidence,
-    read_json,
     write_evidence,
-    write_whole,
 )
 from apixo_contract.report.render import (
     append_step_summary,
@@ -205,37 +209,6 @@ def _observe(
     return run
 
 
-def _must_differ(*paths: Path | None) -> None:
-    """Find out whether two options name the same file, of which one would replace the other.
-
-    Raises:
-        UsageError: They do.
-    """
-    files = [path for path in paths if path is not None and not is_special(path)]
-    for number, path in enumerate(files):
-        if path.resolve() in (other.resolve() for other in files[:number]):
-            raise UsageError(f"two options name the file {path}. Name another file for one of them")
-
-
-def _must_be_writable(path: Path) -> None:
-    """Find out whether a file can be written; a pipe or a device is not touched.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
-    if is_special(path):
-        return
-    known = path.exists()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            pass
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
-    if not known:
-        path.unlink()
-
-
 def _delivery(options: dict[str, Any], cassette: Path | None) -> Callable[..., int]:
     """Return what judges a run, prints and writes its report, and returns its exit code.
 
@@ -250,9 +223,9 @@ def _delivery(options: dict[str, Any], cassette: Path | None) -> Callable[..., i
     asked = [(path, form) for name, form in forms.items() if (path := options.pop(name))]
     ledger = options.pop("ledger")
     paths = [path for path, _ in asked] + ([ledger] if ledger else [])
-    _must_differ(*paths, cassette)
+    must_differ(*paths, cassette)
     for path in paths:
-        _must_be_writable(path)
+        must_be_writable(path)
     earlier = read_evidence(ledger) if ledger else {}
 
     def deliver(run: Run, *first: Callable[[], object]) -> int:
@@ -261,7 +234,7 @@ def _delivery(options: dict[str, Any], cassette: Path | None) -> Callable[..., i
         writes += [partial(_write_form, path, form, report) for path, form in asked]
         if ledger and (new := evidence_of(report)):
             writes.append(partial(write_evidence, ledger, {**earlier, **new}))
-        _all_of(*writes, partial(append_step_summary, report))
+        write_all(*writes, partial(append_step_summary, report))
         return report.exit_code
 
     return deliver
@@ -269,26 +242,6 @@ def _delivery(options: dict[str, Any], cassette: Path | None) -> Callable[..., i
 
 def _write_form(path: Path, form: Callable[[Report], str], report: Report) -> None:
     write_whole(path, form(report))
-
-
-def _all_of(*writes: Callable[[], object]) -> None:
-    """Write everything that can be written.
-
-    Raises:
-        BrokenPipeError: The reader of our output has closed it, and all else was written.
-        UsageError: Something was not written; the message says what, and why.
-    """
-    faults: list[Exception] = []
-    for write in writes:
-        try:
-            write()
-        except (OSError, UsageError) as error:
-            faults.append(error)
-    words = [str(fault) for fault in faults if not isinstance(fault, BrokenPipeError)]
-    if words:
-        raise UsageError("; ".join(words))
-    if faults:
-        raise faults[0]
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -340,7 +293,7 @@ def record(output: Path, **options: Any) -> None:
     """
     with _exit_codes() as made:
         deliver = _delivery(options, output)
-        _must_be_writable(output)
+        must_be_writable(output)
         settings = _settle(options)
         run = _observe(made, settings, lambda run: _keep_part(output, run, settings.api_key))
         sys.exit(deliver(run, partial(write_cassette, output, run, [settings.api_key])))
@@ -393,7 +346,7 @@ def diff(
         options["budget_usd"] = budget / max(1, foreign)
         both = [settle(url, key, options) for url, key in zip((url1, url2), keys, strict=True)]
         if json_path:
-            _must_be_writable(json_path)
+            must_be_writable(json_path)
         for settings in both:
             check_target(settings)
         for settings in both:
@@ -406,7 +359,7 @@ def diff(
         if json_path:
             text = f"{json.dumps(found.to_json(), indent=2)}\n"
             writes.append(partial(write_whole, json_path, text))
-        _all_of(*writes)
+        write_all(*writes)
         sys.exit(found.exit_code)
 
 
@@ -442,7 +395,7 @@ def learn(report_path: Path, output: Path | None) -> None:
     `apixo-emulator serve --profile FILE` then behaves as was observed.
     """
     with _exit_codes():
-        _must_differ(report_path, output)
+        must_differ(report_path, output)
         value = read_json(report_path, "a report of apixo-contract")
         try:
             report = Report.from_json(value)

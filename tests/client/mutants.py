@@ -159,6 +159,35 @@ def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_responses, "_retry_after", seconds_only)
 
 
+@mutant("client.long-retry-after")
+def waits_however_long_it_is_asked_to(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core.Flows, "_pause", lambda _flows, error, _failures, _may: error.retry_after)
+
+
+@mutant("client.repeats")
+def polls_once_only(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        _core.Flows, "_ask", lambda flows, request, *_more: (yield from flows._once(request))
+    )
+
+
+@mutant("client.passing-faults")
+def repeats_without_a_pause(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_core, "backoff", lambda _failures, _policy, _rng: 0.0)
+
+
+@mutant("client.time-limit")
+def gives_the_wait_a_limit_of_its_own(patch: pytest.MonkeyPatch) -> None:
+    changed(
+        patch,
+        _core.Flows,
+        "wait",
+        lambda wait, flows, task, timeout, on_progress, _started=None: wait(
+            flows, task, timeout, on_progress
+        ),
+    )
+
+
 @mutant("client.passing-faults")
 def gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "is_transient", lambda _error: False)

@@ -77,6 +77,10 @@ def in_callback_mode(call: Exchange) -> bool:
     return call.purpose is Purpose.BODY and '"request_type":"callback"' in (call.body or "")
 
 
+def tiers_in_callback_mode(call: Exchange) -> bool:
+    return in_callback_mode(call) and "{{resolution}}" in (call.message or "")
+
+
 def told(message: str) -> Any:
     return lambda envelope: envelope.update(message=message)
 
@@ -191,6 +195,7 @@ VIOLATIONS: list[tuple[str, Bend]] = [
     ("submit.rule.resolution.invalid", answers(breaking("{{resolution}}"), told("tier!"))),
     ("submit.rule.output_format.invalid", answers(breaking("{{output_format}}"), told("jpg!"))),
     ("submit.callback-mode", calls(in_callback_mode, accepted)),
+    ("submit.callback-mode", calls(tiers_in_callback_mode, accepted)),
     ("submit.several-rules", answers(several_rules, told("Too much is wrong."))),
     ("status.unknown-task", turned_away(of(Purpose.POLL_UNKNOWN), 400)),
     ("status.unknown-model", turned_away(of(Purpose.POLL_MODEL), 200)),

@@ -11,7 +11,10 @@ from apixo_contract.properties import all_properties
 
 pytestmark = pytest.mark.slow
 
-FAULTS = ("faults", "passing-faults", "refused-faults", "retry-after", "uncertain-submit")
+FAULTS = (
+    *("faults", "passing-faults", "refused-faults", "retry-after", "time-limit"),
+    "uncertain-submit",
+)
 FAILING = "https://example.com/emulate/SensitiveContent.jpg"
 
 

@@ -21,13 +21,13 @@ from kit.stub import Stub, observed
 from kit_reports.samples import example, exchange, hostile_report, report, result
 
 from apixo_contract import CheckResult, Example, Report, Verdict, catalogue, judge
+from apixo_contract.files import write_whole
 from apixo_contract.report.model import (
     Beyond,
     LedgerEntry,
     ShownExchange,
     Standing,
     report_schema,
-    write_whole,
 )
 from apixo_contract.report.render import (
     append_step_summary,

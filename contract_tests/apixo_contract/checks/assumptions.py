@@ -26,8 +26,8 @@ from apixo_contract.checks.check import (
     simplest,
     skipped,
 )
-from apixo_contract.checks.submit import unsent
-from apixo_contract.checks.tasks import NOT_A_URL, TOLERANT
+from apixo_contract.checks.submit import check_of_blamed_value, unsent
+from apixo_contract.checks.values import NOT_A_URL, TOLERANT
 from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.oracle import expect_text, rule_of_message
 from apixo_contract.session import Session
@@ -156,12 +156,16 @@ for _name in (
 
 
 def _contrary(probes: list[Submitted]) -> list[Evidence]:
-    """Return the bodies that did not get the message of the rule that they break."""
+    """Return the bodies that did not get the message of the rule that they break.
+
+    A message about a supported value says nothing of the assumption: it breaks another check.
+    """
     return [
         Evidence(found.exchange, found.expected.winner.message, _told(found))
         for found in probes
         if found.expected is not None and found.expected.winner is not None
         if found.exchange.message != found.expected.winner.message
+        if check_of_blamed_value(found, found.expected) is None
     ]
 
 

@@ -283,12 +283,11 @@ def _result(found: Check, outcome: Outcome, closer: Mapping[str, frozenset[str]]
     explained = frozenset(subject for about in closer.values() for subject in about)
     broken = [evidence for evidence in outcome.broken if not evidence.subjects & explained]
     examples: tuple[Example, ...] = ()
-    what = outcome.what.capitalize()
     if broken:
         verdict = Verdict.FAIL if found.can_fail else Verdict.REFUTED
         shown = [simplest(broken)] if found.can_fail else broken
         examples = tuple(_example(evidence) for evidence in shown)
-        words = outcome.words or f"{what} that differ: {len(broken)} of {outcome.seen}."
+        words = outcome.words or f"Wrong: {len(broken)} of {outcome.seen} {outcome.what}."
     elif outcome.broken:
         verdict = Verdict.SKIPPED
         words = f"The same answers break {causes[0]}, which must be repaired first."
@@ -296,7 +295,7 @@ def _result(found: Check, outcome: Outcome, closer: Mapping[str, frozenset[str]]
         verdict, words = Verdict.SKIPPED, outcome.unseen
     else:
         verdict = Verdict.PASS if found.can_fail else Verdict.CONFIRMED
-        words = outcome.words or f"{what} judged: {outcome.seen}."
+        words = outcome.words or f"{outcome.what.capitalize()} judged: {outcome.seen}."
     return CheckResult(
         id=found.id,
         title=found.title,

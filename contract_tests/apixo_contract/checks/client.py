@@ -31,6 +31,7 @@ _SOURCES = {
     "client.final": page("Status response fields"),
     "client.pace": page("Latency and polling"),
     "client.session": page("Billing"),
+    "client.time-limit": page("Latency and polling"),
     "client.tolerance": page("Status response fields"),
     "client.view": page("Status response fields"),
     "client.wait-timeout": page("Latency and polling"),

@@ -250,11 +250,11 @@ def fault_of(found: Submitted) -> Fault | None:
     check_id = _SEVERAL if several else rule_check_id(said.broken[0].id)
     if found.accepted:
         return Fault(check_id, expected, f"accepted: {answer}", f"{check_id} accepted")
-    check_id = _valid_but_blamed(found, said) or check_id
+    check_id = check_of_blamed_value(found, said) or check_id
     return Fault(check_id, expected, answer, f"{check_id} {found.exchange.status}")
 
 
-def _valid_but_blamed(found: Submitted, said: Expectation) -> str | None:
+def check_of_blamed_value(found: Submitted, said: Expectation) -> str | None:
     """Return the check of the supported value that the message complains about, if it does."""
     rule = rule_of_message(found.exchange.message)
     fields = {field_of(broken.id) for broken in said.broken}
@@ -302,12 +302,16 @@ def faults(view: View) -> dict[str, list[Evidence]]:
         alone = None if submitted.accepted else wrong_words.get(words)
         check_id = alone or fault.check_id
         found[check_id].append((submitted, _evidence(submitted, fault, good)))
-    return _by_mode(found)
+    return _by_mode(found, {_input(s) for s in view.submits if not (s.by_callback or fault_of(s))})
 
 
 def _content(submitted: Submitted) -> str:
     """Return what a body says, whatever the order of its members."""
     return json.dumps(submitted.body, sort_keys=True, default=str)
+
+
+def _input(submitted: Submitted) -> str:
+    return json.dumps(submitted.body.get("input"), sort_keys=True, default=str)
 
 
 def _evidence(submitted: Submitted, fault: Fault, good: set[str]) -> Evidence:
@@ -316,11 +320,17 @@ def _evidence(submitted: Submitted, fault: Fault, good: set[str]) -> Evidence:
     return Evidence(submitted.exchange, fault.expected, note + fault.observed)
 
 
-def _by_mode(found: dict[str, list[tuple[Submitted, Evidence]]]) -> dict[str, list[Evidence]]:
-    """Attribute rules that only callback mode does not keep to the check of that mode."""
+def _by_mode(
+    found: dict[str, list[tuple[Submitted, Evidence]]], good: set[str]
+) -> dict[str, list[Evidence]]:
+    """Attribute rules that only callback mode does not keep to the check of that mode.
+
+    A single rule is known to be kept in async mode if the same input was answered correctly there.
+    """
     rules = {rule_check_id(rule) for rule in documented_rules()}
-    only = [n for n in rules & set(found) if all(s.by_callback for s, _ in found[n])]
-    moved = set(only) if len(only) > 1 else set()
+    only = {n for n in rules & set(found) if all(s.by_callback for s, _ in found[n])}
+    proven = {n for n in only if any(_input(s) in good for s, _ in found[n])}
+    moved = only if len(only) > 1 else proven
     by_check: defaultdict[str, list[Evidence]] = defaultdict(list)
     for name, pairs in found.items():
         by_check[_CALLBACK_MODE if name in moved else name] += [e for _, e in pairs]

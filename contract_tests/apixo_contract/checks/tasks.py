@@ -7,7 +7,6 @@ is blamed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -27,13 +26,21 @@ from apixo_contract.checks.check import (
 )
 from apixo_contract.checks.money import FAILED, TASKS, Meter
 from apixo_contract.checks.pictures import format_of, same_as
-from apixo_contract.checks.submit import check_of_value, faults
+from apixo_contract.checks.submit import faults
+from apixo_contract.checks.values import (
+    FAILING,
+    NOT_A_URL,
+    TOLERANT,
+    attempts,
+    features,
+    refused_or_failed,
+    untaken,
+)
 from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.options import Unreachable
 from apixo_contract.oracle import rule_of_message
 from apixo_contract.session import Session
-from apixo_contract.view import BUSY, Submitted, TaskView, View
-from apixo_schemas import contract
+from apixo_contract.view import BUSY, View
 
 # Seconds for submitting tasks: a limit on how many run at once can delay them.
 _PAYING_S = 90.0
@@ -46,12 +53,6 @@ _IN_BOTH_MODES = ("8k-webp", "minimal", "2k-png", "example")
 _KEPT_TASKS = 10
 _MINIMAL = ("minimal", "callback-minimal")
 _NOT_A_URL = "not a url"
-# A task that rests on several assumptions at once; if it is refused, each is tried alone.
-TOLERANT = "tolerant"
-NOT_A_URL = "not-a-url"
-FAILING = "failing"
-# Tasks whose refusal contradicts assumptions only.
-_ASSUMED = frozenset({TOLERANT, "no-request-type", "nulls", "unknown-parameters"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +247,8 @@ class Tasks:
     def _isolate(self, name: str) -> None:
         """Submit a failed task with all but one of its suspects replaced by proven values."""
         failed = self._planned[name]
-        proven = {f for n in self._ended("success") for f in _features(self._planned[n])}
-        suspects = [f for f in _features(failed) if f not in proven]
+        proven = {f for n in self._ended("success") for f in features(self._planned[n].body)}
+        suspects = [f for f in features(failed.body) if f not in proven]
         model = example(self._url)["input"]
         for feature in suspects[1:]:
             if feature.parameter in model:
@@ -279,140 +280,18 @@ class Tasks:
         return Planned(NOT_A_URL, body(_NOT_A_URL, resolution="4K"))
 
 
-# --- values and their checks --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One value of a task, and the check that promises it; no check if it is assumed."""
-
-    parameter: str
-    value: str
-    check_id: str
-
-
-def _features(task: Planned | Submitted) -> list[Feature]:
-    """Return the values of a task, those with a check of their own first."""
-    made = task.body
-    asked = made.get("input")
-    asked = asked if isinstance(asked, dict) else {}
-    found = []
-    for name in ("resolution", "output_format", "mode"):
-        if name not in asked:
-            found.append(Feature(name, "omitted", f"submit.default.{name}"))
-        elif asked[name] is None:
-            found.append(Feature(name, "null", ""))
-        else:
-            found.append(Feature(name, str(asked[name]), _check_of(name, str(asked[name]))))
-    if "provider" in made:
-        found.append(Feature("provider", "given", "submit.provider"))
-    kind = str(made.get("request_type", "omitted"))
-    found.append(Feature("request_type", kind, "" if kind == "omitted" else "submit.accepts"))
-    # `submit.accepts` speaks of all values; the others of one.
-    return sorted(found, key=lambda feature: feature.check_id == "submit.accepts")
-
-
-def _check_of(name: str, value: str) -> str:
-    if name == "resolution" and value != value.lower():
-        return "submit.resolution-case"
-    aliased = name == "output_format" and value in contract().format_aliases
-    return "submit.jpeg-alias" if aliased else "submit.accepts"
-
-
-def _ought_to_succeed(found: Submitted) -> bool:
-    return found.is_valid and found.name not in {FAILING, NOT_A_URL}
-
-
-def _refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
-    """Return the tasks that were refused, or failed twice, each with the check that it breaks."""
-    tried = [f for f in view.planned.values() if f.is_valid and f.name != NOT_A_URL]
-    accepted = [found for found in tried if found.accepted]
-    takes_http = any(found.callback_url.startswith("http://") for found in accepted)
-    refused = [found for found in tried if _is_refusal(found, takes_http=takes_http)]
-    broken = [(_blamed(f, refused, accepted), _untaken(f.exchange)) for f in refused]
-    succeeded = [t.submitted for t in view.tasks.values() if t.succeeded]
-    failed = [tasks for tasks in _attempts(view).values() if _failed_again(tasks)]
-    for tasks in failed if any(map(_ought_to_succeed, succeeded)) else ():
-        final, first = tasks[-1].final, tasks[0].submitted
-        if final is not None and first.name != TOLERANT:  # what that holds was submitted alone
-            check_id = _blamed(first, [other[0].submitted for other in failed], succeeded)
-            words = f"it failed {len(tasks)} times, while others succeeded: {answer_of(final)}"
-            broken.append((check_id, Evidence(final, f"the task {first.name} succeeds", words)))
-    return broken
-
-
-def _is_refusal(found: Submitted, *, takes_http: bool) -> bool:
-    """True if a task was refused that must be accepted by what is documented.
-
-    Args:
-        found: The task.
-        takes_http: Whether another task was accepted with a callback URL that is not HTTPS.
-    """
-    if found.accepted or found.exchange.status == _PAYMENT_REQUIRED:
-        return False
-    rule = rule_of_message(found.exchange.message)
-    if rule is not None and check_of_value(found, rule) is not None:
-        return True
-    if found.name in _ASSUMED:
-        return False
-    # The page wants a public HTTPS URL; `callback-https` tells more.
-    is_https = found.callback_url.startswith("https://")
-    return not found.by_callback or is_https or takes_http
-
-
-def _blamed(found: Submitted, wrong: list[Submitted], right: list[Submitted]) -> str:
-    """Return the check of the value that a wrong task does not share with any right one.
-
-    If there are several, it is the one that explains most of the wrong tasks, and rather one of
-    which no other value is right.
-    """
-    rule = rule_of_message(found.exchange.message)
-    by_message = check_of_value(found, rule) if rule is not None else None
-    if by_message is not None:
-        return by_message
-    proven = {feature for other in right for feature in _features(other)}
-    known = {feature.check_id for feature in proven}
-    # `submit.accepts` speaks of many values, each of which explains its own tasks only.
-    kinds = [
-        {f if f.check_id == "submit.accepts" else f.check_id for f in _features(other)} - proven
-        for other in wrong
-    ]
-    counts = Counter(kind for found_kinds in kinds for kind in found_kinds)
-    suspects = [f for f in _features(found) if f not in proven and f.check_id]
-
-    def weight(feature: Feature) -> tuple[int, bool, bool]:
-        general = feature.check_id == "submit.accepts"
-        return -counts[feature if general else feature.check_id], feature.check_id in known, general
-
-    return min(suspects, key=weight).check_id if suspects else "submit.accepts"
-
-
-def _failed_again(tasks: list[TaskView]) -> bool:
-    return len(tasks) > 1 and all(task.failed for task in tasks)
-
-
-def _attempts(view: View) -> dict[str, list[TaskView]]:
-    found: dict[str, list[TaskView]] = {}
-    for task in view.tasks.values():
-        suffix = task.submitted.exchange.probe.partition("/")[2]
-        if _ought_to_succeed(task.submitted) and suffix in ("", "again"):
-            found.setdefault(task.name, []).append(task)
-    return found
-
-
-def _untaken(call: Exchange) -> Evidence:
-    return Evidence(call, "accepted: code 200 and a `taskId`", answer_of(call))
+# --- how it is judged --------------------------------------------------------------------------
 
 
 def _broken_off(view: View) -> list[tuple[str, Evidence]]:
     """Return the tasks that the target hung up on, if it answered none: one may be bad luck."""
     calls = [call for call in view.run.of(Purpose.TASK) if call.status is None]
-    return [] if view.planned else [("submit.accepts", _untaken(call)) for call in calls]
+    return [] if view.planned else [("submit.accepts", untaken(call)) for call in calls]
 
 
 def _accepts(view: View) -> list[tuple[str, Evidence]]:
     blamed = [(n, e) for n, found in view.once(faults).items() for e in found]
-    return [*blamed, *view.once(_refused_or_failed), *_broken_off(view)]
+    return [*blamed, *view.once(refused_or_failed), *_broken_off(view)]
 
 
 def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
@@ -421,11 +300,11 @@ def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
         found
         for found in view.planned.values()
         if found.accepted and not found.is_open
-        if any(f.check_id == check_id for f in _features(found))
+        if any(f.check_id == check_id for f in features(found.body))
     ]
     broken = [evidence for name, evidence in _accepts(view) if name == check_id]
     once = {
-        tasks[0].name for tasks in _attempts(view).values() if len(tasks) == 1 and tasks[0].failed
+        tasks[0].name for tasks in attempts(view).values() if len(tasks) == 1 and tasks[0].failed
     }
     others = any(task.succeeded for task in view.tasks.values())
     if seen and others and not broken and all(found.name in once for found in seen):

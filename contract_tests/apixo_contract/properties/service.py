@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from apixo_contract.properties.target import Target
 
 _MOST_SHOWN = 20
+# Requests and pauses of clients in one example, after which a call is taken never to end.
+_MOST_ENTRIES = 3000
 _LONGEST_SHOWN = 400
 
 
@@ -283,6 +285,7 @@ class Service:
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request of a client, record it, and return its response, after `alter`."""
+        assert len(self.log) < _MOST_ENTRIES, "a call that ends was expected"
         call = self.begin(request)
         self.log.append(call)
         content, trouble = bytearray(), list[Exception]()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
+import httpx
 from hypothesis import strategies as st
 
 from apixo_client import (
     ApixoError,
     InvalidResponseError,
+    RateLimitedError,
     RetryPolicy,
     ServerError,
     UncertainSubmitError,
+    WaitTimeout,
 )
 from apixo_contract.properties import expected
 from apixo_contract.properties.registry import client_property, kinds
-from apixo_contract.properties.service import Call, Service
+from apixo_contract.properties.service import Call, Pieces, Service
 from apixo_contract.properties.target import Target, scenarios
 
 _TIMEOUT_S = 300.0
@@ -63,6 +67,26 @@ def assert_waits_as_asked(service: Service) -> None:
             assert asked <= following <= asked + _POLICY.cap_s
 
 
+def assert_pauses_before_repeats(service: Service) -> None:
+    """Check that a request which failed in passing is only sent again after a pause."""
+    for entry, following in pairwise(service.log):
+        if isinstance(entry, Call) and isinstance(following, Call):
+            same = (entry.method, entry.url, entry.body)
+            again = same == (following.method, following.url, following.body)
+            assert not (again and entry.is_passing), "a pause was expected before the next attempt"
+
+
+def answer_first(
+    service: Service, times: int, status: int, headers: Mapping[str, str] | None = None
+) -> None:
+    """Answer the first calls of a client with an error, instead of the target."""
+    service.answer = lambda _call: (
+        httpx.Response(status, headers=headers, stream=Pieces(b'{"code":%d}' % status))
+        if len(service.calls) <= times
+        else None
+    )
+
+
 @client_property("client.faults", tasks=1, examples=(200, 0, 0), kind=kinds, sequence=sequences)
 def test_every_fault_ends_in_a_result_or_a_documented_error(
     target: Target, kind: str, sequence: list[tuple[str, int]]
@@ -77,6 +101,7 @@ def test_every_fault_ends_in_a_result_or_a_documented_error(
         assert outcome.error is None or isinstance(outcome.error, ApixoError)
         assert_no_submit_is_repeated(service)
         assert_waits_as_asked(service)
+        assert_pauses_before_repeats(service)
         assert before - service.balance() <= expected.PRICE
         if outcome.error is None:
             assert outcome.value.task.state == "success"
@@ -107,6 +132,44 @@ def test_a_passing_rate_limit_is_waited_for(
 
 
 @client_property(
+    "client.long-retry-after",
+    examples=(40, 20, 5),
+    kind=kinds,
+    asked=st.integers(int(_POLICY.max_retry_after_s) + 1, 1000),
+)
+def test_a_wait_that_is_too_long_is_not_begun(target: Target, kind: str, asked: int) -> None:
+    """A Retry-After longer than the client's limit is not waited for: the error is raised at once."""
+    with target.example() as service:
+        answer_first(service, 1, 429, {"Retry-After": str(asked)})
+        outcome = service.client(kind).attempt("balance")
+        assert type(outcome.error) is RateLimitedError
+        assert outcome.error.retry_after == asked
+        assert len(service.log) == 1
+
+
+@client_property(
+    "client.repeats",
+    examples=(60, 4, 2),
+    kind=kinds,
+    method=st.sampled_from([("balance",), ("status", "task_unknown")]),
+    status=st.sampled_from([429, 500, 502, 503, 504]),
+    times=st.integers(1, 3),
+)
+def test_what_changes_nothing_is_repeated(
+    target: Target, kind: str, method: tuple[str, ...], status: int, times: int
+) -> None:
+    """A balance or a status that fails in passing is asked for again after a pause."""
+    with target.example() as service:
+        answer_first(service, times, status)
+        outcome = service.client(kind).attempt(*method)
+        assert len(service.calls) > times
+        call = service.one_call
+        assert_pauses_before_repeats(service)
+        if not call.is_accepted:
+            expected.assert_raised(call, outcome.error)
+
+
+@client_property(
     "client.passing-faults",
     tasks=1,
     examples=(60, 0, 0),
@@ -117,12 +180,32 @@ def test_a_passing_rate_limit_is_waited_for(
 def test_passing_faults_of_polls_are_survived(
     target: Target, kind: str, fault: str, times: int
 ) -> None:
-    """A poll that fails in passing is repeated, and the wait ends with the result."""
+    """A poll that fails in passing is repeated after a pause, and the wait ends with the result."""
     with target.example() as service:
         target.emulator.scenario(f"status-{fault}-{times}-times")
         outcome = service.client(kind).attempt("upscale", service.image_url)
         assert outcome.error is None
         assert len(service.submits) == 1
+        assert_pauses_before_repeats(service)
+
+
+@client_property(
+    "client.time-limit",
+    tasks=1,
+    examples=(60, 0, 0),
+    kind=kinds,
+    timeout=st.floats(0, 100),
+    times=st.integers(1, 6),
+)
+def test_an_upscale_ends_in_time(target: Target, kind: str, timeout: float, times: int) -> None:
+    """An upscale with a timeout ends within it, also if its submit is first refused with 429."""
+    with target.example() as service:
+        target.emulator.scenario("http-429", times=times)
+        target.emulator.scenario("slow-300")
+        started = target.now()
+        outcome = service.client(kind).attempt("upscale", service.image_url, timeout=timeout)
+        assert isinstance(outcome.error, WaitTimeout | RateLimitedError)
+        assert target.now() - started <= timeout + 1
 
 
 @client_property(

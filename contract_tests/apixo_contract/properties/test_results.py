@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +19,7 @@ from apixo_client import (
     DownloadError,
     parse_callback,
 )
+from apixo_contract.properties import expected
 from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.service import Pieces, Service
 from apixo_contract.properties.target import Target
@@ -50,7 +53,7 @@ def callback_of_a_task(target: Target, service: Service, scenario: str) -> tuple
 def needs_callbacks(target: Target) -> str:
     """Return why callbacks cannot be judged: this machine cannot be reached."""
     is_reached = target.kind != "live" or target.callback_url
-    return "" if is_reached else "no address for callbacks: give --callback-url"
+    return "" if is_reached else "No address for callbacks is known: give --callback-url."
 
 
 @client_property(
@@ -66,7 +69,11 @@ def test_a_callback_is_read_as_a_poll_is(target: Target, kind: str, scenario: st
     with target.example() as service:
         task_id, body = callback_of_a_task(target, service, scenario)
         called_back = parse_callback(body)
+        expected.assert_view(called_back, json.loads(body)["data"])
         polled = service.client(kind)("status", task_id)
+        if called_back.cost_time is None:
+            # It is sent when available.
+            polled = replace(polled, cost_time=None)
         assert called_back == polled
         assert called_back.id == task_id
         assert called_back.is_final

@@ -54,16 +54,24 @@ def pauses_before_polls(service: Service) -> list[float]:
 def test_polls_keep_the_documented_pace(
     target: Target, kind: str, tier: str | None, seconds: int
 ) -> None:
-    """The first poll comes 10 to 15 s after the submit, the next every 5 to 10 s; 8k 10 s or more."""
+    """The first poll comes 10 to 15 s after the submit, the next every 5 to 10 s; 8k 10 s or more.
+
+    Each view of the task is reported as progress.
+    """
     with target.example() as service:
         if target.emulator is not None:
             target.emulator.scenario(f"slow-{seconds}")
-        service.client(kind).attempt("upscale", service.image_url, resolution=tier)
+        seen: list[Task] = []
+        service.client(kind).attempt(
+            "upscale", service.image_url, resolution=tier, on_progress=seen.append
+        )
         first, *later = pauses_before_polls(service)
         is_heavy = tier is not None and tier.lower() == "8k"
         assert first >= 10
         assert is_heavy or first <= 15
         assert all(pause >= 10 if is_heavy else 5 <= pause <= 10 for pause in later)
+        states = [call.data["state"] for call in service.calls if call.is_poll and call.is_accepted]
+        assert [task.state for task in seen] == ["pending", *states]
 
 
 @client_property(

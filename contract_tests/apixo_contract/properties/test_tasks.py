@@ -7,7 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from apixo_client import ApixoError, AsyncResult, InvalidResponseError, Result, TaskFailed
+from apixo_client import (
+    ApiError,
+    ApixoError,
+    AsyncResult,
+    InvalidResponseError,
+    Result,
+    TaskFailed,
+    TransportError,
+)
 from apixo_contract.properties import expected
 from apixo_contract.properties.registry import client_property, kinds
 from apixo_contract.properties.service import Alter, Call
@@ -30,6 +38,15 @@ states = st.sampled_from(["processing_r2", "queued", "succeeded", "fail", ""]) |
 ends = st.sampled_from(
     ["", "SensitiveContent", "ImageFormatIncorrect", "RateLimited", "Timeout", "UnknownError"]
 )
+
+errors = st.fixed_dictionaries(
+    {
+        "code": st.sampled_from([200, 400, 401, 402, 403, 404, 429, 500, 502, 504]),
+        "message": st.text(),
+    }
+)
+MIB = 2**20
+long = st.just(b'{"code":200,"data":"%s"}' % (b"x" * MIB))
 
 
 def with_data(change: dict[str, Any]) -> Alter:
@@ -161,16 +178,26 @@ def test_a_final_task_never_changes(
     examples=(300, 60, 10),
     kind=kinds,
     method=st.sampled_from([("balance",), ("status", "task_unknown")]),
-    content=st.binary(max_size=60) | json_values.map(json.dumps).map(str.encode),
+    content=st.binary(max_size=60) | (json_values | errors).map(json.dumps).map(str.encode) | long,
 )
 def test_any_body_gives_a_value_or_a_documented_error(
     target: Target, kind: str, method: tuple[str, ...], content: bytes
 ) -> None:
-    """Whatever body a response has, the client returns a value or raises an ApixoError."""
+    """Whatever body a response has, the client returns a value or raises the documented error.
+
+    An error may be told by the HTTP status or by `code`; a body of more than 1 MiB is not read.
+    """
     with target.example() as service:
         service.alter = lambda _call, _content: content
         outcome = service.client(kind, retry=expected.ONCE).attempt(*method)
         assert outcome.error is None or isinstance(outcome.error, ApixoError)
         call = service.one_call
-        if call.status == 200 and not call.envelope:
+        code = call.envelope.get("code")
+        if len(content) > MIB:
+            assert isinstance(outcome.error, TransportError)
+        elif call.status != 200:
+            assert isinstance(outcome.error, ApiError)
+        elif not call.envelope:
             assert type(outcome.error) is InvalidResponseError
+        elif type(code) is int and code >= 400:
+            expected.assert_raised(call, outcome.error)

@@ -21,10 +21,11 @@ from typing import Any, Self
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from apixo_contract.files import read_json, write_whole
 from apixo_contract.masking import curl_line
 from apixo_contract.observations import CallbackSeen, Exchange
 from apixo_contract.options import UsageError, is_loopback
-from apixo_contract.text import from_json, one_line, plural, shortened, to_json
+from apixo_contract.text import from_json, plural, shortened, to_json
 from apixo_schemas import Grade
 
 FORM = 1
@@ -364,69 +365,3 @@ def write_evidence(path: Path, evidence: Mapping[str, LiveEvidence]) -> None:
     ]
     head = f'{{\n  "form": {FORM},\n  "rules": {{\n'
     write_whole(path, head + ",\n".join(lines) + "\n  }\n}\n")
-
-
-# --- files that a user names --------------------------------------------------------------------
-
-
-def read_json(path: Path, wanted: str) -> Any:
-    """Return the value of a JSON file.
-
-    Args:
-        path: The file.
-        wanted: What it ought to hold, e.g. ``a report of apixo-contract``.
-
-    Raises:
-        OSError: The file cannot be read.
-        UsageError: It is no JSON in UTF-8; the message names it and what it is instead.
-    """
-    try:
-        return json.loads(decode_utf8(path.read_bytes()), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        found = f"no JSON ({one_line(str(error))})"
-    raise UsageError(f"{path}: expected {wanted}, found {found}; name another file")
-
-
-def _no_number(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number in JSON")
-
-
-def decode_utf8(content: bytes) -> str:
-    """Return a file's content as text.
-
-    Raises:
-        UsageError: It is not UTF-8; the message says where.
-    """
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        found = f"the byte 0x{content[error.start]:02x} at {error.start}"
-        raise UsageError(f"expected a text in UTF-8, found {found}; save it so") from None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file at once, so that a reader never sees half of it.
-
-    Raises:
-        UsageError: The file cannot be written; the message names it and the reason.
-    """
-    # Half a surrogate pair, which JSON can name but UTF-8 cannot hold, becomes an escape again.
-    content = text.encode("utf-8", "backslashreplace")
-    try:
-        if is_special(path):
-            path.write_bytes(content)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
-        try:
-            new.write_bytes(content)
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}. Name another file") from None
-
-
-def is_special(path: Path) -> bool:
-    """True if a path is a pipe or a device, which is written as it is and never replaced."""
-    return path.exists() and not path.is_file()
