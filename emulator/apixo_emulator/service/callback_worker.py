@@ -35,8 +35,7 @@ _LONGEST_SLEEP_S = 1.0
 # After a failed claim (a full disk, a lost database) the next is tried.
 _PAUSE_S = 1.0
 _SWEEP_S = 15.0
-# Between two lots of rows that are deleted after a reset, and between two looks for some.
-_BETWEEN_CLEANING_S = 0.005
+# Between two looks for rows to be deleted after a reset.
 _CLEANING_S = 5.0
 
 
@@ -120,17 +119,15 @@ class CallbackWorker:
             return await asyncio.to_thread(work, *arguments)
         return work(*arguments)
 
-    async def _repeat(
-        self, work: Callable[[], bool | None], failure: str, pause_s: float, again_s: float = 0
-    ) -> None:
-        """Do work in a thread now and then, sooner again where it says that there is more."""
+    async def _repeat(self, work: Callable[[], bool | None], failure: str, pause_s: float) -> None:
+        """Do work in a thread now and then; where it says that there is more, half of the time."""
         while True:
-            more = None
+            more, began = None, time.monotonic()
             try:
                 more = await asyncio.to_thread(work)
             except Exception as error:  # noqa: BLE001 - whatever the store's trouble is, it may pass
                 log_failure(f"{failure}; trying again", error)
-            await asyncio.sleep(again_s if more else pause_s)
+            await asyncio.sleep(time.monotonic() - began if more else pause_s)
 
     def _housekeeping(self) -> list[asyncio.Task[None]]:
         """Start what is done beside the callbacks."""
@@ -139,10 +136,7 @@ class CallbackWorker:
             # A process that has died may have left tasks whose sources nobody looks at.
             self._repeat(emulator.sweep, "sources could not be looked for", _SWEEP_S),
             self._repeat(
-                emulator.store.clean,
-                "the store could not be cleaned after a reset",
-                _CLEANING_S,
-                _BETWEEN_CLEANING_S,
+                emulator.store.clean, "the store could not be cleaned after a reset", _CLEANING_S
             ),
         ]
         if emulator.worlds.shared:

@@ -1,8 +1,16 @@
 """Where tasks and accounts live: `Store` says what a store does, `SqliteStore` and `PostgresStore` do it."""
 
-from apixo_emulator.storage.admin_queries import AccountRow, ListedTask, Store, TaskQuery
+from apixo_emulator.storage.admin_queries import Store
 from apixo_emulator.storage.base import StoreError, StoreUnavailable, log_failure
-from apixo_emulator.storage.rows import Claim, Entry, RuleRow, WorldRow
+from apixo_emulator.storage.rows import (
+    AccountRow,
+    Claim,
+    Entry,
+    ListedTask,
+    RuleRow,
+    TaskQuery,
+    WorldRow,
+)
 from apixo_emulator.storage.sqlite import Durability, SqliteStore
 from apixo_emulator.storage.transaction import Transaction
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import ClassVar
 
 from apixo_emulator.domain.accounts import Account
@@ -16,7 +15,16 @@ from apixo_emulator.domain.deliveries import Attempt, Delivery
 from apixo_emulator.domain.tasks import Task
 from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import EPOCH, TaskStore, set_due
-from apixo_emulator.storage.rows import RuleRow, Sql, WorldRow, askable, number
+from apixo_emulator.storage.rows import (
+    AccountRow,
+    ListedTask,
+    RuleRow,
+    Sql,
+    TaskQuery,
+    WorldRow,
+    askable,
+    number,
+)
 
 # Rules of the scenario file: their ids, and numbers that put them behind those added since.
 FILE_RULE = "file-"
@@ -54,44 +62,13 @@ _COUNT_UNFINISHED = (
 _COUNT_FAILED = (
     "SELECT count(*) FROM tasks WHERE epoch=? AND fail_code IS NOT NULL AND settled AND +ends_ms<=?"
 )
+# Numbers the new entries of a channel in the order of their instants.
+_NUMBER = (
+    "UPDATE journal SET number=?+place FROM (SELECT id AS new, row_number() OVER (ORDER BY at_us, id)"
+    " AS place FROM journal WHERE channel=? AND number IS NULL) AS entries WHERE id=new RETURNING 1"
+)
 # The tables whose rows belong to an epoch.
 _BELONGING = ("attempts", "deliveries", "tasks", "contents", "rules", "accounts")
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """An account that was charged or topped up at least once; money in millionths of a USD."""
-
-    id: str
-    label: str
-    granted_micros: int
-    spent_micros: int
-    accepted: int
-
-
-@dataclass(frozen=True, slots=True)
-class TaskQuery:
-    """Which tasks to list, the newest first; ``text`` is looked for in ids, names and codes.
-
-    ``before`` is the number of the task after which the page begins; ``state`` is one of the four
-    at ``now_ms``.
-    """
-
-    world: str
-    now_ms: int
-    limit: int = 100
-    before: int | None = None
-    state: str | None = None
-    account_id: str | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedTask:
-    """A task in a list, its image_url cut; ``number`` orders tasks by their submits."""
-
-    number: int
-    task: Task
 
 
 class Store(TaskStore):
@@ -103,6 +80,10 @@ class Store(TaskStore):
     @abstractmethod
     def _browse(self) -> AbstractContextManager[Sql]:
         """Read for a control call; may take long, and keeps no API call waiting."""
+
+    def _cleaning(self) -> AbstractContextManager[Sql]:
+        """Open a transaction that deletes rows of ended epochs."""
+        return self._write()
 
     def _shrink(self) -> bool:
         """Give some space of deleted rows back; False if there is none left to give."""
@@ -186,7 +167,7 @@ class Store(TaskStore):
         if ended is None:
             return self._shrink()
         epoch, ended_ms = ended
-        with self._write() as sql:
+        with self._cleaning() as sql:
             more = [_delete_some(sql, table, epoch) for table in _BELONGING]
             if any(more):
                 return True
@@ -399,11 +380,8 @@ class Store(TaskStore):
 def _number_journal(sql: Sql, channel: str) -> None:
     sql.run("INSERT INTO journals VALUES (?,0) ON CONFLICT DO NOTHING", channel)
     last = number(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)
-    query = "SELECT id FROM journal WHERE channel=? AND number IS NULL ORDER BY at_us, id"
-    new = sql.all(query, channel)
+    new = sql.all(_NUMBER, last, channel)
     if new:
-        numbers = [(at, entry_id) for at, (entry_id,) in enumerate(new, last + 1)]
-        sql.many("UPDATE journal SET number=? WHERE id=?", numbers)
         sql.run("UPDATE journals SET last=? WHERE channel=?", last + len(new), channel)
 
 

@@ -122,6 +122,16 @@ class PostgresStore(Store):
             session.run("SET LOCAL max_parallel_workers_per_gather = 0")
             yield session
 
+    @contextmanager
+    def _cleaning(self) -> Iterator[Sql]:
+        with self._control, self._write() as session:
+            # What a crash brings back is deleted again, so the disk need not be waited for.
+            session.run("SET LOCAL synchronous_commit = off")
+            # All other plans read every row of the epoch, also those that were deleted before.
+            session.run("SET LOCAL enable_seqscan = off")
+            session.run("SET LOCAL enable_bitmapscan = off")
+            yield session
+
     def look(self, world_id: str, task_id: str = "") -> tuple[WorldRow | None, Task | None]:
         """Return a world and a task as they are now; see `TaskStore.look`."""
         with self._read() as sql:

@@ -101,6 +101,42 @@ class Claim:
     skip_origins: Collection[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account that was charged or topped up at least once; money in millionths of a USD."""
+
+    id: str
+    label: str
+    granted_micros: int
+    spent_micros: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks to list, the newest first; ``text`` is looked for in ids, names and codes.
+
+    ``before`` is the number of the task after which the page begins; ``state`` is one of the four
+    at ``now_ms``.
+    """
+
+    world: str
+    now_ms: int
+    limit: int = 100
+    before: int | None = None
+    state: str | None = None
+    account_id: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task in a list, its image_url cut; ``number`` orders tasks by their submits."""
+
+    number: int
+    task: Task
+
+
 def insert(table: str, columns: str) -> str:
     """Return the statement that inserts a row of the columns."""
     places = ",".join("?" * len(columns.split(",")))
