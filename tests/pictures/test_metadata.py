@@ -73,6 +73,16 @@ def test_alpha_is_scaled_and_colour_under_it_is_exact(render: Render, depth: int
     assert [(band.min(), band.max()) for band in result.bandsplit()] == [(v, v) for v in values]
 
 
+def test_colours_of_16_bits_are_rounded(render: Render) -> None:
+    row = pack(">3H", 60000, 30000, 255) * 8
+    result = render(png(8, 8, 16, 2, row=row), "2k", "png")
+    assert [(band.min(), band.max()) for band in result.bandsplit()] == [
+        (233, 233),
+        (117, 117),
+        (1, 1),
+    ]
+
+
 def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
     """A source of a format with a profile as it is, whatever it holds."""
     if name == "jpg":

@@ -228,11 +228,9 @@ def _plain(picture: Any, output_format: str) -> Any:
     if not picture.hasalpha():
         return _in_screen_colours(picture)
     # Alpha is scaled separately, as a colour transform does not scale it.
-    alpha = picture[picture.bands - 1]
-    if alpha.format == "ushort":
-        alpha = (alpha / _DEEP).rint()
+    alpha = _eight_bits(picture[picture.bands - 1])
     colours = _in_screen_colours(picture.extract_band(0, n=picture.bands - 1))
-    picture = colours.bandjoin(alpha.cast("uchar"))
+    picture = colours.bandjoin(alpha)
     return picture.flatten(background=_WHITE) if output_format == "jpg" else picture
 
 
@@ -241,7 +239,16 @@ def _in_screen_colours(picture: Any) -> Any:
     if picture.bands != _RGB and picture.get_typeof(_PROFILE):
         # libvips puts a default in the place of a profile that is damaged or of other channels.
         return picture.icc_transform("srgb", embedded=True, depth=8)
+    picture = _eight_bits(picture)
     return picture.colourspace("b-w" if picture.bands < _RGB else "srgb")
+
+
+def _eight_bits(picture: Any) -> Any:
+    """Return the picture with 8 bits a channel, rounded: libvips would drop the lower 8 bits."""
+    if picture.format != "ushort":
+        return picture
+    plain = "b-w" if picture.bands < _RGB else "srgb"
+    return (picture / _DEEP).rint().cast("uchar").copy(interpretation=plain)
 
 
 def _resized(picture: Any, width: int, height: int) -> Any:
