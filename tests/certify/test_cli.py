@@ -104,8 +104,9 @@ def test_an_interruption_ends_the_commands_in_one_line(
 ) -> None:
     running = tmp_path / "running"
     os.mkfifo(running)
-    script = f"exec 3>{running}; sleep 100 & echo >&3; wait"
-    words = ["certify-client", "--only", "states", "--", "sh", "-c", script]
+    # Commands that do not end by themselves, and cases that have not begun.
+    script = f"trap '' TERM INT; exec 3>{running}; sleep 100 & echo >&3; wait"
+    words = ["certify-client", "--only", "states", "--jobs", "2", "--", "sh", "-c", script]
     with subprocess.Popen(
         [sys.executable, "-m", "apixo_emulator", *words],
         env=environment(),

@@ -95,8 +95,13 @@ class ClientCertifier:
 
         # Those that last longest begin first.
         order = sorted(cases, key=lambda case: not case.endless)
-        results = {result.id: result for result in await asyncio.gather(*map(one, order))}
-        return [results[case.id] for case in cases]
+        try:
+            # Unlike `asyncio.gather`, it waits for the end of all commands when it is cancelled.
+            async with asyncio.TaskGroup() as group:
+                tasks = {case.id: group.create_task(one(case)) for case in order}
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [tasks[case.id].result() for case in cases]
 
     async def _judged(self, case: ClientCase) -> Result:
         began = perf_counter()
@@ -188,11 +193,18 @@ def _tail(file: IO[bytes]) -> str:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End the command if it still runs, and what it has left running in its process group."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE_S)
+    try:
+        await _signal(process, signal.SIGTERM)
+    finally:  # also when it is cancelled again
+        await _signal(process, signal.SIGKILL)
+
+
+async def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to the process group of the command, and wait a while for the end of the command."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _GRACE_S)
 
 
 def _shown(record: Record) -> list[str]:

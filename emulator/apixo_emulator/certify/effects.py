@@ -28,7 +28,7 @@ class Seen:
     """What the application did with the tasks of one case.
 
     Attributes:
-        downloads: How often the result of each task was downloaded.
+        downloads: How often the result of each task was asked for, from the first time that it was sent on.
         asked: The status of a task was polled.
         forged: How often a result was asked for that only forged deliveries mention.
     """
@@ -77,12 +77,14 @@ class Effects:
         forged = {forged_result(task_id) for task_id in own}
         calls = self.calls[since:]
         files = [call for call in calls if _is_download(call)]
+        downloads: Counter[str] = Counter()
+        for call in files:
+            task_id = call["taskId"]
+            # After the first download, a request counts even if the link has expired since.
+            if task_id in own and (task_id in downloads or call["response"]["status"] in _SENT):
+                downloads[task_id] += 1
         return Seen(
-            downloads=Counter(
-                call["taskId"]
-                for call in files
-                if call["taskId"] in own and call["response"]["status"] in _SENT
-            ),
+            downloads=downloads,
             asked=any(call["endpoint"] == "status" and call["taskId"] in own for call in calls),
             forged=sum(call["taskId"] in forged for call in files),
         )

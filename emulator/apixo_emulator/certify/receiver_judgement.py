@@ -61,7 +61,7 @@ def judged_effects(
     wanted = None if run.refused else run.case.results
     for task_id, count in seen.downloads.items():
         if count > 1:
-            observed = f"{count} downloads of the result of task {task_id}"
+            observed = f"the result of task {task_id} was asked for {count} times"
             yield Finding(Verdict.FAIL, "one download of each result", observed)
             break
     if seen.forged:
