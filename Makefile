@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Tests at once; they start servers and browsers of their own.
 JOBS ?= 2
+# Each process begins with files of its own, whose servers are then started once.
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist worksteal
 # Where this is set, as in containers, every process of a test would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -55,7 +57,7 @@ types: mypy # and as editors with pyright show it
 	$(BIN)/basedpyright --warnings
 
 unit: $(STAMP)
-	$(BIN)/pytest -q -n $(JOBS) -m 'not slow' --hypothesis-profile quick
+	$(PYTEST) -q -m 'not slow' --hypothesis-profile quick
 
 check: $(STAMP) ## the everyday loop, about a minute
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint mypy unit
@@ -67,7 +69,7 @@ pgbouncer: $(STAMP) # for the tests of PostgreSQL behind a pooler: the one at ha
 	PYTHONPATH=tests $(BIN)/python -m support.pgbouncer
 
 test: lint types browser pgbouncer ## every test, linter and type checker
-	$(BIN)/pytest -q -n $(JOBS)
+	$(PYTEST) -q
 
 coverage: browser pgbouncer ## every test with branch coverage, which makes them a third slower
 	rm -f .coverage .coverage.*

@@ -8,21 +8,26 @@ from typing import Any
 
 import click
 
+from apixo_emulator.extras import what_to_install
+
 try:
     from apixo_emulator.config_file import CONFIG_FILE
     from apixo_emulator.option_types import Option
     from apixo_emulator.settings import OPTIONS, load_settings
 except ModuleNotFoundError as error:  # the base install has only the client
-    raise SystemExit(
-        f"apixo-emulator needs {error.name}, which the extra `emulator` brings: "
-        "pip install '.[emulator]' in a checkout of the project"
-    ) from None
+    raise SystemExit(f"apixo-emulator needs {what_to_install(error)}") from None
 
 from apixo_schemas.command_line import Program
 
 
 class _Program(Program):
     """Loads the commands that control a running emulator when one of them is used."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except ModuleNotFoundError as error:
+            sys.exit(f"{self.name} needs {what_to_install(error)}")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.commands:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apixo_emulator.extras import what_to_install
+
 if TYPE_CHECKING:
     from apixo_emulator.testing import InProcess
     from apixo_emulator.testing.controls import Served
@@ -148,8 +150,7 @@ def _explained() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         pytest.fail(
-            f"the fixtures {' and '.join(_FIXTURES)} need {error.name}, which the extra `pytest` "
-            "brings: pip install '.[pytest]' in a checkout of the project",
+            f"the fixtures {' and '.join(_FIXTURES)} need {what_to_install(error, 'pytest')}",
             pytrace=False,
         )
 
