@@ -51,6 +51,7 @@ def test_a_callback_reaches_the_inbox_again(desk: Desk, page: Page) -> None:
     page.goto(desk.page("ui/callbacks"))
     row = page.locator(f"#d-{task_id}")
     expect(row).to_contain_text("delivered")
+    assert row.locator(".rest .cut").evaluate("cell => cell.scrollWidth <= cell.clientWidth")
     row.get_by_role("button", name=re.compile("Redeliver")).click()
     expect(page.get_by_role("status")).to_contain_text("The callback is sent again.")
     page.goto(desk.page("inbox"))

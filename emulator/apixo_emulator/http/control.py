@@ -1,4 +1,4 @@
-"""The control API under ``/_emulator/``: the operations over HTTP, events, and who may call them.
+"""The control API under ``/_emulator/``: the operations over HTTP, and who may call them.
 
 A request acts on the world of ``?world=``; where every key has its own, on that of the bearer key.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +25,7 @@ from apixo_emulator.domain.problems import ContradictoryError
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER
 from apixo_emulator.http.api import HOST, as_response, own_origin, root_url, route_path
+from apixo_emulator.http.events import Changes, event_stream
 from apixo_emulator.http.openapi import control_document, schema_document, schema_names
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.runtime import Runtime
@@ -155,7 +155,7 @@ class Control:
             control = await asyncio.to_thread(self._control, request)
         except EXPECTED as error:
             return _error(status_of(error), f"{error}")
-        changes = await asyncio.to_thread(_Changes, control)
+        changes = await asyncio.to_thread(Changes, control)
         return event_stream(changes.collect, self._runtime.stopping)
 
 
@@ -265,65 +265,6 @@ def _redirect(request: Request, page: str) -> Response:
     world = request.query_params.get("world")
     query = "" if world is None else f"?world={world}"
     return RedirectResponse(path.format(**request.path_params) + query)
-
-
-# Events
-
-# A person does not notice less; a change costs one look at numbers in memory.
-_INTERVAL_S = 0.2
-_KEEP_ALIVE_S = 15.0
-_AT_ONCE = 200
-
-
-def event_stream(collect: Callable[[], bytes], stopping: threading.Event) -> Response:
-    """Return a response that sends what ``collect`` finds, in a thread, until the server stops."""
-
-    async def events() -> AsyncIterator[bytes]:
-        quiet_s = 0.0
-        while not stopping.is_set():
-            # In a thread: the store may be across a network.
-            found = await asyncio.to_thread(collect)
-            quiet_s = 0.0 if found else quiet_s + _INTERVAL_S
-            if found:
-                yield found
-            elif quiet_s >= _KEEP_ALIVE_S:
-                quiet_s = 0.0
-                yield b": still here\n\n"
-            await asyncio.sleep(_INTERVAL_S)
-
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
-
-
-class _Changes:
-    """Collects a world's requests, and changes of its clock and rules, since the last time."""
-
-    def __init__(self, control: WorldControl) -> None:
-        self._control = control
-        self._seen = control.last_number()
-        self._clock: object = None  # the clock is the first event
-        self._rules = control.rule_ids()
-
-    def collect(self) -> bytes:
-        """Return what is new, as events."""
-        control, found = self._control, []
-        clock, rules, last = control.clock_state(), control.rule_ids(), control.last_number()
-        self._seen = min(self._seen, last)  # a reset starts the numbers again
-        if last > self._seen:
-            entries = control.requests(after=self._seen, limit=_AT_ONCE)
-            self._seen = entries[-1].number if entries else last
-            found = [_event("request", entry.to_json()) for entry in entries]
-        if clock != self._clock:
-            self._clock = clock
-            found.append(_event("clock", control.clock()))
-        if rules != self._rules:
-            self._rules = rules
-            found.append(_event("scenarios", {"rules": list(rules)}))
-        return b"".join(found)
-
-
-def _event(name: str, data: Any) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
 
 
 # Responses

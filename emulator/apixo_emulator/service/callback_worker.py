@@ -133,7 +133,7 @@ class CallbackWorker:
         """Start what is done beside the callbacks."""
         emulator = self._emulator
         beside = [
-            # A process that has died may have left tasks whose sources nobody looks at.
+            # A process that has died may have left tasks whose sources are still to be checked.
             self._repeat(emulator.sweep, "sources could not be looked for", _SWEEP_S),
             self._repeat(
                 emulator.store.clean, "the store could not be cleaned after a reset", _CLEANING_S

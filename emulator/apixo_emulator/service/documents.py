@@ -1,4 +1,4 @@
-"""What the operator's verbs give, as JSON values."""
+"""The results of control operations, as JSON values."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ _TITLES = {
     "wire": "The answer is damaged",
     "callback": "The callback",
     "answer": "Rare but allowed answers",
-    "status": "What befalls polls",
+    "status": "The poll fails",
 }
 
 
@@ -171,9 +171,9 @@ def add_rule(context: PageContext) -> Done:
     """Add a rule, from the form's fields or from its JSON."""
     text = context.form.get("rule", "").strip()
     rule = context.control.add_scenario(_written(text) if text else _filled(context.form))
-    whom = {None: "every task", 1: "the next task"}
+    meant = {None: "every task", 1: "the next task"}
     times = rule.get("times")
-    return Done(f"{_shown(rule)['name']} for {whom.get(times, f'the next {times} tasks')}.")
+    return Done(f"{_shown(rule)['name']} for {meant.get(times, f'the next {times} tasks')}.")
 
 
 def _written(text: str) -> dict[str, Any]:

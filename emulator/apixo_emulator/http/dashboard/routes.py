@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
-from apixo_emulator.http.control import EXPECTED, control_of, event_stream, status_of
+from apixo_emulator.http.control import EXPECTED, control_of, status_of
 from apixo_emulator.http.dashboard import controls, journal, submit, tasks
 from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, TooLargeError, read_form
 from apixo_emulator.http.dashboard.rendering import Done, Page, PageContext, asset, done, shown
+from apixo_emulator.http.events import event_stream
 from apixo_emulator.http.files import render_threads
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.control import NotFoundError
