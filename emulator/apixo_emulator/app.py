@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -54,7 +54,11 @@ def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> St
     use_profile_file(runtime.settings.profile)  # before a document shows the contract
     app = _Application(
         routes=_routes(runtime, Api(runtime)),
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        exception_handlers={
+            HTTPException: _http_error,
+            ClientDisconnect: _disconnected,
+            Exception: _server_error,
+        },
         lifespan=_lifespan,
     )
     app.state.runtime = runtime
@@ -176,6 +180,11 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     if status not in known:
         return as_response(failure(status, str(getattr(error, "detail", ""))), headers)
     return as_response(refusal(known[status]), headers)
+
+
+async def _disconnected(_request: Request, _error: Exception) -> Response:
+    # No client receives it: the request ended before its body was complete, and nothing is done.
+    return Response(status_code=400)
 
 
 async def _server_error(_request: Request, _error: Exception) -> Response:

@@ -70,6 +70,24 @@ def test_the_time_that_an_idle_connection_is_kept_is_announced(server: Running) 
             assert answer(connection)[1]["keep-alive"] == "timeout=75"
 
 
+@pytest.mark.parametrize("path", ["reset", "inbox", "ui/clock/reset"])
+def test_a_request_that_breaks_off_does_nothing(stopped: Running, path: str) -> None:
+    control = f"{stopped.origin}/_emulator"
+    httpx.post(f"{stopped.base_url}/generateTask/image-upscaler", json=BODY, headers=HEADERS)
+    head = (
+        f"POST /_emulator/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n"
+    )
+    own = "" if path == "inbox" else "Origin: http://127.0.0.1\r\n"
+    with stopped.dial() as connection:
+        connection.sendall(f"{head}{own}\r\nseed=1".encode())
+        connection.shutdown(socket.SHUT_WR)
+        ends(connection)
+    assert len(httpx.get(f"{control}/tasks").json()["tasks"]) == 1
+    assert "Nothing was received yet" in httpx.get(f"{control}/inbox").text
+    assert stopped.stop()[2] == ""
+
+
 @pytest.mark.parametrize("begin", [b"", BALANCE, NOPE])
 def test_an_idle_connection_is_closed_after_the_configured_time(
     tmp_path: Path, begin: bytes

@@ -12,7 +12,6 @@ from hmac import compare_digest
 from typing import Any
 
 import orjson
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, Router
@@ -34,12 +33,19 @@ from apixo_emulator.service.control import ConflictError, NotFoundError, WorldCo
 from apixo_emulator.storage import StoreError, StoreUnavailable
 
 _FORBIDDEN = 403
+
+
+class TooLargeError(ValueError):
+    """A body is larger than what is read."""
+
+
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (ContradictoryError, 409),
     (StoreUnavailable, 503),
     (StoreError, 500),
+    (TooLargeError, 413),
     (ValueError, 400),
 )
 EXPECTED = tuple(kind for kind, _ in _STATUS)
@@ -113,7 +119,7 @@ class Control:
             if operation.page is not None and _wants_a_page(request):
                 return _redirect(request, operation.page)
             try:
-                body = await _body(request)
+                body = await read_body(request, _LARGEST_BODY)
                 # In a thread: it may wait for a store, or go through a long journal.
                 found = await asyncio.to_thread(self._run, operation, request, body)
             except EXPECTED as error:
@@ -285,15 +291,18 @@ def _route(path: str, methods: dict[str, Endpoint]) -> Route:
     return Route(CONTROL_PREFIX + path, chosen, methods=everything)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request, most: int) -> bytes:
+    """Read a body of at most so many bytes.
+
+    Raises:
+        TooLargeError: It is larger.
+        ClientDisconnect: It is incomplete; the application answers that.
+    """
     body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _LARGEST_BODY:
-                raise ValueError(f"the body is larger than {_LARGEST_BODY} bytes")
-    except HTTPException as error:
-        raise ValueError(error.detail) from None
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            raise TooLargeError(f"the body: expected at most {most} bytes, found more")
     return bytes(body)
 
 

@@ -66,6 +66,7 @@ _ERRORS = {
     "403": "The client may not control the emulator",
     "404": "There is nothing of this name",
     "409": "Its parts contradict each other, or it cannot be done now",
+    "413": "The body is too large",
     "503": "The store cannot be reached",
 }
 _WORLD = {

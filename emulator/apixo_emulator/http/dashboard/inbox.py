@@ -7,9 +7,10 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+from apixo_emulator.http.control import TooLargeError, read_body
 from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.storage import StoreUnavailable
@@ -60,7 +61,7 @@ class Inbox:
         if not _LEAST_STATUS <= status <= _MOST_STATUS:
             return _says(400, f"status: expected {_LEAST_STATUS} to {_MOST_STATUS}")
         try:
-            body = await read_bounded(request, contract().assumed("body.limit"))
+            body = await read_body(request, contract().assumed("body.limit"))
             await asyncio.to_thread(self._keep, request, body, status)
         except TooLargeError as error:
             return _says(413, str(error))
@@ -104,15 +105,11 @@ def _says(status: int, words: str) -> Response:
     return Response(body, status, media_type="text/plain")
 
 
-# Reading bodies
+# Forms
 
 # Percent-encoding makes up to three bytes of one; base64 has few that need it.
 _ENCODED = 1.5
 _MOST_FIELDS = 100
-
-
-class TooLargeError(ValueError):
-    """The body is larger than what the API itself would take."""
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -122,7 +119,7 @@ async def read_form(request: Request) -> dict[str, str]:
         TooLargeError: It is too large.
         ValueError: It has too many fields.
     """
-    content = await read_bounded(request, round(contract().assumed("body.limit") * _ENCODED))
+    content = await read_body(request, round(contract().assumed("body.limit") * _ENCODED))
     # In a thread: an inlined photograph has megabytes.
     return await asyncio.to_thread(_fields, content)
 
@@ -130,20 +127,3 @@ async def read_form(request: Request) -> dict[str, str]:
 def _fields(content: bytes) -> dict[str, str]:
     text = content.decode("utf-8", "replace")
     return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
-
-
-async def read_bounded(request: Request, most: int) -> bytes:
-    """Read a body of at most so many bytes.
-
-    Raises:
-        TooLargeError: It is larger.
-    """
-    content = bytearray()
-    try:
-        async for piece in request.stream():
-            content += piece
-            if len(content) > most:
-                raise TooLargeError(f"expected at most {most} bytes, found more")
-    except ClientDisconnect:
-        return b""
-    return bytes(content)

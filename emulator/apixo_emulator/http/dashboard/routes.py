@@ -15,7 +15,7 @@ from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
 from apixo_emulator.http.control import EXPECTED, control_of, status_of
 from apixo_emulator.http.dashboard import controls, journal, submit, tasks
-from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, TooLargeError, read_form
+from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, read_form
 from apixo_emulator.http.dashboard.rendering import Done, Page, PageContext, asset, done, shown
 from apixo_emulator.http.events import event_stream
 from apixo_emulator.http.files import render_threads
@@ -24,7 +24,6 @@ from apixo_emulator.service.control import NotFoundError
 
 Handler = Callable[[PageContext], Page | Done | Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
-_TOO_LARGE = 413
 
 _PAGES: dict[str, Handler] = {
     "": tasks.list_tasks,
@@ -91,7 +90,7 @@ class Dashboard:
             try:
                 form = await read_form(request)
             except ValueError as error:
-                return done(Done(str(error), _status_of(error)))
+                return done(Done(str(error), status_of(error)))
             return await asyncio.to_thread(self._shown, handler, request, form)
 
         return answer
@@ -102,7 +101,7 @@ class Dashboard:
             context = self._context(request, request.query_params.get("world"), form)
             found = handler(context)
         except EXPECTED as error:
-            return self._problem(request, str(error), _status_of(error))
+            return self._problem(request, str(error), status_of(error))
         if isinstance(found, Response):
             return found
         return done(found) if isinstance(found, Done) else shown(found, context)
@@ -168,10 +167,6 @@ def _numbers(context: PageContext) -> dict[str, Any]:
         "inbox": context.inbox.revision,
         "time": [clock.virtual_base_ms, clock.real_base_ms, clock.rate],
     }
-
-
-def _status_of(error: Exception) -> int:
-    return _TOO_LARGE if isinstance(error, TooLargeError) else status_of(error)
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
