@@ -75,6 +75,17 @@ def test_the_live_host_cannot_be_reached(way: str) -> None:
     assert "mocks-and-clocks.md" in repr(caught.value)
 
 
+def test_a_look_up_that_another_mock_has_put_back_is_refused_in_the_next_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = socket.getaddrinfo
+    with apixo_emulator.intercept():
+        monkeypatch.setattr(socket, "getaddrinfo", real)
+        with apixo_emulator.intercept(), pytest.raises(NetworkBlockedError):
+            socket.getaddrinfo(*LIVE)
+    assert socket.getaddrinfo is real
+
+
 @pytest.mark.parametrize("way", ["create_connection", "connect", "asyncio"])
 def test_another_base_url_cannot_be_reached_but_its_neighbours_can(way: str) -> None:
     with elsewhere() as url, elsewhere() as other:

@@ -107,6 +107,7 @@ _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
     "socket": patches.patch_network,
     "http.client": transports.patch_http_client,
     "urllib3": transports.patch_urllib3,
+    "requests": transports.patch_requests,
     "httpx": transports.patch_httpx,
     "httpx2": transports.patch_httpx,
     "aiohttp": transports.patch_aiohttp,
@@ -125,10 +126,8 @@ class _Patching:
         self._lock = threading.RLock()
         self._open = 0
         self._patches = Patches()
-        self._patched: set[str] = set()
         self._time = TimePatches(_current_clock)
-        watched = {*_TABLE, "apixo_client"}
-        self._watcher = ImportWatcher(watched, self._imported)
+        self._watcher = ImportWatcher({*_TABLE, "apixo_client"}, self._imported)
 
     def open(self, session: Session) -> None:
         with self._lock:
@@ -136,9 +135,10 @@ class _Patching:
             self._open += 1
             if self._open == 1:
                 sys.meta_path.insert(0, self._watcher)
-                for name in [name for name in _TABLE if name in sys.modules]:
-                    self._patch(name)
-                self._time.put()
+            # For each session: since the first one others may have put back what they had found.
+            for name in _TABLE:
+                self._patch(name)
+            self._time.put()
 
     def close(self, session: Session) -> None:
         with self._lock:
@@ -147,7 +147,6 @@ class _Patching:
                 sys.meta_path.remove(self._watcher)
                 self._time.undo()
                 self._patches.undo()
-                self._patched.clear()
             session.emulator.clock.is_open = False
             routing.remove(session)
 
@@ -158,13 +157,11 @@ class _Patching:
                 self._time.put()
 
     def _patch(self, name: str) -> None:
-        if name not in _TABLE or name in self._patched:
-            return
-        self._patched.add(name)
-        # A version of a library without these names is not intercepted. Its calls are refused by
-        # what `patch_network` has patched, when there are any.
-        with suppress(AttributeError, ImportError):
-            _TABLE[name](sys.modules[name], self._patches)
+        if name in _TABLE and name in sys.modules:
+            # A version of a library without these names is not intercepted. Its calls are refused
+            # by what `patch_network` has patched, when there are any.
+            with suppress(AttributeError, ImportError):
+                _TABLE[name](sys.modules[name], self._patches)
 
 
 def _current_clock() -> VirtualClock | None:

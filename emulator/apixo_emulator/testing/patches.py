@@ -62,18 +62,20 @@ class Patches:
     """Attributes that were replaced, to be put back."""
 
     def __init__(self) -> None:
-        self._put: list[tuple[Any, str]] = []
+        self._put: set[tuple[Any, str]] = set()
 
     def put(self, owner: Any, name: str, replacing: Callable[[Any], Any]) -> None:
-        """Replace an attribute, which the owner itself may have or inherit.
+        """Replace an attribute, which the owner itself may have or inherit, unless that is done.
 
         ``replacing`` returns the replacement of what it is given.
         """
+        if (owner, name) in self._put and is_replaced(owner, name):
+            return
         restore(owner, name)
         before = vars(owner).get(name, _INHERITED)
         replacement = replacing(getattr(owner, name))
         _replaced[_function(replacement)] = before
-        self._put.append((owner, name))
+        self._put.add((owner, name))
         setattr(owner, name, replacement)
 
     def undo(self) -> None:
