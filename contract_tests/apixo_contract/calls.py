@@ -32,6 +32,11 @@ _TIMEOUT_S = 30.0
 MOST_BYTES = 256 * 1024
 # The head of a result tells its size; pictures with long metadata need more.
 _HEAD_BYTES = 512 * 1024
+# A result that is longer is not read to its end; behind the end there may be other data.
+_WHOLE_BYTES = 128 * 1024 * 1024
+_TAIL_BYTES = 64 * 1024
+# A stub may answer with the head of a picture only.
+_STAND_IN_BYTES = 4096
 # Seconds for a whole answer. The client's timeout is for each piece of it.
 _MOST_S = 60.0
 _PIECE = 64 * 1024
@@ -232,22 +237,24 @@ class Calls:
             task_id=None if ask.task_id is None else self._mask.text(ask.task_id),
         )
 
-    def result(self, url: str, task_id: str) -> Exchange:
-        """Fetch the head of a result file, without the key: the link alone must do."""
+    def result(self, url: str, task_id: str, *, whole: bool = False) -> Exchange:
+        """Fetch the head of a result file, or all of it, without the key: the link alone must do."""
         ask = Ask(Purpose.RESULT, "GET", url, key=Key.NONE, task_id=task_id)
-        found = self._fetch(ask)
+        found = self._fetch(ask, whole=whole)
         if found.status in TRANSIENT:
             self.exchanges.append(replace(found, purpose=Purpose.BUSY))
             self._wait(_FIRST_WAIT_S)
-            found = self._fetch(ask)
+            found = self._fetch(ask, whole=whole)
         self.exchanges.append(found)
         return found
 
-    def _fetch(self, ask: Ask) -> Exchange:
+    def _fetch(self, ask: Ask, *, whole: bool) -> Exchange:
         made = self._exchange(ask, self.now_ms)
         try:
             with self._client.stream("GET", ask.url, follow_redirects=True) as response:
-                picture = _read_head(response, self._clock) if response.is_success else None
+                picture = None
+                if response.is_success:
+                    picture = _read_result(response, self._clock, whole=whole)
             found = replace(
                 made,
                 status=response.status_code,
@@ -270,7 +277,8 @@ def _read_content(response: httpx.Response, clock: Callable[[], float]) -> tuple
     """
     data = b""
     try:
-        for data in _growing(response, clock):
+        for piece in _pieces(response, clock):
+            data += piece
             if len(data) > MOST_BYTES:
                 return data[:MOST_BYTES], f"the answer is longer than {MOST_BYTES:,} bytes"
     except TimeoutError as error:
@@ -281,29 +289,32 @@ def _read_content(response: httpx.Response, clock: Callable[[], float]) -> tuple
     return data, None
 
 
-def _read_head(response: httpx.Response, clock: Callable[[], float]) -> Picture:
-    """Return what a picture's head tells.
+def _read_result(response: httpx.Response, clock: Callable[[], float], *, whole: bool) -> Picture:
+    """Return what a picture's head tells, and whether it has its end if it is read as a whole.
 
     Raises:
         httpx.HTTPError: The connection broke off, or the picture cannot be decompressed.
         TimeoutError: It took too long.
     """
-    for head in _growing(response, clock):
-        picture = read_picture(head)
-        if picture is not None:
-            return picture
-        if len(head) > _HEAD_BYTES:
-            break
-    return Picture(None, 0, 0)
+    picture, head, tail, size = None, b"", b"", 0
+    for piece in _pieces(response, clock):
+        size += len(piece)
+        tail = (tail + piece)[-_TAIL_BYTES:]
+        if picture is None:
+            head += piece
+            picture = read_picture(head)
+        is_enough = picture is not None and not (whole and picture.format)
+        if is_enough or size > (_HEAD_BYTES if picture is None else _WHOLE_BYTES):
+            return picture or Picture(None, 0, 0)
+    if picture is None or picture.format is None:
+        return Picture(None, 0, 0)
+    return replace(picture, is_whole=size < _STAND_IN_BYTES or _has_end(head, tail, size))
 
 
-def _growing(response: httpx.Response, clock: Callable[[], float]) -> Iterator[bytes]:
-    """Yield all that has come so far, each time that more has come."""
+def _pieces(response: httpx.Response, clock: Callable[[], float]) -> Iterator[bytes]:
     until = clock() + _MOST_S
-    data = bytearray()
     for piece in response.iter_bytes(_PIECE):
-        data += piece
-        yield bytes(data)
+        yield piece
         if clock() > until:
             raise TimeoutError(f"the answer had not ended after {_MOST_S:.0f} s")
 
@@ -332,3 +343,10 @@ def read_picture(head: bytes) -> Picture | None:
         return Picture(None, 0, 0)
     width, height = imagesize.get(BytesIO(head))
     return Picture(name, width, height) if width > 0 else None
+
+
+def _has_end(head: bytes, tail: bytes, size: int) -> bool:
+    """True if a picture ends as its format does."""
+    if head.startswith(b"RIFF"):
+        return int.from_bytes(head[4:8], "little") + 8 <= size
+    return (b"IEND" if head.startswith(b"\x89") else b"\xff\xd9") in tail

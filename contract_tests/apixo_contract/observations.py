@@ -61,11 +61,15 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the first bytes of a result tell; the format is None if it is no JPG, PNG or WebP."""
+    """What the first bytes of a result tell; the format is None if it is no JPG, PNG or WebP.
+
+    ``is_whole`` is false if it was read to its end and is cut off, None if only its head was read.
+    """
 
     format: str | None
     width: int
     height: int
+    is_whole: bool | None = None
 
     @property
     def long_edge(self) -> int:

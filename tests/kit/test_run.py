@@ -415,6 +415,20 @@ def tracked(task_id: str, url: str) -> Tracked:
     return Tracked(task_id, "callback", url, wait_s=0, due_s=0, until_s=0)
 
 
+@pytest.mark.parametrize(
+    ("end", "checks"), [(b"IEND\xae\x42\x60\x82", set()), (b"", {"result.format"})]
+)
+def test_a_result_that_is_cut_off_is_told(end: bytes, checks: set[str]) -> None:
+    class LongPng(Stub):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = super().handle_request(request)
+            if not request.url.path.endswith(".png"):
+                return answer
+            return httpx.Response(200, content=answer.content + bytes(10_000) + end)
+
+    assert set(failed(judged(LongPng))) == checks
+
+
 def test_callbacks_are_kept_as_they_came() -> None:
     with receiving(target(), time.time) as receiver:
         assert receiver is not None

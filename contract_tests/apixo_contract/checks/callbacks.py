@@ -175,7 +175,7 @@ def final(view: View) -> Outcome:
     after=("callback.envelope", "callback.final", "callback.json"),
 )
 def payload(view: View) -> Outcome:
-    """A callback has the same fields as the final poll."""
+    """A callback has the same fields as the final poll, `costTime` aside."""
     return _judged(view, _payload_fault, "what a poll says")
 
 

@@ -25,6 +25,8 @@ from apixo_contract.text import clipped
 from apixo_contract.view import BUSY, TaskView, View, result_urls
 from apixo_schemas import contract
 
+# One task of each format, whose results are read to their ends.
+_WHOLE = frozenset({"example", "8k-webp", "2k-png"})
 # Repeated tasks would show nothing new.
 _NOT_FETCHED = frozenset({"repeat"})
 # Missing on the target's own host is a broken promise; elsewhere a proxy may stand in between.
@@ -35,7 +37,7 @@ _UNSEEN = "No result could be fetched."
 
 
 def fetch_results(session: Session) -> None:
-    """Fetch the head of each result, without the key."""
+    """Fetch the head of each result, and one of each format as a whole, without the key."""
     for task in session.poller.tasks.values():
         if (
             task.final is not None
@@ -43,11 +45,7 @@ def fetch_results(session: Session) -> None:
             and task.name not in _NOT_FETCHED
         ):
             for url in result_urls(task.final.task)[:1]:
-                session.calls.result(url, task.id)
-
-
-def _picture(task: TaskView) -> Picture | None:
-    return task.result.picture if task.result is not None else None
+                session.calls.result(url, task.id, whole=task.name in _WHOLE)
 
 
 def _fetched(view: View) -> list[tuple[TaskView, Exchange, Picture]]:
@@ -95,7 +93,7 @@ def _is_gone(view: View, call: Exchange) -> bool:
 
 @check("result.format", page("Parameters"), concerns=part(PICTURE_FORMAT))
 def formats(view: View) -> Outcome:
-    """The result has the format that the task names."""
+    """The result has the format that the task names, and is not cut off."""
     named = set(contract().formats)
     seen = [
         (call, picture, task.submitted.asked["output_format"])
@@ -103,11 +101,17 @@ def formats(view: View) -> Outcome:
         if task.submitted.asked.get("output_format") in named
     ]
     broken = (
-        Evidence(call, f"a {wanted}", picture.format or "no picture")
+        Evidence(call, f"a {wanted}", fault)
         for call, picture, wanted in seen
-        if picture.format != wanted
+        if (fault := _fault(picture, wanted))
     )
     return outcome_for(len(seen), broken, unseen=_unseen(view), what="results")
+
+
+def _fault(picture: Picture, wanted: str) -> str:
+    if picture.format != wanted:
+        return picture.format or "no picture"
+    return f"a {wanted} that is cut off" if picture.is_whole is False else ""
 
 
 @check("result.tier", page("Parameters"))

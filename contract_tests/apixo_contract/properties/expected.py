@@ -87,7 +87,9 @@ def assert_raised(call: Call, error: BaseException | None) -> None:
     """Check that an error is the exception of its response's status, with exactly its message."""
     assert isinstance(error, ApiError), f"an ApiError was expected, found {error!r}"
     assert call.status is not None
-    status: int = call.envelope.get("code", call.status)
+    # The HTTP status of an error decides over `code`.
+    told = call.status if call.status >= 400 else call.envelope.get("code")
+    status: int = call.status if told is None else told
     expected = _ERRORS.get(status, ServerError if status >= 500 else ApiError)
     assert type(error) is expected, f"{expected.__name__} was expected, found {error!r}"
     assert error.status == call.status, f"status {call.status} was expected, found {error.status}"
