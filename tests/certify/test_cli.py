@@ -95,7 +95,7 @@ def test_a_date_in_retry_after_is_on_the_client_s_clock() -> None:
         "certify-client", "--only", "submit.429-date", "--", sys.executable, str(PROGRAM), "Client",
         APIXO_EMULATOR_RATE="100",
     )  # fmt: skip
-    assert (code, "1 cases: 1 pass" in shown) == (0, True), shown
+    assert (code, "1 case: 1 pass" in shown) == (0, True), shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -130,7 +130,24 @@ def test_effects_are_counted_by_a_command() -> None:
         url = f"{origin}/Acknowledging"
         code, shown = run("certify-receiver", url, "--only", "failed.Timeout", "--effects", count)
     # Without the command it would be skipped.
-    assert (code, "1 cases: 1 pass" in shown) == (0, True)
+    assert (code, "1 case: 1 pass" in shown) == (0, True)
+
+
+def test_an_effects_command_that_fails_for_a_moment_is_repeated(tmp_path: Path) -> None:
+    script = tmp_path / "count.py"
+    script.write_text(
+        "import pathlib\n"
+        "calls = pathlib.Path(__file__).with_name('calls')\n"
+        "calls.write_text(calls.read_text() + '.' if calls.exists() else '')\n"
+        "print('database is locked' if len(calls.read_text()) == 1 else 7)\n",
+        "utf-8",
+    )
+    with serving([Acknowledging()]) as origin:
+        code, shown = run(
+            "certify-receiver", f"{origin}/Acknowledging", "--only", "failed.Timeout",
+            "--effects", f"{sys.executable} {script}",
+        )  # fmt: skip
+    assert (code, "1 case: 1 pass" in shown) == (0, True), shown
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ from apixo_emulator.certify.receiver_cases import FORGED_TASK, forged_result
 
 KEY = "sk-certify-receiver"
 _OK = 200
+# An effects command that fails is repeated for as long as this, with this pause.
+_LOCKED_S = 10.0
+_AGAIN_S = 0.2
 # A whole file, or a part of it.
 _SENT = {200, 206}
 _FROM_START = "bytes=0-"
@@ -50,6 +53,8 @@ class Effects:
     emulator: OwnEmulator
     command: str | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
+    # True once the command has printed a number.
+    _counted: bool = False
     # Several cases look at the same time.
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _looked: float = 0.0
@@ -92,30 +97,44 @@ class Effects:
     async def count(self) -> int:
         """Run the effects command and return the number that it prints; 0 without a command.
 
+        A command that has worked is repeated for some seconds: a database may be locked for a moment.
+
         Raises:
             NothingToJudgeError: It fails, or prints something else.
         """
         if self.command is None:
             return 0
+        deadline = monotonic() + (_LOCKED_S if self._counted else 0)
+        while True:
+            number, problem = await self._printed(self.command)
+            if number is not None:
+                self._counted = True
+                return number
+            if monotonic() >= deadline:
+                raise NothingToJudgeError(
+                    f"--effects: expected a command that prints a number, found {self.command!r}: {problem}"
+                )
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _printed(self, command: str) -> tuple[int | None, str]:
+        """Run the effects command; return the number that it prints, or None and what is wrong."""
         try:
             done = await asyncio.to_thread(
                 subprocess.run,
-                shlex.split(self.command),
+                shlex.split(command),
                 capture_output=True,
                 text=True,
                 timeout=RESPONSE_S,
                 check=False,
             )
             if done.returncode == 0:
-                return int(done.stdout.strip().splitlines()[-1])
+                return int(done.stdout.strip().splitlines()[-1]), ""
             problem = f"exit code {done.returncode}: {done.stderr.strip()}".rstrip(": ")
         except IndexError:
             problem = "it printed nothing"
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             problem = str(error)
-        raise NothingToJudgeError(
-            f"--effects: expected a command that prints a number, found {self.command!r}: {problem}"
-        )
+        return None, problem
 
 
 def _is_download(call: Mapping[str, Any]) -> bool:

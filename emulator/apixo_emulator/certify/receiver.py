@@ -215,11 +215,15 @@ class ReceiverCertifier:
             return
         for name, scenario in run.case.tasks.items():
             run.ids[name] = await self._submit(f"{scenario}+callback-lost".lstrip("+"))
+        polled = []
         for name, task_id in run.ids.items():
             response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
             run.bodies[name] = response.content
+            polled.append(response)
+        if self._downloads:
             # Drawn now, so that the application's own download takes no time.
-            await asyncio.to_thread(self.emulator.fetch_results, response)
+            fetch = self.emulator.fetch_results
+            await asyncio.gather(*(asyncio.to_thread(fetch, each) for each in polled))
 
     async def _submit(self, scenario: str) -> str:
         picture = f"emulate/{scenario}/certify.jpg" if scenario else "certify.jpg"

@@ -52,7 +52,7 @@ def explained(certificate: Certificate) -> Iterator[str]:
     skipped = [each for each in certificate.results if each.verdict is Verdict.SKIPPED]
     if skipped:
         yield ""
-        text = f"SKIPPED {len(skipped)} cases: {skipped[0].why}"
+        text = f"SKIPPED {_cases(len(skipped))}: {skipped[0].why}"
         yield from wrap(text, _WIDTH, subsequent_indent="  ")
     yield ""
     yield from wrap(summary(certificate), _WIDTH, subsequent_indent="  ")
@@ -62,7 +62,11 @@ def summary(certificate: Certificate) -> str:
     """Return the counts and figures of the run as one line."""
     counts = ", ".join(f"{certificate.counts[verdict]} {verdict.value}" for verdict in Verdict)
     figures = "".join(f"; {name} {value}" for name, value in certificate.figures.items())
-    return f"{len(certificate.results)} cases: {counts}{figures}"
+    return f"{_cases(len(certificate.results))}: {counts}{figures}"
+
+
+def _cases(number: int) -> str:
+    return f"{number} case{'' if number == 1 else 's'}"
 
 
 def as_json(certificate: Certificate) -> str:

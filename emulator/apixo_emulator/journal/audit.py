@@ -158,7 +158,7 @@ def _too_early(calls: Iterable[JournalEntry]) -> Iterator[Finding]:
         number, until_ms = waits.pop(same, (0, 0))
         if call.at_ms < until_ms:
             text = (
-                f"call {call.number} ({call.method} {call.path}) repeats call {number}"
+                f"call {call.number} ({call.method} {call.path}) repeats call {number} too early,"
                 f" {(until_ms - call.at_ms) / 1000:g} s before its Retry-After has passed"
             )
             ids = (call.task_id,) if call.task_id else ()
