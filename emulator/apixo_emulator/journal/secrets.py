@@ -71,10 +71,11 @@ _BY_FORM = tuple(
 )
 
 
-# Parts of a text that may be a key: a segment of a URL, the value of a parameter, a word, what is between
-# delimiters.
+# Parts of a text that may be a key: a segment of a URL, the value of a parameter, which may hold spaces
+# or end at one, a word, what is between delimiters.
 _PARTS = (
     re.compile(r"[^/?&#]+"),
+    re.compile(r"(?<==)[^&#]+"),
     re.compile(r"(?<==)[^&#\s]+"),
     re.compile(r"[^\s\"'<>`]+"),
     re.compile(r"[^/?&=#;,:@\s\"'<>{}\[\]`]+"),
