@@ -17,7 +17,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from apixo_emulator.testing import routing
 
@@ -34,28 +33,27 @@ _REQUEST = re.compile(
 )
 
 
-# By replacement: what it replaced. Another mock that was put over a replacement can put it back at
-# any time, also after the session's end.
-_replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+# Of a replacement: itself, as another library may copy its attributes, and what it replaced.
+# Another mock that was put over a replacement can put it back at any time, also after the session.
+_REPLACED = "apixo_replaced"
 
 
-def is_replaced(owner: Any, name: str) -> bool:
-    """True if an attribute is a replacement, also one that another mock has put back."""
-    return _function(vars(owner).get(name)) in _replaced
+def _replaced(owner: Any, name: str) -> tuple[Any, Any] | None:
+    """Return a replacement and what it replaced; None for an attribute that is none."""
+    found = vars(owner).get(name)
+    pair: tuple[Any, Any] | None = getattr(found, "__dict__", {}).get(_REPLACED)
+    return pair if pair is not None and pair[0] is found else None
 
 
 def restore(owner: Any, name: str) -> None:
     """Restore what was there before replacements, unless another library has replaced them."""
-    if is_replaced(owner, name):
-        before = _replaced[_function(vars(owner)[name])]
-        if before is _INHERITED:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-
-
-def _function(routine: Any) -> Any:
-    return getattr(routine, "__func__", routine)  # a static method cannot be referred to weakly
+    pair = _replaced(owner, name)
+    if pair is None:
+        return
+    if pair[1] is _INHERITED:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, pair[1])
 
 
 class Patches:
@@ -69,12 +67,12 @@ class Patches:
 
         ``replacing`` returns the replacement of what it is given.
         """
-        if (owner, name) in self._put and is_replaced(owner, name):
+        if (owner, name) in self._put and _replaced(owner, name):
             return
         restore(owner, name)
         before = vars(owner).get(name, _INHERITED)
         replacement = replacing(getattr(owner, name))
-        _replaced[_function(replacement)] = before
+        setattr(replacement, _REPLACED, (replacement, before))
         self._put.add((owner, name))
         setattr(owner, name, replacement)
 
