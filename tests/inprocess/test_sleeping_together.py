@@ -259,6 +259,39 @@ def test_a_task_sleeps_in_the_emulator_s_time_once_what_it_started_has_called(st
         assert emulator.now_ms - start_ms == 3 * 3_600_000
 
 
+async def _in_a_task_group(call: Any) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+
+
+async def _in_a_nested_task_group(call: Any) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(_in_a_task_group, call)
+
+
+async def _in_a_thread_of_anyio(_call: Any) -> None:
+    await anyio.to_thread.run_sync(lambda: httpx.get(BALANCE, headers=KEY))
+
+
+@pytest.mark.parametrize("library", RUNNERS)
+@pytest.mark.parametrize(
+    "start", [_in_a_task_group, _in_a_nested_task_group, _in_a_thread_of_anyio]
+)
+def test_what_waited_for_a_caller_sleeps_in_the_emulator_s_time(start: Any, library: str) -> None:
+    async def call() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(BALANCE, headers=KEY)
+
+    async def run() -> None:
+        await start(call)
+        await anyio.sleep(3600)
+
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        RUNNERS[library](run)
+        assert emulator.now_ms - start_ms == 3_600_000
+
+
 def test_a_thread_sleeps_in_the_emulator_s_time_once_jobs_of_its_pool_have_called() -> None:
     with apixo_emulator.intercept() as emulator:
         start_ms = emulator.now_ms

@@ -202,6 +202,51 @@ def patch_uvloop(uvloop: Any, patches: Patches) -> None:
     patches.put(uvloop.Loop, "create_task", _create_task)
 
 
+def patch_trio(trio: Any, patches: Patches) -> None:
+    """Tell the starter of trio's tasks, and who waits for a thread of its pool."""
+    patches.put(trio.Nursery, "start_soon", _start_soon)
+    patches.put(trio.to_thread, "run_sync", _run_sync)
+
+
+def patch_anyio(to_thread: Any, patches: Patches) -> None:
+    """Tell who waits for a thread of anyio's pool."""
+    patches.put(to_thread, "run_sync", _run_sync)
+
+
+def _start_soon(start_soon: Callable[..., None]) -> Callable[..., None]:
+    @wraps(start_soon)
+    def start_task(nursery: Any, function: Any, *args: Any, name: object = None) -> None:
+        async def run() -> None:
+            try:
+                await function(*args)
+            finally:
+                if clock := _of_task.get():
+                    nursery.parent_task.context.run(_of_task.set, clock)
+
+        start_soon(nursery, run, name=name or function)
+
+    return start_task
+
+
+def _run_sync(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(run_sync)
+    async def run_job(job: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        clocks: list[VirtualClock | None] = []
+
+        def run() -> Any:
+            try:
+                return job(*args)
+            finally:
+                clocks.append(_of_task.get())
+
+        try:
+            return await run_sync(run, **options)
+        finally:
+            _of_task.set(next(filter(None, clocks), _of_task.get()))
+
+    return run_job
+
+
 def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(create)
     def create_task(loop: Any, coro: Any, **options: Any) -> Any:

@@ -22,8 +22,8 @@ from apixo_emulator.settings import (
     load_settings,
     read_options,
 )
-from apixo_emulator.testing import patches, routing, transports
-from apixo_emulator.testing.clock import TimePatches, VirtualClock, patch_starting, patch_uvloop
+from apixo_emulator.testing import clock, patches, routing, transports
+from apixo_emulator.testing.clock import TimePatches, VirtualClock
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
 from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
@@ -99,11 +99,17 @@ class Setup:
         )
 
 
+def _patch_trio(trio: Any, put: Patches) -> None:
+    clock.patch_trio(trio, put)
+    patches.patch_trio(trio, put)
+
+
 # What is patched, by the module that must have been imported.
 _TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
-    "asyncio": patch_starting,
-    "uvloop": patch_uvloop,
-    "trio": patches.patch_trio,
+    "asyncio": clock.patch_starting,
+    "uvloop": clock.patch_uvloop,
+    "trio": _patch_trio,
+    "anyio.to_thread": clock.patch_anyio,
     "socket": patches.patch_network,
     "http.client": transports.patch_http_client,
     "urllib3": transports.patch_urllib3,
