@@ -19,6 +19,17 @@ _MOST_WAITING = 10_000
 _LAST_LINES_S = 1.0
 
 
+class _Text(logging.Formatter):
+    """One line for each message: it may repeat what a client has sent, line ends included."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the parent
+        """Return the line of a record, with escapes for what is not printable."""
+        line = super().formatMessage(record)
+        if line.isprintable():
+            return line
+        return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
+
+
 class _Json(logging.Formatter):
     """One JSON object a line."""
 
@@ -66,7 +77,7 @@ class _BackgroundHandler(logging.Handler):
 def configure_logs(form: LogFormat, level: LogLevel, *, quiet: bool) -> None:
     """Send this process's log to stderr in a format, or with ``quiet`` nowhere."""
     handler = logging.NullHandler() if quiet else _BackgroundHandler()
-    text = logging.Formatter("%(levelname)s %(name)s: %(message)s")
+    text = _Text("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_Json() if form is LogFormat.JSON else text)
     root = logging.getLogger()
     root.handlers = [handler]

@@ -233,14 +233,18 @@ def test_it_serves_https(
 def test_each_request_is_logged_at_the_level_debug_only(tmp_path: Path) -> None:
     for level, lines in (
         ("info", 0),
-        ("debug", 2),
+        ("debug", 3),
     ):
         with running("--ephemeral", "--log-level", level, cwd=tmp_path) as server:
             assert httpx.get(f"{server.origin}/nope").status_code == 404
+            key = HEADERS["Authorization"].removeprefix("Bearer ")
+            path = f"/api/v1/{key}%0D%1B"
+            assert httpx.get(f"{server.origin}{path}", headers=HEADERS).status_code == 404
             assert httpx.get(f"{server.base_url}/apikeys/current-balance").status_code == 401
             _, _, errors = server.stop()
         assert errors.count("\n") == lines
         assert ("GET /nope: 404" in errors) == (level == "debug")
+        assert (r"GET /api/v1/sk-…abcd\r\x1b: 404" in errors) == (level == "debug")
 
 
 def test_a_log_that_is_not_read_blocks_nothing(tmp_path: Path) -> None:
@@ -302,6 +306,11 @@ def test_a_client_that_reads_only_after_it_has_sent_all_gets_an_early_answer(
         assert answer(connection)[0] == 401
         connection.sendall(BALANCE)
         assert answer(connection)[0] == 200
+    closing = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+    for scheme, status in (("Bearer", 413), ("Basic", 401)):
+        with server.dial() as connection:
+            connection.sendall(closing.replace("Bearer", scheme).encode() + b" " * 25 * MIB)
+            assert answer(connection)[0] == status
 
 
 def test_a_trailer_is_dropped(server: Running) -> None:

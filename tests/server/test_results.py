@@ -125,6 +125,7 @@ def result(server: Running) -> str:
 def test_ranges_and_conditions(result: str) -> None:
     whole = httpx.get(result, timeout=60)
     etag, size = whole.headers["etag"], len(whole.content)
+    assert whole.headers["vary"] == "origin"
     for asked, status, length in (
         ("bytes=100-199", 206, 100),
         ("BYTES=0-1", 206, 2),

@@ -30,6 +30,8 @@ HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _log = logging.getLogger("apixo_emulator")
 # Bytes. A body that announces more is read only if key and model are accepted.
 SMALL_BODY = 65_536
+# Bytes of a body that are read and dropped.
+_MOST_DROPPED = 67_108_864
 _EXPOSED = b"content-range, etag, retry-after"
 _PREFLIGHT_MAX_AGE_S = b"600"
 
@@ -63,6 +65,7 @@ class Api:
             if scope["method"] == "POST":
                 refused = self._refused(scope, headers)
                 if refused is not None:
+                    await _drop_body(scope, headers, receive)
                     await send_response(refused, scope, receive, send)
                     return
                 body = await _read_body(receive)
@@ -74,6 +77,7 @@ class Api:
                 await send_file(self._runtime.pictures, response.picture, scope, receive, send)
                 return
         except _BodyTooLarge:
+            await _drop_body(scope, headers, receive)
             response = self._runtime.emulator.too_large(_request(scope, headers, b""))
         except _ClientDisconnected:
             return
@@ -208,6 +212,21 @@ async def _read_body(receive: Receive) -> bytes:
         pieces.append(piece)
 
 
+async def _drop_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+    """Read the rest of a body that is not used, if the connection closes after the response.
+
+    A client that sends all before it reads would see a reset instead of the response. One that sends
+    ``Expect`` waits for it.
+    """
+    closes = scope["http_version"] == "1.0" or b"close" in headers.get(b"connection", b"").lower()
+    left = _MOST_DROPPED if closes and b"expect" not in headers else 0
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
+
+
 # Web pages
 
 
@@ -244,7 +263,8 @@ def _with_cors(send: Send, origin: bytes) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *added]}
+            own = (header for header in message["headers"] if header[0] != b"vary")
+            message = {**message, "headers": [*own, *added]}
         await send(message)
 
     return sending

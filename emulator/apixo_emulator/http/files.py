@@ -52,6 +52,7 @@ async def _response(pictures: PictureStore, spec: PictureSpec, scope: Scope) -> 
     headers = {
         "etag": picture.etag,
         "cache-control": "private, max-age=3600",
+        "vary": "origin",  # a page may show a picture first, and then load it by a script
         # When the task ended, not when the file was rendered: that may happen more than once.
         "last-modified": formatdate(spec.made_ms / 1000, usegmt=True),
     }

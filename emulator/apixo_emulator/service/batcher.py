@@ -15,6 +15,7 @@ from functools import partial
 
 from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.submit import Pending
 from apixo_emulator.storage import StoreUnavailable
@@ -142,7 +143,8 @@ class Batcher:
 
 
 def _respond_and_log(request: HttpRequest, respond: Respond, response: HttpResponse) -> None:
-    _log.debug("%s %s: %d", request.method, request.path, response.status)
+    path = mask_of(request.headers).text(request.path)
+    _log.debug("%s %s: %d", request.method, path, response.status)
     respond(response)
 
 
