@@ -29,7 +29,6 @@ pytestmark = pytest.mark.slow
 README = ROOT / "README.md"
 ORIGIN = "http://127.0.0.1:8787"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-ALL = [README, *PAGES]
 PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "apixo-client": client,
     "apixo-emulator": emulator,
@@ -44,7 +43,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def with_blocks(wanted: str) -> list[Path]:
-    return [page for page in ALL if blocks(page, wanted)]
+    return [page for page in PAGES if blocks(page, wanted)]
 
 
 def name(page: Path) -> str:
@@ -87,8 +86,11 @@ def test_the_tables_are_the_code_s(page: Path) -> None:
     assert text == filled(text), "run `make tables`"
 
 
-def test_the_readme_is_short() -> None:
-    assert len(README.read_bytes()) <= 9_000
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = README.read_text("utf-8")
+    assert len(text.encode()) <= 9_000
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / link).exists(), link
 
 
 @pytest.mark.parametrize("page", with_blocks("bash"), ids=name)
@@ -96,7 +98,7 @@ def test_the_commands_run_in_their_order(page: Path, server: Running, tmp_path: 
     (tmp_path / "body.json").write_text('{"request_type": "async"}', "utf-8")
     script = "".join(blocks(page, "bash"))
     # The contract kit takes long: what it does on one page is not done again on another.
-    before = "".join(text for other in ALL[: ALL.index(page)] for text in blocks(other, "bash"))
+    before = "".join(text for other in PAGES[: PAGES.index(page)] for text in blocks(other, "bash"))
     left_out = ("make ", *re.findall(r"^apixo-contract \w+", before, re.MULTILINE))
     script = "\n".join(line for line in script.splitlines() if not line.startswith(left_out))
     script = script.replace(ORIGIN, server.origin).replace("curl -X", "curl -s -X")
@@ -178,7 +180,7 @@ def test_the_commands_that_are_not_run_exist(page: Path) -> None:
 
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for page in ALL:
+    for page in PAGES:
         for target in re.findall(r"`?make ([a-z-]+)", "".join(blocks(page, "bash"))):
             assert f"\n{target}:" in makefile, target
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 import click
 
@@ -18,7 +20,9 @@ from apixo_emulator.settings import CONFIG_VARIABLE, OPTIONS
 from apixo_schemas import contract, sources
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BENCHMARK = ROOT / "benchmarks" / "results" / "latest.json"
+_SHARE = ", of the limit by CPU time"
 _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -94,6 +98,25 @@ def _certify_cases(cases: Sequence[ReceiverCase | ClientCase]) -> str:
     return _table(["case", "what happens"], [[f"`{case.id}`", case.title] for case in cases])
 
 
+def speed() -> str:
+    """Return the chart and the ratios of the last `make bench`, and nothing before the first."""
+    if not BENCHMARK.exists():
+        return ""
+    measured = json.loads(BENCHMARK.read_text("utf-8"))
+    shares: dict[str, list[str]] = {}
+    for figure in measured["throughput"]:
+        _, _, server = figure["title"].partition(": ")
+        if server.endswith(_SHARE) and figure["rounds"]:
+            shares.setdefault(server.removesuffix(_SHARE), []).append(
+                f"{median(figure['rounds']):.2f}"
+            )
+    table = _table(["server", "polls", "submits"], [[name, *row] for name, row in shares.items()])
+    return (
+        "![Requests a second](benchmarks/results/chart.svg)\n\nAnswers for the processor time of one of"
+        f" the raw ASGI callable, on {measured['machine']['cpu']}:\n\n{table}"
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "scenarios": scenarios,
     "behaviour": behaviour,
@@ -103,6 +126,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "kit_exit_codes": kit_exit_codes,
     "kit_options": kit_options,
     "receiver_cases": lambda: _certify_cases(receiver_cases()),
+    "speed": speed,
     "client_cases": lambda: _certify_cases(client_cases()),
 }
 
