@@ -98,6 +98,8 @@ def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, OnProgr
     except KeyboardInterrupt:
         _complain("interrupted", last_seen[-1] if last_seen else None)
         sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        raise  # the reader of the output has closed it: click ends the command quietly
     except OSError as error:
         # Of a local image: errors of an output are reported where it is written.
         file = str(error.filename)

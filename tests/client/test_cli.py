@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -294,6 +295,19 @@ def test_the_command_as_installed() -> None:
     )
     assert ran.returncode == Exit.USAGE
     assert "Set the environment variable APIXO_API_KEY" in ran.stderr
+
+
+def test_a_closed_output_ends_the_command_quietly(
+    service: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Closed(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    service.answer(httpx.Response(200, content=b'{"code":200,"message":"success","data":1}'))
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert main(["balance"]) == 1
+    assert capsys.readouterr().err == ""
 
 
 class Terminal(io.StringIO):
