@@ -224,3 +224,9 @@ def test_a_source_that_is_not_streamed_takes_memory_for_all_its_pixels() -> None
     streamed = inspect(picture.jpegsave_buffer()).memory
     progressive = inspect(picture.jpegsave_buffer(interlace=True, subsample_mode="off")).memory
     assert 23_000_000 < progressive - streamed < 25_000_000  # two bytes a value
+
+
+def test_scaling_alpha_takes_memory_too() -> None:
+    plain = inspect(black(16_000, 20).pngsave_buffer()).memory
+    transparent = inspect(black(16_000, 20).bandjoin(255).pngsave_buffer()).memory
+    assert transparent - plain > 16_000 * 20 * 8
