@@ -175,6 +175,7 @@ def test_a_wrong_effects_command_is_one_clear_message(command: str, problem: str
     [
         (["certify-receiver", "http://127.0.0.1:9/hook"], 3, "cannot be reached"),
         (["certify-receiver", "localhost:9000"], 2, "expected http://HOST[:PORT]/PATH"),
+        (["certify-receiver", "http://user:word@127.0.0.1:9/"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://[::1"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://a..b/"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://127.0.0.1:9/a b"], 2, "expected http://HOST[:PORT]/PATH"),

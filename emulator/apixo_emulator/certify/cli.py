@@ -61,11 +61,11 @@ def _jobs(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     try:
         parts = urlsplit(value)
-        host = (parts.hostname or "").encode(
-            "idna"
-        )  # as a connection needs it: no empty or long label
+        # As a connection needs it: no empty or long label.
+        host = (parts.hostname or "").encode("idna")
         usable = parts.scheme in {"http", "https"} and host and parts.port != 0
-        # It is sent as it is.
+        # A callback URL carries no user; it is sent as it is.
+        usable = usable and parts.username is None and parts.password is None
         usable = usable and value.isascii() and value.isprintable() and " " not in value
     except ValueError:
         usable = False

@@ -185,7 +185,7 @@ def _large(body: bytes) -> bytes:
 def _simple() -> Iterable[ReceiverCase]:
     yield ReceiverCase(
         "success", "A successful task is taken in",
-        "It is what the receiver is for.", _QUICK, (Step(by_emulator=True),), {"a": ""},
+        "It is what the receiver is for.", f"Check that the URL leads to the receiver. {_QUICK}", (Step(by_emulator=True),), {"a": ""},
     )  # fmt: skip
     for failure in contract().failures.values():
         yield ReceiverCase(
