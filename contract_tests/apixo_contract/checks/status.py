@@ -355,8 +355,9 @@ def _changed(task: TaskView, poll: Exchange) -> str | None:
     first = task.final.task if task.final is not None else {}
     changed = differences(first, poll.task, "first", "then")
     before, after = first.get("costTime"), poll.task.get("costTime")
-    if is_integer(before) and is_integer(after) and before != after:
-        changed.append(f"costTime: first {before}, then {after}")
+    # It may be available only some time after the end.
+    if is_integer(before) and before != after:
+        changed.append(f"costTime: first {before}, then {as_json(after)}")
     return "; ".join(changed) or None
 
 
