@@ -355,6 +355,11 @@ class Session:
     @property
     def over_budget(self) -> str:
         """Return the reason for what the budget does not pay, with the option that would."""
+        if not self.settings.budget_usd:
+            return (
+                "With a budget of $0 nothing is submitted, not even a body that ought to be refused: "
+                f"give --budget-usd {price_usd()} for what is refused, more for tasks."
+            )
         return (
             f"The budget of ${self.settings.budget_usd} pays for no further submit, not even one that "
             "ought to be refused: give a higher --budget-usd."
