@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from support.harness import KEY, STATUS, SUBMIT, body, make_harness
 
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
+from apixo_emulator.service import batcher as batcher_module
 from apixo_emulator.service.batcher import Batcher
 from apixo_emulator.storage.postgres import PostgresStore
 
 pytestmark = pytest.mark.slow
 HEADERS = ((b"authorization", f"Bearer {KEY}".encode()), (b"content-type", b"application/json"))
 MOST_WAITING = 1000
+READERS = PostgresStore.readers
 
 
 def run(url: str, scenario: Callable[[Batcher, HttpRequest], Awaitable[None]]) -> None:
@@ -71,5 +74,27 @@ def test_more_polls_than_may_wait_are_refused_at_once(postgres_url: str) -> None
         assert json.loads(refused[0].body)["code"] == 503
         assert (await futures[MOST_WAITING - 1]).status == 200
         await asyncio.gather(*futures)
+
+    run(postgres_url, scenario)
+
+
+def test_a_poll_that_has_waited_for_too_long_is_refused(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = 0.0
+    monkeypatch.setattr(batcher_module, "time", SimpleNamespace(monotonic=lambda: seconds))
+
+    async def scenario(batcher: Batcher, poll: HttpRequest) -> None:
+        nonlocal seconds
+        with psycopg.connect(postgres_url) as blocker:
+            blocker.execute("LOCK TABLE worlds")
+            polls = [asyncio.ensure_future(answer(batcher, poll)) for _ in range(READERS + 6)]
+            # The first ones end with the time that a statement may take.
+            first = await asyncio.gather(*polls[:READERS])
+            seconds = 11.0
+        later = await asyncio.gather(*polls[READERS:])
+        assert {one.status for one in first} == {500}
+        assert [one.status for one in later].count(503) >= 6 - READERS
+        assert {record.exc_info for record in caplog.records} == {None}
 
     run(postgres_url, scenario)

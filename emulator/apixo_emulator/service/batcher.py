@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,13 +19,15 @@ from apixo_emulator.domain.wire import HttpRequest, HttpResponse
 from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.service.emulator import Emulator
 from apixo_emulator.service.submit import Pending
-from apixo_emulator.storage import StoreUnavailable
+from apixo_emulator.storage import log_failure
 
 Respond = Callable[[HttpResponse], None]
 
 _log = logging.getLogger("apixo_emulator")
 # Polls, and submits, that may wait for a store across a network; more are answered 503 at once.
 _MOST_WAITING = 1000
+# Seconds after which a poll that still waits for its turn is answered 503, too.
+_LONGEST_WAIT_S = 10.0
 # Submits of one transaction: other machines wait for it where they charge the same account.
 _LARGEST_BATCH = 64
 # Bytes. Parsing a larger body takes long enough to delay other requests, so a thread does it.
@@ -90,8 +93,13 @@ class Batcher:
             self._reading -= 1
             self._decided(done.result(), respond)
 
+        def decide() -> HttpResponse | Pending:
+            is_late = time.monotonic() > latest
+            return self._emulator.overloaded(request) if is_late else self._decide(request)
+
+        latest = time.monotonic() + _LONGEST_WAIT_S
         self._reading += 1
-        self._loop.run_in_executor(threads, self._decide, request).add_done_callback(decided)
+        self._loop.run_in_executor(threads, decide).add_done_callback(decided)
 
     def _decide(self, request: HttpRequest) -> HttpResponse | Pending:
         try:
@@ -149,10 +157,7 @@ def _respond_and_log(request: HttpRequest, respond: Respond, response: HttpRespo
 
 
 def _failed(error: Exception, what: str) -> HttpResponse:
-    if isinstance(error, StoreUnavailable):
-        _log.error("%s failed: %s", what, error)
-    else:
-        _log.error("%s failed", what, exc_info=error)
+    log_failure(f"{what} failed", error)
     return refusal("server_error")
 
 
