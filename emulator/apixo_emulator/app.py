@@ -52,8 +52,9 @@ def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> St
         ValueError: The profile of its settings cannot be used.
     """
     use_profile_file(runtime.settings.profile)  # before a document shows the contract
+    api = Api(runtime)
     app = _Application(
-        routes=_routes(runtime, Api(runtime)),
+        routes=_routes(runtime, api),
         exception_handlers={
             HTTPException: _http_error,
             ClientDisconnect: _disconnected,
@@ -61,6 +62,8 @@ def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> St
         },
         lifespan=_lifespan,
     )
+    app.router.default = _unknown(api, app.router.default)
+    app.router.redirect_slashes = False
     app.state.runtime = runtime
     app.state.most_callbacks = most_callbacks
     return app
@@ -106,9 +109,16 @@ def _routes(runtime: Runtime, api: Api) -> list[Route]:
         Route("/openapi.json", _openapi),
         Route(CONTROL_PREFIX.rstrip("/"), _to_dashboard),
         Route(CONTROL_PREFIX + "{path:path}", _Deferred(runtime), name="control"),
-        # All else is 404 in the envelope.
-        Route("/{path:path}", api, name="unknown"),
     ]
+
+
+def _unknown(api: Api, default: ASGIApp) -> ASGIApp:
+    """Return what answers paths without a route: 404 in the envelope, noted in the journal."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (api if scope["type"] == "http" else default)(scope, receive, send)
+
+    return answer
 
 
 class _Deferred:
