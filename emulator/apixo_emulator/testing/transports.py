@@ -203,10 +203,12 @@ def patch_requests(requests: Any, patches: Patches) -> None:
                 return send(adapter, request, *args, **options)
             origin = routing.origin_of_url(request.url)
             connection = _Urllib3Connection(origin=origin, urllib3=urllib3)
-            connection.request(request.method, request.url, request.body, request.headers, **_RAW)
             try:
+                connection.request(
+                    request.method, request.url, request.body, request.headers, **_RAW
+                )
                 response = connection.getresponse()
-            except ConnectionResetError as error:
+            except ConnectionError as error:
                 aborted = urllib3.exceptions.ProtocolError("Connection aborted.", error)
                 raise requests.ConnectionError(aborted, request=request) from error
             return adapter.build_response(request, response)
