@@ -172,6 +172,19 @@ class AsksForANewLink(Client):
         return 1
 
 
+class DownloadsInParts(Client):
+    """Correct: asks for parts until it has all."""
+
+    def download(self, url: str) -> None:
+        start, size = 0, 1
+        while start < size:
+            reply = self.call(url, Range=f"bytes={start}-{start + 50_000}")
+            if reply.status != 206:
+                raise Failed(f"the result was answered {reply.status}")
+            start += len(reply.body)
+            size = int(reply.headers["content-range"].rpartition("/")[2])
+
+
 class RepeatsABrokenSubmit(Client):
     case = "submit.reset"
 
@@ -400,6 +413,6 @@ DEFECTIVE: list[type[Client]] = [
 ]  # fmt: skip
 
 if __name__ == "__main__":
-    programs: list[type[Client]] = [Client, AsksForANewLink, *DEFECTIVE]
+    programs: list[type[Client]] = [Client, AsksForANewLink, DownloadsInParts, *DEFECTIVE]
     made = {each.__name__: each for each in programs}
     sys.exit(made[sys.argv[1]]().run())

@@ -90,9 +90,10 @@ def test_the_client_without_a_defect_passes(emulator: OwnEmulator) -> None:
     assert found == {}
 
 
-def test_a_client_that_asks_for_a_new_link_passes(emulator: OwnEmulator) -> None:
+@pytest.mark.parametrize("program", ["AsksForANewLink", "DownloadsInParts"])
+def test_a_correct_client_of_another_kind_passes(emulator: OwnEmulator, program: str) -> None:
     cases = [case for case in client_cases() if case.id in {"result.404", "states.immediate"}]
-    certifier = ClientCertifier([*PROGRAM, "AsksForANewLink"], emulator, 100, name="new-link")
+    certifier = ClientCertifier([*PROGRAM, program], emulator, 100, name=program)
     results = asyncio.run(certifier.run(cases, 2, lambda _: None))
     assert [(each.id, each.verdict, each.why) for each in results] == [
         ("states.immediate", Verdict.PASS, ""),

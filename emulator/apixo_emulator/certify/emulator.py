@@ -70,6 +70,10 @@ class OwnEmulator:
         for url in json.loads(result)["resultUrls"] if result else ():
             self._client.get(url)
 
+    def size(self, path: str) -> int:
+        """Return the length of the result at a path, in bytes."""
+        return int(self._client.head(path).headers["content-length"])
+
     def calls(self, key: str, after: int = 0) -> list[dict[str, Any]]:
         """Return the calls of a world with a greater number, the oldest first."""
         found: list[dict[str, Any]] = []
