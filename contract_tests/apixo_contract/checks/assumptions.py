@@ -26,8 +26,8 @@ from apixo_contract.checks.check import (
     simplest,
     skipped,
 )
-from apixo_contract.checks.submit import check_of_blamed_value, unsent
-from apixo_contract.checks.values import NOT_A_URL, TOLERANT
+from apixo_contract.checks.submit import unsent
+from apixo_contract.checks.values import NOT_A_URL, TOLERANT, check_of_blamed_value
 from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.oracle import expect_text, rule_of_message
 from apixo_contract.session import Session

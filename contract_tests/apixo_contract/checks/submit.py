@@ -19,7 +19,6 @@ from apixo_contract.bodies import (
     documented_rules,
     duplicate_keys,
     exactly,
-    field_of,
     generated,
     in_callback_mode,
     shrink,
@@ -38,12 +37,13 @@ from apixo_contract.checks.check import (
     page,
 )
 from apixo_contract.checks.money import NOISE
+from apixo_contract.checks.values import check_of_blamed_value
 from apixo_contract.observations import Exchange, Purpose
-from apixo_contract.oracle import DUPLICATES, Expectation, expect_text, rule_of_message
+from apixo_contract.oracle import DUPLICATES, expect_text
 from apixo_contract.session import Session, price_usd
 from apixo_contract.text import compact_json
 from apixo_contract.view import Submitted, View
-from apixo_schemas import Grade, Rule, contract
+from apixo_schemas import Grade, contract
 
 # Fixed bodies of each rule that are sent before any task is paid for, by mode.
 _FIRST = 8
@@ -254,39 +254,12 @@ def fault_of(found: Submitted) -> Fault | None:
     return Fault(check_id, expected, answer, f"{check_id} {found.exchange.status}")
 
 
-def check_of_blamed_value(found: Submitted, said: Expectation) -> str | None:
-    """Return the check of the supported value that the message complains about, if it does."""
-    rule = rule_of_message(found.exchange.message)
-    fields = {field_of(broken.id) for broken in said.broken}
-    has_input = isinstance(found.body.get("input"), dict)
-    if rule is None or field_of(rule.id) in fields or not has_input:
-        return None
-    return check_of_value(found, rule)
-
-
-def check_of_value(found: Submitted, rule: Rule) -> str | None:
-    """Return the check that promises the value of the rule's parameter to be accepted."""
-    if rule.grade is Grade.ASSUMED:
-        return None
-    name = field_of(rule.id)
-    if name not in found.asked:
-        return f"submit.default.{name}" if name in contract().defaults else "submit.accepts"
-    value = found.asked[name]
-    if value is None:
-        return None  # what null means is assumed
-    if name == "resolution" and isinstance(value, str) and value != value.lower():
-        return "submit.resolution-case"
-    if name == "output_format" and value in contract().format_aliases:
-        return "submit.jpeg-alias"
-    return "submit.accepts"
-
-
 def faults(view: View) -> dict[str, list[Evidence]]:
     """Return the evidence of every broken promise about a body, by check id."""
     found: defaultdict[str, list[tuple[Submitted, Evidence]]] = defaultdict(list)
     wrong_words: dict[str | None, str] = {}
     several: list[tuple[Submitted, Fault]] = []
-    good = {_content(s) for s in view.submits if s.expected and not fault_of(s)}
+    good = {_content(s.body) for s in view.submits if s.expected and not fault_of(s)}
     for submitted in view.submits:
         fault = fault_of(submitted)
         if fault is None:
@@ -302,20 +275,19 @@ def faults(view: View) -> dict[str, list[Evidence]]:
         alone = None if submitted.accepted else wrong_words.get(words)
         check_id = alone or fault.check_id
         found[check_id].append((submitted, _evidence(submitted, fault, good)))
-    return _by_mode(found, {_input(s) for s in view.submits if not (s.by_callback or fault_of(s))})
+    return _by_mode(
+        found,
+        {_content(s.body.get("input")) for s in view.submits if not (s.by_callback or fault_of(s))},
+    )
 
 
-def _content(submitted: Submitted) -> str:
-    """Return what a body says, whatever the order of its members."""
-    return json.dumps(submitted.body, sort_keys=True, default=str)
-
-
-def _input(submitted: Submitted) -> str:
-    return json.dumps(submitted.body.get("input"), sort_keys=True, default=str)
+def _content(value: Any) -> str:
+    """Return what a JSON value says, whatever the order of its members."""
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _evidence(submitted: Submitted, fault: Fault, good: set[str]) -> Evidence:
-    flaky = _content(submitted) in good
+    flaky = _content(submitted.body) in good
     note = "flaky, the same body was also answered correctly: " if flaky else ""
     return Evidence(submitted.exchange, fault.expected, note + fault.observed)
 
@@ -329,7 +301,7 @@ def _by_mode(
     """
     rules = {rule_check_id(rule) for rule in documented_rules()}
     only = {n for n in rules & set(found) if all(s.by_callback for s, _ in found[n])}
-    proven = {n for n in only if any(_input(s) in good for s, _ in found[n])}
+    proven = {n for n in only if any(_content(s.body.get("input")) in good for s, _ in found[n])}
     moved = only if len(only) > 1 else proven
     by_check: defaultdict[str, list[Evidence]] = defaultdict(list)
     for name, pairs in found.items():
@@ -346,15 +318,18 @@ def unsent(view: View) -> str:
 
 
 def _of_rule(view: View, rule_id: str) -> Outcome:
-    seen = sum(
-        found.expected is not None
-        and found.expected.documented
-        and [rule.id for rule in found.expected.broken] == [rule_id]
+    broken = view.once(faults).get(rule_check_id(rule_id), ())
+    # Bodies that also break other rules are judged here if their answer is wrong for this one.
+    told = {e.call.number for e in broken if isinstance(e.call, Exchange)}
+    seen = told | {
+        found.exchange.number
         for found in view.submits
         if found.exchange.purpose is not Purpose.PROBE
-    )
-    broken = view.once(faults).get(rule_check_id(rule_id), ())
-    return outcome_for(seen, broken, unseen=unsent(view), what="bodies that break it")
+        and found.expected is not None
+        and found.expected.documented
+        and [rule.id for rule in found.expected.broken] == [rule_id]
+    }
+    return outcome_for(len(seen), broken, unseen=unsent(view), what="bodies that break it")
 
 
 def _is_about(rule_id: str, call: Exchange, part: str) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apixo_contract.bodies import field_of
 from apixo_contract.checks.check import Evidence, answer_of
-from apixo_contract.checks.submit import check_of_value
 from apixo_contract.observations import Exchange
-from apixo_contract.oracle import rule_of_message
+from apixo_contract.oracle import Expectation, rule_of_message
 from apixo_contract.view import Submitted, TaskView, View
-from apixo_schemas import contract
+from apixo_schemas import Grade, Rule, contract
 
 _PAYMENT_REQUIRED = 402
 # Names of tasks. One rests on several assumptions at once; if it is refused, each is tried alone.
@@ -147,3 +147,30 @@ def attempts(view: View) -> dict[str, list[TaskView]]:
 def untaken(call: Exchange) -> Evidence:
     """Return the evidence of a task that was not accepted."""
     return Evidence(call, "accepted: code 200 and a `taskId`", answer_of(call))
+
+
+def check_of_blamed_value(found: Submitted, said: Expectation) -> str | None:
+    """Return the check of the supported value that the message complains about, if it does."""
+    rule = rule_of_message(found.exchange.message)
+    fields = {field_of(broken.id) for broken in said.broken}
+    has_input = isinstance(found.body.get("input"), dict)
+    if rule is None or field_of(rule.id) in fields or not has_input:
+        return None
+    return check_of_value(found, rule)
+
+
+def check_of_value(found: Submitted, rule: Rule) -> str | None:
+    """Return the check that promises the value of the rule's parameter to be accepted."""
+    if rule.grade is Grade.ASSUMED:
+        return None
+    name = field_of(rule.id)
+    if name not in found.asked:
+        return f"submit.default.{name}" if name in contract().defaults else "submit.accepts"
+    value = found.asked[name]
+    if value is None:
+        return None  # what null means is assumed
+    if name == "resolution" and isinstance(value, str) and value != value.lower():
+        return "submit.resolution-case"
+    if name == "output_format" and value in contract().format_aliases:
+        return "submit.jpeg-alias"
+    return "submit.accepts"
