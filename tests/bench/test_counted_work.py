@@ -139,6 +139,7 @@ def test_submits_that_came_together_are_kept_in_one_transaction(
     assert len(run) - len(inserted) - 2 <= 4, run
 
 
+@pytest.mark.slow
 def test_a_start_loads_nothing_that_only_control_or_pictures_need() -> None:
     heavy = {
         *("httpx", "jinja2", "jsonschema", "psycopg", "pyvips"),

@@ -116,6 +116,7 @@ def test_an_end_is_not_taken_for_a_repetition_of_what_came_before_it() -> None:
     assert [task.state for task in receiver.tasks()] == ["processing_r2", "success"]
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     receiver = CallbackReceiver()
     ids = [f"t{number}" for number in range(10_001)]

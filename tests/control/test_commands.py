@@ -244,19 +244,21 @@ def test_bytes_that_are_no_text_on_a_real_command_line(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running("--ephemeral", "--rate", "0", cwd=tmp_path_factory.mktemp("control")) as server:
         yield server
+
+
+@pytest.fixture
+def server(process: Running) -> Running:
+    """An emulator without rules."""
+    printed(process, "scenario", "clear")
+    return process
 
 
 def on_server(server: Running, *arguments: str) -> Result:
     runner = CliRunner(env={"APIXO_EMULATOR_URL": server.origin, "APIXO_API_KEY": None})
     return runner.invoke(main, arguments)
-
-
-@pytest.fixture(autouse=True)
-def no_rules(server: Running) -> None:
-    printed(server, "scenario", "clear")
 
 
 def printed(server: Running, *arguments: str) -> Any:
@@ -316,6 +318,7 @@ def test_a_rule_that_makes_no_sense_is_told_what_was_expected(
     assert printed(server, "scenario", "list") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
 def test_no_proxy_of_the_environment_is_used_for_this_machine(server: Running, proxy: str) -> None:
     url = server.origin.replace("127.0.0.1", "localhost")

@@ -220,6 +220,7 @@ with block:
 """
 
 
+@pytest.mark.slow
 def test_tls_of_uvloop_is_refused() -> None:
     pytest.importorskip("uvloop")
     done = subprocess.run(

@@ -309,6 +309,7 @@ class OtherDefaults(ByCallback):
         body["input"] = {"resolution": "2k", "output_format": "png", **body["input"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stub", "checks"),
     [

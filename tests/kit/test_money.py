@@ -84,6 +84,7 @@ class Hostile(Stub):
         return httpx.Response(200)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=8), st.integers(0, 11))
 def test_a_hostile_target_gets_no_more_than_the_budget(plan: list[str], cents: int) -> None:
@@ -125,6 +126,7 @@ class TakesForEver(Stub):
     seconds = 1e9
 
 
+@pytest.mark.slow
 def test_a_task_without_end_is_given_up_and_fails() -> None:
     run = observed(TakesForEver, examples=0)
     assert run.ended_ms - run.started_ms < 600_000

@@ -47,6 +47,7 @@ def quick(*more: str | Path) -> list[str | Path]:
 # --- record --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recorded_run_is_judged_again_offline(tmp_path: Path, base_url: str) -> None:
     tape, first, second = (tmp_path / name for name in ("run.jsonl", "a.json", "b.json"))
     done = run(
@@ -91,6 +92,7 @@ class Telling(Stub):
         return status, {**envelope, "hint": "sk-live-abcdefghijklmnop"}
 
 
+@pytest.mark.slow
 def test_a_cassette_with_somebody_s_key_is_not_written_but_the_report_is(tmp_path: Path) -> None:
     tape, path = tmp_path / "run.jsonl", tmp_path / "r.json"
     with serving(Telling) as base_url:
@@ -102,6 +104,7 @@ def test_a_cassette_with_somebody_s_key_is_not_written_but_the_report_is(tmp_pat
     assert [found.name for found in tmp_path.iterdir()] == ["r.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
 def test_a_full_disk_is_named_and_spares_all_else(tmp_path: Path, base_url: str) -> None:
     tape, page, junit = (tmp_path / name for name in ("run.jsonl", "r.html", "r.xml"))
@@ -147,6 +150,7 @@ class Absent(Stub):
         return status, envelope
 
 
+@pytest.mark.slow
 def test_the_same_calls_go_to_both_and_differences_are_explained(
     tmp_path: Path, base_url: str
 ) -> None:

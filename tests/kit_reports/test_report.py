@@ -102,7 +102,7 @@ def through_text(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(reports)
 @hypothesis_example(report())
 @hypothesis_example(hostile_report())

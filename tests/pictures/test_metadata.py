@@ -102,6 +102,7 @@ def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
     return bytes(b"RIFF" + pack("<I", len(body)) + body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", contract().formats)
 def test_a_profile_of_another_length_than_it_says_is_left_out(
     small: Any, render: Render, difference: Difference, name: str

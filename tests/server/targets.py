@@ -131,10 +131,9 @@ def mounted(folder: Path) -> Iterator[Target]:
     app.state.runtime.close()
 
 
-TARGETS: tuple[Callable[[Path], AbstractContextManager[Target]], ...] = (
+IN_PROCESS: tuple[Callable[[Path], AbstractContextManager[Target]], ...] = (asgi_transport, mounted)
+PROCESSES: tuple[Callable[[Path], AbstractContextManager[Target]], ...] = (
     serve,
     uvicorn,
     hypercorn,
-    asgi_transport,
-    mounted,
 )

@@ -12,7 +12,7 @@ import pytest
 from support.receivers import receiving
 
 from apixo_schemas import contract
-from server.targets import HEADERS, TARGETS, Target, in_process
+from server.targets import HEADERS, IN_PROCESS, PROCESSES, Target, in_process
 
 SUBMIT = "/api/v1/generateTask/image-upscaler"
 STATUS = "/api/v1/statusTask/image-upscaler"
@@ -22,7 +22,10 @@ PAGE = "http://localhost:3000"
 MIB = 2**20
 
 
-@pytest.fixture(scope="module", params=TARGETS, ids=lambda start: start.__name__)
+SLOW = [pytest.param(start, marks=pytest.mark.slow) for start in PROCESSES]
+
+
+@pytest.fixture(scope="module", params=[*IN_PROCESS, *SLOW], ids=lambda start: start.__name__)
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
