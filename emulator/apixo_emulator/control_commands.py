@@ -32,7 +32,7 @@ from apixo_emulator.option_types import OptionType
 from apixo_emulator.settings import is_http_url
 
 DEFAULT_URL = "http://127.0.0.1:8787"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
+_DURATION = re.compile(r"(?<!\d)(\d++(?:\.\d++)?)\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _API = re.compile(r"/(api/v1|_emulator)?/*$")
 
