@@ -251,6 +251,15 @@ class NeedsDataInEveryPoll(GivesUpAtInvalidJson):
         return {**super().read(reply)}
 
 
+class NeedsDataAndPollsLate(NeedsDataInEveryPoll):
+    """Its first poll comes when an ordinary task has ended."""
+
+    def submit(self) -> str:
+        task_id = super().submit()
+        time.sleep(2.5)
+        return task_id
+
+
 class FailsOnUnknownStates(Client):
     case = "states.unknown"
 
@@ -404,7 +413,7 @@ DEFECTIVE: list[type[Client]] = [
     RepeatsABrokenSubmit, RepeatsAnUnreadableSubmit, RepeatsASubmitAfter502,
     RepeatsASubmitAfterAGateway, SubmitsAgainAfterAFailure,
     SubmitsTwiceToBeSure, GivesUpAtTheFirstError, GivesUpAtABrokenConnection,
-    GivesUpAtInvalidJson, NeedsDataInEveryPoll, FailsOnUnknownStates, TakesUnknownStatesForSuccess,
+    GivesUpAtInvalidJson, NeedsDataInEveryPoll, NeedsDataAndPollsLate, FailsOnUnknownStates, TakesUnknownStatesForSuccess,
     KnowsItsFields, NeedsACostTime, NeedsToSeeProcessing, WaitsForEver, PollsAnUnknownTaskForEver,
     SubmitsForEver, KnowsFiveCodes, ReportsSuccessOfAFailure,
     ReportsSuccessWithoutADownload, LooksAtTheResultOnly, DownloadsAPart, ReportsFailureOfASuccess,

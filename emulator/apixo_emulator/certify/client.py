@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import NothingToJudgeError, Result
 
 _GRACE_S = 2.0
+_LOOK_S = 0.1
 _MOST_OUTPUT = 2000
 
 Progress = Callable[[Result], None]
@@ -70,7 +72,12 @@ class ClientCertifier:
         began = perf_counter()
         key = key_of(case, self.name)
         await self._prepare(case, key)
-        exit_code, output = await self._ran(case, key)
+        ending = asyncio.create_task(self._end_polled_tasks(case, key))
+        try:
+            exit_code, output = await self._ran(case, key)
+        finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
         entries = await asyncio.to_thread(self.emulator.calls, key)
         # The preparation's own calls are control calls, which the journal does not hold.
         tasks = (await self._control("GET", "/tasks?limit=100", key))["tasks"]
@@ -95,6 +102,17 @@ class ClientCertifier:
         if case.skew_ms:
             now = (await self._control("GET", "/clock", key))["now"]
             await self._control("POST", "/clock", key, {"now": now + case.skew_ms})
+
+    async def _end_polled_tasks(self, case: ClientCase, key: str) -> None:
+        """End each task of the case as soon as it has been polled often enough. Runs until it is cancelled."""
+        ended: set[str] = set()
+        while case.polls:
+            calls = await asyncio.to_thread(self.emulator.calls, key)
+            polls = Counter(call["taskId"] for call in calls if call["endpoint"] == "status")
+            for task_id in {each for each in polls if polls[each] >= case.polls} - ended:
+                ended.add(task_id)
+                await self._control("POST", f"/tasks/{task_id}/finish", key, {})
+            await asyncio.sleep(_LOOK_S)
 
     async def _ran(self, case: ClientCase, key: str) -> tuple[int | None, str]:
         """Run the command; return its exit code, None if it was killed, and the end of its output."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from apixo_schemas import contract
 
+# Longer than any client waits.
+_LONG_MS = 3600 * 1000
 _DAY_MS = 24 * 3600 * 1000
 Rules = tuple[Mapping[str, Any], ...]
 
@@ -33,6 +35,8 @@ class ClientCase:
         balance: USD of the account, None for the ordinary starting balance.
         skew_ms: How far the emulator's clock is ahead of the system's.
         paced: True if the documented pace of polls is judged.
+        polls: The task ends when it has been polled so many times: every client sees what comes before, whatever its
+            pace. 0 if the task ends by itself.
         endless: True if a client may repeat calls until its own time limit.
     """
 
@@ -45,6 +49,7 @@ class ClientCase:
     balance: str | None = None
     skew_ms: int = 0
     paced: bool = False
+    polls: int = 0
     endless: bool = False
 
 
@@ -78,22 +83,50 @@ def _plan(**plan: Any) -> Rules:
     return ({"plan": plan},)
 
 
+def _processing(scenario: str = "") -> Rules:
+    """Return the rules for a task that is `processing` at once, and does not end by itself."""
+    (plan,) = _plan(pending_ms=0, processing_ms=_LONG_MS)
+    return ({**plan, "scenario": scenario} if scenario else plan,)
+
+
 def _states() -> Iterable[ClientCase]:
-    def case(name: str, title: str, rules: Rules) -> ClientCase:
-        return ClientCase(f"states.{name}", title, _LOST, _STATES, rules)
+    def case(name: str, title: str, rules: Rules, polls: int = 0) -> ClientCase:
+        return ClientCase(f"states.{name}", title, _LOST, _STATES, rules, polls=polls)
 
     yield ClientCase(
         "states.ordinary", "A task runs through pending and processing to success, polled at the recommended pace",
         "Every accepted task is paid, and a client that polls too often meets rate limits.",
         PACE,
+        _plan(pending_ms=300, processing_ms=_LONG_MS),
         paced=True,
+        polls=2,
     )  # fmt: skip
     yield case("immediate", "The first poll says success", _plan(duration=0))
-    yield case("no-pending", "A task that is never pending", _plan(pending_ms=0, processing_ms=800))
-    yield case("long-pending", "A task that is pending most of the time", _plan(pending_ms=2500, processing_ms=300))  # fmt: skip
-    yield case("unknown", "A state in between that is not documented", _scenario("state-unknown"))
-    yield case("no-data", "Polls without `data` until the task ends", _scenario("data-missing"))
-    yield case("more-fields", "Fields that are not documented", _scenario("extra-fields"))
+    yield case(
+        "no-pending",
+        "A task that is never pending",
+        _processing(),
+        1,
+    )
+    yield case("long-pending", "A task that is pending until it ends", _plan(pending_ms=_LONG_MS, processing_ms=300), 1)  # fmt: skip
+    yield case(
+        "unknown",
+        "A state in between that is not documented",
+        _processing("state-unknown"),
+        1,
+    )
+    yield case(
+        "no-data",
+        "Polls without `data` until the task ends",
+        _processing("data-missing"),
+        1,
+    )
+    yield case(
+        "more-fields",
+        "Fields that are not documented",
+        _processing("extra-fields"),
+        1,
+    )
     yield case("no-cost-time", "A success without `costTime`", _scenario("no-cost-time"))
     yield case("result-spaced", "`resultJson` with spaces, escapes and further fields", _scenario("result-json-spaced"))  # fmt: skip
 
