@@ -112,8 +112,9 @@ def speed() -> str:
             )
     table = _table(["server", "polls", "submits"], [[name, *row] for name, row in shares.items()])
     return (
-        "![Requests a second](benchmarks/results/chart.svg)\n\nAnswers for the processor time of one of"
-        f" the raw ASGI callable, on {measured['machine']['cpu']}:\n\n{table}"
+        "![Requests a second](benchmarks/results/chart.svg)\n\nHow many requests a server answers in the"
+        " processor time in which a raw ASGI callable, which does nothing, answers one"
+        f" ({measured['machine']['cpu']}):\n\n{table}"
     )
 
 
