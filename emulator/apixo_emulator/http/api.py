@@ -30,8 +30,10 @@ HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _log = logging.getLogger("apixo_emulator")
 # Bytes. A body that announces more is read only if key and model are accepted.
 SMALL_BODY = 65_536
-# Bytes of a body that are read and dropped.
-_MOST_DROPPED = 67_108_864
+# Bytes of a body that are still read, and dropped, behind an early response such as 413: many clients
+# read the response only when they have sent all, and a connection that was closed until then is an
+# error to them.
+MOST_DROPPED = 67_108_864
 _EXPOSED = b"content-range, etag, retry-after"
 _PREFLIGHT_MAX_AGE_S = b"600"
 
@@ -219,7 +221,7 @@ async def _drop_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Rece
     ``Expect`` waits for it.
     """
     closes = scope["http_version"] == "1.0" or b"close" in headers.get(b"connection", b"").lower()
-    left = _MOST_DROPPED if closes and b"expect" not in headers else 0
+    left = MOST_DROPPED if closes and b"expect" not in headers else 0
     while left > 0:
         message = await receive()
         left -= len(message.get("body", b""))

@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apixo_emulator.domain.responses import refusal
-from apixo_emulator.http.api import is_host
+from apixo_emulator.http.api import MOST_DROPPED, is_host
 from apixo_emulator.http.faults import TRANSPORT, head
 
 # Bytes of a request line and its headers.
@@ -31,9 +31,6 @@ _BODY_TIMEOUT_S = 60.0
 # may send each byte as a chunk. The parser limits none of them.
 _MOST_FRAMING = 1_048_576
 _FRAMING_SHARE = 8
-# Content that is still read, and dropped, behind an early response such as 413: many clients read the
-# response only when they have sent all, and a connection that was closed until then is an error to them.
-_MOST_UNREAD = 67_108_864
 # When the server stops, an incomplete request may still arrive within this time.
 _LAST_REQUEST_S = 2.0
 
@@ -118,7 +115,7 @@ class EnvelopeProtocol(HttpToolsProtocol):
         framing = self._wire_bytes - self._content_bytes
         if framing > _MOST_FRAMING + _FRAMING_SHARE * self._content_bytes:
             self._reject("invalid_http")
-        elif self._unread_bytes > _MOST_UNREAD:
+        elif self._unread_bytes > MOST_DROPPED:
             self.transport.close()
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
