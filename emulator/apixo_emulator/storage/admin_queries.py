@@ -69,6 +69,10 @@ _NUMBER = (
 )
 # The tables whose rows belong to an epoch.
 _BELONGING = ("attempts", "deliveries", "tasks", "contents", "rules", "accounts")
+# Most tables have none: asking all at once is quicker than to delete from each.
+_HAS_ROWS = "SELECT " + ", ".join(
+    f"EXISTS(SELECT 1 FROM {table} WHERE epoch=?)" for table in _BELONGING
+)
 
 
 class Store(TaskStore):
@@ -168,7 +172,12 @@ class Store(TaskStore):
             return self._shrink()
         epoch, ended_ms = ended
         with self._cleaning() as sql:
-            more = [_delete_some(sql, table, epoch) for table in _BELONGING]
+            left = sql.one(_HAS_ROWS, *[epoch] * len(_BELONGING)) or ()
+            more = [
+                _delete_some(sql, table, epoch)
+                for table, has_rows in zip(_BELONGING, left, strict=True)
+                if has_rows
+            ]
             if any(more):
                 return True
             if self.now() < ended_ms + self.longest_submit_ms:

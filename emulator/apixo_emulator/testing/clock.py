@@ -365,9 +365,10 @@ class TimePatches:
             self._replaced.add(name)
             restore(module, "sleep")
             original = module.sleep
-            theirs = (original, replacing(original))  # one that another mock has put back, too
+            replacement = replacing(original)  # may be there: another mock has put it back
             for holder in self._modules_with_sleep():
-                if any(vars(holder).get("sleep") is sleep for sleep in theirs):
+                sleep = vars(holder).get("sleep")
+                if sleep is original or sleep is replacement:
                     self._patches.put(holder, "sleep", replacing)
         client: Any = sys.modules.get("apixo_client")  # while it is being imported it is empty
         if hasattr(client, "set_default_timing") and self._client_timing is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import update_wrapper
@@ -99,30 +99,27 @@ class Setup:
         )
 
 
-def _patch_trio(trio: Any, put: Patches) -> None:
-    clock.patch_trio(trio, put)
-    patches.patch_trio(trio, put)
-
-
-# What is patched, by the module that must have been imported.
-_TABLE: Mapping[str, Callable[[Any, Patches], None]] = {
-    "asyncio": clock.patch_starting,
-    "uvloop": clock.patch_uvloop,
-    "trio": _patch_trio,
-    "anyio.to_thread": clock.patch_anyio,
-    "socket": patches.patch_network,
-    "http.client": transports.patch_http_client,
-    "urllib3": transports.patch_urllib3,
-    "requests": transports.patch_requests,
-    "httpx": transports.patch_httpx,
-    "httpx2": transports.patch_httpx,
-    "aiohttp": transports.patch_aiohttp,
-    "respx": patches.patch_respx,
-    "responses": patches.patch_responses,
-    "requests_mock": patches.patch_requests_mock,
-    "vcr": patches.patch_vcr,
-    "aioresponses": patches.patch_aioresponses,
-}
+# What is patched once a module has been imported.
+_TABLE: tuple[tuple[str, Callable[[Any, Patches], None]], ...] = (
+    ("asyncio", clock.patch_starting),
+    ("uvloop", clock.patch_uvloop),
+    ("uvloop", patches.patch_uvloop),
+    ("trio", clock.patch_trio),
+    ("trio", patches.patch_trio),
+    ("anyio.to_thread", clock.patch_anyio),
+    ("socket", patches.patch_network),
+    ("http.client", transports.patch_http_client),
+    ("urllib3", transports.patch_urllib3),
+    ("requests", transports.patch_requests),
+    ("httpx", transports.patch_httpx),
+    ("httpx2", transports.patch_httpx),
+    ("aiohttp", transports.patch_aiohttp),
+    ("respx", patches.patch_respx),
+    ("responses", patches.patch_responses),
+    ("requests_mock", patches.patch_requests_mock),
+    ("vcr", patches.patch_vcr),
+    ("aioresponses", patches.patch_aioresponses),
+)
 
 
 class _Patching:
@@ -133,7 +130,7 @@ class _Patching:
         self._open = 0
         self._patches = Patches()
         self._time = TimePatches(_current_clock)
-        self._watcher = ImportWatcher({*_TABLE, "apixo_client"}, self._imported)
+        self._watcher = ImportWatcher({*dict(_TABLE), "apixo_client"}, self._imported)
 
     def open(self, session: Session) -> None:
         with self._lock:
@@ -142,9 +139,7 @@ class _Patching:
             if self._open == 1:
                 sys.meta_path.insert(0, self._watcher)
             # For each session: since the first one others may have put back what they had found.
-            for name in _TABLE:
-                self._patch(name)
-            self._time.put()
+            self._put(dict(_TABLE))
 
     def close(self, session: Session) -> None:
         with self._lock:
@@ -159,15 +154,16 @@ class _Patching:
     def _imported(self, name: str) -> None:
         with self._lock:
             if self._open:
-                self._patch(name)
-                self._time.put()
+                self._put({name})
 
-    def _patch(self, name: str) -> None:
-        if name in _TABLE and name in sys.modules:
-            # A version of a library without these names is not intercepted. Its calls are refused
-            # by what `patch_network` has patched, when there are any.
-            with suppress(AttributeError, ImportError):
-                _TABLE[name](sys.modules[name], self._patches)
+    def _put(self, names: Container[str]) -> None:
+        for name, patch in _TABLE:
+            if name in names and name in sys.modules:
+                # A version of a library without these names is not intercepted. Its calls are
+                # refused by what `patch_network` has patched, when there are any.
+                with suppress(AttributeError, ImportError):
+                    patch(sys.modules[name], self._patches)
+        self._time.put()
 
 
 def _current_clock() -> VirtualClock | None:

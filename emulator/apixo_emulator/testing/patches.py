@@ -34,56 +34,62 @@ _REQUEST = re.compile(
 
 
 # Of a replacement: itself, as another library may copy its attributes, and what it replaced.
-# Another mock that was put over a replacement can put it back at any time, also after the session.
 _REPLACED = "apixo_replaced"
 
 
-def _replaced(owner: Any, name: str) -> tuple[Any, Any] | None:
-    """Return a replacement and what it replaced; None for an attribute that is none."""
-    found = vars(owner).get(name)
-    pair: tuple[Any, Any] | None = getattr(found, "__dict__", {}).get(_REPLACED)
-    return pair if pair is not None and pair[0] is found else None
-
-
 def restore(owner: Any, name: str) -> None:
-    """Restore what was there before replacements, unless another library has replaced them."""
-    pair = _replaced(owner, name)
-    if pair is None:
-        return
-    if pair[1] is _INHERITED:
+    """Restore what was there before a replacement, unless another library has replaced that."""
+    found = vars(owner).get(name)
+    replacement, before = getattr(found, "__dict__", {}).get(_REPLACED, (None, None))
+    if replacement is not None and replacement is found:
+        _set(owner, name, before)
+
+
+def _set(owner: Any, name: str, before: Any) -> None:
+    if before is _INHERITED:
         delattr(owner, name)
     else:
-        setattr(owner, name, pair[1])
+        setattr(owner, name, before)
 
 
 class Patches:
-    """Attributes that were replaced, to be put back."""
+    """Attributes that were replaced, to be put back.
+
+    Another mock that replaces a replacement can put it back at any time, also after `undo`: then it
+    passes on all calls, and the next session removes it.
+    """
 
     def __init__(self) -> None:
         self._put: set[tuple[Any, str]] = set()
+        # By attribute: what it was and its replacement. To make one for each test is costly.
+        self._made: dict[tuple[Any, str], tuple[Any, Any]] = {}
 
     def put(self, owner: Any, name: str, replacing: Callable[[Any], Any]) -> None:
         """Replace an attribute, which the owner itself may have or inherit, unless that is done.
 
         ``replacing`` returns the replacement of what it is given.
         """
-        if (owner, name) in self._put and _replaced(owner, name):
+        attribute = owner, name
+        self._put.add(attribute)
+        before, replacement = self._made.get(attribute, (None, None))
+        found = vars(owner).get(name, _INHERITED)
+        if found is replacement:
             return
-        restore(owner, name)
-        before = vars(owner).get(name, _INHERITED)
-        replacement = replacing(getattr(owner, name))
-        setattr(replacement, _REPLACED, (replacement, before))
-        self._put.add((owner, name))
+        if found is not before:
+            restore(owner, name)
+            before = vars(owner).get(name, _INHERITED)
+            replacement = replacing(getattr(owner, name))
+            setattr(replacement, _REPLACED, (replacement, before))
+            self._made[attribute] = (before, replacement)
         setattr(owner, name, replacement)
 
     def undo(self) -> None:
-        """Restore what was there, unless another library has replaced it since.
-
-        When that puts a replacement back later, the replacement passes on all calls, and the next
-        session removes it.
-        """
+        """Restore what was there, unless another library has replaced it since."""
         while self._put:
-            restore(*self._put.pop())
+            owner, name = attribute = self._put.pop()
+            before, replacement = self._made[attribute]
+            if vars(owner).get(name) is replacement:
+                _set(owner, name, before)
 
 
 class ImportWatcher(MetaPathFinder):
@@ -215,7 +221,7 @@ def patch_network(_socket: Any, patches: Patches) -> None:
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         # pytest-socket refuses all look-ups, and does not undo it under a function of others.
         if getattr(getattr(socket, name), "__module__", "") != "pytest_socket":
-            patches.put(socket, name, _checked_look_up)
+            patches.put(socket, name, partial(_checked_look_up, 0))
     kind = next(base for base in socket.socket.__mro__ if base.__module__ == "socket")
     for name in ("connect", "connect_ex"):
         patches.put(kind, name, _checked_connect)
@@ -234,19 +240,29 @@ def patch_trio(trio: Any, patches: Patches) -> None:
     patches.put(trio.SocketStream, "send_all", partial(_checked_send, _HTTP_PORT))
 
 
-def _checked_look_up(look_up: _Function) -> _Function:
-    def look_up_elsewhere(host: Any, *args: Any, **options: Any) -> Any:
-        routing.check_connection(host, args[0] if args else options.get("port"))
-        return look_up(host, *args, **options)
+def patch_uvloop(uvloop: Any, patches: Patches) -> None:
+    """Refuse the same to uvloop, which looks up and connects without Python's sockets."""
+    patches.put(uvloop.Loop, "getaddrinfo", partial(_checked_look_up, 1))
+    patches.put(uvloop.Loop, "create_connection", partial(_checked_look_up, 2))
+    patches.put(uvloop.Loop, "sock_connect", _checked_connect)
+
+
+def _checked_look_up(at: int, look_up: _Function) -> _Function:
+    """Check a host and a port, the first of which is at this place of the arguments."""
+
+    def look_up_elsewhere(*args: Any, **options: Any) -> Any:
+        given = {**dict(zip(("host", "port"), args[at:], strict=False)), **options}
+        routing.check_connection(given.get("host"), given.get("port"))
+        return look_up(*args, **options)
 
     return look_up_elsewhere
 
 
 def _checked_connect(connect: _Function) -> _Function:
-    def connect_elsewhere(self: Any, address: Any) -> Any:
-        if isinstance(address, tuple):
-            routing.check_connection(*address[:2])
-        return connect(self, address)
+    def connect_elsewhere(self: Any, *args: Any) -> Any:
+        if isinstance(args[-1], tuple):
+            routing.check_connection(*args[-1][:2])
+        return connect(self, *args)
 
     return connect_elsewhere
 
