@@ -14,9 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from apixo_client import Apixo, BadRequestError, Pace, SensitiveContentError, Task
+from apixo_client import Apixo, BadRequestError, Pace, SensitiveContentError
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "tests" / "data" / "rocket.jpg"
@@ -52,22 +50,6 @@ def emulator() -> Iterator[str]:
             process.terminate()
 
 
-def upscale_with_a_bar(apixo: Apixo, url: str) -> Path:
-    """Upscale one picture in 4k, show how far it is, and save the result."""
-    steps = ["pending", "processing", "success"]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("submitting", total=len(steps))
-
-        def show(task: Task) -> None:
-            state = task.state or "pending"
-            done = steps.index(state) + 1 if state in steps else 0
-            progress.update(bar, description=f"{task.id[:8]}… {state}", completed=done)
-
-        result = apixo.upscale(url, resolution="4k", on_progress=show)
-        return result.download(OUT / "rocket-4k.jpg")
-
-
 def main() -> None:
     """Run the demo."""
     OUT.mkdir(exist_ok=True)
@@ -78,7 +60,13 @@ def main() -> None:
         Apixo(KEY, base_url, pace=Pace.every(0.2)) as apixo,
     ):
         print("\n1. A picture in 4k")
-        picture = upscale_with_a_bar(apixo, f"{files}/{PICTURE.name}")
+        result = apixo.upscale(
+            f"{files}/{PICTURE.name}",
+            resolution="4k",
+            on_progress=lambda task: print("  ", task.state, end="", flush=True),
+        )
+        print()
+        picture = result.download(OUT / "rocket-4k.jpg")
         size = picture.stat().st_size // 1024
         print(f"   saved {picture.relative_to(ROOT)} ({size} KiB); balance {apixo.balance():f} USD")
 

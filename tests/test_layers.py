@@ -42,7 +42,7 @@ WORLD = {
     "tempfile",
 }
 WORLD |= {"threading", "time", "uuid", "datetime", "http", "io"}
-CLIENT_LIBRARIES = {"anyio", "click", "h11", "httpx", "rich", "apixo_schemas", "apixo_client"}
+CLIENT_LIBRARIES = {"anyio", "click", "h11", "httpx", "apixo_schemas", "apixo_client"}
 
 
 def imports(path: Path) -> set[str]:

@@ -40,8 +40,17 @@ from apixo_client.errors import (
     UpstreamTimeoutError,
     WaitTimeout,
 )
-from apixo_client.models import AsyncResult, Pace, Result, RetryPolicy, Task, TaskState, Timing
-from apixo_client.settings import Settings, resolve_settings
+from apixo_client.models import (
+    AsyncResult,
+    Pace,
+    Result,
+    RetryPolicy,
+    Settings,
+    Task,
+    TaskState,
+    Timing,
+    resolve_settings,
+)
 from apixo_client.webhooks import CallbackReceiver, CallbackReply, parse_callback
 
 __all__ = [

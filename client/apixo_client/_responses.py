@@ -12,36 +12,15 @@ import httpx
 
 from apixo_client.errors import InvalidResponseError, api_error, submit_advice
 from apixo_client.models import integer, parse_json, text
+from apixo_schemas import retry_after_s
 
 # A documented response has a few hundred bytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
-# An 8k picture has 256 MiB uncompressed.
-MAX_RESULT_BYTES = 1024 * 1024 * 1024
-# Seconds from the first request of a download to the end of the result.
-RESULT_S = 3600.0
 _PIECE_BYTES = 64 * 1024
 # With 32 added, zlib recognises the formats of both gzip and deflate.
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 # Of an HTTP status, which the envelope's code repeats.
 _CODE_DIGITS = 3
-
-
-class Deadline:
-    """The end of the time for an exchange: ``seconds`` after the deadline was made."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        # The real clock: the network does not follow the clock of a test.
-        self._end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """The seconds that are left, at least 0."""
-        return max(0.0, self._end - time.monotonic())
-
-    def error(self) -> httpx.ReadTimeout:
-        """Return the error of an exchange that took longer."""
-        return httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
 
 
 class Body:
@@ -50,40 +29,47 @@ class Body:
     The client asks for unencoded bodies; a service that compresses all the same is understood.
 
     Args:
-        response: The head of the response.
         write: Gets the decoded content in pieces.
-        least: Bytes of content at least.
         most: Bytes of content at most.
-        deadline: When the body must have ended.
+        seconds: From now to the end of the body.
     """
 
     def __init__(
-        self,
-        response: httpx.Response,
-        write: Callable[[bytes], object],
-        *,
-        least: int = 0,
-        most: int,
-        deadline: Deadline,
+        self, write: Callable[[bytes], object], *, most: int = MAX_RESPONSE_BYTES, seconds: float
     ) -> None:
-        self._response, self._write = response, write
-        self._least, self._most, self._size = least, most, 0
-        self._deadline = deadline
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        self._write, self._most, self._seconds = write, most, seconds
+        # The real clock: the network does not follow the clock of a test.
+        self._end = time.monotonic() + seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until the body must have ended, at least 0."""
+        return max(0.0, self._end - time.monotonic())
+
+    def too_slow(self) -> httpx.ReadTimeout:
+        """Return the error of a response that took longer."""
+        return httpx.ReadTimeout(f"the response took longer than {self._seconds:g} s")
+
+    def begin(self, head: httpx.Response) -> bool:
+        """Prepare for the body behind this head; True if it is to be read.
+
+        Raises:
+            httpx.RequestError: The head announces a body that cannot be taken.
+        """
+        self._head, self._size = head, 0
+        encoding = head.headers.get("Content-Encoding", "").strip().lower()
         # httpx has decoded what was in memory from the start, as with transports for tests.
-        if encoding in {"", "identity"} or response.is_stream_consumed:
+        if encoding in {"", "identity"} or head.is_stream_consumed:
             self._inflate = None
         elif encoding in {"gzip", "x-gzip", "deflate"}:
             self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         else:
             raise httpx.DecodingError(f"the encoding {encoding!r} was not asked for")
-        announced = response.headers.get("Content-Length", "")
+        announced = head.headers.get("Content-Length", "")
         self._announced = int(announced[:20]) if announced.isdecimal() else None
-        if (self._announced or 0) > most:
+        if (self._announced or 0) > self._most:
             raise self._too_long()
-
-    def _too_long(self) -> httpx.ReadError:
-        return httpx.ReadError(f"the response is longer than {self._most:,} bytes")
+        return True
 
     def take(self, piece: bytes) -> None:
         """Decode a piece as it came from the network.
@@ -91,8 +77,8 @@ class Body:
         Raises:
             httpx.RequestError: The body is too long, too slow, or cannot be decoded.
         """
-        if not self._deadline.left:
-            raise self._deadline.error()
+        if not self.seconds_left:
+            raise self.too_slow()
         if self._inflate is None:
             self._add(piece)
             return
@@ -108,27 +94,29 @@ class Body:
                 ) from error
             piece = self._inflate.unconsumed_tail or self._inflate.unused_data
 
-    def _add(self, content: bytes) -> None:
-        self._size += len(content)
-        if self._size > self._most:
-            raise self._too_long()
-        self._write(content)
-
-    def check_complete(self) -> None:
-        """Check that the body has ended where its headers and its encoding say.
+    def end(self) -> int:
+        """Check that the body has ended where its headers and its encoding say; return its size.
 
         Raises:
-            httpx.RequestError: It is cut off, longer than announced, or has too little content.
+            httpx.RequestError: It is cut off, or longer than announced.
         """
-        downloaded = self._response.num_bytes_downloaded
+        downloaded = self._head.num_bytes_downloaded
         # A response made in memory has no wire to count on.
         got = downloaded or self._size
         if self._announced not in {None, got}:
             raise httpx.RemoteProtocolError(f"{got} of {self._announced} bytes arrived")
         if downloaded and self._inflate is not None and not self._inflate.eof:
             raise httpx.DecodingError("the compressed response is cut off")
-        if self._size < self._least:
-            raise httpx.RemoteProtocolError("the response is empty")
+        return self._size
+
+    def _add(self, content: bytes) -> None:
+        self._size += len(content)
+        if self._size > self._most:
+            raise self._too_long()
+        self._write(content)
+
+    def _too_long(self) -> httpx.ReadError:
+        return httpx.ReadError(f"the response is longer than {self._most:,} bytes")
 
 
 def read_data(response: httpx.Response, content: bytes, *, secret: str, now: float) -> Any:
@@ -144,28 +132,24 @@ def read_data(response: httpx.Response, content: bytes, *, secret: str, now: flo
     parsed = parse_json(content)
     envelope = parsed if isinstance(parsed, dict) else {}
     code = _code(envelope.get("code"))
-    if response.is_success and code in {None, httpx.codes.OK} and envelope:
-        return envelope.get("data")
+    data = envelope.get("data")
     if response.is_success and code in {None, httpx.codes.OK}:
+        if envelope:
+            return data
         start = _masked(content[:80].decode("utf-8", "replace"), secret)
-        words = (
+        raise unexpected(
+            response,
             f"The service answered {response.status_code} with a body that is no JSON envelope; "
-            f"check that {response.request.url.host} is the API. It begins: {start!r}. "
-        )
-        raise InvalidResponseError(
-            (words + submit_advice(response.request)).rstrip(),
-            request=response.request,
-            status=response.status_code,
+            f"check that {response.request.url.host} is the API. It begins: {start!r}",
         )
     # Older examples of the platform carry a detail (platform fact P2).
-    data = envelope.get("data")
     detail = text(data.get("error")) if isinstance(data, dict) else None
     raise api_error(
         response,
         code=code,
         message=_masked(text(envelope.get("message")) or "", secret),
         detail=_masked(detail or "", secret),
-        retry_after=_retry_after(response, now),
+        retry_after=retry_after_s(response.headers.get("Retry-After", ""), now),
     )
 
 
@@ -181,16 +165,10 @@ def _masked(message: str, secret: str) -> str:
 
 
 def unexpected(response: httpx.Response, what: str) -> InvalidResponseError:
+    """Return the error of a 2xx response that is not as documented."""
     return InvalidResponseError(
         f"{what}. It is not as documented. {submit_advice(response.request)}".rstrip(),
         request=response.request,
         status=response.status_code,
         code=int(httpx.codes.OK),
     )
-
-
-def _retry_after(response: httpx.Response, now: float) -> float | None:
-    """Return the seconds that a response asks to wait; None if it does not."""
-    from apixo_schemas import retry_after_s
-
-    return retry_after_s(response.headers.get("Retry-After", ""), now)

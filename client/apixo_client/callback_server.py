@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("apixo_client")
 
+# Seconds from the first byte of a call to its last one.
+_CALL_S = 30.0
+# Bytes of request line and header fields.
+_MOST_HEAD_BYTES = 64 * 1024
+# Calls that are served at once; further ones are closed unanswered.
+_MOST_CALLS = 100
+# Seconds in which the rest of a refused call is read, and in which calls end at the server's end.
+_LINGER_S = 1.0
+_PIECE_BYTES = 64 * 1024
+
 
 class CallbackRequest(NamedTuple):
     """One complete call that a `CallbackServer` received.
@@ -36,21 +46,8 @@ class CallbackRequest(NamedTuple):
     body: bytes
 
 
-# Seconds from the first byte of a call to its last one.
-_CALL_S = 30.0
-# Bytes of request line and header fields.
-_MOST_HEAD_BYTES = 64 * 1024
-# Calls that are served at once; further ones are closed unanswered.
-_MOST_CALLS = 100
-# How long the rest of a refused call is read.
-_LINGER_S = 1.0
-# How long calls in progress may take when the server is closed.
-_LAST_CALLS_S = 1.0
-_PIECE_BYTES = 64 * 1024
-
-
 class CallbackServer:
-    """A small HTTP/1.1 server for callbacks on this machine or behind a tunnel.
+    """A small HTTP/1.1 server for callbacks on this machine or behind a tunnel; a context manager.
 
     Each call is answered on a thread of its own and ends its connection. Bodies with a length and
     chunked ones are taken, and ``Expect: 100-continue`` is answered. Calls are bounded: 1 MiB of
@@ -81,34 +78,23 @@ class CallbackServer:
         port: int = 0,
     ) -> None:
         self._server = _Server(host, port, answer)
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="apixo callbacks", daemon=True
+        )
         self.port: int = self._server.server_address[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __enter__(self) -> Self:
         """Serve on a thread of its own until the context ends."""
-        self._thread = threading.Thread(target=self.serve, name="apixo callbacks", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.stop()
-        if self._thread is not None:
-            self._thread.join()
-        self.close()
-
-    def serve(self) -> None:
-        """Serve until `stop` is called from another thread."""
-        self._server.serve_forever(poll_interval=0.05)
-
-    def stop(self) -> None:
-        """Let `serve` return."""
-        self._server.shutdown()
-
-    def close(self) -> None:
         """Release the port, and give calls in progress one second to end."""
+        self._server.shutdown()
+        self._thread.join()
         self._server.server_close()
-        self._server.wait_for_calls(_LAST_CALLS_S)
+        self._server.wait_for_calls(_LINGER_S)
 
 
 class _Server(ThreadingMixIn, TCPServer):
@@ -133,10 +119,10 @@ class _Server(ThreadingMixIn, TCPServer):
                 return
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self.places.acquire(blocking=False):
+        if self.places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
             self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -162,21 +148,23 @@ class _Call(BaseRequestHandler):
 
         self._deadline = time.monotonic() + _CALL_S
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
-        self._is_head = False
         try:
             call = self._receive()
+            reply = None if call is None else self._answer(call)
         except _TooLarge:
-            self._send(TOO_LARGE)
+            reply = TOO_LARGE
         except h11.RemoteProtocolError as error:
             _log.warning("a call was refused: %s", error)
-            self._send(CallbackReply(error.error_status_hint, f"expected HTTP/1.1, found: {error}"))
+            reply = CallbackReply(error.error_status_hint, f"expected HTTP/1.1, found: {error}")
         except TimeoutError:
-            self._send(CallbackReply(408, f"expected a complete call within {_CALL_S:g} s"))
+            reply = CallbackReply(408, f"expected a complete call within {_CALL_S:g} s")
         except OSError as error:
             _log.warning("a call broke off: %s", error)
-        else:
-            if call is not None:
-                self._send(self._answer(call))
+            return
+        if reply is not None:
+            # The sender may have hung up.
+            with suppress(OSError):
+                self._send(reply)
 
     def _answer(self, call: CallbackRequest) -> CallbackReply:
         try:
@@ -192,7 +180,6 @@ class _Call(BaseRequestHandler):
         head = self._event()
         if not isinstance(head, h11.Request):
             return None
-        self._is_head = head.method == b"HEAD"
         announced = dict(head.headers).get(b"content-length", b"0")
         # h11 has refused a length that is no number.
         if int(announced) > MAX_BYTES:
@@ -218,36 +205,32 @@ class _Call(BaseRequestHandler):
             if self._http.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[])
                 self.request.sendall(self._http.send(go_on) or b"")
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+            piece = self._read(self._deadline)
+            if piece is None:
                 raise TimeoutError
-            self.request.settimeout(left)
-            self._http.receive_data(self.request.recv(_PIECE_BYTES))
+            self._http.receive_data(piece)
         return event
+
+    def _read(self, deadline: float) -> bytes | None:
+        """Return what the sender sends next, None if nothing comes before a deadline."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        self.request.settimeout(left)
+        return self.request.recv(_PIECE_BYTES)
 
     def _send(self, reply: CallbackReply) -> None:
         import h11
 
         fields = [*reply.raw_headers, (b"connection", b"close")]
         events: list[h11.Event] = [h11.Response(status_code=reply.status, headers=fields)]
-        if not self._is_head:
-            events.append(h11.Data(data=reply.body))
-        events.append(h11.EndOfMessage())
-        # The sender may have hung up.
-        with suppress(OSError):
-            self.request.settimeout(_CALL_S)
-            self.request.sendall(b"".join(self._http.send(event) or b"" for event in events))
-            if self._http.their_state not in {h11.DONE, h11.MUST_CLOSE}:
-                self._linger()
-
-    def _linger(self) -> None:
-        """Read what the sender still sends: unread bytes would reset the connection at its close.
-
-        The sender of a refused body would then lose the answer.
-        """
-        self.request.shutdown(socket.SHUT_WR)
-        end = time.monotonic() + _LINGER_S
-        while (left := end - time.monotonic()) > 0:
-            self.request.settimeout(left)
-            if not self.request.recv(_PIECE_BYTES):
-                break
+        events += [h11.Data(data=reply.body), h11.EndOfMessage()]
+        self.request.settimeout(_CALL_S)
+        self.request.sendall(b"".join(self._http.send(event) or b"" for event in events))
+        if self._http.their_state not in {h11.DONE, h11.MUST_CLOSE}:
+            # What the sender still sends is read: unread bytes would reset the connection at its
+            # close, and the sender of a refused body would lose the answer.
+            self.request.shutdown(socket.SHUT_WR)
+            deadline = time.monotonic() + _LINGER_S
+            while self._read(deadline):
+                pass

@@ -7,59 +7,66 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from threading import Event, Lock
+from typing import Any
 
 import click
 
 from apixo_client import errors
-from apixo_client._core import OnProgress
 from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import WAIT_TIMEOUT_S, Apixo
-from apixo_client.images import suffixes
-from apixo_client.models import Pace, Result, Task, TaskState, one_line, printable, terms
-from apixo_client.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE, HIGHEST_PORT
-from apixo_client.webhooks import (
-    NOT_A_POST,
-    OK,
-    CallbackReply,
-    SeenTasks,
-    parse_callback,
+from apixo_client.models import (
+    API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
+    HIGHEST_PORT,
+    Pace,
+    Result,
+    Task,
+    TaskState,
+    one_line,
+    printable,
 )
+from apixo_client.webhooks import NOT_A_POST, OK, CallbackReply, SeenTasks, parse_callback
+from apixo_schemas import contract
 from apixo_schemas.command_line import Program
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 # Thirty years: within what every system can sleep.
 _LONGEST_S = 1_000_000_000
 
 
 class Exit(IntEnum):
-    """The exit codes."""
+    """The exit codes; 1 is Python's own for an unexpected error."""
 
-    def __new__(cls, value: int, meaning: str) -> Self:
-        """Return a member with its meaning."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
+    DONE = 0
+    USAGE = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    FAILED = 5
+    RUNNING = 6
+    NOT_SAVED = 7
+    INTERRUPTED = 130
 
-    meaning: str
 
-    DONE = 0, "done"
-    # 1 is Python's own for an unexpected error.
-    USAGE = 2, "wrong usage: arguments, API key, base URL, or the local image"
-    REFUSED = 3, "the service refused the request (4xx other than 429); repeating it does not help"
-    UNAVAILABLE = 4, "no usable response (network, 429, 5xx, not as documented); try again later"
-    FAILED = 5, "the task failed"
-    RUNNING = 6, "the task still runs after --timeout; go on with `apixo-client wait`"
-    NOT_SAVED = 7, "the result exists, but was not downloaded or not written; its URL is shown"
-    INTERRUPTED = 130, "interrupted"
+_EPILOG = f"""\b
+Exit codes:
+  0    done
+  2    wrong usage: arguments, API key, base URL, or the local image
+  3    the service refused the request (4xx other than 429); repeating it does not help
+  4    no usable response (network, 429, 5xx, not as documented); try again later
+  5    the task failed
+  6    the task still runs after --timeout; go on with `apixo-client wait`
+  7    the result exists, but was not downloaded or not written; its URL is shown
+  130  interrupted
+
+\b
+Environment:
+  {API_KEY_VARIABLE}   the API key; it is never an argument
+  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given
+"""
 
 
 def exit_code(error: errors.ApixoError) -> Exit:
@@ -82,21 +89,33 @@ def exit_code(error: errors.ApixoError) -> Exit:
             return Exit.REFUSED
 
 
+class _Progress:
+    """Shows a task, a line for each change, and keeps it for an interruption."""
+
+    task: Task | None = None
+
+    def __call__(self, task: Task) -> None:
+        if self.task is None or self.task.state != task.state:
+            sys.stderr.write(one_line(f"{task.id} {task.state or 'running'}") + "\n")
+            sys.stderr.flush()
+        self.task = task
+
+
 @contextmanager
-def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, OnProgress]]:
-    """Yield a client, and what notes the task that is waited for; an error ends the command."""
-    last_seen: list[Task] = []
+def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, _Progress]]:
+    """Yield a client, and what shows the task that is waited for; an error ends the command."""
+    progress = _Progress()
     try:
         pace = None if poll_interval is None else Pace.every(poll_interval)
         with Apixo(base_url=click.get_current_context().obj, pace=pace) as client:
-            yield client, last_seen.append
+            yield client, progress
     except errors.ApixoError as error:
         # A task that the service does not know cannot be waited for.
         is_unknown = isinstance(error, errors.NotFoundError)
         _complain(str(error), None if is_unknown else error.task)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
-        _complain("interrupted", last_seen[-1] if last_seen else None)
+        _complain("interrupted", progress.task)
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
         raise  # the reader of the output has closed it: click ends the command quietly
@@ -105,15 +124,6 @@ def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, OnProgr
         file = str(error.filename)
         _complain(f"expected a URL or a local image, found {file!r}: {error.strerror}")
         sys.exit(Exit.USAGE)
-
-
-def _warn_of_suffix(output: Path | None, output_format: str) -> None:
-    fitting = suffixes(output_format)
-    if output is not None and fitting and output.suffix.lower() not in fitting:
-        _complain(
-            f"{output} will hold a {output_format} picture; give it a name that ends in "
-            f"{' or '.join(fitting)}, or choose another --format"
-        )
 
 
 def _deliver(result: Result, output: Path | None) -> Exit:
@@ -139,71 +149,7 @@ def _complain(message: str, task: Task | None = None) -> None:
         sys.stderr.write(f"Go on with: apixo-client wait {printable(task.id)}\n")
 
 
-@contextmanager
-def showing(stream: TextIO) -> Iterator[Callable[[Task], object]]:
-    """Yield the function that shows a task: by a spinner on a terminal, else a line per change."""
-    try:
-        import rich  # noqa: F401 - an extra
-    except ImportError:
-        is_plain = True
-    else:
-        is_plain = not stream.isatty()
-    if is_plain:
-        last: list[str] = []
-
-        def show_line(task: Task) -> None:
-            line = _describe(task)
-            if last != [line]:
-                stream.write(f"{line}\n")
-                stream.flush()
-                last[:] = [line]
-
-        yield show_line
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    # Texts of the service are no markup.
-    words = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), words, TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=stream)) as progress:
-        bar = progress.add_task("submitting", total=None)
-        yield lambda task: progress.update(bar, description=_describe(task))
-
-
-def _describe(task: Task) -> str:
-    return printable(f"{task.id} {task.state or 'running'}")
-
-
-class _Printer:
-    """Answers callbacks and prints each task once, from any thread."""
-
-    def __init__(self, *, once: bool) -> None:
-        self._once = once
-        self._is_over = False
-        self._seen = SeenTasks()
-        self._lock = Lock()
-        self.stop: Callable[[], None] = lambda: None
-
-    def answer(self, call: CallbackRequest) -> CallbackReply:
-        """Return the reply to a call whose task was printed."""
-        if call.method != "POST":
-            return NOT_A_POST
-        try:
-            task = parse_callback(call.body)
-        except errors.CallbackError as error:
-            _complain(one_line(f"not a callback: {error}"))
-            return CallbackReply(400, str(error))
-        with self._lock:
-            if not self._is_over and self._seen.is_new(task):
-                what = task.result_urls or (task.fail_code or "", task.fail_message or "")
-                words = (str(task.state), task.id, *what)
-                _say(one_line(" ".join(part for part in words if part)))
-                if self._once:
-                    self._is_over = True
-                    # On another thread, so that this call is answered meanwhile.
-                    Thread(target=self.stop).start()
-        return OK
+# Arguments
 
 
 def _image(text: str) -> str | Path:
@@ -217,13 +163,9 @@ def _output(text: str) -> Path:
     path = Path(text)
     if not text or path.is_dir():
         raise click.BadParameter(f"expected the name of a file, found {text!r}")
-    if not path.parent.is_dir():
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise click.BadParameter(
-            f"expected a file in a folder that exists; there is no folder {str(path.parent)!r}"
-        )
-    if not os.access(path.parent, os.W_OK):
-        raise click.BadParameter(
-            f"expected a file in a writable folder; {str(path.parent)!r} is not writable"
+            f"expected a file in a folder that exists and is writable, found {str(path)!r}"
         )
     return path
 
@@ -255,26 +197,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
-# The commands
-
-
-_EPILOG = "\n".join(
-    (
-        "\b\nExit codes:",
-        *(f"  {code:<4} {code.meaning}" for code in Exit),
-        "\n\b\nEnvironment:",
-        f"  {API_KEY_VARIABLE}   the API key; it is never an argument",
-        f"  {BASE_URL_VARIABLE}  where the API is, unless --base-url is given",
-    )
-)
-
-
 def _completes(names: Iterable[str]) -> Any:
     """Return what completes names; the service decides which ones it takes."""
     return lambda _context, _option, begun: [name for name in names if name.startswith(begun)]
 
 
 _files = click.Path().shell_complete
+_task_argument = click.argument("task_id", metavar="TASK", type=_text)
 _output_option = click.option(
     "-o",
     "--output",
@@ -299,6 +228,9 @@ _interval_option = click.option(
 )
 
 
+# Commands
+
+
 @click.group("apixo-client", cls=Program, epilog=_EPILOG)
 @click.version_option(
     None, "-V", "--version", package_name="apixo-emulator", message="%(prog)s %(version)s"
@@ -317,8 +249,8 @@ def main(context: click.Context, base_url: str | None) -> None:
     "--resolution",
     metavar="TIER",
     type=_text,
-    help=f"{', '.join(terms().long_edge_px)} [default: {terms().defaults['resolution']}]",
-    shell_complete=_completes(terms().long_edge_px),
+    help=f"{', '.join(contract().long_edge_px)} [default: {contract().defaults['resolution']}]",
+    shell_complete=_completes(contract().long_edge_px),
 )
 @click.option(
     "-f",
@@ -326,8 +258,8 @@ def main(context: click.Context, base_url: str | None) -> None:
     "output_format",
     metavar="FORMAT",
     type=_text,
-    help=f"{', '.join(terms().formats)} [default: {terms().defaults['output_format']}]",
-    shell_complete=_completes(terms().formats),
+    help=f"{', '.join(contract().formats)} [default: {contract().defaults['output_format']}]",
+    shell_complete=_completes(contract().formats),
 )
 @_output_option
 @_timeout_option
@@ -342,39 +274,33 @@ def upscale(
     poll_interval: float | None,
 ) -> Exit:
     """Submit a picture, a public URL or a local file to send along, and wait for the result."""
-    _warn_of_suffix(output, output_format or terms().defaults["output_format"])
-    with _client(poll_interval) as (client, seen):
-        with showing(sys.stderr) as show:
-            result = client.upscale(
-                image,
-                resolution=resolution,
-                output_format=output_format,
-                timeout=timeout,
-                on_progress=lambda task: (seen(task), show(task)),
-            )
+    with _client(poll_interval) as (client, progress):
+        result = client.upscale(
+            image,
+            resolution=resolution,
+            output_format=output_format,
+            timeout=timeout,
+            on_progress=progress,
+        )
         return _deliver(result, output)
 
 
 @main.command()
-@click.argument("task_id", metavar="TASK", type=_text)
+@_task_argument
 @_output_option
 @_timeout_option
 @_interval_option
 def wait(task_id: str, output: Path | None, timeout: float, poll_interval: float | None) -> Exit:
     """Wait for a task that was submitted before."""
-    with _client(poll_interval) as (client, seen):
-        with showing(sys.stderr) as show:
-            result = client.wait(
-                task_id, timeout=timeout, on_progress=lambda task: (seen(task), show(task))
-            )
-        return _deliver(result, output)
+    with _client(poll_interval) as (client, progress):
+        return _deliver(client.wait(task_id, timeout=timeout, on_progress=progress), output)
 
 
 @main.command()
-@click.argument("task_id", metavar="TASK", type=_text)
+@_task_argument
 def status(task_id: str) -> Exit:
     """Show a task (exit code 5 if it failed)."""
-    with _client() as (client, _seen):
+    with _client() as (client, _):
         task = client.status(task_id)
     for line in (task.state or "running", *task.result_urls, task.fail_code, task.fail_message):
         if line:
@@ -385,8 +311,36 @@ def status(task_id: str) -> Exit:
 @main.command()
 def balance() -> None:
     """Show the remaining balance in USD."""
-    with _client() as (client, _seen):
+    with _client() as (client, _):
         _say(f"{client.balance():f}")
+
+
+class _Printer:
+    """Answers callbacks and prints each task once, from any thread."""
+
+    def __init__(self, *, once: bool) -> None:
+        self._once = once
+        self._seen = SeenTasks()
+        self._lock = Lock()
+        self.done = Event()
+
+    def answer(self, call: CallbackRequest) -> CallbackReply:
+        """Return the reply to a call whose task was printed."""
+        if call.method != "POST":
+            return NOT_A_POST
+        try:
+            task = parse_callback(call.body)
+        except errors.CallbackError as error:
+            _complain(one_line(f"not a callback: {error}"))
+            return CallbackReply(400, str(error))
+        with self._lock:
+            if not self.done.is_set() and self._seen.is_new(task):
+                what = task.result_urls or (task.fail_code or "", task.fail_message or "")
+                words = (str(task.state), task.id, *what)
+                _say(one_line(" ".join(part for part in words if part)))
+                if self._once:
+                    self.done.set()
+        return OK
 
 
 @main.command()
@@ -417,18 +371,13 @@ def listen(host: str, port: int, *, once: bool) -> Exit:
         where = f"{host} port {port}"
         _complain(f"cannot listen on {where}: {error}; choose another --port or --host")
         return Exit.USAGE
-    printer.stop = server.stop
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        # On another thread: `stop` waits for the loop that this handler interrupts.
-        Thread(target=server.stop).start()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: printer.done.set())
+    with server:
         _say(f"listening for callbacks on {server.url}/")
-        server.serve()
-    finally:
-        server.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        printer.done.wait()
     return Exit.DONE
+
+
+if __name__ == "__main__":
+    main(prog_name="apixo-client")

@@ -1,10 +1,10 @@
-"""The sync and the async client. They carry out the flows of `_core` and do all I/O."""
+"""The sync and the async client: the public methods, and all I/O."""
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,19 +12,17 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from apixo_client._core import (
-    Fetch,
-    Flow,
-    Flows,
-    OnProgress,
-    Sleep,
-    T,
-    default_timing,
-    download,
-)
+from apixo_client._core import BaseClient, OnProgress, T
+from apixo_client._responses import Body
 from apixo_client.errors import ConfigurationError
-from apixo_client.models import AsyncResult, Pace, Result, RetryPolicy, Task, Timing
-from apixo_client.settings import Settings, resolve_settings
+from apixo_client.models import (
+    AsyncResult,
+    Pace,
+    Result,
+    RetryPolicy,
+    Task,
+    Timing,
+)
 
 # What connecting, and each read or write, may take.
 HTTP_TIMEOUT_S = 30.0
@@ -36,51 +34,31 @@ _PLAIN: dict[str, Any] = {"auth": None, "stream": True, "follow_redirects": Fals
 H = TypeVar("H", httpx.Client, httpx.AsyncClient)
 
 
-class _BaseClient:
-    """Settings, retries, pace and timing of a client."""
-
-    def __init__(
-        self,
-        api_key: str | None,
-        base_url: str | None,
-        *,
-        retry: RetryPolicy | None,
-        pace: Pace | None,
-        timing: Timing | None,
-        http_timeout: float,
-    ) -> None:
-        self._settings = resolve_settings(api_key, base_url)
-        self._retry = retry or RetryPolicy()
-        self._pace = pace
-        self._timing = timing
-        self._exchange_s = 2 * http_timeout
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._settings.base_url}>"
-
-    @property
-    def _clocks(self) -> Timing:
-        # Read at each call, so that a fixture can set the timing of clients that exist already.
-        return self._timing or default_timing()
-
-    @property
-    def _flows(self) -> Flows:
-        return Flows(self._settings, self._retry, self._pace, self._clocks, self._exchange_s)
-
-
 def _http_client(
     kind: Callable[..., H],
     direct: Callable[[], object],
-    settings: Settings,
-    timeout: float,
+    given: H | None,
     transport: Any,
+    *,
+    is_loopback: bool,
+    timeout: float,
 ) -> H:
-    """Return an httpx client; an API on this machine is called without the proxies of the environment.
+    """Return the httpx client given, or a new one.
+
+    An API on this machine is called without the proxies of the environment.
 
     Raises:
-        ConfigurationError: The environment names a proxy that cannot be used.
+        ConfigurationError: Both a client and a transport are given, or the environment names a
+            proxy that cannot be used.
     """
-    if transport is None and settings.is_loopback:
+    if given is not None:
+        if transport is not None:
+            raise ConfigurationError(
+                "Both transport=… and http_client=… were given, at most one was expected. "
+                "Give the transport to your httpx client."
+            )
+        return given
+    if transport is None and is_loopback:
         transport = direct()
     try:
         return kind(timeout=timeout, transport=transport)
@@ -91,15 +69,17 @@ def _http_client(
         ) from error
 
 
-def _check_one(transport: object, http_client: object) -> None:
-    if transport is not None and http_client is not None:
-        raise ConfigurationError(
-            "Both transport=… and http_client=… were given, at most one was expected. "
-            "Give the transport to your httpx client."
-        )
+def _finished(call: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a call whose I/O blocks, so that it is never suspended."""
+    try:
+        call.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    raise RuntimeError("a call of the sync client was suspended")
 
 
-class Apixo(_BaseClient):
+class Apixo(BaseClient):
     """A client of APIXO's Image Upscaler; a context manager, and safe to share between threads.
 
     Every call of the service raises `ApiError` if the service refuses it, for 429 and 5xx only after
@@ -144,9 +124,13 @@ class Apixo(_BaseClient):
         super().__init__(
             api_key, base_url, retry=retry, pace=pace, timing=timing, http_timeout=http_timeout
         )
-        _check_one(transport, http_client)
-        self._http = http_client or _http_client(
-            httpx.Client, httpx.HTTPTransport, self._settings, http_timeout, transport
+        self._http = _http_client(
+            httpx.Client,
+            httpx.HTTPTransport,
+            http_client,
+            transport,
+            is_loopback=self._settings.is_loopback,
+            timeout=http_timeout,
         )
         # A client that is dropped, as in `Apixo().upscale(…)`, leaves no socket open.
         self._close = weakref.finalize(self, self._http.close)
@@ -184,11 +168,11 @@ class Apixo(_BaseClient):
             ImageFileError: The text is no URL, or the file's suffix is that of no documented format.
             OSError: The local file cannot be read.
         """
-        return self._run(self._flows.submit(image, resolution, output_format, callback_url))
+        return _finished(self._submit(image, resolution, output_format, callback_url))
 
     def status(self, task: Task | str) -> Task:
         """Poll a task, or the task of an id, once. A failed task is no error here."""
-        return self._run(self._flows.status(task))
+        return _finished(self._status(task))
 
     def wait(
         self,
@@ -208,7 +192,7 @@ class Apixo(_BaseClient):
             TaskFailed: It has failed.
             WaitTimeout: It still runs; wait again with the error's `task`.
         """
-        done = self._run(self._flows.wait(task, timeout, on_progress))
+        done = _finished(self._wait(task, timeout, on_progress))
         return Result(done.result_urls[0], done, self.download)
 
     def upscale(
@@ -226,55 +210,38 @@ class Apixo(_BaseClient):
         within it, and the wait gets what is left. `on_progress` is first called right after the submit, so that the
         task's id is not lost.
         """
-        flow = self._flows.upscale(image, resolution, output_format, timeout, on_progress)
-        done = self._run(flow)
+        done = _finished(self._upscale(image, resolution, output_format, timeout, on_progress))
         return Result(done.result_urls[0], done, self.download)
 
     def balance(self) -> Decimal:
         """Return the key's remaining balance, in USD."""
-        return self._run(self._flows.balance())
+        return _finished(self._balance())
 
     def download(self, url: str, path: str | os.PathLike[str]) -> Path:
         """Write the result behind a URL to a file; see `Result.download`."""
-        return self._run(download(url, path))
+        return _finished(self._download(url, path))
 
-    def _run(self, flow: Flow[T]) -> T:
-        timing = self._clocks
+    async def _exchange(self, request: httpx.Request, body: Body) -> httpx.Response:
+        response = self._http.send(request, **_PLAIN)
         try:
-            step = next(flow)
-            while True:
-                try:
-                    done = self._do(step, timing)
-                except BaseException as error:  # noqa: BLE001 - the flow decides, and cleans up
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(done)
-        except StopIteration as ended:
-            result: T = ended.value
-            return result
-
-    def _do(self, step: Sleep | Fetch | Callable[[], Any], timing: Timing) -> Any:
-        if isinstance(step, Sleep):
-            return timing.sleep(step.seconds)
-        if not isinstance(step, Fetch):
-            return step()
-        response = self._http.send(step.request, **_PLAIN)
-        try:
-            body = step.receive(response)
-            if body is not None:
-                for piece in _pieces(response):
+            if body.begin(response):
+                # A response made in memory, as by transports for tests, has no more to read.
+                pieces = [response.content] if response.is_stream_consumed else response.iter_raw()
+                for piece in pieces:
                     body.take(piece)
-                body.check_complete()
+                body.end()
         finally:
             response.close()
         return response
 
+    async def _sleep(self, seconds: float) -> None:
+        self._timing.sleep(seconds)
 
-def _pieces(response: httpx.Response) -> Iterable[bytes]:
-    return [response.content] if response.is_stream_consumed else response.iter_raw()
+    async def _blocking(self, function: Callable[[], T]) -> T:
+        return function()
 
 
-class AsyncApixo(_BaseClient):
+class AsyncApixo(BaseClient):
     """A client of APIXO's Image Upscaler for asyncio and trio; an async context manager.
 
     Arguments and errors are those of `Apixo`.
@@ -298,9 +265,13 @@ class AsyncApixo(_BaseClient):
         super().__init__(
             api_key, base_url, retry=retry, pace=pace, timing=timing, http_timeout=http_timeout
         )
-        _check_one(transport, http_client)
-        self._http = http_client or _http_client(
-            httpx.AsyncClient, httpx.AsyncHTTPTransport, self._settings, http_timeout, transport
+        self._http = _http_client(
+            httpx.AsyncClient,
+            httpx.AsyncHTTPTransport,
+            http_client,
+            transport,
+            is_loopback=self._settings.is_loopback,
+            timeout=http_timeout,
         )
         self._owns_http = http_client is None
 
@@ -324,11 +295,11 @@ class AsyncApixo(_BaseClient):
         callback_url: str | None = None,
     ) -> Task:
         """Submit a picture and return the task; see `Apixo.submit`."""
-        return await self._run(self._flows.submit(image, resolution, output_format, callback_url))
+        return await self._submit(image, resolution, output_format, callback_url)
 
     async def status(self, task: Task | str) -> Task:
         """Poll a task, or the task of an id, once; see `Apixo.status`."""
-        return await self._run(self._flows.status(task))
+        return await self._status(task)
 
     async def wait(
         self,
@@ -338,7 +309,7 @@ class AsyncApixo(_BaseClient):
         on_progress: OnProgress | None = None,
     ) -> AsyncResult:
         """Poll until a task, or the task of an id, has succeeded; see `Apixo.wait`."""
-        done = await self._run(self._flows.wait(task, timeout, on_progress))
+        done = await self._wait(task, timeout, on_progress)
         return AsyncResult(done.result_urls[0], done, self.download)
 
     async def upscale(
@@ -351,60 +322,39 @@ class AsyncApixo(_BaseClient):
         on_progress: OnProgress | None = None,
     ) -> AsyncResult:
         """Submit a picture and wait for its result; see `Apixo.upscale`."""
-        flow = self._flows.upscale(image, resolution, output_format, timeout, on_progress)
-        done = await self._run(flow)
+        done = await self._upscale(image, resolution, output_format, timeout, on_progress)
         return AsyncResult(done.result_urls[0], done, self.download)
 
     async def balance(self) -> Decimal:
         """Return the key's remaining balance, in USD; see `Apixo.balance`."""
-        return await self._run(self._flows.balance())
+        return await self._balance()
 
     async def download(self, url: str, path: str | os.PathLike[str]) -> Path:
         """Write the result behind a URL to a file; see `AsyncResult.download`."""
-        return await self._run(download(url, path))
+        return await self._download(url, path)
 
-    async def _run(self, flow: Flow[T]) -> T:
-        timing = self._clocks
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    done = await self._do(step, timing)
-                except BaseException as error:  # noqa: BLE001 - the flow decides, and cleans up
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(done)
-        except StopIteration as ended:
-            result: T = ended.value
-            return result
+    async def _exchange(self, request: httpx.Request, body: Body) -> httpx.Response:
+        from anyio import move_on_after
 
-    async def _do(self, step: Sleep | Fetch | Callable[[], Any], timing: Timing) -> Any:
-        if isinstance(step, Sleep):
-            return await timing.asleep(step.seconds)
-        from anyio import move_on_after, to_thread
+        with move_on_after(body.seconds_left):
+            response = await self._http.send(request, **_PLAIN)
+            try:
+                if body.begin(response):
+                    if response.is_stream_consumed:
+                        body.take(response.content)
+                    else:
+                        async for piece in response.aiter_raw():
+                            body.take(piece)
+                    body.end()
+            finally:
+                await response.aclose()
+            return response
+        raise body.too_slow()
 
-        if not isinstance(step, Fetch):
-            return await to_thread.run_sync(step)
-        with move_on_after(step.deadline.left):
-            return await self._exchange(step)
-        raise step.deadline.error()
+    async def _sleep(self, seconds: float) -> None:
+        await self._timing.asleep(seconds)
 
-    async def _exchange(self, step: Fetch) -> httpx.Response:
-        response = await self._http.send(step.request, **_PLAIN)
-        try:
-            body = step.receive(response)
-            if body is not None:
-                async for piece in _apieces(response):
-                    body.take(piece)
-                body.check_complete()
-        finally:
-            await response.aclose()
-        return response
+    async def _blocking(self, function: Callable[[], T]) -> T:
+        from anyio import to_thread
 
-
-async def _apieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    if response.is_stream_consumed:
-        yield response.content
-        return
-    async for piece in response.aiter_raw():
-        yield piece
+        return await to_thread.run_sync(function)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING
 
 import httpx
 
-from apixo_client.models import terms
+from apixo_schemas import contract
 
 if TYPE_CHECKING:
     from apixo_client.models import Task
@@ -202,11 +201,6 @@ _UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 _UNCONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-@cache
-def _ids_by_status() -> dict[int, str]:
-    return {terms().errors[name].status: name for name in _API_ERRORS}
-
-
 def api_error(
     response: httpx.Response,
     *,
@@ -223,12 +217,13 @@ def api_error(
     """
     status = response.status_code
     deciding = status if code is None or not response.is_success else code
-    known = _ids_by_status().get(deciding)
+    catalogue = contract().errors
+    known = next((name for name in _API_ERRORS if catalogue[name].status == deciding), None)
     kind: type[ApiError] = ServerError if httpx.codes.is_server_error(deciding) else ApiError
     advice = ""
     if known is not None:
         kind = _API_ERRORS[known]
-        entry = terms().errors[missing if known == "task_not_found" else known]
+        entry = catalogue[missing if known == "task_not_found" else known]
         message = message or detail or entry.meaning
         advice = entry.advice
     elif response.is_redirect:
@@ -262,7 +257,7 @@ def submit_advice(request: httpx.Request) -> str:
 def task_failed(task: Task, request: httpx.Request) -> TaskFailed:
     """Return the error of a failed task."""
     code = task.fail_code or ""
-    known = terms().failures.get(code)
+    known = contract().failures.get(code)
     message = task.fail_message or (known.meaning if known else "no reason given")
     advice = f" ({known.advice})" if known else ""
     return _TASK_FAILURES.get(code, UnknownFailureError)(

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import threading
+import re
 from base64 import b64encode
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
-from apixo_client.errors import ImageFileError
-from apixo_client.models import terms
+import httpx
 
+from apixo_client._responses import Body
+from apixo_client.errors import ImageFileError, api_error
+from apixo_schemas import contract
 
-@cache
-def _media_types() -> dict[str, str]:
-    """Return the media type of each file suffix that a picture may have."""
-    known = {name: form.media_type for name, form in terms().formats.items()}
-    known |= {alias: known[name] for alias, name in terms().format_aliases.items()}
-    return {f".{name}": media_type for name, media_type in known.items()}
-
-
-def suffixes(output_format: str) -> list[str]:
-    """Return the file suffixes that fit a format; none if it is not documented."""
-    media_type = _media_types().get(f".{output_format}")
-    return [suffix for suffix, found in _media_types().items() if found == media_type]
+# An 8k picture has 256 MiB uncompressed.
+_MAX_RESULT_BYTES = 1024 * 1024 * 1024
+# From the first request of a download to the end of the result.
+_RESULT_S = 3600.0
+# A login page of a proxy, or an error of a service, that is sent with 200. Other types are legal.
+_NO_PICTURE = re.compile(r"\s*(text/|application/(.+\+)?json\b)", re.IGNORECASE)
 
 
 def image_url(image: str | os.PathLike[str]) -> str:
@@ -49,13 +46,16 @@ def image_url(image: str | os.PathLike[str]) -> str:
 
 
 def _data_url(path: Path) -> str:
-    media_type = _media_types().get(path.suffix.lower())
-    if media_type is None:
+    terms = contract()
+    suffixes = [f".{name}" for name in (*terms.formats, *terms.format_aliases)]
+    name = path.suffix.lower().removeprefix(".")
+    form = terms.formats.get(terms.format_aliases.get(name, name))
+    if form is None:
         raise ImageFileError(
-            f"{path.name!r} cannot be sent: a file that ends in {', '.join(_media_types())} was "
+            f"{path.name!r} cannot be sent: a file that ends in {', '.join(suffixes)} was "
             "expected. Convert or rename it, or pass an image URL."
         )
-    return f"data:{media_type};base64,{b64encode(path.read_bytes()).decode('ascii')}"
+    return f"data:{form.media_type};base64,{b64encode(path.read_bytes()).decode('ascii')}"
 
 
 class AtomicFile:
@@ -69,27 +69,54 @@ class AtomicFile:
         self._part = self._target.with_name(f".apixo-{os.urandom(8).hex()}.part")
         # `open` and not `tempfile`, so that the result gets the permissions of any new file.
         self._file = self._part.open("xb")
-        self._done = False
-        # A cancelled task may discard while a thread still commits.
-        self._lock = threading.Lock()
+        self.write = self._file.write
 
-    def write(self, content: bytes) -> None:
-        """Append."""
-        self._file.write(content)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Remove the file unless it was committed."""
+        try:
+            # It fails again where a write has failed, as on a full disk.
+            self._file.close()
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def commit(self) -> Path:
         """Write the file to disk, rename it to its target, and return that."""
-        with self._lock:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._part.replace(self._target)
-            self._done = True
-            return self._target
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._part.replace(self._target)
 
-    def discard(self) -> None:
-        """Remove the file unless it was committed."""
-        with self._lock:
-            if not self._done:
-                self._file.close()
-                self._part.unlink(missing_ok=True)
+
+class ResultBody(Body):
+    """The body of a picture, which must be complete and have content; redirects are not read."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        super().__init__(write, most=_MAX_RESULT_BYTES, seconds=_RESULT_S)
+
+    def begin(self, head: httpx.Response) -> bool:
+        """See `Body.begin`.
+
+        Raises:
+            ApiError: The file server answered with an error.
+        """
+        if head.next_request is not None:
+            return False
+        if not head.is_success:
+            raise api_error(head, missing="result_not_found")
+        kind = head.headers.get("content-type", "")
+        # Only 200 says that the body is the whole file; no part was asked for.
+        if head.status_code != httpx.codes.OK or _NO_PICTURE.match(kind):
+            raise httpx.RemoteProtocolError(
+                f"a picture was expected with status 200, the server sent {head.status_code} {kind}"
+            )
+        return super().begin(head)
+
+    def end(self) -> int:
+        """See `Body.end`."""
+        size = super().end()
+        if not size:
+            raise httpx.RemoteProtocolError("the response is empty")
+        return size

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import inspect
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,8 +33,6 @@ _log = logging.getLogger("apixo_client")
 MAX_BYTES = 1024 * 1024
 # Callbacks that are remembered, to recognise a repeated one.
 _MOST_SEEN = 10_000
-# Tasks that are kept for `CallbackReceiver.tasks` and `CallbackReceiver.next`.
-_MOST_KEPT = 1000
 
 
 def parse_callback(body: bytes | str | Mapping[str, Any]) -> Task:
@@ -129,50 +127,41 @@ class CallbackReply(NamedTuple):
 
 OK = CallbackReply(200, "ok")
 NOT_A_POST = CallbackReply(405, "expected a POST", (("allow", "POST"),))
+NO_SECRET = CallbackReply(403, "expected the query parameter `secret`, found another or none")
 TOO_LARGE = CallbackReply(413, f"expected at most {MAX_BYTES} bytes, found more")
 
 
 class CallbackReceiver:
     """An ASGI application that answers callbacks 200 at once and hands each task over once.
 
-    A refused call is told why: 400 if it is no callback, 403 without the secret, 404 for another
-    path, 405 if it is no POST, 413 above 1 MiB. The latest 10,000 callbacks are remembered, in this
-    process: after a restart, or beside another worker process, a task can come again.
+    A refused call is told why: 400 if it is no callback, 403 without the secret, 405 if it is no
+    POST, 413 above 1 MiB. The latest 10,000 callbacks are remembered, in this process: after a
+    restart, or beside another worker process, a task can come again.
 
     Args:
         handler: Gets each task, after the answer was sent; a function (run in a thread) or a
             coroutine function. If it raises, that is logged, and the next callback of the task,
-            such as one that was asked for by *redeliver*, is handed over again. Without a handler
-            take the tasks from `next` or `tasks`.
-        path: If given, the only path that is served, such as ``/webhooks/apixo``; below the prefix
-            that the receiver is mounted under.
+            such as one that was asked for by *redeliver*, is handed over again.
         secret: If given, callbacks must bring it as the query parameter ``secret``; put it into the
             callback URL. No signature of callbacks is documented.
 
     Raises:
-        ValueError: `path` does not begin with a slash, or `secret` is empty.
+        ValueError: `secret` is empty.
 
     Example: ``app = CallbackReceiver(print)``, then ``uvicorn module:app``.
     """
 
     def __init__(
         self,
-        handler: Callable[[Task], Awaitable[object] | object] | None = None,
+        handler: Callable[[Task], Awaitable[object] | object],
         *,
-        path: str | None = None,
         secret: str | None = None,
     ) -> None:
-        if path is not None and not path.startswith("/"):
-            raise ValueError(f"a path that begins with / was expected, got {path!r}")
         if secret == "":
             raise ValueError("a secret was expected, got an empty text; None asks for no secret")
         self._handler = handler
-        self._path = path
         self._secret = secret
         self._seen = SeenTasks()
-        self._tasks: deque[Task] = deque(maxlen=_MOST_KEPT)
-        self._unread: deque[Task] = deque(maxlen=_MOST_KEPT)
-        self._arrivals: list[asyncio.Event] = []
         self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,38 +170,6 @@ class CallbackReceiver:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
-
-    def tasks(self) -> tuple[Task, ...]:
-        """Return the latest 1,000 tasks that came, without repeated ones, oldest first."""
-        return tuple(self._tasks)
-
-    async def next(self, *, timeout: float = 5.0) -> Task:  # noqa: ASYNC109 - as in `Apixo`
-        """Wait in the receiver's event loop for a task that `next` has not returned yet.
-
-        Raises:
-            TimeoutError: None came within `timeout` seconds.
-        """
-        import asyncio
-
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._arrived()
-        except TimeoutError:
-            came = f"{len(self._tasks)} came before"
-            raise TimeoutError(f"a callback within {timeout:g} s was expected; {came}") from None
-
-    async def _arrived(self) -> Task:
-        import asyncio
-
-        while not self._unread:
-            # One for each wait: an event belongs to the loop that it was waited for in.
-            arrival = asyncio.Event()
-            self._arrivals.append(arrival)
-            try:
-                await arrival.wait()
-            finally:
-                self._arrivals.remove(arrival)
-        return self._unread.popleft()
 
     async def drain(self) -> None:
         """Wait until every task that was handed over has been handled."""
@@ -240,46 +197,31 @@ class CallbackReceiver:
             self._hand_over(task)
 
     def _refusal(self, scope: Scope) -> CallbackReply | None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if self._path not in {None, path}:
-            return CallbackReply(404, f"expected the path {self._path}, found another")
         if scope["method"] != "POST":
             return NOT_A_POST
-        if not self._trusts(scope):
-            return CallbackReply(
-                403, "expected the query parameter `secret`, found another or none"
-            )
+        if self._secret is not None:
+            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            if not hmac.compare_digest(query.get("secret", "").encode(), self._secret.encode()):
+                return NO_SECRET
         return None
-
-    def _trusts(self, scope: Scope) -> bool:
-        if self._secret is None:
-            return True
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        return hmac.compare_digest(query.get("secret", "").encode(), self._secret.encode())
 
     def _hand_over(self, task: Task) -> None:
         import asyncio
 
-        self._tasks.append(task)
-        self._unread.append(task)
-        for arrival in self._arrivals:
-            arrival.set()
-        if self._handler is None:
-            return
-        running = asyncio.create_task(self._run(self._handler, task))
+        running = asyncio.create_task(self._run(task))
         # The event loop holds tasks only weakly.
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    async def _run(self, handler: Callable[[Task], object], task: Task) -> None:
+    async def _run(self, task: Task) -> None:
         import asyncio
 
         try:
-            if inspect.iscoroutinefunction(handler):
-                await handler(task)
+            if inspect.iscoroutinefunction(self._handler):
+                await self._handler(task)
                 return
             # Objects and lambdas may return an awaitable too.
-            outcome = await asyncio.to_thread(_call, handler, task)
+            outcome = await asyncio.to_thread(_call, self._handler, task)
             if inspect.isawaitable(outcome):
                 await outcome
         except Exception:  # noqa: BLE001 - the sender has been answered; this is the user's code

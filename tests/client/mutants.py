@@ -21,7 +21,6 @@ from apixo_client import (
     TransportError,
     _core,
     _responses,
-    client,
     errors,
     images,
     models,
@@ -75,11 +74,11 @@ def changes_body(patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], o
 
 @mutant("client.accepted")
 def submits_twice(patch: pytest.MonkeyPatch) -> None:
-    def twice(submit: Any, *args: Any, **more: Any) -> Any:
-        yield from submit(*args, **more)
-        return (yield from submit(*args, **more))
+    async def twice(submit: Any, *args: Any, **more: Any) -> Any:
+        await submit(*args, **more)
+        return await submit(*args, **more)
 
-    changed(patch, _core.Flows, "submit", twice)
+    changed(patch, _core.BaseClient, "_submit", twice)
 
 
 @mutant("client.accepted")
@@ -147,43 +146,41 @@ def takes_401_for_403(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.retry-after")
 def ignores_retry_after(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_responses, "_retry_after", lambda _response, _now: None)
+    patch.setattr(_responses, "retry_after_s", lambda _value, _now: None)
 
 
 @mutant("client.retry-after")
 def reads_no_dates_in_retry_after(patch: pytest.MonkeyPatch) -> None:
-    def seconds_only(response: httpx.Response, _now: float) -> float | None:
-        value = response.headers.get("Retry-After", "")
-        return float(value) if value.isdecimal() else None
-
-    patch.setattr(_responses, "_retry_after", seconds_only)
+    patch.setattr(
+        _responses, "retry_after_s", lambda value, _now: float(value) if value.isdecimal() else None
+    )
 
 
 @mutant("client.long-retry-after")
 def waits_however_long_it_is_asked_to(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core.Flows, "_pause", lambda _flows, error, _failures, _may: error.retry_after)
+    patch.setattr(
+        _core.BaseClient, "_pause_after", lambda _self, error, _failures, _may: error.retry_after
+    )
 
 
 @mutant("client.repeats")
 def polls_once_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        _core.Flows, "_ask", lambda flows, request, *_more: (yield from flows._once(request))
-    )
+    patch.setattr(_core.BaseClient, "_ask", lambda self, request, *_more: self._once(request))
 
 
 @mutant("client.passing-faults")
 def repeats_without_a_pause(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core, "backoff", lambda _failures, _policy, _rng: 0.0)
+    changed(patch, _core.BaseClient, "_pause_after", lambda original, *args: original(*args) * 0)
 
 
 @mutant("client.time-limit")
 def gives_the_wait_a_limit_of_its_own(patch: pytest.MonkeyPatch) -> None:
     changed(
         patch,
-        _core.Flows,
-        "wait",
-        lambda wait, flows, task, timeout, on_progress, _started=None: wait(
-            flows, task, timeout, on_progress
+        _core.BaseClient,
+        "_wait",
+        lambda wait, self, task, timeout, on_progress, _started=None: wait(
+            self, task, timeout, on_progress
         ),
     )
 
@@ -203,11 +200,10 @@ def trusts_every_body_to_be_json(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.balance")
 def rounds_the_balance(patch: pytest.MonkeyPatch) -> None:
-    def balance(original: Any, flows: Any) -> Any:
-        found = yield from original(flows)
-        return round(found, 2)
+    async def balance(original: Any, self: Any) -> Any:
+        return round(await original(self), 2)
 
-    changed(patch, _core.Flows, "balance", balance)
+    changed(patch, _core.BaseClient, "_balance", balance)
 
 
 # Tasks
@@ -238,13 +234,13 @@ def knows_no_rate_limit_of_a_task(patch: pytest.MonkeyPatch) -> None:
 def remembers_the_first_view_of_a_task(patch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def status(original: Any, flows: Any, task: Any) -> Any:
+    async def status(original: Any, self: Any, task: Any) -> Any:
         name = task if isinstance(task, str) else task.id
         if name not in seen:
-            seen[name] = yield from original(flows, task)
+            seen[name] = await original(self, task)
         return seen[name]
 
-    changed(patch, _core.Flows, "status", status)
+    changed(patch, _core.BaseClient, "_status", status)
 
 
 # Waiting
@@ -262,21 +258,19 @@ def knows_no_heavy_tier(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("client.pace")
 def does_not_wait_in_async_code(patch: pytest.MonkeyPatch) -> None:
-    async def do(original: Any, self: AsyncApixo, step: Any, timing: Any) -> Any:
-        if not isinstance(step, _core.Sleep):
-            return await original(self, step, timing)
-        return None
+    async def sleep(_self: AsyncApixo, _seconds: float) -> None:
+        """Do not wait."""
 
-    changed(patch, client.AsyncApixo, "_do", do)
+    patch.setattr(AsyncApixo, "_sleep", sleep)
 
 
 @mutant("client.wait-timeout")
 def waits_for_ever(patch: pytest.MonkeyPatch) -> None:
     changed(
         patch,
-        _core.Flows,
-        "wait",
-        lambda wait, flows, task, _timeout, *more: wait(flows, task, None, *more),
+        _core.BaseClient,
+        "_wait",
+        lambda wait, self, task, _timeout, *more: wait(self, task, None, *more),
     )
 
 
@@ -298,33 +292,20 @@ def sends_the_key_to_the_file_server(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(_core._HEADERS, "Authorization", "Bearer key")
 
 
-class InPlace:
-    """A file that is written where it is wanted."""
-
-    def __init__(self, target: Any) -> None:
-        self._path = Path(target)
-        self._file = self._path.open("wb")
-
-    def write(self, content: bytes) -> None:
-        self._file.write(content)
-
-    def commit(self) -> Path:
-        return self._path
-
-    def discard(self) -> None:
-        self._file.close()
-
-
 @mutant("client.file")
 def writes_files_in_place(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core, "AtomicFile", InPlace)
+    def begin(original: Any, self: Any, target: Any) -> None:
+        original(self, target)
+        self.write = Path(target).write_bytes
+
+    changed(patch, images.AtomicFile, "__init__", begin)
 
 
 @mutant("client.file")
 def keeps_what_came_short(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_responses.Body, "check_complete", lambda _body: None)
+    patch.setattr(_responses.Body, "end", lambda _body: 1)
 
 
 @mutant("client.file")
 def leaves_half_files_behind(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(images.AtomicFile, "discard", lambda file: file._file.close())
+    patch.setattr(images.AtomicFile, "__exit__", lambda file, *_exc_info: file._file.close())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from apixo_client import Task
-from apixo_client.cli import Exit, showing
+from apixo_client.cli import Exit
 from apixo_client.cli import main as command
 from apixo_schemas import contract
 
@@ -86,33 +86,26 @@ def test_balance(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "74.8700\n"
 
 
+RESULT = {"resultJson": '{"resultUrls":["https://r.test/"]}'}
+FAILED = {"failCode": "Timeout", "failMsg": "slow"}
+
+
 @pytest.mark.parametrize(
     ("state", "fields", "out", "code"),
     [
-        ("processing", {}, "processing\n", Exit.DONE),
         ("", {}, "running\n", Exit.DONE),
-        (
-            "success",
-            {"resultJson": '{"resultUrls":["https://r.test/"]}'},
-            "success\nhttps://r.test/\n",
-            Exit.DONE,
-        ),
-        (
-            "failed",
-            {"failCode": "Timeout", "failMsg": "slow"},
-            "failed\nTimeout\nslow\n",
-            Exit.FAILED,
-        ),
+        ("success", RESULT, "success\nhttps://r.test/\n", Exit.DONE),
+        ("failed", FAILED, "failed\nTimeout\nslow\n", Exit.FAILED),
     ],
 )
 def test_status(
     service: Any,
     capsys: pytest.CaptureFixture[str],
-    *,
     state: str,
-    fields: dict[str, str],
+    fields: Any,
+    *,
     out: str,
-    code: Exit,
+    code: int,
 ) -> None:
     service.state(state, **fields)
     assert main(["status", "task_1"]) == code
@@ -120,14 +113,7 @@ def test_status(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, Exit.REFUSED),
-        (401, Exit.REFUSED),
-        (402, Exit.REFUSED),
-        (404, Exit.REFUSED),
-        (500, Exit.UNAVAILABLE),
-    ],
+    ("status", "code"), [(400, Exit.REFUSED), (401, Exit.REFUSED), (500, Exit.UNAVAILABLE)]
 )
 def test_a_refusal_is_told(
     service: Any, capsys: pytest.CaptureFixture[str], status: int, code: Exit
@@ -183,55 +169,12 @@ def test_a_result_that_cannot_be_saved_is_not_lost(
     assert "The result is at https://files.test/out.webp" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("options", "name", "warned"),
-    [
-        ([], "out.jpg", False),
-        ([], "out.JPEG", False),
-        ([], "out.png", True),
-        ([], "out", True),
-        (["-f", "webp"], "out.webp", False),
-        (["-f", "jpeg"], "out.jpg", False),
-        (["-f", "png"], "out.jpg", True),
-        (["-f", "gif"], "out.gif", False),
-    ],
-)
-def test_a_suffix_that_does_not_fit_the_format_is_warned_of_before_it_costs(
-    service: Any,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    options: list[str],
-    name: str,
-    warned: bool,
-) -> None:
-    service.refuse(402)
-    assert main(["upscale", IMAGE, *options, "-o", str(tmp_path / name)]) == Exit.REFUSED
-    lines = capsys.readouterr().err.splitlines()
-    assert ("give it a name that ends in" in lines[0]) is warned
-
-
-@pytest.mark.parametrize("arguments", [["upscale", IMAGE], ["wait", "task_1"]])
-def test_the_folder_of_an_output_is_checked_before_it_costs(
-    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    assert main([*arguments, "-o", str(tmp_path / "no" / "out.jpg")]) == Exit.USAGE
-    assert f"there is no folder '{tmp_path / 'no'}'" in capsys.readouterr().err
-    assert service.requests == []
-
-
 def test_wait_for_an_unknown_task_does_not_say_how_to_go_on(
     service: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service.refuse(404)
     assert main(["wait", "task_1"]) == Exit.REFUSED
     assert "go on with" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("image", ["missing.png", "missing", "in.gif"])
-def test_a_local_image_that_cannot_be_used_is_wrong_usage(service: Any, image: str) -> None:
-    assert main(["upscale", image]) == Exit.USAGE
-    assert service.requests == []
 
 
 BYTE = "\udcff"
@@ -243,42 +186,39 @@ BYTE = "\udcff"
         [],
         ["upscale", ""],
         ["upscale", f"http://{BYTE}"],
+        ["upscale", "missing.png"],
+        ["upscale", "in.gif"],
         ["upscale", IMAGE, "-r", BYTE],
         ["upscale", IMAGE, "-o", ""],
         ["upscale", IMAGE, "-o", "."],
+        ["upscale", IMAGE, "-o", "no-folder/out.jpg"],
         ["upscale", IMAGE, "--timeout", "-1"],
         ["upscale", IMAGE, "--timeout", "nan"],
+        ["wait", "task_1", "-o", "no-folder/out.jpg"],
         ["status", ""],
-        ["wait", BYTE],
         ["--base-url", "", "balance"],
         ["--base-url", "http://a:99999", "balance"],
         ["--base-url", "http://a..b", "balance"],
         ["--base-url", f"http://{BYTE}", "balance"],
+        ["listen", "--port=99999"],
+        ["listen", "--port=-1"],
+        ["listen", "--port=\u0661"],
     ],
     ids=lambda arguments: " ".join(arguments)[:40],
 )
-def test_arguments_that_nobody_can_use_are_wrong_usage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+def test_wrong_usage_is_told_before_anything_is_sent(
+    service: Any, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    monkeypatch.setenv("APIXO_API_KEY", "secret-key")
-    monkeypatch.setenv("APIXO_BASE_URL", "http://127.0.0.1:1")
     assert main(arguments) == Exit.USAGE
+    assert service.requests == []
     said = capsys.readouterr().err
     assert "expected" in said or "Usage: apixo-client" in said
-
-
-@pytest.mark.parametrize("port", ["99999", "-1", "x", "", "\u0661"])
-def test_a_port_that_cannot_be_is_told(capsys: pytest.CaptureFixture[str], port: str) -> None:
-    assert main(["listen", f"--port={port}"]) == Exit.USAGE
-    words = f"apixo-client: --port: expected a port from 0 to 65535, found {port!r}\n"
-    assert capsys.readouterr().err == words
 
 
 def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     text = capsys.readouterr().out
-    for code in Exit:
-        assert f"{code.value:<4} {code.meaning}" in text
+    assert re.findall(r"(?m)^ +(\d+) ", text) == [str(code.value) for code in Exit]
     assert "APIXO_API_KEY" in text
     main(["upscale", "--help"])
     assert contract().defaults["resolution"] in capsys.readouterr().out
@@ -286,13 +226,8 @@ def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]
 
 def test_the_command_as_installed() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("APIXO_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "apixo_client", "balance"],
-        capture_output=True,
-        text=True,
-        env=environ,
-        check=False,
-    )
+    command = [sys.executable, "-m", "apixo_client.cli", "balance"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     assert ran.returncode == Exit.USAGE
     assert "Set the environment variable APIXO_API_KEY" in ran.stderr
 
@@ -308,26 +243,3 @@ def test_a_closed_output_ends_the_command_quietly(
     monkeypatch.setattr(sys, "stdout", Closed())
     assert main(["balance"]) == 1
     assert capsys.readouterr().err == ""
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_shows_a_spinner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    with showing(terminal) as show:
-        show(Task("[bold]t", "processing"))
-    assert "[bold]t processing" in terminal.getvalue()
-    assert "\x1b" in terminal.getvalue()
-
-
-def test_a_terminal_without_rich_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rich", None)
-    terminal = Terminal()
-    with showing(terminal) as show:
-        show(Task("t", ""))
-        show(Task("t", ""))
-    assert terminal.getvalue() == "t running\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -237,6 +238,17 @@ def test_a_target_that_is_a_folder_leaves_nothing_behind(
     with pytest.raises(OSError, match="out"):
         download(f"{files}/picture", tmp_path / "out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_leaves_nothing_behind(download: Download, files: str, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            download(f"{files}/picture", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_result_downloads_itself(new_service: Any, tmp_path: Path) -> None:

@@ -54,8 +54,5 @@ def test_importing_loads_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name for name in ran.stdout.split() if not name.startswith("apixo_client")}
-    assert (
-        loaded & {"apixo_schemas", "asyncio", "h11", "argparse", "anyio", "rich", "apixo_emulator"}
-        == set()
-    )
-    assert len(loaded) < 10, loaded
+    assert loaded.isdisjoint({"asyncio", "h11", "click", "anyio", "jsonschema", "apixo_emulator"})
+    assert len(loaded) < 30, loaded

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 import apixo_emulator
-from apixo_client import CallbackReceiver
+from apixo_client import CallbackReceiver, Task
 from apixo_emulator.testing import Callback
 
 URL = "https://your-server.com/webhooks/apixo"
@@ -83,7 +83,8 @@ def test_an_asgi_app_receives(app: Any) -> None:
 
 
 def test_an_asgi_app_receives_in_the_test_s_own_event_loop() -> None:
-    receiver = CallbackReceiver()
+    came: asyncio.Queue[Task] = asyncio.Queue()
+    receiver = CallbackReceiver(came.put)
     body = {"input": {"image_urls": ["https://example.com/in.jpg"]}, **CALLED_BACK}
     submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
 
@@ -92,7 +93,7 @@ def test_an_asgi_app_receives_in_the_test_s_own_event_loop() -> None:
             emulator.receiver(URL, receiver)
             await client.post(submit, json=body, headers={"Authorization": "Bearer k"})
             await emulator.aadvance(seconds=41)
-            return str((await receiver.next(timeout=60)).state)
+            return str((await asyncio.wait_for(came.get(), timeout=60)).state)
 
     assert asyncio.run(run()) == "success"
 
