@@ -12,6 +12,7 @@ from apixo_emulator.certify.client_cases import (
     BACKOFF,
     END,
     PACE,
+    PERMANENT,
     REJECTED,
     ClientCase,
     Outcome,
@@ -33,7 +34,6 @@ _DAMAGED = {
     WireFault.INVALID_JSON.value: "invalid JSON",
     WireFault.HTML.value: "status 502 with an HTML page",
 }
-_PERMANENT = {400, 401, 402, 403, 404}
 _FINAL = ('"state":"success"', '"state":"failed"')
 # A client measures from when it read the response, the emulator from when it received the request.
 _TOLERANCE_S = 0.15
@@ -185,7 +185,7 @@ def _money(record: Record) -> Iterator[Finding]:
             expected = "no second submit after one that may have been accepted"
             yield Finding(Verdict.FAIL, expected, observed, _ONE_SUBMIT)
             return
-    repeats = sum(call.status in _PERMANENT for call in submits)
+    repeats = sum(call.status in PERMANENT for call in submits)
     if repeats > _MOST_REPEATS:
         yield Finding(
             Verdict.WARN,
