@@ -245,7 +245,7 @@ class OutboundClient:
                     )
             except OSError as error:  # TimeoutError is one
                 failure = failure or error
-        raise _no_connection(target.authority, failure or OSError("there is no address"))
+        raise no_connection(target.authority, failure or OSError("there is no address"))
 
 
 def _admitted(method: str, url: str, policy: AddressPolicy) -> Target:
@@ -345,7 +345,8 @@ def unresolved(host: str, error: OSError | UnicodeError) -> OutboundUnreachable:
     return OutboundUnreachable(f"the name {host} does not resolve: {_cause(error)}")
 
 
-def _no_connection(place: str, error: OSError) -> OutboundUnreachable:
+def no_connection(place: str, error: OSError) -> OutboundUnreachable:
+    """Return the error that says why there is no connection to a place."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return OutboundUntrusted(
             f"the TLS certificate of {place} is not trusted: {error.verify_message}; if a CA of your"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -509,9 +510,11 @@ DEFECTIVE: list[type[Receiver]] = [
 
 
 @contextmanager
-def serving_asgi(app: Any) -> Iterator[str]:
-    """Serve an ASGI application on a free port, and yield the origin."""
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none")
+def serving_asgi(app: Any, certificate: Path | None = None) -> Iterator[str]:
+    """Serve an ASGI application on a free port, by TLS if there is a certificate, and yield the origin."""
+    config = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="off", ws="none", ssl_certfile=certificate
+    )
     server = uvicorn.Server(config)
     # Bound before the thread starts, so that no request comes too early.
     listener = config.bind_socket()
@@ -519,20 +522,20 @@ def serving_asgi(app: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
 
 
 @contextmanager
-def serving(receivers: Sequence[Receiver]) -> Iterator[str]:
+def serving(receivers: Sequence[Receiver], certificate: Path | None = None) -> Iterator[str]:
     """Serve receivers, each at the name of its class, and yield the origin."""
     routes = [
         Route(f"/{type(each).__name__}", each.hook, methods=each.methods) for each in receivers
     ]
     try:
-        with serving_asgi(Starlette(routes=routes)) as origin:
+        with serving_asgi(Starlette(routes=routes), certificate) as origin:
             yield origin
     finally:
         for receiver in receivers:

@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import trustme
 from certify.receivers import Receiver, serving
 from support.process import environment
+
+from apixo_client import parse_callback
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +92,50 @@ def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
     assert "response p50" in shown
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "A task that failed with <code>SensitiveContent</code> is acknowledged" in page
+
+
+class AsksElsewhere(Receiver):
+    """Correct, and started with another base URL."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9/api/v1")
+
+    def receive(self, body: bytes) -> None:
+        parse_callback(body)
+        self.api.get("/statusTask/image-upscaler")
+
+
+def test_an_application_that_asks_another_api_is_told_so_once(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    with serving([AsksElsewhere()]) as origin:
+        code, shown = run(
+            "certify-receiver", f"{origin}/AsksElsewhere", *reports(tmp_path), GITHUB_STEP_SUMMARY=str(summary)
+        )  # fmt: skip
+    assert code == 1, shown
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert [each["id"] for each in report["cases"] if each["verdict"] != "skipped"] == ["success"]
+    assert "start it with APIXO_BASE_URL=http://127.0.0.1:" in report["note"]
+    assert "APIXO_BASE_URL" in shown
+    files = [summary, *(tmp_path / f"report.{suffix}" for suffix in ("html", "xml", "sarif"))]
+    noted = [report["note"] in unescape(file.read_text("utf-8")) for file in files]
+    assert noted == [True] * 4
+
+
+def test_an_https_receiver_may_have_a_ca_of_its_own(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    # `success` is delivered by the emulator, the others by the certifier.
+    words = ["--only", "success", "--only", "malformed.cut", "--only", "transport.chunked"]
+    with serving([Acknowledging()], certificate) as origin:
+        url = f"{origin}/Acknowledging"
+        untrusted = run("certify-receiver", url, *words)
+        trusted = run("certify-receiver", url, *words, "--ca", str(ca))
+    assert untrusted[0] == 3
+    assert "pass that CA with --ca FILE" in untrusted[1]
+    assert (trusted[0], "0 warn, 0 fail" in trusted[1]) == (0, True), trusted[1]
 
 
 def test_a_date_in_retry_after_is_on_the_client_s_clock() -> None:
@@ -180,6 +228,7 @@ def test_a_wrong_effects_command_is_one_clear_message(command: str, problem: str
         (["certify-receiver", "http://a..b/"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://127.0.0.1:9/a b"], 2, "expected http://HOST[:PORT]/PATH"),
         (["certify-receiver", "http://127.0.0.1:9/", "--only", "nothing"], 2, "expected a case, or one of the groups success"),
+        (["certify-receiver", "https://127.0.0.1:9/", "--ca", __file__], 2, "--ca: the CA file"),
         (["certify-client", "--", "/nowhere/program"], 3, "the command cannot be started: /nowhere/program"),
         (["certify-client"], 2, "expected COMMAND..., found nothing"),
     ],

@@ -20,6 +20,8 @@ from apixo_emulator.certify.model import Certificate, NothingToJudgeError, Resul
 from apixo_emulator.certify.receiver import ReceiverCertifier
 from apixo_emulator.certify.receiver_cases import receiver_cases
 from apixo_emulator.domain.text import nearest
+from apixo_emulator.exchange import OutboundUntrusted
+from apixo_emulator.outbound import tls_context
 
 FAILED = 1
 USAGE = 2
@@ -74,10 +76,21 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> st
     return value
 
 
+def _authority(
+    _context: click.Context, _parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    try:
+        tls_context(value)
+    except OutboundUntrusted as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
 @click.command("certify-receiver")
 @click.argument("url", callback=_url)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the certifier's own emulator; 0 takes a free one.")  # fmt: skip
 @click.option("--effects", metavar="COMMAND", help="Command that prints how many results the application has taken in so far.")  # fmt: skip
+@click.option("--ca", type=_File, callback=_authority, metavar="FILE", help="Also trust this certificate authority (PEM) of the receiver.")  # fmt: skip
 @_jobs(4)
 @_options
 def certify_receiver(
@@ -85,6 +98,7 @@ def certify_receiver(
     url: str,
     port: int,
     effects: str | None,
+    ca: Path | None,
     only: Sequence[str],
     jobs: int,
     seed: int,
@@ -98,11 +112,12 @@ def certify_receiver(
     cases = _chosen(receiver_cases(), only)
 
     async def judged(emulator: OwnEmulator) -> Certificate:
-        certifier = ReceiverCertifier(url, emulator, effects)
+        certifier = ReceiverCertifier(url, emulator, effects, ca=ca)
         results = await certifier.run(cases, jobs, _progress)
-        return Certificate("certify-receiver", url, results, certifier.figures())
+        figures, note = certifier.figures(), certifier.note(results)
+        return Certificate("certify-receiver", url, results, figures, note)
 
-    options = ["--seed", str(seed), "--latency", "0"]
+    options = ["--seed", str(seed), "--latency", "0", *(["--ca", str(ca.resolve())] if ca else [])]
     _run(judged, files, port=port, options=options, profile=ANY_KEY)
 
 
@@ -132,14 +147,13 @@ def certify_client(
         results = await certifier.run(cases, jobs, _progress)
         return Certificate("certify-client", " ".join(command), results)
 
-    # The client compares dates with the system's clock: a rate in the environment must not apply.
-    options = ["--world-per-key", "--seed", str(seed), "--rate", "1"]
+    options = ["--world-per-key", "--seed", str(seed)]
     _run(judged, files, port=0, options=options, config=accounts_config(cases))
 
 
 def _chosen(cases: list[_Case], only: Sequence[str]) -> list[_Case]:
     for wanted in only:
-        if not any(case.id.startswith(wanted) for case in cases):
+        if not wanted or not any(case.id.startswith(wanted) for case in cases):
             groups = ", ".join(dict.fromkeys(case.id.partition(".")[0] for case in cases))
             near = nearest(wanted, [case.id for case in cases])
             hint = f"; did you mean {near}?" if near else ""

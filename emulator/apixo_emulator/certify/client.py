@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import IO, Any
+from typing import Any, Self
 
 from apixo_emulator.certify.client_cases import ClientCase
 from apixo_emulator.certify.client_judgement import Record, calls_of, evidence, judge
@@ -23,6 +23,7 @@ from apixo_emulator.certify.model import NothingToJudgeError, Result
 
 _GRACE_S = 2.0
 _LOOK_S = 0.1
+_HELD_S = 0.5
 _MOST_OUTPUT = 2000
 
 Progress = Callable[[Result], None]
@@ -116,22 +117,27 @@ class ClientCertifier:
 
     async def _ran(self, case: ClientCase, key: str) -> tuple[int | None, str]:
         """Run the command; return its exit code, None if it was killed, and the end of its output."""
-        with (
-            TemporaryDirectory(prefix="apixo-certify-", ignore_cleanup_errors=True) as folder,
-            # No pipe: what the command leaves running would keep it open, and it would be waited for.
-            TemporaryFile() as output,
-        ):
-            process = await self._started(self._environment(case, key, folder), output)
-            code: int | None = None
-            try:
-                with suppress(TimeoutError):
-                    code = await asyncio.wait_for(process.wait(), self.timeout_s)
-            finally:
-                await _end(process)
-            return code, _tail(output)
+        with TemporaryDirectory(prefix="apixo-certify-", ignore_cleanup_errors=True) as folder:
+            environment = {
+                **os.environ,
+                "APIXO_BASE_URL": self.emulator.base_url,
+                "APIXO_API_KEY": key,
+                "APIXO_CASE": case.id,
+                # A folder of its own for what the command saves.
+                "APIXO_OUTPUT_DIR": folder,
+            }
+            async with _Output() as output:
+                process = await self._started(environment, output)
+                code: int | None = None
+                try:
+                    with suppress(TimeoutError):
+                        code = await asyncio.wait_for(process.wait(), self.timeout_s)
+                finally:
+                    await _end(process)
+            return code, output.end.decode("utf-8", errors="replace").strip()
 
     async def _started(
-        self, environment: Mapping[str, str], output: IO[bytes]
+        self, environment: Mapping[str, str], output: _Output
     ) -> asyncio.subprocess.Process:
         """Start the command.
 
@@ -143,7 +149,7 @@ class ClientCertifier:
                 *self.command,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
+                stdout=output.write_fd,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -159,22 +165,34 @@ class ClientCertifier:
                 f"the command cannot be started: {self.command[0]}: {error.strerror or error}"
             ) from None
 
-    def _environment(self, case: ClientCase, key: str, folder: str) -> Mapping[str, str]:
-        return {
-            **os.environ,
-            "APIXO_BASE_URL": self.emulator.base_url,
-            "APIXO_API_KEY": key,
-            "APIXO_CASE": case.id,
-            # A folder of its own for what the command saves.
-            "APIXO_OUTPUT_DIR": folder,
-        }
 
+class _Output(asyncio.Protocol):
+    """Reads what a command writes, and keeps the end of it.
 
-def _tail(file: IO[bytes]) -> str:
-    """Return the end of a file's text."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _MOST_OUTPUT))
-    return file.read(_MOST_OUTPUT).decode("utf-8", errors="replace").strip()
+    A pipe of its own: with `asyncio.subprocess.PIPE` the end of the command is not seen before the end of all
+    that it has left running.
+    """
+
+    end = b""
+
+    async def __aenter__(self) -> Self:
+        read_fd, self.write_fd = os.pipe()
+        loop = asyncio.get_running_loop()
+        self._closed = loop.create_future()
+        self._transport, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(read_fd, "rb"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        os.close(self.write_fd)
+        # Longer only if something that is still running holds it open.
+        await asyncio.wait([self._closed], timeout=_HELD_S)
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self.end = (self.end + data)[-_MOST_OUTPUT:]
+
+    def eof_received(self) -> None:
+        self._closed.set_result(None)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

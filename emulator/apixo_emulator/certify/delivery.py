@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib.metadata import version
+from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlsplit
+
+from apixo_emulator.outbound import no_connection, tls_context
 
 # The live API waits so long for a response: platform fact P4.
 RESPONSE_S = 30.0
 _CONNECT_S = 5.0
 _MOST_HEADER_BYTES = 64 * 1024
 _MOST_BODY_BYTES = 64 * 1024
-_CHUNK = 64 * 1024
+_PIECE_BYTES = 64 * 1024
 # The API's bodies are shorter.
 _MOST_CURL_BODY = 1000
 _CURL_BODY_START = 100
@@ -41,6 +43,14 @@ class Transmission(Enum):
     ABANDONED = auto()
 
 
+# What curl cannot do.
+_NOTES = {
+    Transmission.BYTE_BY_BYTE: "the body is sent one byte at a time",
+    Transmission.TRUNCATED: "only half of the body is sent",
+    Transmission.ABANDONED: "the connection is closed before the response",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One request to the receiver."""
@@ -55,40 +65,62 @@ class Delivery:
     def as_curl(self) -> str:
         """Return the request as a curl command of several lines; what curl cannot send is named in a comment."""
         options = {"HEAD": ["--head"], "GET": []}.get(self.method, ["--request", self.method])
-        headers = [("Content-Type", self.content_type)] if self.has_body else []
-        notes = []
-        match self.transmission:
-            case Transmission.CHUNKED:
-                headers.append(("Transfer-Encoding", "chunked"))
-            case Transmission.EXPECT_CONTINUE:
-                headers.append(("Expect", "100-continue"))
-            case Transmission.HTTP_1_0:
-                options.append("--http1.0")
-            case Transmission.BYTE_BY_BYTE:
-                notes.append("the body is sent one byte at a time")
-            case Transmission.TRUNCATED:
-                notes.append("only half of the body is sent")
-            case Transmission.ABANDONED:
-                notes.append("the connection is closed before the response")
-            case _:
-                pass
+        if self.transmission is Transmission.HTTP_1_0:
+            options = [*options, "--http1.0"]
+        notes = [_NOTES[self.transmission]] if self.transmission in _NOTES else []
         lines = [shlex.join(["curl", "--include", *options, self.url])]
-        for name, value in (*headers, *self.headers):
-            lines.append(shlex.join(["--header", f"{name}: {value}"]))
+        lines += [shlex.join(["--header", f"{name}: {value}"]) for name, value in self._all_headers]
         shown = self.body
         if len(shown) > _MOST_CURL_BODY:
             shown = shown[:_CURL_BODY_START]
             notes.append(
                 f"the body has {len(self.body)} bytes, of which the first {_CURL_BODY_START} are shown"
             )
-        if self.has_body:
+        if self._has_body:
             text = shown.decode("utf-8", errors="backslashreplace")
             lines.append(shlex.join(["--data-binary", text]))
         return "\n".join([*(f"# {note}" for note in notes), " \\\n  ".join(lines)])
 
+    def head(self) -> bytes:
+        """Return the request line and the headers."""
+        url = urlsplit(self.url)
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        protocol = "1.0" if self.transmission is Transmission.HTTP_1_0 else "1.1"
+        headers = [
+            ("Host", url.netloc.rpartition("@")[2]),
+            ("User-Agent", f"apixo-emulator/{version('apixo-emulator')}"),
+            ("Accept", "*/*"),
+            ("Connection", "close"),
+            *self._all_headers,
+        ]
+        if self._has_body and self.transmission is not Transmission.CHUNKED:
+            headers.append(("Content-Length", str(len(self.body))))
+        lines = [f"{self.method} {target} HTTP/{protocol}", *map(": ".join, headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def pieces(self) -> list[bytes]:
+        """Return the body in the pieces that are written one after the other, in chunks if it is chunked."""
+        is_chunked = self.transmission is Transmission.CHUNKED
+        is_slow = self.transmission is Transmission.BYTE_BY_BYTE
+        size = 7 if is_chunked else 1 if is_slow else _PIECE_BYTES
+        half = len(self.body) // 2 if self.transmission is Transmission.TRUNCATED else None
+        body = self.body[:half]
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        if is_chunked:
+            return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b"")]
+        return pieces
+
     @property
-    def has_body(self) -> bool:
-        """True if the request has a body, which may be empty."""
+    def _all_headers(self) -> list[tuple[str, str]]:
+        headers = [("Content-Type", self.content_type)] if self._has_body else []
+        if self.transmission is Transmission.CHUNKED:
+            headers.append(("Transfer-Encoding", "chunked"))
+        if self.transmission is Transmission.EXPECT_CONTINUE:
+            headers.append(("Expect", "100-continue"))
+        return [*headers, *self.headers]
+
+    @property
+    def _has_body(self) -> bool:
         return self.method not in {"GET", "HEAD"}
 
 
@@ -115,31 +147,45 @@ class Response:
         return f"status {self.status}"
 
 
-async def send(delivery: Delivery) -> Response:
+async def connection_error(url: str, ca: Path | None) -> OSError | None:
+    """Return why there is no connection to the host and port of a URL within 5 s; None if there is one."""
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await _open(url, ca)
+    except OSError as error:  # TimeoutError is one
+        return error
+    writer.close()
+    return None
+
+
+def in_words(url: str, error: OSError) -> str:
+    """Return why there is no connection to a URL, in words."""
+    if isinstance(error, TimeoutError):
+        return f"no connection within {_CONNECT_S:g} s"
+    return str(no_connection(urlsplit(url).netloc, error))
+
+
+async def send(delivery: Delivery, ca: Path | None) -> Response:
     """Send a delivery and return the receiver's response. Never raises for what the receiver does."""
     began = connected = perf_counter()
     try:
         async with asyncio.timeout(RESPONSE_S):
-            reader, writer = await _open(delivery.url)
+            reader, writer = await _open(delivery.url, ca)
             connected = perf_counter()
             status = await _exchange(delivery, reader, writer)
             return Response(status, perf_counter() - connected)
     except TimeoutError:
         what = "response" if connected > began else "connection"
-        outcome = Response(None, RESPONSE_S, f"no {what} within {RESPONSE_S:g} s")
+        return Response(None, RESPONSE_S, f"no {what} within {RESPONSE_S:g} s")
     except EOFError:
-        outcome = _failed("the connection was closed without a response", closed=True)
+        return Response(None, 0.0, "the connection was closed without a response", closed=True)
     except ConnectionRefusedError:
-        outcome = _failed("the connection was refused", lost=True)
+        return Response(None, 0.0, "the connection was refused", lost=True)
     except ConnectionError:
-        outcome = _failed("the connection was reset without a response", lost=True, closed=True)
+        problem = "the connection was reset without a response"
+        return Response(None, 0.0, problem, lost=True, closed=True)
     except (OSError, ValueError) as error:
-        outcome = _failed(str(error) or type(error).__name__)
-    return outcome
-
-
-def _failed(problem: str, *, lost: bool = False, closed: bool = False) -> Response:
-    return Response(None, 0.0, problem, lost, closed)
+        return Response(None, 0.0, str(error) or type(error).__name__)
 
 
 class _Reader(asyncio.StreamReader):
@@ -155,19 +201,9 @@ class _Reader(asyncio.StreamReader):
         self.feed_eof()
 
 
-async def connect(address: str) -> asyncio.StreamWriter:
-    """Connect to the host and port of a URL.
-
-    Raises:
-        OSError: Nothing listens there, the TLS handshake fails, or it takes longer than 5 s.
-    """
-    async with asyncio.timeout(_CONNECT_S):
-        return (await _open(address))[1]
-
-
-async def _open(address: str) -> tuple[_Reader, asyncio.StreamWriter]:
+async def _open(address: str, ca: Path | None) -> tuple[_Reader, asyncio.StreamWriter]:
     url = urlsplit(address)
-    context = ssl.create_default_context() if url.scheme == "https" else None
+    context = tls_context(ca) if url.scheme == "https" else None
     port = url.port or (443 if context else 80)
     loop = asyncio.get_running_loop()
     reader = _Reader(limit=_MOST_HEADER_BYTES, loop=loop)
@@ -184,7 +220,9 @@ async def _exchange(
     continued = asyncio.Event()
     writing = asyncio.create_task(_write(delivery, writer, continued))
     try:
-        if delivery.transmission is Transmission.ABANDONED:
+        # TLS has no end of one direction: there the connection is closed.
+        is_cut = delivery.transmission is Transmission.TRUNCATED and not writer.can_write_eof()
+        if is_cut or delivery.transmission is Transmission.ABANDONED:
             await writing
             return None
         return await _status(reader, delivery.method, continued)
@@ -203,60 +241,18 @@ async def _write(
 ) -> None:
     """Write the request. A receiver may respond, and close, before it has read everything."""
     with suppress(ConnectionError):
-        writer.write(_head(delivery))
-        match delivery.transmission:
-            case Transmission.CHUNKED:
-                chunks = [b"%x\r\n%b\r\n" % (len(it), it) for it in _pieces(delivery.body, 7)]
-                writer.write(b"".join([*chunks, b"0\r\n\r\n"]))
-            case Transmission.BYTE_BY_BYTE:
-                for piece in _pieces(delivery.body, 1):
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0)
-            case Transmission.EXPECT_CONTINUE:
-                await writer.drain()
-                # RFC 9110, 10.1.1: a sender does not wait for the interim response for ever.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_CONTINUE_S):
-                        await continued.wait()
-                writer.write(delivery.body)
-            case Transmission.TRUNCATED:
-                writer.write(delivery.body[: len(delivery.body) // 2])
-                await writer.drain()
-                if writer.can_write_eof():
-                    writer.write_eof()
-            case _:
-                for piece in _pieces(delivery.body, _CHUNK):
-                    writer.write(piece)
-                    await writer.drain()
+        writer.write(delivery.head())
+        if delivery.transmission is Transmission.EXPECT_CONTINUE:
+            # RFC 9110, 10.1.1: a sender does not wait for the interim response for ever.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(continued.wait(), _CONTINUE_S)
+        for piece in delivery.pieces():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        if delivery.transmission is Transmission.TRUNCATED and writer.can_write_eof():
+            writer.write_eof()
         await writer.drain()
-
-
-def _pieces(body: bytes, size: int) -> list[bytes]:
-    return [body[start : start + size] for start in range(0, len(body), size)]
-
-
-def _head(delivery: Delivery) -> bytes:
-    url = urlsplit(delivery.url)
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    protocol = "1.0" if delivery.transmission is Transmission.HTTP_1_0 else "1.1"
-    lines = [
-        f"{delivery.method} {target} HTTP/{protocol}",
-        f"Host: {url.netloc.rpartition('@')[2]}",
-        f"User-Agent: apixo-emulator/{version('apixo-emulator')}",
-        "Accept: */*",
-        "Connection: close",
-    ]
-    if delivery.has_body:
-        lines.append(f"Content-Type: {delivery.content_type}")
-        if delivery.transmission is Transmission.CHUNKED:
-            lines.append("Transfer-Encoding: chunked")
-        else:
-            lines.append(f"Content-Length: {len(delivery.body)}")
-    if delivery.transmission is Transmission.EXPECT_CONTINUE:
-        lines.append("Expect: 100-continue")
-    lines += [f"{name}: {value}" for name, value in delivery.headers]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 async def _status(reader: asyncio.StreamReader, method: str, continued: asyncio.Event) -> int:

@@ -15,6 +15,7 @@ from apixo_emulator.certify.delivery import RESPONSE_S
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import NothingToJudgeError
 from apixo_emulator.certify.receiver_cases import FORGED_TASK, forged_result
+from apixo_emulator.domain.routes import Endpoint
 
 KEY = "sk-certify-receiver"
 _OK = 200
@@ -47,12 +48,14 @@ class Effects:
 
     Attributes:
         command: Prints how many results the application has taken in; None if there is none.
-        calls: All calls at the emulator so far, the oldest first.
+        calls: All calls of the application at the emulator so far, the oldest first.
     """
 
     emulator: OwnEmulator
     command: str | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
+    # The number of the last call.
+    _last: int = 0
     # True once the command has printed a number.
     _counted: bool = False
     # Several cases look at the same time.
@@ -66,8 +69,13 @@ class Effects:
             if self._looked > asked:  # for another case, while this one waited
                 return
             self._looked = monotonic()
-            last = self.calls[-1]["number"] if self.calls else 0
-            self.calls += await asyncio.to_thread(self.emulator.calls, KEY, last)
+            found = await asyncio.to_thread(self.emulator.calls, KEY, self._last)
+            self._last = found[-1]["number"] if found else self._last
+            self.calls += [call for call in found if not self.emulator.is_own(call)]
+
+    def has_calls(self) -> bool:
+        """True if the application has called an endpoint of the emulator."""
+        return any(call["endpoint"] in set(Endpoint) for call in self.calls)
 
     def answered(self) -> int:
         """Return how many calls were answered 200.

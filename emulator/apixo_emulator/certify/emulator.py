@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import httpx
 from apixo_emulator.certify.model import NothingToJudgeError
 from apixo_schemas import contract, document
 
-_START_S = 30.0
 _STOP_S = 10.0
 _CALL_S = 30.0
-_LOOK_S = 0.02
 # The control API returns at most this many calls at once.
 _PAGE = 1000
+_READY = "apixo-emulator ready: "
+# Tells the certifier's own calls from those of the application.
+_AGENT = "apixo-emulator-certify"
 
 
 class OwnEmulator:
@@ -31,11 +32,13 @@ class OwnEmulator:
     Where every key is a world of its own, ``key`` selects the world of a call.
     """
 
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self.base_url = origin + contract().prefix
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.origin = origin = base_url.removesuffix(contract().prefix)
         # Loopback: a proxy of the environment must not see these calls.
-        self._client = httpx.Client(base_url=origin, timeout=_CALL_S, trust_env=False)
+        self._client = httpx.Client(
+            base_url=origin, headers={"User-Agent": _AGENT}, timeout=_CALL_S, trust_env=False
+        )
 
     def control(self, method: str, path: str, key: str, body: Any = None) -> Any:
         """Make a control call below ``/_emulator`` and return its JSON.
@@ -85,6 +88,11 @@ class OwnEmulator:
             if len(page) < _PAGE:
                 return found
 
+    @staticmethod
+    def is_own(call: Mapping[str, Any]) -> bool:
+        """True if the certifier made the call, not the application."""
+        return any(value == _AGENT for _, value in call["request"]["headers"])
+
     def _api(self, endpoint: str, key: str, **more: Any) -> httpx.Response:
         api = document("model.json")["api"]
         path = api["prefix"] + api[endpoint]["path"].format(model=contract().model)
@@ -112,41 +120,41 @@ def own_emulator(
         NothingToJudgeError: It does not start.
     """
     with tempfile.TemporaryDirectory(prefix="apixo-certify-") as folder:
-        ready, log = Path(folder) / "url", Path(folder) / "log"
         command = [sys.executable, "-m", "apixo_emulator", "serve", "--ephemeral"]
-        command += ["--port", str(port), "--ready-file", str(ready), *options]
+        command += ["--port", str(port), *options]
         for option, text in (("--config", config), ("--profile", profile)):
             if text:
                 path = Path(folder) / f"{option.strip('-')}.toml"
                 path.write_text(text, "utf-8")
                 command += [option, str(path)]
-        with log.open("wb") as output:
-            # Its own session: Ctrl-C ends it after the cases that use it, not before.
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command, stdout=output, stderr=output, cwd=folder, start_new_session=True
-            )
-        try:
-            emulator = OwnEmulator(_origin(process, ready, log))
+        # The user's settings of an emulator are for another one.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("APIXO_EMULATOR_") and name != "PORT"
+        }
+        log = Path(folder) / "log"
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(  # noqa: S603 - our own command
+                command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment,
+                # Its own session: Ctrl-C ends it after the cases that use it, not before.
+                start_new_session=True,
+            ) as process,
+        ):  # fmt: skip
             try:
-                yield emulator
+                line = process.stdout.readline().decode() if process.stdout else ""
+                if not line.startswith(_READY):
+                    process.wait(_STOP_S)
+                    raise NothingToJudgeError(log.read_text("utf-8", errors="replace").strip())
+                emulator = OwnEmulator(line.removeprefix(_READY).strip())
+                try:
+                    yield emulator
+                finally:
+                    emulator.close()
             finally:
-                emulator.close()
-        finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _origin(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        url = ready.read_text("utf-8").strip() if ready.exists() else ""
-        if url:
-            return url.removesuffix(contract().prefix)
-        if process.poll() is not None:
-            raise NothingToJudgeError(log.read_text("utf-8", errors="replace").strip())
-        time.sleep(_LOOK_S)
-    raise NothingToJudgeError(f"the emulator did not start within {_START_S:g} s")
+                process.terminate()
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()

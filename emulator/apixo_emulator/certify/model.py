@@ -90,12 +90,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """All results of one run, with figures that concern the run as a whole."""
+    """All results of one run, with figures that concern the run as a whole.
+
+    Attributes:
+        note: A sentence on what the whole run could not judge; empty if there is nothing to say.
+    """
 
     kind: str
     target: str
     results: Sequence[Result]
     figures: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def counts(self) -> Counter[Verdict]:
@@ -117,6 +122,7 @@ class Certificate:
         return {
             "kind": self.kind,
             "target": self.target,
+            "note": self.note,
             "cases": [result.to_json() for result in self.results],
             "summary": {verdict: self.counts[verdict] for verdict in Verdict} | dict(self.figures),
         }

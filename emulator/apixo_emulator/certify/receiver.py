@@ -6,10 +6,19 @@ import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
-from apixo_emulator.certify.delivery import RESPONSE_S, Delivery, Response, connect, send
+from apixo_emulator.certify.delivery import (
+    RESPONSE_S,
+    Delivery,
+    Response,
+    connection_error,
+    in_words,
+    send,
+)
 from apixo_emulator.certify.effects import KEY, Effects, Seen
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
@@ -36,6 +45,7 @@ _ATTEMPT_S = RESPONSE_S + 5
 # The live API repeats a callback up to three times (platform fact P5), after longer pauses.
 _RETRIES = 3
 _RETRY_PAUSE_S = 1.0
+_RUNNING = "a receiver that keeps running"
 _KEEP_RUNNING = (
     "An error in one request must not end the process: handle it within the request, and look for the"
     " exception in the receiver's log. `--jobs 1` delivers one case at a time."
@@ -55,6 +65,7 @@ class ReceiverCertifier:
         wait_idle: Returns when the application has nothing left to do. Without it, the certifier waits until the
             application has made no call for some time.
         slow_s: A response that takes longer is a warning.
+        ca: A certificate authority (PEM) that is trusted, too.
     """
 
     url: str
@@ -62,6 +73,7 @@ class ReceiverCertifier:
     command: str | None = None
     wait_idle: Callable[[], object] | None = None
     slow_s: float = 5.0
+    ca: Path | None = None
     _seconds: list[float] = field(default_factory=list)
     # True once a download was seen: then downloads tell which results are taken in.
     _downloads: bool = False
@@ -72,6 +84,8 @@ class ReceiverCertifier:
     # The run that got the last response.
     _responded: Run | None = None
     _gone: bool = False
+    # The application answers nothing, or takes in nothing, and asks another API than the certifier's.
+    _elsewhere: bool = False
 
     def __post_init__(self) -> None:
         self._effects = Effects(self.emulator, self.command)
@@ -101,6 +115,7 @@ class ReceiverCertifier:
         first, *others = self._runs
         alone = [run for run in others if run.case.alone or self.command is not None]
         await one(first)
+        self._elsewhere = self._is_elsewhere(first)
         await asyncio.gather(*(one(run) for run in others if run not in alone))
         for run in alone:
             await one(run)
@@ -122,6 +137,22 @@ class ReceiverCertifier:
         if self._gone and not any(run.died for run in self._runs):
             (self._responded or self._runs[0]).died = True
 
+    def _is_elsewhere(self, first: Run) -> bool:
+        is_missing = self.command is not None and first.taken < (first.case.results or 0)
+        has_failed = first.unanswered or is_missing
+        return has_failed and not (self._gone or self._effects.has_calls())
+
+    def note(self, results: Sequence[Result]) -> str:
+        """Return a sentence on what the whole run could not judge; empty if there is nothing to say."""
+        is_partial = self._elsewhere or any(each.verdict is Verdict.SKIPPED for each in results)
+        if self._gone or self._effects.has_calls() or not is_partial:
+            return ""
+        base_url, port = self.emulator.base_url, urlsplit(self.emulator.origin).port
+        return (
+            "The application made no call to the certifier's emulator: if it polls the API or downloads results,"
+            f" start it with APIXO_BASE_URL={base_url} and any key, and certify it with --port {port}."
+        )
+
     def figures(self) -> dict[str, str]:
         """Return the response times of the whole run."""
         if not self._seconds:
@@ -133,25 +164,16 @@ class ReceiverCertifier:
         }
 
     async def _check_reachable(self) -> None:
-        try:
-            writer = await connect(self.url)
-        except OSError as error:
-            reason = str(error) or "no connection within 5 s"
+        error = await connection_error(self.url, self.ca)
+        if error is not None:
             raise NothingToJudgeError(
-                f"the receiver {self.url} cannot be reached: {reason}"
-            ) from None
-        writer.close()
+                f"the receiver {self.url} cannot be reached: {in_words(self.url, error)}"
+            )
 
     async def _is_gone(self) -> bool:
         """True if nothing listens at the receiver's address any more."""
-        try:
-            writer = await connect(self.url)
-        except TimeoutError:  # busy
-            return False
-        except OSError:
-            return True
-        writer.close()
-        return False
+        error = await connection_error(self.url, self.ca)
+        return error is not None and not isinstance(error, TimeoutError)  # busy
 
     async def _deliver(self, run: Run, limit: asyncio.Semaphore) -> None:
         """Make the deliveries of a case, and wait until the application has done what it does with them."""
@@ -159,7 +181,7 @@ class ReceiverCertifier:
         async with limit:
             if self.command is not None:
                 run.taken_before = await self._effects.count()
-            if self._gone:
+            if self._gone or self._elsewhere:
                 run.lost = True
                 return
             await self._prepare(run)
@@ -185,25 +207,23 @@ class ReceiverCertifier:
         """Judge a case by what is known now."""
         case, findings = run.case, list(run.findings)
         died = ", ".join(f"`{each.case.id}`" for each in self._runs if each.died)
-        went = f"the receiver went away during or after case {died}" if died else "the receiver went away"  # fmt: skip
+        went = "the receiver went away" + (f" during or after case {died}" if died else "")
+        wanted, counted = case.results or 0, self.command is not None
         if run.died:
-            findings.append(Finding(Verdict.FAIL, "a receiver that keeps running", went))
+            findings.append(Finding(Verdict.FAIL, _RUNNING, went))
+        elif run.lost and self._elsewhere:
+            expected = f"a call to the API at {self.emulator.base_url}"
+            findings.append(Finding(Verdict.SKIPPED, expected, "none in the first case"))
         elif run.lost:
-            findings.append(Finding(Verdict.SKIPPED, "a receiver that keeps running", went))
+            findings.append(Finding(Verdict.SKIPPED, _RUNNING, went))
+        elif self._gone and run.taken < wanted:
+            expected = number_of_results(wanted, counted=counted)
+            findings.append(Finding(Verdict.SKIPPED, expected, went))
         else:
             seen = self._observed(run)
-            if self._gone and run.taken < (case.results or 0):
-                findings.append(
-                    Finding(
-                        Verdict.SKIPPED,
-                        number_of_results(case.results or 0, counted=self.command is not None),
-                        went,
-                    )
-                )
-            else:
-                findings += judged_effects(
-                    run, seen, has_command=self.command is not None, has_downloads=self._downloads
-                )
+            findings += judged_effects(
+                run, seen, has_command=counted, has_downloads=self._downloads
+            )
         return Result(
             case.id, case.title, case.matters, _KEEP_RUNNING if run.died else case.advice,
             findings, run.evidence, run.duration_s,
@@ -250,9 +270,9 @@ class ReceiverCertifier:
         deliveries = [self._delivery(run.case, step, run.bodies[name]) for name in names]
         run.evidence.append(deliveries[0].as_curl())
         if step.together or run.case.all_tasks:
-            responses = await asyncio.gather(*map(send, deliveries))
+            responses = await asyncio.gather(*(send(each, self.ca) for each in deliveries))
         else:
-            responses = [await send(delivery) for delivery in deliveries]
+            responses = [await send(delivery, self.ca) for delivery in deliveries]
         if step.expect in {Expect.ACCEPTED, Expect.TOLERATED}:
             responses = await self._with_retries(run, deliveries, responses)
         await self._judge_responses(run, step, responses)
@@ -267,7 +287,7 @@ class ReceiverCertifier:
             return found
         for number in lost:
             for _ in range(_RETRIES):
-                found[number] = await send(deliveries[number])
+                found[number] = await send(deliveries[number], self.ca)
                 if not found[number].lost:
                     break
                 await asyncio.sleep(_RETRY_PAUSE_S)
@@ -334,6 +354,8 @@ class ReceiverCertifier:
         # One finding for all: the worst response.
         expected, verdict, response = max(judged, key=lambda each: each[1].badness)
         run.find(verdict, expected, response)
+        if verdict is Verdict.FAIL and step.expect is not Expect.REJECTED:
+            run.unanswered = response.status is None or response.status >= 400  # noqa: PLR2004
         slowest = max(responses, key=lambda each: each.seconds)
         if verdict is Verdict.PASS and slowest.seconds > self.slow_s:
             run.find(

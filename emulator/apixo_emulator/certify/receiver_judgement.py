@@ -27,7 +27,8 @@ class Run:
         statuses: The statuses of all responses.
         retried: At least one delivery was repeated.
         refused: A delivery got a legal status that is not 200, so it has no effect.
-        lost: The receiver was gone, so the case could not be judged.
+        unanswered: An ordinary delivery got an error, or no response.
+        lost: The case could not be judged: the receiver was gone, or asks another API.
         died: The receiver went away during or after this case.
     """
 
@@ -42,6 +43,7 @@ class Run:
     statuses: list[int | None] = field(default_factory=list)
     retried: bool = False
     refused: bool = False
+    unanswered: bool = False
     lost: bool = False
     died: bool = False
     duration_s: float = 0.0

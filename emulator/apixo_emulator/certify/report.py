@@ -35,7 +35,10 @@ def shorten(text: str, width: int) -> str:
 
 
 def explained(certificate: Certificate) -> Iterator[str]:
-    """Yield the lines below the table: failures and warnings in full, then the summary."""
+    """Yield the lines below the table: the note, failures and warnings in full, then the summary."""
+    if certificate.note:
+        yield ""
+        yield from wrap(certificate.note, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     for result in certificate.troubled:
         yield ""
         head = f"{result.verdict.value.upper()} {result.id}: {result.title}"
@@ -102,6 +105,9 @@ def as_junit(certificate: Certificate) -> str:
         skipped=str(counts[Verdict.SKIPPED]),
         errors="0",
     )
+    if certificate.note:
+        properties = ET.SubElement(suite, "properties")
+        ET.SubElement(properties, "property", name="note", value=certificate.note)
     for result in certificate.results:
         case = ET.SubElement(
             suite,
@@ -130,7 +136,8 @@ def as_markdown(certificate: Certificate) -> str:
         for result in certificate.results
         if result.verdict is not Verdict.PASS
     ]
-    head = f"### apixo-emulator {certificate.kind}\n\n{summary(certificate)}\n"
+    note = f"{certificate.note}\n\n" if certificate.note else ""
+    head = f"### apixo-emulator {certificate.kind}\n\n{note}{summary(certificate)}\n"
     table = "\n| verdict | case | title | why |\n| --- | --- | --- | --- |\n" + "".join(rows)
     return head + (table if rows else "")
 
@@ -168,10 +175,14 @@ def as_sarif(certificate: Certificate) -> str:
         "informationUri": docs,
         "rules": rules,
     }
+    run: dict[str, Any] = {"tool": {"driver": driver}, "results": results}
+    if certificate.note:
+        notes = [{"level": "warning", "message": {"text": certificate.note}}]
+        run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
+        "runs": [run],
     }
     return json.dumps(document, indent=2) + "\n"
 
