@@ -63,7 +63,8 @@ class Response:
 
     Attributes:
         status: the HTTP status, never an interim one.
-        headers: the first value of each header, by lower-case name.
+        headers: by lower-case name; of a repeated one the first value counts, but content
+            encodings are joined, since each has to be undone.
         body: as received, without transfer encoding; content encodings are kept.
         duration_ms: from the begin of the last hop to the end of the body.
     """
@@ -116,8 +117,12 @@ class Exchange:
             event = await self._next()
             if isinstance(event, h11.Response):
                 headers: dict[str, str] = {}
-                for name, value in event.headers:
-                    headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+                for raw_name, raw_value in event.headers:
+                    name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+                    if name not in headers:
+                        headers[name] = value
+                    elif name == "content-encoding":
+                        headers[name] += f", {value}"
                 return event.status_code, headers
         raise OutboundBroken(f"{self._place} sent more than {MAX_INTERIM} interim responses")
 

@@ -40,6 +40,9 @@ def call(method: str, path: str, query: str = "", sent: bytes = b"") -> HttpRequ
     return HttpRequest(method, path, query.encode(), HEADERS, sent, "http://127.0.0.1:8787")
 
 
+SUBMITTED = call("POST", SUBMIT, sent=json.dumps(body()).encode())
+
+
 async def answer(batcher: Batcher, request: HttpRequest) -> HttpResponse:
     answered = batcher.handle(request)
     return answered if isinstance(answered, HttpResponse) else await answered
@@ -47,15 +50,13 @@ async def answer(batcher: Batcher, request: HttpRequest) -> HttpResponse:
 
 def test_polls_are_answered_while_submits_wait(postgres_url: str) -> None:
     async def scenario(batcher: Batcher, poll: HttpRequest) -> None:
-        submit = call("POST", SUBMIT, sent=json.dumps(body()).encode())
         with psycopg.connect(postgres_url) as blocker:
             blocker.execute("LOCK TABLE accounts")
             # More than one transaction takes: the last waits for several that wait for the lock.
-            submits = [asyncio.ensure_future(answer(batcher, submit)) for _ in range(640)]
+            submits = [asyncio.ensure_future(answer(batcher, SUBMITTED)) for _ in range(640)]
             polls = await asyncio.gather(*(answer(batcher, poll) for _ in range(20)))
             assert {one.status for one in polls} == {200}
             assert not submits[-1].done()
-        assert (await submits[-1]).status == 200
         await asyncio.gather(*submits)
 
     run(postgres_url, scenario)
@@ -78,23 +79,30 @@ def test_more_polls_than_may_wait_are_refused_at_once(postgres_url: str) -> None
     run(postgres_url, scenario)
 
 
-def test_a_poll_that_has_waited_for_too_long_is_refused(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("table", "at_once"), [("worlds", READERS), ("accounts", 64)])
+def test_a_call_that_has_waited_for_too_long_is_refused(
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    table: str,
+    at_once: int,
 ) -> None:
     seconds = 0.0
     monkeypatch.setattr(batcher_module, "time", SimpleNamespace(monotonic=lambda: seconds))
 
     async def scenario(batcher: Batcher, poll: HttpRequest) -> None:
         nonlocal seconds
+        waiting = poll if table == "worlds" else SUBMITTED
         with psycopg.connect(postgres_url) as blocker:
-            blocker.execute("LOCK TABLE worlds")
-            polls = [asyncio.ensure_future(answer(batcher, poll)) for _ in range(READERS + 6)]
+            blocker.execute(f"LOCK TABLE {table}".encode())
+            calls = [asyncio.ensure_future(answer(batcher, waiting)) for _ in range(at_once * 3)]
             # The first ones end with the time that a statement may take.
-            first = await asyncio.gather(*polls[:READERS])
-            seconds = 11.0
-        later = await asyncio.gather(*polls[READERS:])
+            first = await asyncio.gather(*calls[:at_once])
+            seconds = 6.0
+        later = await asyncio.gather(*calls[at_once:])
         assert {one.status for one in first} == {500}
-        assert [one.status for one in later].count(503) >= 6 - READERS
+        # As many may have begun to wait for the database before the time was over.
+        assert [one.status for one in later].count(503) >= at_once
         assert {record.exc_info for record in caplog.records} == {None}
 
     run(postgres_url, scenario)

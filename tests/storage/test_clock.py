@@ -1,5 +1,6 @@
 """The instant now of a store: forward with the system's or the database's clock, and never back."""
 
+import os
 import struct
 import time
 from dataclasses import dataclass
@@ -113,6 +114,12 @@ def test_a_damaged_file_is_refused_in_one_line(content: bytes, tmp_path: Path) -
     assert "\n" not in str(e.value)
     (tmp_path / "clock").unlink()
     SqliteStore(tmp_path / "state.sqlite3").close()
+
+
+def test_a_pipe_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clock")
+    with pytest.raises(StoreError, match="clock is no regular file"):
+        SqliteStore(tmp_path / "state.sqlite3")
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"\xff" * 8, struct.pack("<q", START * 2)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import pytest
 from support.pgbouncer import pooled
@@ -40,17 +41,24 @@ def stores(url: str) -> Iterator[list[PostgresStore]]:
 
 
 def test_everything_works_as_often_as_one_likes(stores: list[PostgresStore]) -> None:
+    # A process submits from one thread, so that submits which wait for an account leave half of the
+    # pool's servers to those who read.
+    submitting = [Lock(), Lock()]
+
     def use(number: int) -> int:
         store = stores[number % 2]
-        entry = accept(
-            store, lambda name, epoch: with_delivery(name, epoch, due_ms=5), starting=RICH
-        )
+        with submitting[number % 2]:
+            entry = accept(
+                store, lambda name, epoch: with_delivery(name, epoch, due_ms=5), starting=RICH
+            )
+            due = claimed(store, limit=3)
+            made = len([recorded(store, one, DELIVERED, status=200) for one in due])
         assert entry is not None
         for _ in range(8):
             row, task = store.look(ONE_WORLD, entry.task.id)
             assert row is not None
             assert task is not None
-        return len([recorded(store, one, DELIVERED, status=200) for one in claimed(store, limit=3)])
+        return made
 
     with ThreadPoolExecutor(12) as pool:
         made = sum(pool.map(use, range(120)))

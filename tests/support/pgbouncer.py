@@ -28,7 +28,7 @@ def found() -> str | None:
 
 @contextmanager
 def pooled(socket_path: str, database: str = "postgres") -> Iterator[str]:
-    """Give a URL at which a PgBouncer shares two connections to a server among all clients.
+    """Give a URL at which a PgBouncer shares four connections to a server among all clients.
 
     Args:
         socket_path: The Unix socket of the server.
@@ -43,7 +43,7 @@ def pooled(socket_path: str, database: str = "postgres") -> Iterator[str]:
         (folder / "users").write_text('"postgres" ""\n')
         (folder / "pgbouncer.ini").write_text(
             f"[databases]\n{database} = host={server} user=postgres\n"
-            "[pgbouncer]\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            "[pgbouncer]\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 4\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
             f"logfile = {folder}/log\nmax_client_conn = 200\n"
         )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 
 from apixo_emulator.domain.responses import refusal
 from apixo_emulator.domain.wire import HttpRequest, HttpResponse
@@ -26,8 +27,9 @@ Respond = Callable[[HttpResponse], None]
 _log = logging.getLogger("apixo_emulator")
 # Polls, and submits, that may wait for a store across a network; more are answered 503 at once.
 _MOST_WAITING = 1000
-# Seconds after which a poll that still waits for its turn is answered 503, too.
-_LONGEST_WAIT_S = 10.0
+# Seconds after which a poll or a submit that still waits for its turn is answered 503, too: as long as
+# SQLite waits for another process.
+_LONGEST_WAIT_S = 5.0
 # Submits of one transaction: other machines wait for it where they charge the same account.
 _LARGEST_BATCH = 64
 # Bytes. Parsing a larger body takes long enough to delay other requests, so a thread does it.
@@ -49,7 +51,8 @@ class Batcher:
             self._writer = ThreadPoolExecutor(1, "submit")
         self._reading = 0
         self._large: ThreadPoolExecutor | None = None
-        self._waiting: list[tuple[Pending, Respond]] = []
+        # Submits, each with the instant at which it has waited for too long.
+        self._waiting: list[tuple[Pending, Respond, float]] = []
         self._committing = False
         self._logs = _log.isEnabledFor(logging.DEBUG)
         # Whether small requests are decided in the event loop, and nothing is said about them.
@@ -114,30 +117,35 @@ class Batcher:
             self._add(decided, respond)
 
     def _add(self, pending: Pending, respond: Respond) -> None:
-        self._waiting.append((pending, respond))
+        self._waiting.append((pending, respond, time.monotonic() + _LONGEST_WAIT_S))
         if not self._committing:
             self._committing = True
             self._loop.call_soon(self._commit)
 
     def _commit(self) -> None:
         """Commit the submits that wait, then answer each."""
-        batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
-        pending = [one for one, _ in batch]
+        now = time.monotonic()
+        late = sum(1 for _ in takewhile(lambda waiting: waiting[2] < now, self._waiting))
+        for pending, respond, _ in self._waiting[:late]:
+            respond(self._emulator.overloaded(pending.call.request))
+        end = late + _LARGEST_BATCH
+        batch, self._waiting = self._waiting[late:end], self._waiting[end:]
+        submits = [pending for pending, _, _ in batch]
         if self._writer is None:
-            self._committed(batch, self._emulator.accept_each(pending))
+            self._committed(batch, self._emulator.accept_each(submits))
             return
-        accepting = self._loop.run_in_executor(self._writer, self._emulator.accept_each, pending)
+        accepting = self._loop.run_in_executor(self._writer, self._emulator.accept_each, submits)
         accepting.add_done_callback(lambda done: self._committed(batch, done.result()))
 
     def _committed(
         self,
-        batch: Sequence[tuple[Pending, Respond]],
+        batch: Sequence[tuple[Pending, Respond, float]],
         outcomes: Sequence[HttpResponse | Exception],
     ) -> None:
         self._committing = bool(self._waiting)
         if self._committing:
             self._loop.call_soon(self._commit)
-        for (_, respond), outcome in zip(batch, outcomes, strict=True):
+        for (_, respond, _), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 respond(_failed(outcome, "a submit"))
             else:

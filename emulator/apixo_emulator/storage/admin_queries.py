@@ -330,10 +330,8 @@ class Store(TaskStore):
     ) -> None:
         """Append entries, each the instant in µs and its JSON; the oldest beyond ``capacity`` go."""
         with self._write() as sql:
-            sql.many(
-                "INSERT INTO journal (channel, at_us, entry) VALUES (?,?,?)",
-                [(channel, at_us, entry) for at_us, entry in entries],
-            )
+            written = [(channel, at_us, entry) for at_us, entry in entries]
+            sql.insert("journal", "channel, at_us, entry", written)
             sql.run(
                 "DELETE FROM journal WHERE channel=? AND id<=(SELECT id FROM journal"
                 " WHERE channel=? ORDER BY id DESC LIMIT 1 OFFSET ?)",

@@ -31,10 +31,14 @@ _DUE = (
     f" AND epoch={EPOCH} AND due_ms<=?"
     " AND (state='scheduled' OR (state='delivering' AND lease_until_ms<=?))"
 )
+_CLAIM = (
+    "UPDATE deliveries SET state='delivering', attempts=attempts+1, lease_owner=?, lease_until_ms=?"
+    " WHERE number IN "
+)
 _CLAIMED = (
     f"SELECT {rows.TASK}, {rows.DELIVERY} FROM {rows.DELIVERIES}"
     " JOIN tasks ON tasks.epoch=deliveries.epoch AND tasks.id=deliveries.task_id"
-    " WHERE deliveries.number=?"
+    " WHERE deliveries.number IN "
 )
 _NEXT_DUE = (
     "SELECT due_ms FROM deliveries WHERE state IN ('scheduled', 'delivering')"
@@ -192,7 +196,7 @@ class TaskStore(ABC):
         real_ms = self.now()
         with self._write() as sql:
             origins = [sql.stored(origin) for origin in claim.skip_origins]
-            skipped = f" AND origin NOT IN ({','.join('?' * len(origins))})" if origins else ""
+            skipped = f" AND origin NOT IN ({rows.places(len(origins))})" if origins else ""
             found = sql.all(
                 f"{_DUE}{skipped} ORDER BY due_ms, number LIMIT ?{sql.lock_free}",
                 world,
@@ -201,13 +205,12 @@ class TaskStore(ABC):
                 *origins,
                 claim.limit,
             )
-            sql.many(
-                "UPDATE deliveries SET state='delivering', attempts=attempts+1, lease_owner=?,"
-                " lease_until_ms=? WHERE number=?",
-                [(claim.owner, real_ms + claim.lease_ms, number) for (number,) in found],
-            )
-            claimed = [sql.later(_CLAIMED, number) for (number,) in found]
-            taken = [row for read in claimed for row in read()]
+            if not found:
+                return []
+            numbers = rows.padded([number for (number,) in found])
+            among = f"({rows.places(len(numbers))})"
+            sql.run(_CLAIM + among, claim.owner, real_ms + claim.lease_ms, *numbers)
+            taken = sql.all(f"{_CLAIMED}{among} ORDER BY due_ms, deliveries.number", *numbers)
         width = rows.TASK.count(",") + 1
         # A delivery whose world was reset in between has no row any more.
         return [Entry(rows.task_of(row[:width]), rows.delivery_of(row[width:])) for row in taken]
@@ -231,7 +234,7 @@ class TaskStore(ABC):
                 for (delivery, attempt, _), holds in zip(made, held, strict=True)
                 if holds
             ]
-            sql.many(rows.INSERT_ATTEMPT, attempts)
+            sql.insert("attempts", rows.ATTEMPT_COLUMNS, attempts)
         return held
 
     def next_deliveries(self, now_ms: int) -> list[tuple[WorldRow, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import struct
 import threading
 import time
@@ -110,8 +111,10 @@ class SystemClock:
 
 def _opened(path: Path) -> FileIO:
     """Open a clock's file, made with real bytes where there is none: a hole would need space later."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    file = FileIO(path, "r+")
+    file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()  # reading a pipe or a device may never end
+        raise StoreError(f"{path} is no regular file. Delete it; the emulator makes a new one.")
     found = file.read(_FORM.size + 1)
     if not found:
         file.write(bytes(_FORM.size))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple, Protocol
+from itertools import repeat
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -15,6 +16,7 @@ from apixo_emulator.domain.deliveries import Attempt, Delivery, DeliveryState
 from apixo_emulator.domain.effects import Effects
 from apixo_emulator.domain.tasks import Task
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 # How an engine stores a text that a caller or a receiver wrote; it may hold a NUL character.
 Stored = Callable[[str], object]
@@ -40,8 +42,8 @@ class Sql(Protocol):
     def run(self, query: str, *values: object) -> None:
         """Run a statement; in a transaction it may fail only at its end."""
 
-    def many(self, query: str, rows: Iterable[Row]) -> None:
-        """Run a statement for each row of values."""
+    def insert(self, table: str, columns: str, values: Iterable[Row], conflict: str = "") -> None:
+        """Insert rows; ``conflict`` is the clause about those that are there already."""
 
     def one(self, query: str, *values: object) -> Row | None:
         """Run a statement and return its first row."""
@@ -137,10 +139,18 @@ class ListedTask:
     task: Task
 
 
-def insert(table: str, columns: str) -> str:
-    """Return the statement that inserts a row of the columns."""
-    places = ",".join("?" * len(columns.split(",")))
-    return f"INSERT INTO {table} ({columns}) VALUES ({places})"
+def padded(rows: Sequence[T]) -> list[T]:
+    """Return rows with the last one repeated until their number is a power of two.
+
+    Statements of few different lengths are the only ones that an engine has prepared.
+    """
+    return [*rows, *repeat(rows[-1], (1 << (len(rows) - 1).bit_length()) - len(rows))]
+
+
+@lru_cache(maxsize=64)
+def places(count: int, width: int = 0) -> str:
+    """Return a list of placeholders, or of rows of so many placeholders each."""
+    return ",".join(["?" if not width else f"({places(width)})"] * count)
 
 
 # Columns in the order of the fields, to be read from `TASKS`: the tasks of the present epochs.
@@ -153,17 +163,15 @@ TASK_WITHOUT_SOURCE = TASK.replace("image_url", "''")
 # For lists: an inlined picture may be megabytes.
 TASK_WITH_A_GLANCE = TASK.replace("image_url", "substr(image_url, 1, 200)")
 TASKS = "tasks JOIN worlds ON worlds.epoch = tasks.epoch"
-INSERT_TASK = insert("tasks", f"id, epoch, account_id, {_PLAN}")
+TASK_COLUMNS = f"id, epoch, account_id, {_PLAN}"
 
 _CALL = "url, origin, base_url, depth, state, due_ms, attempts, tries, accepted"
 DELIVERY = f"deliveries.task_id, worlds.id, deliveries.epoch, {_CALL}"
 DELIVERIES = "deliveries JOIN worlds ON worlds.epoch = deliveries.epoch"
-INSERT_DELIVERY = insert("deliveries", f"task_id, epoch, {_CALL}")
+DELIVERY_COLUMNS = f"task_id, epoch, {_CALL}"
 
 ATTEMPT = "attempts.task_id, attempts.number, at_ms, duration_ms, status, excerpt, error"
-INSERT_ATTEMPT = insert(
-    "attempts", "epoch, task_id, number, at_ms, duration_ms, status, excerpt, error"
-)
+ATTEMPT_COLUMNS = "epoch, task_id, number, at_ms, duration_ms, status, excerpt, error"
 
 WORLD = "id, label, seed, real_base_ms, virtual_base_ms, rate, epoch, rules"
 ACCOUNT = "id, granted_micros, spent_micros, accepted, callbacks, tokens, tokens_at_ms"
@@ -182,7 +190,7 @@ def _effects(text: str) -> Effects:
 
 
 def row_of_task(task: Task, stored: Stored) -> Row:
-    """Return the values for `INSERT_TASK`."""
+    """Return the values of `TASK_COLUMNS`."""
     callback_url = None if task.callback_url is None else stored(task.callback_url)
     effects = orjson.dumps(task.effects.to_json()).decode() if task.effects else None
     sources = (callback_url, stored(task.image_url))
@@ -197,7 +205,7 @@ def delivery_of(row: Row) -> Delivery:
 
 
 def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
-    """Return the values for `INSERT_DELIVERY`."""
+    """Return the values of `DELIVERY_COLUMNS`."""
     return (
         delivery.task_id,
         delivery.epoch,
@@ -212,7 +220,7 @@ def row_of_delivery(delivery: Delivery, stored: Stored) -> Row:
 
 
 def row_of_attempt(epoch: int, attempt: Attempt, stored: Stored) -> Row:
-    """Return the values for `INSERT_ATTEMPT`."""
+    """Return the values of `ATTEMPT_COLUMNS`."""
     return (
         epoch,
         attempt.task_id,

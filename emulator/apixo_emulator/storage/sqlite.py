@@ -60,8 +60,10 @@ class _Session:
     def run(self, query: str, *values: object) -> None:
         self._db.execute(query, values)
 
-    def many(self, query: str, rows: Iterable[Row]) -> None:
-        self._db.executemany(query, rows)
+    def insert(self, table: str, columns: str, values: Iterable[Row], conflict: str = "") -> None:
+        places = rows.places(columns.count(",") + 1)
+        query = f"INSERT INTO {table} ({columns}) VALUES ({places}) {conflict}"
+        self._db.executemany(query, values)
 
     def one(self, query: str, *values: object) -> Row | None:
         found: Row | None = self._db.execute(query, values).fetchone()

@@ -6,7 +6,8 @@ one read and one write of its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from itertools import chain
 
 from apixo_emulator.domain.accounts import Account, AccountState
 from apixo_emulator.domain.deliveries import Delivery
@@ -16,26 +17,27 @@ from apixo_emulator.storage import rows
 from apixo_emulator.storage.rows import Row, RuleRow, Sql, WorldRow
 
 _WORLDS = f"SELECT {rows.WORLD} FROM worlds WHERE id"
-_LOCK_ACCOUNT = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch=? AND id=?"
-# Makes an account where it is new, locks it and reads it. For one that is there it costs a write.
-_OPEN_ACCOUNT = (
+# Both lock accounts in the order of their ids. The second makes those that are new; of those that are
+# there it writes each.
+_LOCK = f"SELECT {rows.ACCOUNT} FROM accounts WHERE epoch IN ({{}}) AND id IN ({{}}) ORDER BY id"
+_OPEN = (
     "INSERT INTO accounts (epoch, id, label, granted_micros, spent_micros, accepted, callbacks)"
-    " VALUES (?,?,?,?,0,0,0) ON CONFLICT (epoch, id) DO UPDATE SET label=excluded.label"
+    " VALUES {} ON CONFLICT (epoch, id) DO UPDATE SET label=excluded.label"
     f" RETURNING {rows.ACCOUNT}"
 )
-_SAVE_ACCOUNT = (
-    "UPDATE accounts SET granted_micros=?, spent_micros=?, accepted=?, callbacks=?, tokens=?,"
-    " tokens_at_ms=? WHERE epoch=? AND id=?"
+_ACCOUNT_COLUMNS = f"epoch, label, {rows.ACCOUNT}"
+_SAVE_ACCOUNT = "ON CONFLICT (epoch, id) DO UPDATE SET " + ", ".join(
+    f"{column}=excluded.{column}" for column in rows.ACCOUNT.split(", ")[1:]
 )
-# A body that was accepted once has no row of its own: its task tells.
+# A body that was accepted once has no row of its own: its task tells. Each body is looked up by
+# itself: a join could read all tasks.
 _ACCEPTED = (
-    "SELECT coalesce((SELECT accepted FROM contents WHERE epoch=? AND account_id=? AND content=?"
-    " AND accepted>0), (SELECT 1 FROM tasks WHERE id=? AND epoch=?), 0)"
+    "SELECT column5, coalesce((SELECT accepted FROM contents WHERE epoch=column1"
+    " AND account_id=column2 AND content=column3 AND accepted>0),"
+    " (SELECT 1 FROM tasks WHERE id=column4 AND epoch=column1), 0) FROM (VALUES {}) AS asked"
 )
-_SAVE_ACCEPTED = (
-    "INSERT INTO contents (epoch, account_id, content, accepted, asked) VALUES (?,?,?,?,0)"
-    " ON CONFLICT (epoch, account_id, content) DO UPDATE SET accepted=excluded.accepted"
-)
+_CONTENT_COLUMNS = "epoch, account_id, content, accepted, asked"
+_SAVE_ACCEPTED = "ON CONFLICT (epoch, account_id, content) DO UPDATE SET accepted=excluded.accepted"
 _ASK = (
     "INSERT INTO contents (epoch, account_id, content, accepted, asked) VALUES (?,?,?,0,1)"
     " ON CONFLICT (epoch, account_id, content) DO UPDATE SET asked=contents.asked+1 RETURNING asked"
@@ -92,53 +94,61 @@ class Transaction:
         transactions wait for each other.
         """
         sql = self._sql
-        ordered = sorted(accounts, key=lambda account: (account.world, account.id))
-        self._read_worlds({account.world for account in ordered})
-        states = [self._lock(account, accounts[account]) for account in ordered]
+        self._read_worlds({account.world for account in accounts})
+        read_accounts = self._lock(accounts)
         rules = {
             name: sql.later(_RULES + sql.lock, world.epoch)
             for name, world in sorted(self._worlds.items())
             if world.rules
         }
-        accepted = {
-            (account.id, content): self._ask_accepted(account, content)
-            for account, content in set(contents)
-        }
-        for account, read in zip(ordered, states, strict=True):
-            found = read()
-            if not found:  # it was deleted with its epoch, and what was read then was not locked
-                self._opened.clear()
-                self.load(accounts, contents)
-                return
-            self._accounts[account.id] = account, rows.account_of(found[0])
+        bodies = list(dict.fromkeys(contents))
+        read_accepted = self._ask_accepted(bodies)
+        found = {row[0]: rows.account_of(row) for row in read_accounts()}
+        if len(found) < len(accounts):
+            # One was deleted with its epoch, and what was read then was not locked.
+            self._opened.clear()
+            self.load(accounts, contents)
+            return
+        self._accounts = {account.id: (account, found[account.id]) for account in accounts}
         self._rules = {name: [RuleRow(*row) for row in read()] for name, read in rules.items()}
-        self._before = {key: int(read()[0][0]) for key, read in accepted.items()}
+        for at, count in read_accepted():
+            account, content = bodies[at]
+            self._before[account.id, content] = count
         self._accepted = dict(self._before)
-        self.loaded = {(self._epoch(account), account.id) for account in ordered}
+        self.loaded = {(self._epoch(account), account.id) for account in accounts}
 
-    def _lock(self, account: Account, starting_micros: int) -> Callable[[], list[Row]]:
-        epoch = self._epoch(account)
-        if (epoch, account.id) in self._opened:
-            return self._sql.later(_LOCK_ACCOUNT + self._sql.lock, epoch, account.id)
-        return self._open(account, starting_micros)
-
-    def _open(self, account: Account, starting_micros: int) -> Callable[[], list[Row]]:
-        label = self._sql.stored(account.label)
-        values = (self._epoch(account), account.id, label, starting_micros)
-        return self._sql.later(_OPEN_ACCOUNT, *values)
+    def _lock(self, accounts: Mapping[Account, int]) -> Callable[[], list[Row]]:
+        """Lock accounts in the order of their ids, whatever the database's collation: ids are hex."""
+        sql = self._sql
+        if self._opened.issuperset((self._epoch(one), one.id) for one in accounts):
+            epochs = rows.padded(list({self._epoch(one) for one in accounts}))
+            ids = rows.padded([one.id for one in accounts])
+            query = _LOCK.format(rows.places(len(epochs)), rows.places(len(ids)))
+            return sql.later(query + sql.lock, *epochs, *ids)
+        new = [
+            (self._epoch(one), one.id, sql.stored(one.label), accounts[one], 0, 0, 0)
+            for one in sorted(accounts, key=lambda one: one.id)
+        ]
+        return sql.later(_OPEN.format(rows.places(len(new), 7)), *chain.from_iterable(new))
 
     def _read_worlds(self, names: Collection[str]) -> None:
         unknown = [name for name in names if name not in self._known]
         if unknown:
-            places = ",".join("?" * len(unknown))
-            found = self._sql.all(f"{_WORLDS} IN ({places})", *unknown)
+            found = self._sql.all(f"{_WORLDS} IN ({rows.places(len(unknown))})", *unknown)
             self._known.update({row[0]: rows.world_of(row) for row in found})
         self._worlds = {name: self._known[name] for name in names}
 
-    def _ask_accepted(self, account: Account, content: bytes) -> Callable[[], list[Row]]:
-        world = self._worlds[account.world]
-        first = task_id(world.seed, account.id, content, 1)
-        return self._sql.later(_ACCEPTED, world.epoch, account.id, content, first, world.epoch)
+    def _ask_accepted(self, contents: Sequence[tuple[Account, bytes]]) -> Callable[[], list[Row]]:
+        if not contents:
+            return list
+        asked: list[Row] = []
+        for at, (account, content) in enumerate(contents):
+            world = self._worlds[account.world]
+            first = task_id(world.seed, account.id, content, 1)
+            asked.append((world.epoch, account.id, content, first, at))
+        asked = rows.padded(asked)
+        query = _ACCEPTED.format(rows.places(len(asked), 5))
+        return self._sql.later(query, *chain.from_iterable(asked))
 
     def _epoch(self, account: Account) -> int:
         return self._worlds[account.world].epoch
@@ -199,18 +209,27 @@ class Transaction:
     def write(self) -> None:
         """Write what has changed. The store calls it before it commits."""
         sql = self._sql
-        for account, state in self._accounts.values():
-            if state.changed:
-                values = rows.values_of_account(state)
-                sql.run(_SAVE_ACCOUNT, *values, self._epoch(account), account.id)
+        changed = [
+            (
+                *(self._epoch(account), sql.stored(account.label), account.id),
+                *rows.values_of_account(state),
+            )
+            for account, state in self._accounts.values()
+            if state.changed
+        ]
+        if changed:
+            sql.insert("accounts", _ACCOUNT_COLUMNS, changed, _SAVE_ACCOUNT)
         for (epoch, rule_id), rule in self._counted_rules.items():
             query = "UPDATE rules SET seen=?, used=? WHERE epoch=? AND id=?"
             sql.run(query, rule.seen, rule.used, epoch, rule_id)
-        for (account_id, content), count in self._accepted.items():
-            if count > max(1, self._before[account_id, content]):
-                account = self._accounts[account_id][0]
-                sql.run(_SAVE_ACCEPTED, self._epoch(account), account_id, content, count)
+        accepted = [
+            (self._epoch(self._accounts[account_id][0]), account_id, content, count, 0)
+            for (account_id, content), count in self._accepted.items()
+            if count > max(1, self._before[account_id, content])
+        ]
+        if accepted:
+            sql.insert("contents", _CONTENT_COLUMNS, accepted, _SAVE_ACCEPTED)
         if self._tasks:
-            sql.many(rows.INSERT_TASK, self._tasks)
+            sql.insert("tasks", rows.TASK_COLUMNS, self._tasks)
         if self._deliveries:
-            sql.many(rows.INSERT_DELIVERY, self._deliveries)
+            sql.insert("deliveries", rows.DELIVERY_COLUMNS, self._deliveries)
