@@ -8,15 +8,9 @@ code generators.
 
 from apixo_schemas.contract import (
     MICROS_PER_USD,
-    Assumption,
-    CallbackTerms,
     Contract,
     ErrorEntry,
-    Failure,
     Grade,
-    ImageFormat,
-    Poll,
-    Polling,
     Rule,
     Source,
     cite,
@@ -36,29 +30,27 @@ from apixo_schemas.profiles import (
     Profile,
     ProfileError,
     apply_profile,
-    error_body,
     load_profile,
     profile_schema,
     read_profile,
     setting_fault,
-    shaped_task_id,
     use_profile,
 )
-from apixo_schemas.reading import http_date_s, picture_format, retry_after_s
+from apixo_schemas.values import (
+    error_body,
+    http_date_s,
+    picture_format,
+    retry_after_s,
+    shaped_task_id,
+)
 
 __all__ = [
     "CONTENT_TYPE_ERROR",
     "MICROS_PER_USD",
     "OTHER_KEY_ERROR",
-    "Assumption",
-    "CallbackTerms",
     "Contract",
     "ErrorEntry",
-    "Failure",
     "Grade",
-    "ImageFormat",
-    "Poll",
-    "Polling",
     "Profile",
     "ProfileError",
     "Rule",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -274,6 +274,12 @@ class Contract:
             KeyError: There is no such assumption.
         """
         return self.assumptions[assumption_id].value
+
+    def with_assumption(self, assumption_id: str, value: Any) -> Contract:
+        """Return the contract with a value of a profile in the place of an assumption's own."""
+        choice = f"{value!r}, by the profile in force"
+        settled = replace(self.assumptions[assumption_id], value=value, choice=choice)
+        return replace(self, assumptions={**self.assumptions, assumption_id: settled})
 
 
 def _graded(entry: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from apixo_schemas.contract import (
     document,
     published_contract,
 )
-from apixo_schemas.profiles import error_body
+from apixo_schemas.values import error_body
 
 _DEFAULT_ORIGIN = "http://127.0.0.1:8787"
 _INDEX_VERSION = "1.0"
@@ -68,7 +68,6 @@ def openapi_document(origin: str | None = None, terms: Contract | None = None) -
             status["path"].format(model=terms.model): {"get": _status(terms)},
             balance["path"]: {"get": _balance(terms)},
         },
-        "webhooks": {"taskFinished": {"post": _callback("taskFinished", terms)}},
         "components": {
             "schemas": _components(terms),
             "securitySchemes": {
@@ -123,7 +122,7 @@ def _submit(terms: Contract) -> Node:
         },
         "callbacks": {
             "taskFinished": {
-                "{$request.body#/callback_url}": {"post": _callback("callback", terms)},
+                "{$request.body#/callback_url}": {"post": _callback(terms)},
             }
         },
     }
@@ -173,10 +172,10 @@ def _balance(terms: Contract) -> Node:
     }
 
 
-def _callback(operation: str, terms: Contract) -> Node:
+def _callback(terms: Contract) -> Node:
     rules = terms.callbacks
     return {
-        "operationId": operation,
+        "operationId": "callback",
         "summary": "Receive the final answer of a task in callback mode",
         "description": (
             f"Answer {rules.success_status} within {rules.timeout_ms // 1000} s; otherwise the call"
