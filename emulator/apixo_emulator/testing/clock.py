@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache, partial, wraps
+from functools import cache, lru_cache, partial, wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -28,6 +28,7 @@ from weakref import WeakKeyDictionary
 import anyio
 import anyio.lowlevel
 
+from apixo_emulator.testing import routing
 from apixo_emulator.testing.patches import Patches, restore
 
 if TYPE_CHECKING:
@@ -185,34 +186,6 @@ def _count(this: Any, clock: VirtualClock | None) -> None:
         _callers[this] = clock
 
 
-def patch_starting(asyncio: Any, patches: Patches) -> None:
-    """Tell which task or thread starts tasks and jobs of thread pools, and joins threads.
-
-    What waits for a task goes on after the task's end, and so do `asyncio.wait_for`,
-    `asyncio.gather`, task groups and `asyncio.to_thread`. A task that has not ended may be a worker
-    in the background, of whose time its starter's sleep says nothing.
-    """
-    patches.put(asyncio.BaseEventLoop, "create_task", _create_task)
-    patches.put(ThreadPoolExecutor, "submit", _submit)
-    patches.put(threading.Thread, "join", _join)
-
-
-def patch_uvloop(uvloop: Any, patches: Patches) -> None:
-    """Tell which task or thread starts the tasks of uvloop."""
-    patches.put(uvloop.Loop, "create_task", _create_task)
-
-
-def patch_trio(trio: Any, patches: Patches) -> None:
-    """Tell the starter of trio's tasks, and who waits for a thread of its pool."""
-    patches.put(trio.Nursery, "start_soon", _start_soon)
-    patches.put(trio.to_thread, "run_sync", _run_sync)
-
-
-def patch_anyio(to_thread: Any, patches: Patches) -> None:
-    """Tell who waits for a thread of anyio's pool."""
-    patches.put(to_thread, "run_sync", _run_sync)
-
-
 def _start_soon(start_soon: Callable[..., None]) -> Callable[..., None]:
     @wraps(start_soon)
     def start_task(nursery: Any, function: Any, *args: Any, name: object = None) -> None:
@@ -333,66 +306,71 @@ def _trio_sleep(original: Callable[[float], Awaitable[None]]) -> Callable[[float
     return sleep
 
 
-# anyio sleeps by asyncio's function or trio's.
-_SLEEPS: dict[str, Callable[[Any], Any]] = {
-    "time": _time_sleep,
-    "asyncio": _asyncio_sleep,
-    "trio": _trio_sleep,
-}
+def patch_time(time: Any, patches: Patches) -> None:
+    """Let sleeping threads move the clock."""
+    _patch_sleep(time, patches, _time_sleep)
 
 
-class TimePatches:
-    """Replaces the functions that sleep, and gives the thin client an emulator's clock.
+def patch_asyncio(asyncio: Any, patches: Patches) -> None:
+    """Let sleeping tasks move the clock, and tell which task or thread starts and joins which.
 
-    The functions are replaced in their modules and wherever else they are a ``sleep``. The client's
-    own time limits then pass while it sleeps. ``current`` returns the clock of the session that the
-    running code is in, None where sleeping is real. No module is imported for it.
+    What waits for a task goes on after the task's end, and so do `asyncio.wait_for`,
+    `asyncio.gather`, task groups and `asyncio.to_thread`. A task that has not ended may be a worker
+    in the background, of whose time its starter's sleep says nothing.
     """
+    _patch_sleep(asyncio, patches, _asyncio_sleep)
+    patches.put(asyncio.BaseEventLoop, "create_task", _create_task)
+    patches.put(ThreadPoolExecutor, "submit", _submit)
+    patches.put(threading.Thread, "join", _join)
 
-    def __init__(self, current: Callable[[], VirtualClock | None]) -> None:
-        self._current = current
-        self._patches = Patches()
-        self._replaced: set[str] = set()
-        self._holders: tuple[int, list[ModuleType]] = (0, [])
-        self._client_timing: Any = None
 
-    def put(self) -> None:
-        """Replace them in all modules that are imported, unless that was done already."""
-        for name, replacing in _SLEEPS.items():
-            module: Any = sys.modules.get(name)
-            if not hasattr(module, "sleep") or name in self._replaced:
-                continue
-            self._replaced.add(name)
-            restore(module, "sleep")
-            original = module.sleep
-            replacement = replacing(original)  # may be there: another mock has put it back
-            for holder in self._modules_with_sleep():
-                sleep = vars(holder).get("sleep")
-                if sleep is original or sleep is replacement:
-                    self._patches.put(holder, "sleep", replacing)
-        client: Any = sys.modules.get("apixo_client")  # while it is being imported it is empty
-        if hasattr(client, "set_default_timing") and self._client_timing is None:
-            timing = client.Timing(
-                monotonic=lambda: self._time(time.monotonic), wall=lambda: self._time(time.time)
-            )
-            self._client_timing = client.set_default_timing(timing)
+def patch_uvloop(uvloop: Any, patches: Patches) -> None:
+    """Tell which task or thread starts the tasks of uvloop."""
+    patches.put(uvloop.Loop, "create_task", _create_task)
 
-    def undo(self) -> None:
-        """Restore what was there."""
-        self._patches.undo()
-        self._replaced.clear()
-        if self._client_timing is not None:
-            sys.modules["apixo_client"].set_default_timing(self._client_timing)
-            self._client_timing = None
 
-    def _time(self, real: Callable[[], float]) -> float:
-        clock = self._current()
-        return real() if clock is None else clock.time()
+def patch_trio(trio: Any, patches: Patches) -> None:
+    """Do the same for trio: its sleep, the starter of its tasks, and who waits for its threads."""
+    _patch_sleep(trio, patches, _trio_sleep)
+    patches.put(trio.Nursery, "start_soon", _start_soon)
+    patches.put(trio.to_thread, "run_sync", _run_sync)
 
-    def _modules_with_sleep(self) -> list[ModuleType]:
-        """Return the modules with a ``sleep``; a look through all of them is costly."""
-        if self._holders[0] != len(sys.modules):
-            every = list(sys.modules.values())
-            found = [module for module in every if "sleep" in getattr(module, "__dict__", ())]
-            self._holders = (len(every), found)
-        return self._holders[1]
+
+def patch_anyio(to_thread: Any, patches: Patches) -> None:
+    """Tell who waits for a thread of anyio's pool. It sleeps by asyncio's function or trio's."""
+    patches.put(to_thread, "run_sync", _run_sync)
+
+
+def patch_client(client: Any, patches: Patches) -> None:
+    """Let the thin client's time limits pass in the emulator's time."""
+
+    def set_timing() -> Callable[[], object]:
+        timing = client.Timing(
+            monotonic=lambda: _client_s_time(time.monotonic), wall=lambda: _client_s_time(time.time)
+        )
+        return partial(client.set_default_timing, client.set_default_timing(timing))
+
+    patches.once(client, set_timing)
+
+
+def _client_s_time(real: Callable[[], float]) -> float:
+    clock = next((session.emulator.clock for session in routing.sessions()), None)
+    return real() if clock is None or not clock.patches_sleep else clock.time()
+
+
+def _patch_sleep(module: Any, patches: Patches, replacing: Callable[[Any], Any]) -> None:
+    """Replace a function that sleeps in its module and wherever else it is a ``sleep``."""
+    restore(module, "sleep")
+    original = module.sleep
+    replacement = replacing(original)  # may be there: another mock has put it back
+    for holder in _modules_with_sleep(len(sys.modules)):
+        sleep = vars(holder).get("sleep")
+        if sleep is original or sleep is replacement:
+            patches.put(holder, "sleep", replacing)
+
+
+@lru_cache(1)
+def _modules_with_sleep(_count: int) -> list[ModuleType]:
+    """Look through all modules, which is costly, when their number has changed."""
+    modules = list(sys.modules.values())
+    return [module for module in modules if "sleep" in getattr(module, "__dict__", ())]

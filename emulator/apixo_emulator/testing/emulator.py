@@ -188,7 +188,7 @@ class InProcess(Controls):
         response = self._service.handle(request)
         if response.picture is None:
             return response
-        answered: HttpResponse = yield partial(self._pictures.answer, request, response.picture)
+        answered: HttpResponse = yield partial(self._pictures.answer, response.picture)
         return answered
 
     def _poll(self, task_id: str) -> _Steps[None]:

@@ -23,7 +23,6 @@ from apixo_emulator.settings import (
     read_options,
 )
 from apixo_emulator.testing import clock, patches, routing, transports
-from apixo_emulator.testing.clock import TimePatches, VirtualClock
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
 from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
@@ -101,12 +100,14 @@ class Setup:
 
 # What is patched once a module has been imported.
 _TABLE: tuple[tuple[str, Callable[[Any, Patches], None]], ...] = (
-    ("asyncio", clock.patch_starting),
+    ("time", clock.patch_time),
+    ("asyncio", clock.patch_asyncio),
     ("uvloop", clock.patch_uvloop),
     ("uvloop", patches.patch_uvloop),
     ("trio", clock.patch_trio),
     ("trio", patches.patch_trio),
     ("anyio.to_thread", clock.patch_anyio),
+    ("apixo_client", clock.patch_client),
     ("socket", patches.patch_network),
     ("http.client", transports.patch_http_client),
     ("urllib3", transports.patch_urllib3),
@@ -129,8 +130,7 @@ class _Patching:
         self._lock = threading.RLock()
         self._open = 0
         self._patches = Patches()
-        self._time = TimePatches(_current_clock)
-        self._watcher = ImportWatcher({*dict(_TABLE), "apixo_client"}, self._imported)
+        self._watcher = ImportWatcher(dict(_TABLE), self._imported)
 
     def open(self, session: Session) -> None:
         with self._lock:
@@ -146,7 +146,6 @@ class _Patching:
             self._open -= 1
             if not self._open:
                 sys.meta_path.remove(self._watcher)
-                self._time.undo()
                 self._patches.undo()
             session.emulator.clock.is_open = False
             routing.remove(session)
@@ -163,13 +162,6 @@ class _Patching:
                 # refused by what `patch_network` has patched, when there are any.
                 with suppress(AttributeError, ImportError):
                     patch(sys.modules[name], self._patches)
-        self._time.put()
-
-
-def _current_clock() -> VirtualClock | None:
-    """Return the clock of the session that the running code is in, unless sleeping is real."""
-    clock = next((session.emulator.clock for session in routing.sessions()), None)
-    return clock if clock is not None and clock.patches_sleep else None
 
 
 _patching = _Patching()

@@ -63,6 +63,7 @@ class Patches:
         self._put: set[tuple[Any, str]] = set()
         # By attribute: what it was and its replacement. To make one for each test is costly.
         self._made: dict[tuple[Any, str], tuple[Any, Any]] = {}
+        self._undo: dict[Any, Callable[[], object]] = {}
 
     def put(self, owner: Any, name: str, replacing: Callable[[Any], Any]) -> None:
         """Replace an attribute, which the owner itself may have or inherit, unless that is done.
@@ -70,18 +71,22 @@ class Patches:
         ``replacing`` returns the replacement of what it is given.
         """
         attribute = owner, name
-        self._put.add(attribute)
         before, replacement = self._made.get(attribute, (None, None))
         found = vars(owner).get(name, _INHERITED)
-        if found is replacement:
-            return
-        if found is not before:
-            restore(owner, name)
-            before = vars(owner).get(name, _INHERITED)
-            replacement = replacing(getattr(owner, name))
-            setattr(replacement, _REPLACED, (replacement, before))
-            self._made[attribute] = (before, replacement)
-        setattr(owner, name, replacement)
+        if found is not replacement:
+            if found is not before:
+                restore(owner, name)
+                before = vars(owner).get(name, _INHERITED)
+                replacement = replacing(getattr(owner, name))
+                setattr(replacement, _REPLACED, (replacement, before))
+                self._made[attribute] = (before, replacement)
+            setattr(owner, name, replacement)
+        self._put.add(attribute)
+
+    def once(self, owner: Any, change: Callable[[], Callable[[], object]]) -> None:
+        """Make an owner's only change of another kind, unless that is done; it returns the undoing."""
+        if owner not in self._undo:
+            self._undo[owner] = change()
 
     def undo(self) -> None:
         """Restore what was there, unless another library has replaced it since."""
@@ -90,6 +95,8 @@ class Patches:
             before, replacement = self._made[attribute]
             if vars(owner).get(name) is replacement:
                 _set(owner, name, before)
+        while self._undo:
+            self._undo.popitem()[1]()
 
 
 class ImportWatcher(MetaPathFinder):
@@ -107,12 +114,10 @@ class ImportWatcher(MetaPathFinder):
             return None
         finders = (finder for finder in sys.meta_path if finder is not self)
         specs = (finder.find_spec(fullname, path, target) for finder in finders)
-        spec = next((found for found in specs if found is not None), None)
-        if spec is not None and spec.loader is not None:
-            self._report(spec.loader)
-        return spec
-
-    def _report(self, loader: Any) -> None:
+        spec = next(filter(None, specs), None)
+        loader: Any = spec.loader if spec is not None else None
+        if loader is None:
+            return spec
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -121,6 +126,7 @@ class ImportWatcher(MetaPathFinder):
             self._imported(module.__name__)
 
         loader.exec_module = exec_module
+        return spec
 
 
 def patch_responses(responses: Any, patches: Patches) -> None:
@@ -144,26 +150,18 @@ def patch_respx(respx: Any, patches: Patches) -> None:
     """
     mocks, models = import_module("respx.mocks"), import_module("respx.models")
 
-    def let_through(request: Any) -> None:
-        if routing.find(request.url.scheme, request.url.host, request.url.port) is not None:
-            raise models.PassThrough("not mocked", request=request, origin=respx.Route())
-
-    def of_others(handler: _Function) -> Any:
-        def handler_of_others(request: Any) -> Any:
-            let_through(request)
+    def replacing(handler: _Function) -> Any:
+        def handler_of_others(
+            request: Any,
+        ) -> Any:  # of async handlers too: what it returns is awaited
+            if routing.find(request.url.scheme, request.url.host, request.url.port) is not None:
+                raise models.PassThrough("not mocked", request=request, origin=respx.Route())
             return handler(request)
 
         return staticmethod(handler_of_others)
 
-    def async_of_others(handler: _Function) -> Any:
-        async def handler_of_others(request: Any) -> Any:
-            let_through(request)
-            return await handler(request)
-
-        return staticmethod(handler_of_others)
-
-    patches.put(mocks.HTTPXMocker, "handler", of_others)
-    patches.put(mocks.HTTPXMocker, "async_handler", async_of_others)
+    for name in ("handler", "async_handler"):
+        patches.put(mocks.HTTPXMocker, name, replacing)
 
 
 def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:

@@ -1,9 +1,7 @@
 """The patched transports: where calls leave the HTTP libraries, they go to the emulator instead.
 
-No library is imported for it. Those that are imported are patched when the first session opens,
-others right after their import. What lies above a patch (retries, redirects, hooks, cookies) works
-as always, and nothing else of a library is touched: each call is routed when it is made, so that
-connections that were opened before a session, or are kept for longer, do not matter.
+What lies above a patch (retries, redirects, hooks, cookies) works as always. Each call is routed when
+it is made, so connections that were opened before a session, or are kept for longer, do not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from http.client import IncompleteRead
 from importlib import import_module
-from types import MappingProxyType
+from types import SimpleNamespace
 from typing import Any
 
 import h11
@@ -30,8 +28,6 @@ from apixo_emulator.testing.routing import Target
 
 _NOT_MODIFIED = 304
 _HTTPS_PORT = 443
-# How requests asks urllib3 for a response.
-_RAW = {"preload_content": False, "decode_content": False}
 _Function = Callable[..., Any]
 
 
@@ -74,12 +70,8 @@ def _reset() -> ConnectionResetError:
     return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
 
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase
-
-
 def _on_the_wire(response: HttpResponse, method: str) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}".encode()]
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}".encode()]
     lines += [b"%b: %b" % header for header in _headers(response)]
     return b"\r\n".join((*lines, b"", _body(response, method)))
 
@@ -92,15 +84,12 @@ def patch_httpx(httpx: Any, patches: Patches) -> None:
 
     The clients are patched too, to see that the transports stay patched.
     """
-    transports = (
-        (httpx.HTTPTransport, "handle_request", _httpx_handling),
-        (httpx.AsyncHTTPTransport, "handle_async_request", _httpx_handling_async),
-    )
+    sync, asynchronous = partial(_httpx_handling, httpx), partial(_httpx_handling_async, httpx)
 
     def put_on_top() -> None:
         """Patch the transports, also where another mock has replaced the patches since."""
-        for owner, name, replacing in transports:
-            patches.put(owner, name, partial(replacing, httpx))
+        patches.put(httpx.HTTPTransport, "handle_request", sync)
+        patches.put(httpx.AsyncHTTPTransport, "handle_async_request", asynchronous)
 
     def sending(send: _Function) -> _Function:
         def send_through_patches(client: Any, request: Any, **options: Any) -> Any:
@@ -120,8 +109,8 @@ def _httpx_handling(httpx: Any, handle: _Function) -> _Function:
         target = _httpx_target(request)
         if target is None:
             return handle(transport, request)
-        asked = _httpx_request(target, request, request.read())
-        return _httpx_response(httpx, request, target.emulator.answer(asked))
+        request.read()
+        return _httpx_response(httpx, request, target.emulator.answer(_asked(target, request)))
 
     return handle_request
 
@@ -131,8 +120,9 @@ def _httpx_handling_async(httpx: Any, handle: _Function) -> _Function:
         target = _httpx_target(request)
         if target is None:
             return await handle(transport, request)
-        asked = _httpx_request(target, request, await request.aread())
-        return _httpx_response(httpx, request, await target.emulator.aanswer(asked))
+        await request.aread()
+        answer = await target.emulator.aanswer(_asked(target, request))
+        return _httpx_response(httpx, request, answer)
 
     return handle_async_request
 
@@ -142,9 +132,9 @@ def _httpx_target(request: Any) -> Target | None:
     return routing.find(url.scheme, url.host, url.port)
 
 
-def _httpx_request(target: Target, request: Any, body: bytes) -> HttpRequest:
+def _asked(target: Target, request: Any) -> HttpRequest:
     path = request.url.raw_path.decode("ascii")
-    return target.base_url.request(request.method, path, request.headers.raw, body)
+    return target.base_url.request(request.method, path, request.headers.raw, request.content)
 
 
 def _httpx_response(httpx: Any, request: Any, response: HttpResponse) -> Any:
@@ -203,10 +193,9 @@ def patch_requests(requests: Any, patches: Patches) -> None:
                 return send(adapter, request, *args, **options)
             origin = routing.origin_of_url(request.url)
             connection = _Urllib3Connection(origin=origin, urllib3=urllib3)
+            call = request.method, request.url, request.body, request.headers
             try:
-                connection.request(
-                    request.method, request.url, request.body, request.headers, **_RAW
-                )
+                connection.request(*call, preload_content=False, decode_content=False)
                 response = connection.getresponse()
             except ConnectionError as error:
                 aborted = urllib3.exceptions.ProtocolError("Connection aborted.", error)
@@ -220,7 +209,6 @@ def patch_requests(requests: Any, patches: Patches) -> None:
 
 def patch_urllib3(urllib3: Any, patches: Patches) -> None:
     """Send the API's calls through a pool of our own, so that retries work as in any pool."""
-    pool_of = _urllib3_pools(urllib3)
 
     def replacing(urlopen: _Function) -> _Function:
         def urlopen_in_process(  # noqa: PLR0917 - urllib3 calls it so
@@ -237,7 +225,7 @@ def patch_urllib3(urllib3: Any, patches: Patches) -> None:
             if routing.find(*origin) is not None:
                 headers = pool.headers if headers is None else headers
                 retries = pool.retries if retries is None else retries
-                pool = pool_of(*origin)
+                pool = _urllib3_pool(urllib3, *origin)
             return urlopen(pool, method, url, body, headers, retries, *args, **options)
 
         return urlopen_in_process
@@ -246,17 +234,12 @@ def patch_urllib3(urllib3: Any, patches: Patches) -> None:
 
 
 @cache
-def _urllib3_pools(urllib3: Any) -> Callable[[str, str, int | None], Any]:
-    """Return what gives the pool of an origin, whose connections go to the emulator."""
-    kind = type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": _Urllib3Connection})
-
-    @cache
-    def pool_of(scheme: str, host: str, port: int | None) -> Any:
-        pool: Any = kind(host, port, origin=(scheme, host, port), urllib3=urllib3)
-        pool.scheme = scheme
-        return pool
-
-    return pool_of
+def _urllib3_pool(urllib3: Any, scheme: str, host: str, port: int | None) -> Any:
+    """Return the pool of an origin whose connections go to the emulator."""
+    kind: Any = type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": _Urllib3Connection})
+    pool = kind(host, port, origin=(scheme, host, port), urllib3=urllib3)
+    pool.scheme = scheme
+    return pool
 
 
 class _Urllib3Connection:
@@ -299,7 +282,7 @@ class _Urllib3Connection:
             response.status,
             version=11,
             version_string="HTTP/1.1",
-            reason=_phrase(response.status),
+            reason=HTTPStatus(response.status).phrase,
             **self._options,
         )
 
@@ -330,10 +313,10 @@ def _http_client_request(request: _Function) -> _Function:
         method: str,
         url: str,
         body: Any = None,
-        headers: Mapping[str, Any] = MappingProxyType({}),
+        headers: Any = None,
         **options: Any,
     ) -> None:
-        target = routing.find(*_http_client_origin(connection, url))
+        target, headers = routing.find(*_http_client_origin(connection, url)), headers or {}
         vars(connection).pop("apixo_answer", None)
         if target is None:
             request(connection, method, url, body, headers, **options)
@@ -352,7 +335,9 @@ def _http_client_getresponse(client: Any, getresponse: _Function) -> _Function:
         response, method = answered
         if response.fault is WireFault.RESET:
             raise _reset()
-        received = client.HTTPResponse(_Received(_on_the_wire(response, method)), method=method)
+        data = io.BytesIO(_on_the_wire(response, method))
+        socket = SimpleNamespace(makefile=lambda _mode: data)
+        received = client.HTTPResponse(socket, method=method)
         received.begin()
         return received
 
@@ -379,16 +364,6 @@ def _http_client_origin(connection: Any, url: str) -> tuple[str, str, int | None
     if tunnel:
         return scheme, tunnel, connection._tunnel_port  # noqa: SLF001 - as above
     return scheme, connection.host, connection.port
-
-
-class _Received:
-    """What a socket has received, for `http.client.HTTPResponse`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self._data)
 
 
 # aiohttp
