@@ -1,6 +1,9 @@
-"""``python -m apixo_emulator``."""
+"""The command ``apixo-emulator``, also as ``python -m apixo_emulator``."""
 
-from apixo_emulator.cli import main
+try:
+    from apixo_emulator.cli import main
+except KeyboardInterrupt:  # Ctrl-C while modules are imported
+    raise SystemExit(130) from None
 
 if __name__ == "__main__":  # worker processes import this module, too
     main(prog_name="apixo-emulator")

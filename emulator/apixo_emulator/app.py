@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apixo_emulator.domain.responses import failure, refusal
+from apixo_emulator.domain.routes import ordinary_calls
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, as_response, root_url, route_path
 from apixo_emulator.runtime import Runtime
@@ -54,6 +55,7 @@ def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> St
     use_profile_file(runtime.settings.profile)  # before a document shows the contract
     api = Api(runtime)
     app = _Application(
+        api,
         routes=_routes(runtime, api),
         exception_handlers={
             HTTPException: _http_error,
@@ -76,20 +78,21 @@ class _Application(Starlette):
     that adds a middleware gets all requests there.
     """
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return what answers requests."""
-        stack = super().build_middleware_stack()
-        endpoints = {
-            route.path.replace("{model}", contract().model): route.app
-            for route in self.routes
-            if isinstance(route, Route) and route.name in {"status", "submit", "balance"}
-        }
+    def __init__(self, api: Api, **options: Any) -> None:
+        super().__init__(**options)
+        self._api = api
+        self._paths = {path for _, _, path in ordinary_calls().values()}
 
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            known = endpoints.get(route_path(scope)) if scope["type"] == "http" else None
-            await (known or stack)(scope, receive, send)
-
-        return stack if self.user_middleware else answer
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if (
+            scope["type"] == "http"
+            and route_path(scope) in self._paths
+            and not self.user_middleware
+        ):
+            await self._api(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def _routes(runtime: Runtime, api: Api) -> list[Route]:

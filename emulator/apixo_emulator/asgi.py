@@ -4,8 +4,10 @@ For any ASGI server: ``uvicorn apixo_emulator.asgi:app``.
 """
 
 from apixo_emulator.app import create_app
+from apixo_emulator.process import tune_interpreter
 from apixo_emulator.settings import SettingsError, load_settings
 
+tune_interpreter()
 try:
     app = create_app(load_settings())
 except SettingsError as error:

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from apixo_emulator.extras import what_to_install
+from apixo_emulator.process import tune_interpreter
 
 try:
+    tune_interpreter()
     from apixo_emulator.config_file import CONFIG_FILE
     from apixo_emulator.option_types import Option
     from apixo_emulator.settings import OPTIONS, load_settings

@@ -24,6 +24,7 @@ from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore
+from apixo_emulator.process import tune_interpreter
 from apixo_emulator.runtime import DataFolder, Runtime, StartError, open_store
 from apixo_emulator.service import Emulator
 from apixo_emulator.service.callback_worker import MOST_CALLBACKS
@@ -34,12 +35,6 @@ from apixo_schemas import contract
 _BACKLOG = 2048
 # Time for responses under way when the server stops; the longest renders one picture.
 _GRACE_S = 10
-# Thresholds of Python's collector of cyclic garbage. Neither requests nor callbacks leave any, and a
-# collection goes through the journal: the defaults cost a submit's p99 3 ms of 7.5 at 27,000 a second.
-_COLLECTOR = (20_000, 50, 10)
-# Seconds after which a thread that computes lets another run. With Python's default, 0.005, a call that
-# waits for PostgreSQL loses that each time it goes on: up to 75 ms while a thread makes the first page.
-_SWITCH_S = 0.0005
 # Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
 _DESCRIPTORS = 8192
 _CLOSE = (b"connection", b"close")
@@ -285,9 +280,8 @@ def run_server(
     server = _server(runtime, ready, worker=until is not None)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
+    tune_interpreter()
     gc.freeze()  # what is there now stays
-    gc.set_threshold(*_COLLECTOR)
-    sys.setswitchinterval(_SWITCH_S)
     server.run(sockets=[sock])
 
 

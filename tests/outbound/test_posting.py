@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
-from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN
+from apixo_emulator.domain.addresses import ANY_BUT_FORBIDDEN, parse_target
 from apixo_emulator.exchange import (
     MAX_INTERIM,
+    Exchange,
     OutboundBroken,
     OutboundError,
     OutboundRefused,
     OutboundUnreachable,
     OutboundUntrusted,
+    Request,
     Response,
 )
 from apixo_emulator.outbound import MAX_CALLBACK_BODY, MAX_LOOKUPS, OutboundClient, Resolver
@@ -329,3 +331,27 @@ def test_hanging_lookups_are_few_and_abandoned_ones_never_begin() -> None:
     assert {type(error) for error in ended} == {OutboundUnreachable}
     assert 0 < len(begun) <= MAX_LOOKUPS
     release.set()
+
+
+def test_between_chunks_of_one_byte_other_connections_are_served() -> None:
+    """All of them have arrived, so reading alone would never wait."""
+    chunks = 10_000
+
+    async def turns() -> int:
+        """Count what else the event loop does while the body is read."""
+        reader = asyncio.StreamReader()
+        reader.feed_data(OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * chunks)
+        reader.feed_data(b"0\r\n\r\n")
+        target = parse_target("http://127.0.0.1/", ANY_BUT_FORBIDDEN)
+        exchange = Exchange(reader, Request("POST", target, {}, BODY, chunks, cut=False))
+        exchange.written()
+        await exchange.head()
+        reading = asyncio.create_task(exchange.body(""))
+        count = 0
+        while not reading.done():
+            count += 1
+            await asyncio.sleep(0)
+        assert len(reading.result()) == chunks
+        return count
+
+    assert asyncio.run(turns()) > 100
