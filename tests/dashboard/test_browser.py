@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,19 +88,12 @@ def test_a_task_is_ended_by_its_buttons(desk: Desk, page: Page) -> None:
     assert desk.status(second)["failCode"] == "Unknown error"
 
 
-def test_a_local_file_is_tried_and_shown_beside_its_result(
+def test_a_task_is_shown_with_its_source_and_its_result(
     desk: Desk, page: Page, rocket: Path
 ) -> None:
-    page.goto(desk.page("ui/try"))
-    page.get_by_label("or a file").set_input_files(rocket)
-    body = page.get_by_label("Body, as it is sent")
-    expect(body).to_have_value(re.compile('"@file"'))
-    page.get_by_label("resolution", exact=True).fill("2k")
-    page.get_by_role("button", name="Send").click()
-    tried = page.locator("#tried")
-    expect(tried.locator("#tried-request")).to_contain_text("data:image/jpeg;base64,/9j/")
-    expect(tried.locator("[data-role=state]")).to_have_text("success")
-    tried.get_by_role("link").click()
+    source = "data:image/jpeg;base64," + b64encode(rocket.read_bytes()).decode()
+    page.goto(desk.page(f"ui/tasks/{desk.submit(source, resolution='2k')}"))
+    expect(page.locator(".head [data-role=state]")).to_have_text("success")
     pictures = page.locator(".pictures figure")
     expect(pictures.first).to_contain_text(re.compile("640 . 427"))
     expect(pictures.last).to_contain_text(re.compile("2048 . 1366"))

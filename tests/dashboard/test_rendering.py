@@ -21,7 +21,7 @@ from apixo_emulator.pictures import PictureStore
 from apixo_emulator.runtime import Runtime
 
 HOSTILE = "\"'><script>alert(1)</script><b onclick=x>"
-PAGES = ["", "ui/requests", "ui/callbacks", "inbox", "ui/scenarios", "ui/clock", "ui/try"]
+PAGES = ["", "ui/requests", "ui/callbacks", "inbox", "ui/scenarios", "ui/clock"]
 
 
 @dataclass
@@ -278,17 +278,6 @@ def test_the_inbox_is_bounded(site: Site) -> None:
     long = site.call("POST", "inbox", content=b"y" * 100_000)
     assert long.status_code == 200
     assert 2_000 < site.get("inbox").text.count("y") < 3_000
-
-
-def test_a_task_is_tried_through_the_gate(site: Site) -> None:
-    sent = json.dumps({"input": {"image_urls": ["https://example.com/a.jpg"]}})
-    tried = site.press("ui/try", body=sent, key="sk-typed-0123456789abcd")
-    assert tried.status_code == 200
-    [task] = site.harness.operator.tasks()
-    assert task["taskId"] in tried.text
-    assert "sk-typed" not in tried.text
-    refused = site.press("ui/try", body="{")
-    assert "The request body must be valid JSON." in refused.text
 
 
 def test_worlds_are_apart_and_kept_in_every_link(make_site: Callable[..., Site]) -> None:

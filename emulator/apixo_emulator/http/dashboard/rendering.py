@@ -46,7 +46,6 @@ NAVIGATION = (
     ("inbox", "Inbox", "i"),
     ("ui/scenarios", "Scenarios", "s"),
     ("ui/clock", "Clock & keys", "k"),
-    ("ui/try", "Try it", "y"),
 )
 _DIGITS = 15
 _SHOWN = 80

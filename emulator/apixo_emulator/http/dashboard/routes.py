@@ -14,7 +14,7 @@ from starlette.routing import Route
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import root_url
 from apixo_emulator.http.control import EXPECTED, control_of, status_of
-from apixo_emulator.http.dashboard import controls, journal, submit, tasks
+from apixo_emulator.http.dashboard import controls, journal, tasks
 from apixo_emulator.http.dashboard.inbox import INBOX, Inbox, read_form
 from apixo_emulator.http.dashboard.rendering import Done, Page, PageContext, asset, done, shown
 from apixo_emulator.http.events import event_stream
@@ -28,7 +28,6 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _PAGES: dict[str, Handler] = {
     "": tasks.list_tasks,
     "ui/tasks/{task_id}": tasks.show_task,
-    "ui/tasks/{task_id}/line": tasks.show_line,
     "ui/tasks/{task_id}/pictures": tasks.show_pictures,
     "ui/tasks/{task_id}/source": tasks.send_source,
     "ui/requests": journal.list_requests,
@@ -39,7 +38,6 @@ _PAGES: dict[str, Handler] = {
     INBOX: controls.show_inbox,
     "ui/scenarios": controls.show_scenarios,
     "ui/clock": controls.show_clock,
-    "ui/try": submit.show_form,
 }
 _DRAWING = (tasks.show_pictures, tasks.send_source)
 _BUTTONS: dict[str, Handler] = {
@@ -53,7 +51,6 @@ _BUTTONS: dict[str, Handler] = {
     "ui/clock/rate": controls.set_rate,
     "ui/clock/reset": controls.reset,
     "ui/accounts/top-up": controls.top_up,
-    "ui/try": submit.try_it,
 }
 
 

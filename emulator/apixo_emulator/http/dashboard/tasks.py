@@ -110,7 +110,6 @@ def list_tasks(context: PageContext) -> Page:
             "total": sum(by_state.values()),
             "keys": labels,
             "sources": any(row["imageUrl"] for row in rows),
-            "price": context.control.config()["price"],
         },
     )
 
@@ -144,12 +143,6 @@ def show_task(context: PageContext) -> Page:
             "failures": list(contract().failures.values()),
         },
     )
-
-
-def show_line(context: PageContext) -> Page:
-    """Show a task in a line."""
-    task = context.control.task(context.path["task_id"])
-    return Page("line.html", {"task": {**task, "bar": bar(task, context.control.now())}})
 
 
 # A preview: sharp on a screen of twice the density.

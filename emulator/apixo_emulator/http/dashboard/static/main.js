@@ -6,7 +6,6 @@ import * as keys from "./keys.js";
 import * as live from "./live.js";
 import * as notices from "./notices.js";
 import { move } from "./plan.js";
-import * as trying from "./try.js";
 import * as zoom from "./zoom.js";
 
 const TICK_MS = 100;
@@ -14,7 +13,7 @@ const TICK_MS = 100;
 const AFTER_MS = 150;
 
 readClock();
-for (const part of [copying, filter, keys, live, notices, trying, zoom]) part.start();
+for (const part of [copying, filter, keys, live, notices, zoom]) part.start();
 setInterval(() => {
   if (!document.hidden) move(() => live.lookSoon(AFTER_MS));
 }, TICK_MS);
