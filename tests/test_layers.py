@@ -19,13 +19,13 @@ LAYERS = [
     {"supervisor"},
     {"runtime"},
     {"logs"},
-    {"settings", "doctor"},
     {"config_file"},
+    {"settings", "doctor"},
     {"option_types"},
     {"service"},
     {"pictures", "journal", "scenarios"},
     {"storage", "outbound", "exchange"},
-    {"domain", "extras"},
+    {"domain", "extras", "process"},
 ]
 # What the core may use beside the standard library: values in, values out.
 CORE_LIBRARIES = {"orjson", "jsonschema_rs", "apixo_schemas", "apixo_emulator"}

@@ -4,8 +4,9 @@ For any ASGI server: ``uvicorn apixo_emulator.asgi:app``.
 """
 
 from apixo_emulator.app import create_app
+from apixo_emulator.config_file import load_settings
 from apixo_emulator.process import tune_interpreter
-from apixo_emulator.settings import SettingsError, load_settings
+from apixo_emulator.settings import SettingsError
 
 tune_interpreter()
 try:

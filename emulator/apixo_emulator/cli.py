@@ -13,9 +13,9 @@ from apixo_emulator.process import tune_interpreter
 
 try:
     tune_interpreter()
-    from apixo_emulator.config_file import CONFIG_FILE
+    from apixo_emulator.config_file import CONFIG_FILE, load_settings
     from apixo_emulator.option_types import Option
-    from apixo_emulator.settings import OPTIONS, load_settings
+    from apixo_emulator.settings import OPTIONS
 except ModuleNotFoundError as error:  # the base install has only the client
     raise SystemExit(f"apixo-emulator needs {what_to_install(error)}") from None
 

@@ -218,3 +218,20 @@ def options_of(cls: type[Any]) -> Mapping[str, Option]:
         for entry in fields(cls)
         if "option" in entry.metadata
     }
+
+
+def read_values(
+    known: Mapping[str, Option], given: Mapping[str, Any], label: Callable[[str], str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that can be read, and what is wrong with the others.
+
+    ``label`` returns how an option is named in the place that the values are from.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in given.items():
+        try:
+            values[name] = known[name].type.read(value)
+        except ValueError as error:
+            problems.append(f"{label(name)}: {error}")
+    return values, problems

@@ -1,4 +1,4 @@
-"""Every option of ``serve``, declared once: name, type, default and meaning; and what reads them.
+"""Every option of ``serve``, declared once: name, type, default and meaning.
 
 An option ``log_format`` is the flag ``--log-format``, the environment variable
 ``APIXO_EMULATOR_LOG_FORMAT``, ``log_format`` or ``log-format`` in a config file, and ``log_format=``
@@ -7,9 +7,8 @@ in Python. A flag wins over the environment, that over the file, that over the d
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from apixo_emulator import option_types as types
-from apixo_emulator.config_file import ACCOUNT, CONFIG_FILE, read_config_file
-from apixo_emulator.domain.accounts import KEY, AccountTerms, account_schema, micros
+from apixo_emulator.domain.accounts import KEY, AccountTerms, micros
 from apixo_emulator.domain.clock import FASTEST
 from apixo_emulator.domain.deliveries import (
     CallbackMode,
@@ -31,7 +29,7 @@ from apixo_emulator.domain.randomness import LARGEST_SEED
 from apixo_emulator.domain.tasks import Latency, read_latency
 from apixo_emulator.domain.text import did_you_mean
 from apixo_emulator.journal.secrets import Mask
-from apixo_emulator.option_types import SWITCH, Option, option, options_of
+from apixo_emulator.option_types import SWITCH, Option, option, options_of, read_values
 from apixo_emulator.scenarios.file import load_rules
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.storage import Durability
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from apixo_emulator.pictures import SourceOptions
 
 DATA_FOLDER = Path(".apixo-emulator")
-CONFIG_VARIABLE = "APIXO_EMULATOR_CONFIG"
 
 _RETRIES = ",".join(f"{ms / 1000:g}" for ms in published_contract().callbacks.retry_delays_ms)
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,200}", re.ASCII)
@@ -387,102 +384,20 @@ def read_options(known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[
         if name not in known:
             hint = did_you_mean(name, known)
             raise TypeError(f"unknown option {name!r}; expected one of {', '.join(known)}.{hint}")
-    source = _Source({name: value for name, value in given.items() if value is not None}, str)
-    problems: list[str] = []
-    values = source.read(known, problems)
-    _check(problems)
+    wanted = {name: value for name, value in given.items() if value is not None}
+    values, problems = read_values(known, wanted, str)
+    check(problems)
     return values
 
 
-def _check(problems: Iterable[object]) -> None:
-    """Raise the error of several options; a key that stands in a wrong place is not shown."""
-    if text := "\n".join(map(str, problems)):
-        raise SettingsError(Mask().text(text))
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Values that came from one place; ``label`` gives how an option is named there."""
-
-    values: Mapping[str, Any]
-    label: Callable[[str], str]
-
-    def read(self, known: Mapping[str, Option], problems: list[str]) -> dict[str, Any]:
-        """Return the values that can be read, and add what is wrong with the others."""
-        values: dict[str, Any] = {}
-        for name, value in self.values.items():
-            try:
-                values[name] = known[name].type.read(value)
-            except ValueError as error:
-                problems.append(f"{self.label(name)}: {error}")
-        return values
-
-
-def load_settings(
-    flags: Mapping[str, Any] | None = None,
-    *,
-    config: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-    folder: Path = Path(),
-) -> Settings:
-    """Return the settings of flags, the environment and the config file.
-
-    The file is ``config``, else that of ``APIXO_EMULATOR_CONFIG``, else ``apixo-emulator.toml`` or
-    ``[tool.apixo-emulator]`` of a ``pyproject.toml`` in ``folder``. A profile is put in force.
+def check(problems: Iterable[object]) -> None:
+    """Raise the error of several options; a key that stands in a wrong place is not shown.
 
     Raises:
-        SettingsError: An option is wrong; the message is about all that are.
+        SettingsError: There is a problem.
     """
-    if config is None and environ.get(CONFIG_VARIABLE):
-        config = Path(environ[CONFIG_VARIABLE])
-    try:
-        file = read_config_file(config, folder, OPTIONS)
-    except ValueError as error:
-        raise SettingsError(Mask().text(str(error))) from None
-    problems = file.problems
-    of_file = _Source(file.values, lambda name: f"{file.path}: {name}")
-    sources = (
-        of_file,
-        _environment(environ),
-        _Source(flags or {}, lambda name: OPTIONS[name].flag),
-    )
-    # The profile comes first: it changes the contract, which the other options are checked against.
-    _use_profile_of(sources)
-    values: dict[str, Any] = {}
-    for source in sources:
-        read = source.read(OPTIONS, problems)
-        if read.get("ephemeral"):  # contradicts the data folder of a source that counts less
-            values.pop("data", None)
-        if "data" in read:
-            values.pop("ephemeral", None)
-        values |= read
-    _check(problems)
-    return Settings(**values, accounts=file.accounts)
-
-
-def _environment(environ: Mapping[str, str]) -> _Source:
-    """Return the options of the environment; empty variables are none, spaces separate a list."""
-    names = {
-        option.name: variable
-        for option in OPTIONS.values()
-        for variable in reversed(option.variables)
-        if environ.get(variable)
-    }
-    values = {
-        name: environ[variable].split() if OPTIONS[name].type.is_list else environ[variable]
-        for name, variable in names.items()
-    }
-    return _Source(values, names.__getitem__)
-
-
-def _use_profile_of(sources: tuple[_Source, ...]) -> None:
-    named = [source for source in sources if "profile" in source.values]
-    if not named:
-        return
-    try:
-        use_profile_file(OPTIONS["profile"].type.read(named[-1].values["profile"]))
-    except ValueError as error:
-        raise SettingsError(f"{named[-1].label('profile')}: {error}") from None
+    if text := "\n".join(map(str, problems)):
+        raise SettingsError(Mask().text(text))
 
 
 _in_force: list[Path] = []
@@ -504,21 +419,3 @@ def use_profile_file(path: Path | None) -> None:
             f" {error.strerror or error}"
         ) from None
     _in_force.append(path)
-
-
-def config_schema() -> Mapping[str, Any]:
-    """Return the JSON Schema of a config file, for editors that check it while it is written."""
-    options = {
-        name: {**option.type.schema, "description": option.help} for name, option in OPTIONS.items()
-    }
-    dashed = {name.replace("_", "-"): schema for name, schema in options.items()}
-    account = {key: value for key, value in account_schema().items() if key != "$schema"}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "config.json",
-        "title": f"the config file, {CONFIG_FILE}",
-        "description": "Options of `apixo-emulator serve`, and accounts with what each may do.",
-        "type": "object",
-        "properties": {**options, **dashed, ACCOUNT: {"type": "array", "items": account}},
-        "additionalProperties": False,
-    }

@@ -17,9 +17,10 @@ from jsonschema import Draft202012Validator
 from apixo_client.cli import main as client
 from apixo_contract.cli import main as kit
 from apixo_emulator.cli import main
+from apixo_emulator.config_file import config_schema, load_settings
 from apixo_emulator.domain.accounts import AccountTerms, Rate
 from apixo_emulator.domain.pictures import FetchMode
-from apixo_emulator.settings import OPTIONS, Settings, SettingsError, config_schema, load_settings
+from apixo_emulator.settings import OPTIONS, Settings, SettingsError
 
 EXAMPLE = """
 port = 9000

@@ -21,8 +21,8 @@ from support.tables import PAGES, ROOT, filled
 from apixo_client.cli import main as client
 from apixo_contract.cli import main as kit
 from apixo_emulator.cli import main as emulator
+from apixo_emulator.config_file import load_settings
 from apixo_emulator.scenarios.file import load_rules
-from apixo_emulator.settings import load_settings
 
 pytestmark = pytest.mark.slow
 

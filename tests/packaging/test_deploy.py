@@ -14,7 +14,8 @@ import yaml
 from support.process import environment
 
 from apixo_emulator.cli import main
-from apixo_emulator.settings import OPTIONS, load_settings
+from apixo_emulator.config_file import load_settings
+from apixo_emulator.settings import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,8 +15,9 @@ from apixo_contract.cli import main as kit
 from apixo_emulator.certify.client_cases import ClientCase, client_cases
 from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases
 from apixo_emulator.cli import main
+from apixo_emulator.config_file import CONFIG_VARIABLE
 from apixo_emulator.scenarios.vocabulary import vocabulary
-from apixo_emulator.settings import CONFIG_VARIABLE, OPTIONS
+from apixo_emulator.settings import OPTIONS
 from apixo_schemas import contract, sources
 
 ROOT = Path(__file__).parents[2]

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apixo_emulator.config_file import config_schema
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_HEADER
 from apixo_emulator.http.control_types import OBJECT, TEXT, components, list_of, record, ref, typed
 from apixo_emulator.http.operations import OPERATIONS, Operation
 from apixo_emulator.journal.verify import expectation_schema
 from apixo_emulator.scenarios.schema import scenario_file_schema
-from apixo_emulator.settings import config_schema
 from apixo_schemas import document, document_names, openapi_document
 
 # Schemas of the emulator's own files and bodies, beside those of the contract.

@@ -13,15 +13,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from apixo_emulator import option_types as types
+from apixo_emulator.config_file import load_settings
 from apixo_emulator.option_types import SWITCH, option, options_of
 from apixo_emulator.scenarios.rules import rule_of
 from apixo_emulator.service import Options, WorldOptions
-from apixo_emulator.settings import (
-    OPTIONS,
-    Settings,
-    load_settings,
-    read_options,
-)
+from apixo_emulator.settings import OPTIONS, Settings, read_options
 from apixo_emulator.testing import clock, patches, routing, transports
 from apixo_emulator.testing.emulator import InProcess
 from apixo_emulator.testing.patches import ImportWatcher, Patches
