@@ -195,8 +195,6 @@ _TASK_FAILURES: Mapping[str, type[TaskFailed]] = {
     "CONTENT_VIOLATION": SensitiveContentError,
 }
 
-# The request cannot be sent at all, so that repeating it is pointless.
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 # No connection was made, so the service cannot have read any of the request.
 _UNCONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -313,9 +311,7 @@ def is_transient(error: ApixoError) -> bool:
 
     This includes a 2xx response that is no envelope: gateways send one while a service restarts.
     """
-    if isinstance(error, TransportError):
-        return not isinstance(error.__cause__, _UNSENDABLE)
-    return isinstance(error, RateLimitedError | ServerError | InvalidResponseError)
+    return isinstance(error, TransportError | RateLimitedError | ServerError | InvalidResponseError)
 
 
 def is_surely_refused(error: ApixoError) -> bool:

@@ -81,13 +81,6 @@ def submits_twice(patch: pytest.MonkeyPatch) -> None:
     changed(patch, _core.BaseClient, "_submit", twice)
 
 
-@mutant("client.accepted")
-def sends_the_picture_twice(patch: pytest.MonkeyPatch) -> None:
-    changes_body(
-        patch, lambda body: body["input"].update(image_urls=body["input"]["image_urls"] * 2)
-    )
-
-
 @mutant("client.arguments")
 def sends_any_text_as_a_url(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "image_url", str)
@@ -185,11 +178,6 @@ def gives_the_wait_a_limit_of_its_own(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@mutant("client.passing-faults")
-def gives_up_at_the_first_error(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_core, "is_transient", lambda _error: False)
-
-
 @mutant("client.answers")
 def trusts_every_body_to_be_json(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_responses, "parse_json", json.loads)
@@ -225,11 +213,6 @@ def takes_a_failed_task_for_a_result(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_core, "_succeeded", lambda task, _request: replace(task, result_urls=("x",)))
 
 
-@mutant("client.fail-code")
-def knows_no_rate_limit_of_a_task(patch: pytest.MonkeyPatch) -> None:
-    patch.delitem(errors._TASK_FAILURES, "RateLimited")
-
-
 @mutant("client.session")
 def remembers_the_first_view_of_a_task(patch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
@@ -249,11 +232,6 @@ def remembers_the_first_view_of_a_task(patch: pytest.MonkeyPatch) -> None:
 @mutant("client.pace")
 def polls_every_second(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Pace, "recommended", classmethod(lambda cls, _tier: cls.every(1)))
-
-
-@mutant("client.pace")
-def knows_no_heavy_tier(patch: pytest.MonkeyPatch) -> None:
-    changed(patch, Pace, "recommended", lambda original, _tier: original("4k"))
 
 
 @mutant("client.pace")

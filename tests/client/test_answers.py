@@ -207,9 +207,3 @@ def test_any_answer_gives_an_outcome_or_a_documented_error(
         str(error).encode()
     else:
         assert outcome.is_finite() if isinstance(outcome, Decimal) else repr(outcome).encode()
-
-
-def test_deeply_nested_json_is_no_json(service: Any) -> None:
-    service.answer(httpx.Response(200, content=b"[" * 200_000))
-    with pytest.raises(InvalidResponseError):
-        service.call("balance", client=ONCE)

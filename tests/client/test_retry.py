@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import format_datetime, formatdate
 from typing import Any
 
 import httpx
@@ -14,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apixo_client import RateLimitedError, RetryPolicy, TransportError
-
-NOW = 1000.0
 
 
 def pauses(service: Any, policy: RetryPolicy, count: int, **headers: str) -> list[float]:
@@ -71,21 +67,6 @@ def test_any_retry_after_gives_a_pause_or_the_error(
 def test_forms_of_retry_after(service: Any, value: str, seconds: float) -> None:
     (pause,) = pauses(service, RetryPolicy(base_s=0), 1, Retry_After=value)
     assert pause == seconds
-
-
-@given(st.integers(0, 300), st.integers(-12, 12))
-def test_seconds_and_dates_of_any_zone_agree(
-    new_service: Callable[[str], Any], seconds: int, hours: int
-) -> None:
-    moment = datetime.fromtimestamp(NOW + seconds, UTC)
-    zoned = format_datetime(moment.astimezone(timezone(timedelta(hours=hours))))
-    for value in (str(seconds), formatdate(NOW + seconds, usegmt=True), zoned):
-        service = new_service("sync")
-        service.refuse(429, Retry_After=value)
-        service.data(1)
-        with service.playing():
-            service.call("balance", client={"retry": RetryPolicy(base_s=0)})
-        assert service.slept == ([seconds] if seconds else [0.0])
 
 
 def test_a_retry_after_beyond_patience_is_told(service: Any) -> None:
