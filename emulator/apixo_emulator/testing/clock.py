@@ -18,7 +18,6 @@ from bisect import insort
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial, wraps
 from types import ModuleType
@@ -98,7 +97,6 @@ class VirtualClock:
 
     def note_caller(self) -> None:
         """Remember that the running thread and task have called the API."""
-        _of_task.set(self)
         for this in (_running(), threading.current_thread()):
             _count(this, self)
 
@@ -161,17 +159,20 @@ class VirtualClock:
         return math.ceil(self._emulator.now_ms + seconds * 1000)
 
 
-# What tasks and threads have in their context: that of trio's tasks and anyio's threads too.
-_of_task: ContextVar[VirtualClock | None] = ContextVar("apixo_emulator_clock", default=None)
-# By task of asyncio and thread.
+# By task of asyncio or trio, and thread.
 _callers: WeakKeyDictionary[Any, VirtualClock] = WeakKeyDictionary()
 
 
 def _running() -> Any:
-    """Return the running task of asyncio, None in a callback of an event loop; or the thread."""
+    """Return the running task, None in a callback of an event loop; or the thread."""
     try:
         return asyncio.current_task()
-    except RuntimeError:  # no event loop runs
+    except RuntimeError:  # no event loop of asyncio runs
+        pass
+    trio: Any = sys.modules.get("trio")
+    try:
+        return trio.lowlevel.current_task()
+    except (AttributeError, RuntimeError):
         return threading.current_thread()
 
 
@@ -186,40 +187,6 @@ def _count(this: Any, clock: VirtualClock | None) -> None:
         _callers[this] = clock
 
 
-def _start_soon(start_soon: Callable[..., None]) -> Callable[..., None]:
-    @wraps(start_soon)
-    def start_task(nursery: Any, function: Any, *args: Any, name: object = None) -> None:
-        async def run() -> None:
-            try:
-                await function(*args)
-            finally:
-                if clock := _of_task.get():
-                    nursery.parent_task.context.run(_of_task.set, clock)
-
-        start_soon(nursery, run, name=name or function)
-
-    return start_task
-
-
-def _run_sync(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    @wraps(run_sync)
-    async def run_job(job: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        clocks: list[VirtualClock | None] = []
-
-        def run() -> Any:
-            try:
-                return job(*args)
-            finally:
-                clocks.append(_of_task.get())
-
-        try:
-            return await run_sync(run, **options)
-        finally:
-            _of_task.set(next(filter(None, clocks), _of_task.get()))
-
-    return run_job
-
-
 def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(create)
     def create_task(loop: Any, coro: Any, **options: Any) -> Any:
@@ -229,6 +196,23 @@ def _create_task(create: Callable[..., Any]) -> Callable[..., Any]:
         return task
 
     return create_task
+
+
+def _start_soon(start_soon: Callable[..., None]) -> Callable[..., None]:
+    @wraps(start_soon)
+    def start_task(nursery: Any, function: Any, *args: Any, name: object = None) -> None:
+        starter = _running()
+
+        async def run() -> None:
+            _count(_running(), _clock_of(starter))
+            try:
+                await function(*args)
+            finally:
+                _count(nursery.parent_task, _clock_of(_running()))
+
+        start_soon(nursery, run, name=name or function)
+
+    return start_task
 
 
 def _join(join: Callable[..., None]) -> Callable[..., None]:
@@ -249,10 +233,18 @@ def _submit(submit: Callable[..., Any]) -> Callable[..., Any]:
     return submit_job
 
 
+def _run_sync(run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @wraps(run_sync)
+    async def run_job(job: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return await run_sync(_job, _running(), job, *args, **options)
+
+    return run_job
+
+
 def _job(starter: Any, job: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
     thread = threading.current_thread()
     _callers.pop(thread, None)  # left by an earlier job, which may have had another starter
-    if isinstance(starter, asyncio.Task):
+    if not isinstance(starter, threading.Thread):
         _count(thread, _clock_of(starter))
     try:
         return job(*args, **options)
@@ -260,23 +252,22 @@ def _job(starter: Any, job: Callable[..., Any], /, *args: Any, **options: Any) -
         _count(starter, _clock_of(thread))
 
 
-def _moved_by(seconds: object, clock: VirtualClock | None) -> VirtualClock | None:
-    """Return a clock if sleeping so long moves it; the real function judges all other values."""
-    if clock is None or not (clock.is_open and clock.patches_sleep):
+def _moved_by(seconds: object, *callers: Any) -> VirtualClock | None:
+    """Return the clock of one of these, if a sleep so long moves it.
+
+    The function that sleeps judges other values.
+    """
+    if not (isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S):
         return None
-    return clock if isinstance(seconds, int | float) and 0 < seconds < _FOREVER_S else None
-
-
-def _clock_of_task(seconds: object) -> VirtualClock | None:
-    return _moved_by(seconds, _of_task.get()) or _moved_by(seconds, _clock_of(_running()))
+    clock = next(filter(None, map(_clock_of, callers)), None)
+    return clock if clock is not None and clock.patches_sleep else None
 
 
 @cache
 def _time_sleep(original: Callable[[float], None]) -> Callable[[float], None]:
     @wraps(original)
     def sleep(seconds: float, /) -> None:
-        of_thread = _clock_of(threading.current_thread())
-        clock = _clock_of_task(seconds) or _moved_by(seconds, of_thread)
+        clock = _moved_by(seconds, _running(), threading.current_thread())
         if clock is None or not clock.sleep(seconds):
             original(seconds)
 
@@ -287,7 +278,7 @@ def _time_sleep(original: Callable[[float], None]) -> Callable[[float], None]:
 def _asyncio_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(original)
     async def sleep(delay: float, result: Any = None) -> Any:
-        clock = _clock_of_task(delay)
+        clock = _moved_by(delay, _running())
         if clock is None:
             return await original(delay, result)
         await clock.asleep(delay)
@@ -300,7 +291,7 @@ def _asyncio_sleep(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 def _trio_sleep(original: Callable[[float], Awaitable[None]]) -> Callable[[float], Awaitable[None]]:
     @wraps(original)
     async def sleep(seconds: float) -> None:
-        clock = _moved_by(seconds, _of_task.get())
+        clock = _moved_by(seconds, _running())
         await (original(seconds) if clock is None else clock.asleep(seconds))
 
     return sleep
