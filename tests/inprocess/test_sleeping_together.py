@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,59 +17,90 @@ import trio
 
 import apixo_emulator
 from apixo_client import Apixo, AsyncApixo
+from apixo_emulator.testing import InProcess
 
 IMAGE = "https://example.com/in.jpg"
 BALANCE = "https://api.apixo.ai/api/v1/apikeys/current-balance"
-KEY = {"Authorization": "Bearer k"}
-RUNNERS: dict[str, Any] = {"asyncio": lambda main: asyncio.run(main()), "trio": trio.run}
+HOUR_MS = 3_600_000
 
 
-@pytest.mark.parametrize("library", RUNNERS)
-def test_async_tasks_wake_in_order(library: str) -> None:
-    woken: list[int] = []
+def by_asyncio(main: Any) -> Any:
+    return asyncio.run(main())
 
-    async def wait(client: httpx.AsyncClient, seconds: float, times: int) -> None:
-        await client.get(BALANCE, headers=KEY)
+
+def by_uvloop(main: Any) -> Any:
+    return pytest.importorskip("uvloop").run(main())
+
+
+any_runner = pytest.mark.parametrize("run", [by_asyncio, trio.run])
+
+
+def call() -> None:
+    httpx.get(BALANCE, headers={"Authorization": "Bearer k"})
+
+
+async def acall() -> None:
+    async with httpx.AsyncClient() as client:
+        await client.get(BALANCE, headers={"Authorization": "Bearer k"})
+
+
+def moved_ms(work: Callable[[], object]) -> int:
+    """Return how far the emulator's clock moves meanwhile."""
+    with apixo_emulator.intercept() as emulator:
+        start_ms = emulator.now_ms
+        work()
+        return emulator.now_ms - start_ms
+
+
+@pytest.fixture
+def emulator() -> Any:
+    with apixo_emulator.intercept() as emulator:
+        yield emulator
+
+
+@any_runner
+def test_async_tasks_wake_in_order(emulator: InProcess, run: Any) -> None:
+    start_ms, woken = emulator.now_ms, []
+
+    async def wait(seconds: float, times: int) -> None:
+        await acall()
         for _ in range(times):
             await anyio.sleep(seconds)
-            await client.get(BALANCE, headers=KEY)
+            await acall()
             woken.append(emulator.now_ms - start_ms)
 
     async def every() -> None:
-        async with httpx.AsyncClient() as client, anyio.create_task_group() as group:
-            group.start_soon(wait, client, 1, 5)
-            group.start_soon(wait, client, 2.5, 2)
-            group.start_soon(wait, client, 10, 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, 1, 5)
+            group.start_soon(wait, 2.5, 2)
+            group.start_soon(wait, 10, 1)
 
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        RUNNERS[library](every)
-        assert woken == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
+    run(every)
+    assert woken == [1000, 2000, 2500, 3000, 4000, 5000, 5000, 10_000]
 
 
-def test_a_thread_wakes_when_its_time_has_come() -> None:
+def test_a_thread_wakes_when_its_time_has_come(emulator: InProcess) -> None:
     begun = threading.Barrier(3)
 
     def late(seconds: float) -> list[float]:
-        with httpx.Client() as client:
-            client.get(BALANCE, headers=KEY)
-            begun.wait()
-            found = []
-            for _ in range(3):
-                asleep_ms = emulator.now_ms
-                time.sleep(seconds)
-                found.append(emulator.now_ms - asleep_ms - seconds * 1000)
-            return found
+        call()
+        begun.wait()
+        found = []
+        for _ in range(3):
+            asleep_ms = emulator.now_ms
+            time.sleep(seconds)
+            found.append(emulator.now_ms - asleep_ms - seconds * 1000)
+        return found
 
-    with apixo_emulator.intercept() as emulator, ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool:
         assert min(min(found) for found in pool.map(late, (1, 2.5, 10))) >= 0
 
 
-@pytest.mark.parametrize("library", RUNNERS)
-def test_a_watchdog_that_sleeps_longer_does_not_wake_first(library: str) -> None:
+@any_runner
+@pytest.mark.usefixtures("emulator")
+def test_a_watchdog_that_sleeps_longer_does_not_wake_first(run: Any) -> None:
     async def watch(scope: anyio.CancelScope) -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
+        await acall()
         await anyio.sleep(120)
         scope.cancel()
 
@@ -79,123 +112,40 @@ def test_a_watchdog_that_sleeps_longer_does_not_wake_first(library: str) -> None
             return done.task.cost_time
         return None
 
-    with apixo_emulator.intercept():
-        assert RUNNERS[library](upscale) == 40_000
+    assert run(upscale) == 40_000
 
 
-@pytest.mark.parametrize("library", RUNNERS)
-def test_a_cancelled_sleep_does_not_move_the_clock(library: str) -> None:
-    async def run() -> None:
-        async with httpx.AsyncClient() as client, anyio.create_task_group() as group:
+@any_runner
+def test_a_cancelled_sleep_does_not_move_the_clock(run: Any) -> None:
+    async def dawdle() -> None:
+        await acall()
+        await anyio.sleep(100)
 
-            async def dawdle() -> None:
-                await client.get(BALANCE, headers=KEY)
-                await anyio.sleep(100)
-
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
             group.start_soon(dawdle)
-            await client.get(BALANCE, headers=KEY)
+            await acall()
             await anyio.sleep(5)
             group.cancel_scope.cancel()
         await anyio.sleep(1)
 
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        RUNNERS[library](run)
-        assert emulator.now_ms - start_ms == 6_000
+    assert moved_ms(partial(run, main)) == 6_000
 
 
-def test_a_thread_s_sleep_in_an_event_loop_passes() -> None:
-    async def run() -> tuple[int | None, Any]:
-        async def other(client: httpx.AsyncClient) -> Any:
-            await client.get(BALANCE, headers=KEY)
-            await asyncio.sleep(1)  # is over long before the loop goes on
-            return emulator.now_ms - start_ms
-
-        async with httpx.AsyncClient() as client:
-            task = asyncio.create_task(other(client))
-            await asyncio.sleep(0)
-            with Apixo(api_key="k") as apixo:
-                taken = apixo.upscale(IMAGE, resolution="2k").task.cost_time
-            return taken, await task
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        taken, late_ms = asyncio.run(run())
-    assert taken == 40_000
-    assert late_ms >= 40_000
-
-
-def test_a_receiver_of_callbacks_may_sleep() -> None:
-    taken: list[int] = []
+def test_a_receiver_of_callbacks_may_sleep(emulator: InProcess) -> None:
+    start_ms, taken = emulator.now_ms, []
 
     def take(_callback: Any) -> None:
-        httpx.get(BALANCE, headers=KEY)
+        call()
         time.sleep(3)
         taken.append(emulator.now_ms - start_ms)
 
-    with apixo_emulator.intercept() as emulator, Apixo(api_key="k") as apixo:
-        start_ms = emulator.now_ms
+    with Apixo(api_key="k") as apixo:
         emulator.receiver("https://me.test/taken", take)
         apixo.submit(IMAGE, callback_url="https://me.test/taken")
         time.sleep(60)
-        assert taken == [43_000]
-        assert emulator.now_ms - start_ms == 60_000
-
-
-def test_many_tasks_at_once() -> None:
-    async def run() -> set[int | None]:
-        async with AsyncApixo(api_key="k") as apixo:
-            done = await asyncio.gather(*(apixo.upscale(f"{IMAGE}?{n}") for n in range(60)))
-            return {result.task.cost_time for result in done}
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        assert asyncio.run(run()) == {40_000}
-        assert emulator.now_ms - start_ms < 60_000
-
-
-def test_a_thread_wakes_while_an_event_loop_is_blocked() -> None:
-    woken = threading.Event()
-
-    def sleep() -> None:
-        httpx.get(BALANCE, headers=KEY)
-        time.sleep(60)
-        woken.set()
-
-    async def run() -> bool:
-        called = asyncio.Event()
-
-        async def dawdle() -> None:
-            async with httpx.AsyncClient() as client:
-                await client.get(BALANCE, headers=KEY)
-                called.set()
-                await asyncio.sleep(10)
-
-        task = asyncio.create_task(dawdle())
-        await called.wait()
-        sleeper = threading.Thread(target=sleep)
-        sleeper.start()
-        came = woken.wait(30)  # as a careless application may
-        sleeper.join()
-        await task
-        return came
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        assert asyncio.run(run())
-        assert emulator.now_ms - start_ms == 60_000
-
-
-def test_tasks_and_threads_started_by_a_caller_sleep_in_the_emulator_s_time() -> None:
-    async def run() -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
-        await asyncio.gather(asyncio.sleep(3600), asyncio.to_thread(time.sleep, 7200))
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        asyncio.run(run())
-        assert emulator.now_ms - start_ms == 7_200_000
+    assert taken == [43_000]
+    assert emulator.now_ms - start_ms == 60_000
 
 
 def test_a_block_may_end_while_a_thread_sleeps() -> None:
@@ -204,7 +154,7 @@ def test_a_block_may_end_while_a_thread_sleeps() -> None:
 
     def dawdle() -> None:
         try:
-            httpx.get(BALANCE, headers=KEY)
+            call()
             begun.set()
             while not may_end.is_set():
                 time.sleep(0.001)  # in the block's time, then really
@@ -224,132 +174,99 @@ def test_a_block_may_end_while_a_thread_sleeps() -> None:
     assert errors == []
 
 
-async def _by_wait_for(call: Any) -> None:
-    await asyncio.wait_for(call(), 30)
+async def by_wait_for() -> None:
+    await asyncio.wait_for(acall(), 30)
 
 
-async def _by_gather(call: Any) -> None:
-    await asyncio.gather(call(), asyncio.sleep(0))
+async def by_gather() -> None:
+    await asyncio.gather(acall(), asyncio.sleep(0))
 
 
-async def _by_a_thread(_call: Any) -> None:
-    await asyncio.to_thread(httpx.get, BALANCE, headers=KEY)
+async def by_a_thread() -> None:
+    await asyncio.to_thread(call)
 
 
-async def _by_a_group(call: Any) -> None:
+async def by_a_group() -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(_by_wait_for(call))
+        group.create_task(by_wait_for())
 
 
-@pytest.mark.parametrize("start", [_by_wait_for, _by_gather, _by_a_thread, _by_a_group])
-def test_a_task_sleeps_in_the_emulator_s_time_once_what_it_started_has_called(start: Any) -> None:
-    async def call() -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
-
-    async def run() -> None:
-        await start(call)
-        await asyncio.sleep(3600)
-        await asyncio.wait_for(asyncio.sleep(3600), 30)
-        await asyncio.to_thread(time.sleep, 3600)
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        asyncio.run(run())
-        assert emulator.now_ms - start_ms == 3 * 3_600_000
-
-
-async def _in_a_task_group(call: Any) -> None:
+async def by_anyio() -> None:
     async with anyio.create_task_group() as group:
-        group.start_soon(call)
+        group.start_soon(acall)
 
 
-async def _in_a_nested_task_group(call: Any) -> None:
+async def by_anyio_nested() -> None:
     async with anyio.create_task_group() as group:
-        group.start_soon(_in_a_task_group, call)
+        group.start_soon(by_anyio)
 
 
-async def _in_a_thread_of_anyio(_call: Any) -> None:
-    await anyio.to_thread.run_sync(lambda: httpx.get(BALANCE, headers=KEY))
+async def by_a_thread_of_anyio() -> None:
+    await anyio.to_thread.run_sync(call)
 
 
-@pytest.mark.parametrize("library", RUNNERS)
+OF_ASYNCIO = [by_wait_for, by_gather, by_a_thread, by_a_group]
+OF_ANYIO = [by_anyio, by_anyio_nested, by_a_thread_of_anyio]
+
+
 @pytest.mark.parametrize(
-    "start", [_in_a_task_group, _in_a_nested_task_group, _in_a_thread_of_anyio]
+    ("run", "start"),
+    [(run, start) for run in (by_asyncio, by_uvloop) for start in OF_ASYNCIO]
+    + [(run, start) for run in (by_asyncio, trio.run) for start in OF_ANYIO],
 )
-def test_what_waited_for_a_caller_sleeps_in_the_emulator_s_time(start: Any, library: str) -> None:
-    async def call() -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
-
-    async def run() -> None:
-        await start(call)
+def test_a_task_sleeps_in_the_emulator_s_time_once_what_it_started_has_called(
+    run: Any, start: Any
+) -> None:
+    async def main() -> None:
+        await start()
         await anyio.sleep(3600)
+        if start in OF_ASYNCIO:  # what it starts then does so too
+            await asyncio.wait_for(asyncio.sleep(3600), 30)
+            await asyncio.to_thread(time.sleep, 3600)
 
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        RUNNERS[library](run)
-        assert emulator.now_ms - start_ms == 3_600_000
+    assert moved_ms(partial(run, main)) == HOUR_MS * (3 if start in OF_ASYNCIO else 1)
 
 
-def test_a_thread_sleeps_in_the_emulator_s_time_once_jobs_of_its_pool_have_called() -> None:
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda _: httpx.get(BALANCE, headers=KEY), range(4)))
+def by_a_pool() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: call(), range(4)))
+
+
+def by_a_joined_thread() -> None:
+    worker = threading.Thread(target=call)
+    worker.start()
+    worker.join()
+
+
+@pytest.mark.parametrize("start", [by_a_pool, by_a_joined_thread])
+def test_a_thread_sleeps_in_the_emulator_s_time_once_one_that_it_waited_for_has_called(
+    start: Callable[[], None],
+) -> None:
+    def main() -> None:
+        start()
         time.sleep(3600)
-        assert emulator.now_ms - start_ms == 3_600_000
 
-
-def test_a_thread_sleeps_in_the_emulator_s_time_once_one_that_it_joined_has_called() -> None:
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        worker = threading.Thread(target=httpx.get, args=(BALANCE,), kwargs={"headers": KEY})
-        worker.start()
-        worker.join()
-        time.sleep(3600)
-        assert emulator.now_ms - start_ms == 3_600_000
-
-
-def test_tasks_of_uvloop_sleep_in_the_emulator_s_time_once_what_they_started_has_called() -> None:
-    uvloop = pytest.importorskip("uvloop")
-
-    async def call() -> None:
-        async with httpx.AsyncClient() as client:
-            await client.get(BALANCE, headers=KEY)
-
-    async def run() -> None:
-        await asyncio.gather(call(), call())
-        await asyncio.sleep(3600)
-
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        uvloop.run(run())
-        assert emulator.now_ms - start_ms == 3_600_000
+    assert moved_ms(main) == HOUR_MS
 
 
 def test_tasks_of_a_server_in_the_same_event_loop_really_sleep() -> None:
-    async def run() -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readline()
-            await asyncio.sleep(0.001)
-            writer.close()
-            await writer.wait_closed()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        await asyncio.sleep(0.001)
+        writer.close()
+        await writer.wait_closed()
 
+    async def run() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            async with AsyncApixo(api_key="k") as apixo:
-                await asyncio.wait_for(apixo.balance(), 30)
+            await by_wait_for()
             for _ in range(2):
                 reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
                 writer.write(b"\n")
                 assert await reader.read() == b""
                 writer.close()
                 await writer.wait_closed()
-        assert emulator.now_ms == start_ms
 
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        asyncio.run(run())
+    assert moved_ms(partial(by_asyncio, run)) == 0
 
 
 def test_unrelated_tasks_and_the_starter_of_a_worker_really_sleep() -> None:
@@ -361,20 +278,15 @@ def test_unrelated_tasks_and_the_starter_of_a_worker_really_sleep() -> None:
             await asyncio.sleep(0.001)
 
         async def work() -> None:
-            async with httpx.AsyncClient() as client:
-                await client.get(BALANCE, headers=KEY)
+            await acall()
             called.set()
             await may_end.wait()
 
         heartbeat, worker = asyncio.create_task(beat()), asyncio.create_task(work())
         await heartbeat
         await asyncio.sleep(0.001)
-        assert emulator.now_ms == start_ms
         may_end.set()
         await worker
         await asyncio.sleep(1)
-        assert emulator.now_ms == start_ms + 1000
 
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        asyncio.run(run())
+    assert moved_ms(partial(by_asyncio, run)) == 1000

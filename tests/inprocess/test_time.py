@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import apixo_emulator
-from apixo_client import Apixo, AsyncApixo, TaskFailed, WaitTimeout
+from apixo_client import Apixo, WaitTimeout
 from apixo_emulator.testing import WaitedInVainError
 
 IMAGE = "https://example.com/in.jpg"
@@ -123,15 +123,6 @@ def test_sleeping_for_a_stuck_task_is_an_error_after_an_hour(app: Any) -> None:
             time.sleep(30)
 
 
-def test_the_client_s_sleep_is_the_emulator_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def really(seconds: float) -> None:
-        raise AssertionError(f"slept {seconds} s")
-
-    monkeypatch.setattr(time, "sleep", really)
-    with apixo_emulator.intercept(), Apixo(api_key="k") as apixo:
-        assert apixo.upscale(IMAGE, resolution="2k").task.cost_time == 40_000
-
-
 def test_the_client_s_time_limit_passes_in_the_emulator_s_time() -> None:
     with apixo_emulator.intercept(scenario="stuck") as emulator, Apixo(api_key="k") as apixo:
         start_ms = emulator.now_ms
@@ -140,46 +131,11 @@ def test_the_client_s_time_limit_passes_in_the_emulator_s_time() -> None:
         assert emulator.now_ms - start_ms == 20_000
 
 
-def test_the_async_client_s_time_limit_passes_in_the_emulator_s_time() -> None:
-    async def run() -> None:
-        async with AsyncApixo(api_key="k") as apixo:
-            with pytest.raises(WaitTimeout):
-                await apixo.upscale(IMAGE, timeout=20)
-
-    with apixo_emulator.intercept(scenario="stuck") as emulator:
-        start_ms = emulator.now_ms
-        asyncio.run(run())
-        assert emulator.now_ms - start_ms == 20_000
-
-
 def test_a_date_in_retry_after_is_on_the_emulator_s_clock() -> None:
     with apixo_emulator.intercept() as emulator, Apixo(api_key="k") as apixo:
         emulator.scenario("http-429-date", times=1)
         apixo.submit(IMAGE)
         assert emulator.requests[1].at_ms - emulator.requests[0].at_ms < 60_000
-
-
-def test_the_client_waits_in_no_time() -> None:
-    with (
-        apixo_emulator.intercept() as emulator,
-        Apixo(api_key="k", sleep=emulator.sleep) as apixo,
-    ):
-        assert apixo.upscale(IMAGE, resolution="2k").url.endswith(".jpg")
-        emulator.scenario("SensitiveContent", times=1)
-        with pytest.raises(TaskFailed, match="SensitiveContent"):
-            apixo.upscale(IMAGE)
-        emulator.verify(call="submit", exactly=2)
-
-
-def test_the_async_client_waits_in_no_time() -> None:
-    async def run() -> str:
-        async with (
-            apixo_emulator.intercept() as emulator,
-            AsyncApixo(api_key="k", sleep=emulator.asleep) as apixo,
-        ):
-            return (await apixo.upscale(IMAGE)).url
-
-    assert asyncio.run(run()).startswith("https://api.apixo.ai/files/")
 
 
 def test_the_same_calls_give_the_same_bytes(app: Any) -> None:

@@ -6,10 +6,8 @@ import math
 import unittest
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 import apixo_emulator
@@ -141,36 +139,3 @@ def test_what_has_no_name_is_told(emulator: InProcess) -> None:
         emulator.receiver(wrong)
     with pytest.raises(ValueError, match="a receiver: expected an ASGI app"):
         emulator.receiver("https://example.com/", wrong)
-
-
-def submitted(name: str) -> httpx.Response:
-    body = {"input": {"image_urls": [f"https://example.com/emulate/{name}.jpg"]}}
-    return httpx.post(SUBMIT, json=body, headers=KEY)
-
-
-def test_several_scenarios_of_a_block_happen_together(app: Any) -> None:
-    with apixo_emulator.intercept(scenario=["slow-7", "Timeout"]) as emulator:
-        app.submitted()
-        emulator.advance(6.9)
-        assert [task["state"] for task in emulator.tasks] == ["processing"]
-        emulator.advance(0.1)
-        assert [task["failCode"] for task in emulator.tasks] == ["Timeout"]
-
-
-def test_an_error_of_the_api_is_damaged_on_the_wire_too(emulator: InProcess) -> None:
-    answer = submitted("http-500+invalid-json")
-    assert answer.status_code == 500
-    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-        answer.json()
-    with pytest.raises(httpx.RemoteProtocolError):
-        submitted("http-500+truncated")
-    assert submitted("http-503+drip").json()["code"] == 503
-    assert emulator.tasks == []
-    assert [call.fault for call in emulator.requests] == ["server_error"] * 2 + ["unavailable"]
-
-
-def test_a_file_that_asks_for_a_contradiction_is_refused_with_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "rules.toml"
-    file.write_text('[[rule]]\nscenario = ["http-429", "reset"]\n', "utf-8")
-    with pytest.raises(ValueError, match=r"rules\.toml: rule 1, scenario: http-429\+reset cannot"):
-        apixo_emulator.intercept(scenarios=file)
