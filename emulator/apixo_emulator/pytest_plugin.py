@@ -161,11 +161,7 @@ def _judged(request: pytest.FixtureRequest) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise _wrong_marker(request.node, error) from None
-
-
-def _wrong_marker(item: pytest.Item, error: object) -> pytest.UsageError:
-    return pytest.UsageError(f"{item.nodeid}: @pytest.mark.apixo: {error}")
+        raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.apixo: {error}") from None
 
 
 def _asked(request: pytest.FixtureRequest) -> dict[str, Any]:

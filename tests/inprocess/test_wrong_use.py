@@ -48,7 +48,9 @@ def test_a_decorated_class_or_generator_is_told_what_to_do() -> None:
         yield
 
     for function in (generator, async_generator):
-        with pytest.raises(TypeError, match=r"the generator .*with apixo_emulator\.intercept\(\)"):
+        with pytest.raises(
+            TypeError, match=r"the .*generator .*with apixo_emulator\.intercept\(\)"
+        ):
             apixo_emulator.intercept()(function)
     with pytest.raises(TypeError, match=r"found the class .*self\.enterContext"):
         apixo_emulator.intercept()(unittest.TestCase)

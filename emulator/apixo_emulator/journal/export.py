@@ -19,18 +19,10 @@ _HTTP = "HTTP/1.1"
 
 _KEY_HEADER = '"Authorization: Bearer $APIXO_API_KEY"'
 # curl adds these itself; the header of the key is written with a variable.
-_ADDED_BY_CURL = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-length",
-        "host",
-        "transfer-encoding",
-        "user-agent",
-    ]
-)
+_ADDED_BY_CURL = {
+    *("accept", "accept-encoding", "authorization", "connection", "content-length", "host"),
+    *("transfer-encoding", "user-agent"),
+}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Characters that change what a terminal shows: controls, line separators, changes of direction.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")

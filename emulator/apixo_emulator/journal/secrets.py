@@ -43,6 +43,7 @@ _TELLTALE = (
 )
 _SECRET_NAME = re.compile(rf"{_TELLTALE}|key|sig".encode(), re.IGNORECASE)
 _NAME = rf"(?<![\w.-])[\w.-]{{0,40}}{_TELLTALE}[\w.-]{{0,40}}"
+_CREDENTIALS = r"(?:\s|%20|\+){1,8})(?=[a-z._~+/-]{0,80}\d)[a-z0-9._~+/=-]{8,}+"
 _TASK_ID = "taskid"
 
 # What looks like a secret by its form or by the name before it; the first group stays. Repetitions
@@ -53,14 +54,8 @@ _BY_FORM = tuple(
     for needle, pattern in (
         (b"k-", r"\b([spr]k-)(?=[A-Za-z0-9_-]{8})[A-Za-z0-9_-]++"),
         (b"k_", r"\b([spr]k_)(?=[A-Za-z0-9_-]{8})[A-Za-z0-9_-]++"),
-        (
-            b"bearer",
-            r"(?i)\b(bearer(?:\s|%20|\+){1,8})(?=[a-z._~+/-]{0,80}\d)[a-z0-9._~+/=-]{8,}+",
-        ),
-        (
-            b"basic",
-            r"(?i)\b(basic(?:\s|%20|\+){1,8})(?=[a-z._~+/-]{0,80}\d)[a-z0-9._~+/=-]{8,}+",
-        ),
+        (b"bearer", rf"(?i)\b(bearer{_CREDENTIALS}"),
+        (b"basic", rf"(?i)\b(basic{_CREDENTIALS}"),
         (b"@", r"(://)[^/?#@\s\"']{1,200}(?=@)"),
         (b"=", rf"(?i)({_NAME}=)[^&\s\"'<>#\\]++"),
         (b"%3d", rf"(?i)({_NAME}%3d)[^&\s\"'<>#\\%]++"),

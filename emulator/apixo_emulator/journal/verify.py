@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from jsonschema_rs import Validator, validator_for
 
-from apixo_emulator.domain.problems import ContradictoryError, Problem, fitting, found
+from apixo_emulator.domain.problems import ContradictoryError, Problem, fitting
 from apixo_emulator.domain.routes import Endpoint
 from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.filters import PATTERNS, CallFilter, noun
@@ -27,7 +27,7 @@ class Expectation(CallFilter):
     'exactly 1 submit with resolution 8k'
 
     Raises:
-        ValueError: The numbers are negative, or contradict each other.
+        ValueError: The numbers contradict each other.
     """
 
     exactly: int | None = None
@@ -35,12 +35,6 @@ class Expectation(CallFilter):
     at_most: int | None = None
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            count = getattr(self, name)
-            if count is not None and not (type(count) is int and 0 <= count <= _MOST):
-                raise ValueError(
-                    f"{name}: expected a number from 0 to {_MOST}, found {found(count)}"
-                )
         if self.exactly is not None and (self.at_least, self.at_most) != (None, None):
             raise ValueError("exactly: expected alone, or at_least and at_most without it")
         least, most = self.bounds

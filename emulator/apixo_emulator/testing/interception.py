@@ -177,6 +177,13 @@ def open_session(emulator: InProcess, also: BaseUrl | None = None) -> Iterator[N
         _patching.close(session)
 
 
+_NOT_DECORATED: dict[str, Callable[[object], bool]] = {
+    "class": inspect.isclass,
+    "generator": inspect.isgeneratorfunction,
+    "async generator": inspect.isasyncgenfunction,
+}
+
+
 class Interception:
     """A block, sync or async, or a decorator; see `intercept`. It may be entered again once left."""
 
@@ -208,7 +215,13 @@ class Interception:
         Raises:
             TypeError: It is a class, or a generator function, whose body runs after its call.
         """
-        _check_decorated(function)
+        for kind, is_one in _NOT_DECORATED.items():
+            if is_one(function):
+                raise TypeError(
+                    f"intercept() expected a function, found the {kind} {function!r}. Write with"
+                    " apixo_emulator.intercept() as emulator: in a body, or self.emulator ="
+                    " self.enterContext(apixo_emulator.intercept()) in the setUp of a TestCase."
+                )
         signature = inspect.signature(function)
         parameters = signature.parameters
 
@@ -231,23 +244,6 @@ class Interception:
         wrapper.__signature__ = signature.replace(parameters=kept)
         made: Callable[..., _T] = wrapper
         return made
-
-
-def _check_decorated(function: Callable[..., Any]) -> None:
-    if inspect.isclass(function):
-        kind = "class"
-        advice = (
-            "Write self.emulator = self.enterContext(apixo_emulator.intercept()) in the setUp of a"
-            " unittest.TestCase, or decorate the methods."
-        )
-    elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        kind, advice = (
-            "generator",
-            "Write with apixo_emulator.intercept() as emulator: in its body.",
-        )
-    else:
-        return
-    raise TypeError(f"intercept() expected a function, found the {kind} {function!r}. {advice}")
 
 
 def intercept(

@@ -129,18 +129,31 @@ class ImportWatcher(MetaPathFinder):
         return spec
 
 
+def _unless_answered(at: int, instead: _Function) -> Callable[[_Function], _Function]:
+    """Do something instead where the emulator answers.
+
+    The request, or its URL, is at this place of the arguments.
+    """
+
+    def replacing(original: _Function) -> _Function:
+        def unless_answered(*args: Any, **options: Any) -> Any:
+            asked = args[at]
+            url = getattr(asked, "url", None) or getattr(asked, "uri", asked)
+            chosen = instead if routing.is_answered(str(url)) else original
+            return chosen(*args, **options)
+
+        return unless_answered
+
+    return replacing
+
+
 def patch_responses(responses: Any, patches: Patches) -> None:
     """Pass the API's calls on. The method is private: responses has no public place for it."""
 
-    def replacing(on_request: _Function) -> _Function:
-        def on_other_request(self: Any, adapter: Any, request: Any, **options: Any) -> Any:
-            if routing.is_answered(request.url):
-                return self._real_send(adapter, request, **options)
-            return on_request(self, adapter, request, **options)
+    def send(mock: Any, adapter: Any, request: Any, **options: Any) -> Any:
+        return mock._real_send(adapter, request, **options)  # noqa: SLF001 - as above
 
-        return on_other_request
-
-    patches.put(responses.RequestsMock, "_on_request", replacing)
+    patches.put(responses.RequestsMock, "_on_request", _unless_answered(2, send))
 
 
 def patch_respx(respx: Any, patches: Patches) -> None:
@@ -150,64 +163,40 @@ def patch_respx(respx: Any, patches: Patches) -> None:
     """
     mocks, models = import_module("respx.mocks"), import_module("respx.models")
 
-    def replacing(handler: _Function) -> Any:
-        def handler_of_others(
-            request: Any,
-        ) -> Any:  # of async handlers too: what it returns is awaited
-            if routing.find(request.url.scheme, request.url.host, request.url.port) is not None:
-                raise models.PassThrough("not mocked", request=request, origin=respx.Route())
-            return handler(request)
+    def pass_through(request: Any) -> Any:
+        raise models.PassThrough("not mocked", request=request, origin=respx.Route())
 
-        return staticmethod(handler_of_others)
-
+    replacing = _unless_answered(0, pass_through)
     for name in ("handler", "async_handler"):
-        patches.put(mocks.HTTPXMocker, name, replacing)
+        patches.put(mocks.HTTPXMocker, name, lambda handler: staticmethod(replacing(handler)))
 
 
 def patch_requests_mock(requests_mock: Any, patches: Patches) -> None:
     """Pass the API's calls on to the network's adapter."""
 
-    def replacing(send: _Function) -> _Function:
-        def send_other(self: Any, request: Any, **options: Any) -> Any:
-            if routing.is_answered(request.url):
-                return import_module("requests.adapters").HTTPAdapter().send(request, **options)
-            return send(self, request, **options)
+    def send(_mock: Any, request: Any, **options: Any) -> Any:
+        return import_module("requests.adapters").HTTPAdapter().send(request, **options)
 
-        return send_other
-
-    patches.put(requests_mock.Adapter, "send", replacing)
+    patches.put(requests_mock.Adapter, "send", _unless_answered(1, send))
 
 
 def patch_vcr(vcr: Any, patches: Patches) -> None:
     """Pass the API's calls through all cassettes, which neither replay nor record them."""
-    cassette = vcr.cassette.Cassette
     for name in ("can_play_response_for", "filter_request", "append"):
-        patches.put(cassette, name, _for_others)
-
-
-def _for_others(method: _Function) -> _Function:
-    def for_others(self: Any, request: Any, *args: Any) -> Any:
-        return None if routing.is_answered(request.uri) else method(self, request, *args)
-
-    return for_others
+        replacing = _unless_answered(1, lambda *_args, **_options: None)
+        patches.put(vcr.cassette.Cassette, name, replacing)
 
 
 def patch_aioresponses(aioresponses: Any, patches: Patches) -> None:
     """Raise a clear error when it takes a call to the API: it cannot pass it on from there."""
 
-    def replacing(match: _Function) -> _Function:
-        async def match_other(self: Any, method: str, url: Any, *args: Any, **options: Any) -> Any:
-            if routing.find(url.scheme, url.host or "", url.port) is not None:
-                raise routing.InterceptionError(
-                    f"aioresponses has taken a call to {url.origin()}, which the emulator answers."
-                    f' Let it pass: aioresponses(passthrough=["{url.origin()}"]), whatever is'
-                    " started first."
-                )
-            return await match(self, method, url, *args, **options)
+    def refuse(_mock: Any, _method: str, url: Any, *_args: Any, **_options: Any) -> Any:
+        raise routing.InterceptionError(
+            f"aioresponses has taken a call to {url.origin()}, which the emulator answers. Let it"
+            f' pass: aioresponses(passthrough=["{url.origin()}"]), whatever is started first.'
+        )
 
-        return match_other
-
-    patches.put(aioresponses.aioresponses, "match", replacing)
+    patches.put(aioresponses.aioresponses, "match", _unless_answered(2, refuse))
 
 
 def patch_network(_socket: Any, patches: Patches) -> None:

@@ -423,9 +423,6 @@ class _MemoryTransport(asyncio.Transport):
                 case _:  # more is to come
                     return
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(list_of_data))
-
     async def _answer(self) -> None:
         method, path = self._head.method.decode(), self._head.target.decode("latin-1")
         request = self._target.base_url.request(method, path, self._head.headers, self._body)
