@@ -208,76 +208,80 @@ def patch_network(_socket: Any, patches: Patches) -> None:
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         # pytest-socket refuses all look-ups, and does not undo it under a function of others.
         if getattr(getattr(socket, name), "__module__", "") != "pytest_socket":
-            patches.put(socket, name, partial(_checked_look_up, 0))
+            patches.put(socket, name, partial(_checked, _check_name))
     kind = next(base for base in socket.socket.__mro__ if base.__module__ == "socket")
     for name in ("connect", "connect_ex"):
-        patches.put(kind, name, _checked_connect)
+        patches.put(kind, name, partial(_checked, _check_address))
     for name in ("send", "sendall"):
-        patches.put(kind, name, partial(_checked_send, _HTTP_PORT))
+        patches.put(kind, name, partial(_checked, _check_plain))
     if hasattr(kind, "sendmsg"):  # not on Windows
         patches.put(kind, "sendmsg", _checked_sendmsg)
     for name in ("wrap_socket", "wrap_bio"):
-        patches.put(ssl.SSLContext, name, _checked_tls)
-    patches.put(ssl.SSLSocket, "send", partial(_checked_send, _HTTPS_PORT))
-    patches.put(ssl.SSLObject, "write", partial(_checked_send, _HTTPS_PORT))
+        patches.put(ssl.SSLContext, name, partial(_checked, _check_tls))
+    patches.put(ssl.SSLSocket, "send", partial(_checked, _check_encrypted))
+    patches.put(ssl.SSLObject, "write", partial(_checked, _check_encrypted))
 
 
 def patch_trio(trio: Any, patches: Patches) -> None:
     """Check what trio sends: it calls the method of sockets that it found at its import."""
-    patches.put(trio.SocketStream, "send_all", partial(_checked_send, _HTTP_PORT))
+    patches.put(trio.SocketStream, "send_all", partial(_checked, _check_plain))
 
 
 def patch_uvloop(uvloop: Any, patches: Patches) -> None:
     """Refuse the same to uvloop, which looks up and connects without Python's sockets."""
-    patches.put(uvloop.Loop, "getaddrinfo", partial(_checked_look_up, 1))
-    patches.put(uvloop.Loop, "create_connection", partial(_checked_look_up, 2))
-    patches.put(uvloop.Loop, "sock_connect", _checked_connect)
+    patches.put(uvloop.Loop, "getaddrinfo", partial(_checked, _check_name_of_loop))
+    patches.put(uvloop.Loop, "create_connection", partial(_checked, _check_connection_of_loop))
+    patches.put(uvloop.Loop, "sock_connect", partial(_checked, _check_address))
 
 
-def _checked_look_up(at: int, look_up: _Function) -> _Function:
-    """Check a host and a port, the first of which is at this place of the arguments."""
+def _checked(check: _Function, original: _Function) -> _Function:
+    """Check the arguments of a call before it is made."""
 
-    def look_up_elsewhere(*args: Any, **options: Any) -> Any:
-        given = {**dict(zip(("host", "port"), args[at:], strict=False)), **options}
-        routing.check_connection(given.get("host"), given.get("port"))
-        return look_up(*args, **options)
+    def checked(*args: Any, **options: Any) -> Any:
+        check(*args, **options)
+        return original(*args, **options)
 
-    return look_up_elsewhere
-
-
-def _checked_connect(connect: _Function) -> _Function:
-    def connect_elsewhere(self: Any, *args: Any) -> Any:
-        if isinstance(args[-1], tuple):
-            routing.check_connection(*args[-1][:2])
-        return connect(self, *args)
-
-    return connect_elsewhere
-
-
-def _checked_tls(wrap: _Function) -> _Function:
-    def wrap_elsewhere(self: Any, *args: Any, **options: Any) -> Any:
-        routing.check_connection(options.get("server_hostname"), _HTTPS_PORT)
-        return wrap(self, *args, **options)
-
-    return wrap_elsewhere
-
-
-def _checked_send(default_port: int, send: _Function) -> _Function:
-    def send_elsewhere(self: Any, data: Any, *args: Any, **options: Any) -> Any:
-        _check_request(data, default_port)
-        return send(self, data, *args, **options)
-
-    return send_elsewhere
+    return checked
 
 
 def _checked_sendmsg(sendmsg: _Function) -> _Function:
-    def sendmsg_elsewhere(self: Any, buffers: Any, *args: Any) -> Any:
+    def checked(self: Any, buffers: Any, *args: Any) -> Any:
         pieces = list(buffers)
-        if pieces:
-            _check_request(pieces[0], _HTTP_PORT)
+        _check_plain(self, b"".join(pieces[:1]))
         return sendmsg(self, pieces, *args)
 
-    return sendmsg_elsewhere
+    return checked
+
+
+def _check_name(host: Any, port: Any = None, *_args: Any, **_options: Any) -> None:
+    routing.check_connection(host, port)
+
+
+def _check_name_of_loop(_loop: Any, host: Any, port: Any, **_options: Any) -> None:
+    routing.check_connection(host, port)
+
+
+def _check_connection_of_loop(
+    _loop: Any, _protocol: Any = None, host: Any = None, port: Any = None, **_options: Any
+) -> None:
+    routing.check_connection(host, port)
+
+
+def _check_address(*args: Any) -> None:
+    if isinstance(args[-1], tuple):
+        routing.check_connection(*args[-1][:2])
+
+
+def _check_tls(*_args: Any, server_hostname: Any = None, **_options: Any) -> None:
+    routing.check_connection(server_hostname, _HTTPS_PORT)
+
+
+def _check_plain(_self: Any, data: Any, *_args: Any, **_options: Any) -> None:
+    _check_request(data, _HTTP_PORT)
+
+
+def _check_encrypted(_self: Any, data: Any, *_args: Any, **_options: Any) -> None:
+    _check_request(data, _HTTPS_PORT)
 
 
 def _check_request(data: Any, default_port: int) -> None:
