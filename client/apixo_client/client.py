@@ -90,10 +90,8 @@ class Apixo(BaseClient):
         api_key: The key; by default from the environment variable `APIXO_API_KEY`.
         base_url: The API, with or without `/api/v1`; by default `APIXO_BASE_URL`, else the live one.
         http_timeout: Seconds that connecting, and each read or write, may take. A call of the API may
-            take twice that from its start to the end of the response, and a second more for each
-            16 KiB that it sends. Only `AsyncApixo` interrupts a call at that time: `Apixo` checks it
-            when a piece of the body arrives, so the head of a response may take longer if it
-            arrives in small pieces.
+            take twice that, and a second more for each 16 KiB that it sends. `AsyncApixo`
+            interrupts a call at that time, `Apixo` when the next piece of the body arrives.
         retry: How often and how fast failed requests are repeated.
         pace: When to poll; by default as the documentation recommends for the task's tier.
         transport: An httpx transport of your own.

@@ -267,10 +267,7 @@ def task_failed(task: Task, request: httpx.Request) -> TaskFailed:
     )
 
 
-def transport_error(
-    error: httpx.RequestError,
-    request: httpx.Request,
-) -> TransportError:
+def transport_error(error: httpx.RequestError, request: httpx.Request) -> TransportError:
     """Return the error of a request that got no complete response."""
     reason = str(error) or type(error).__name__
     words = f"No complete response from {request.url.host}: {reason}"

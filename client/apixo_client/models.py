@@ -213,25 +213,18 @@ class Settings:
         return is_loopback(httpx.URL(self.base_url).host)
 
 
-def resolve_settings(
-    api_key: str | None = None,
-    base_url: str | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
+def resolve_settings(api_key: str | None = None, base_url: str | None = None) -> Settings:
     """Return key and base URL: an argument wins over the environment, that over the default.
 
     Args:
         api_key: None reads `APIXO_API_KEY`.
         base_url: With or without ``/api/v1``; None reads `APIXO_BASE_URL`, else it is the live API.
-        environ: Instead of `os.environ`.
 
     Raises:
         ConfigurationError: The key is missing or cannot be sent, or the base URL is unusable.
     """
-    if environ is None:
-        environ = os.environ
-    key = api_key if api_key is not None else environ.get(API_KEY_VARIABLE, "")
-    base = base_url if base_url is not None else environ.get(BASE_URL_VARIABLE, "")
+    key = api_key if api_key is not None else os.environ.get(API_KEY_VARIABLE, "")
+    base = base_url if base_url is not None else os.environ.get(BASE_URL_VARIABLE, "")
     return Settings(_checked_key(key), _with_prefix(base or contract().live_base_url))
 
 
@@ -258,25 +251,20 @@ def _with_prefix(base_url: str) -> str:
     try:
         url = httpx.URL(base_url.strip())
         check_host(url)
-    except httpx.InvalidURL as error:
-        raise _bad_base_url() from error
-    more = url.userinfo or url.query or url.fragment
-    has_spaces = len(base_url.split()) > 1
-    if url.scheme not in {"http", "https"} or not url.host or more or has_spaces:
-        raise _bad_base_url()
+        is_usable = url.scheme in {"http", "https"} and url.host and len(base_url.split()) == 1
+    except httpx.InvalidURL:
+        is_usable = False
+    if not is_usable or url.userinfo or url.query or url.fragment:
+        # The text given is not repeated: it may contain a password.
+        raise ConfigurationError(
+            "The base URL cannot be used: an absolute http or https URL was expected, without "
+            f"credentials, query or fragment, such as {contract().live_base_url}. "
+            f"Check {BASE_URL_VARIABLE} or base_url=…."
+        )
     path = url.path.rstrip("/")
     while path.endswith(prefix):
         path = path.removesuffix(prefix).rstrip("/")
     return str(url.copy_with(raw_path=b"/")).rstrip("/") + path + prefix
-
-
-def _bad_base_url() -> ConfigurationError:
-    # The text given is not repeated: it may contain a password.
-    return ConfigurationError(
-        "The base URL cannot be used: an absolute http or https URL was expected, without "
-        f"credentials, query or fragment, such as {contract().live_base_url}. "
-        f"Check {BASE_URL_VARIABLE} or base_url=…."
-    )
 
 
 def check_host(url: httpx.URL) -> None:

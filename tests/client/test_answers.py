@@ -76,17 +76,6 @@ def test_an_error_carries_what_is_known(service: Any, name: str) -> None:
     assert entry.advice in str(error)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(418, ApiError), (409, ApiError), (507, ServerError)])
-def test_an_undocumented_status_is_an_error_all_the_same(
-    service: Any, status: int, kind: type[ApiError]
-) -> None:
-    service.answer(httpx.Response(status))
-    with pytest.raises(kind) as caught:
-        service.call("balance", client=ONCE)
-    assert type(caught.value) is kind
-    assert caught.value.message
-
-
 def test_a_code_in_the_envelope_is_an_error_under_http_200(service: Any) -> None:
     service.answer(httpx.Response(200, json={"code": 402, "message": "empty", "data": None}))
     with pytest.raises(InsufficientBalanceError, match="402: empty") as caught:

@@ -79,13 +79,6 @@ def test_a_local_file_is_sent_along(service: Any, tmp_path: Path) -> None:
     assert service.bodies[0]["input"]["image_urls"] == ["data:image/png;base64,eA=="]
 
 
-def test_balance(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    body = b'{"code":200,"message":"success","data":74.8700}'
-    service.answer(httpx.Response(200, content=body))
-    assert main(["balance"]) == Exit.DONE
-    assert capsys.readouterr().out == "74.8700\n"
-
-
 RESULT = {"resultJson": '{"resultUrls":["https://r.test/"]}'}
 FAILED = {"failCode": "Timeout", "failMsg": "slow"}
 

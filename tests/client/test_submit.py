@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,10 +11,8 @@ from apixo_client import (
     ApiError,
     ImageFileError,
     InvalidResponseError,
-    RetryPolicy,
     ServerError,
     TaskState,
-    TransportError,
     UncertainSubmitError,
 )
 from apixo_schemas import document
@@ -45,20 +42,6 @@ def test_a_callback_url_asks_for_delivery(service: Any) -> None:
     service.call("submit", IMAGE, callback_url="https://me.example/hook")
     body = service.bodies[0]
     assert (body["request_type"], body["callback_url"]) == ("callback", "https://me.example/hook")
-
-
-@pytest.mark.parametrize(
-    ("name", "media_type"), [("in.png", "image/png"), ("in.JPEG", "image/jpeg")]
-)
-def test_a_local_file_is_sent_along(
-    service: Any, tmp_path: Path, name: str, media_type: str
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(b"picture")
-    service.accept()
-    service.call("submit", path)
-    inlined = base64.b64encode(b"picture").decode()
-    assert service.bodies[0]["input"]["image_urls"] == [f"data:{media_type};base64,{inlined}"]
 
 
 def test_a_local_file_of_an_unknown_format_costs_nothing(service: Any, tmp_path: Path) -> None:
@@ -132,14 +115,6 @@ def test_a_lost_answer_is_told_apart_and_not_paid_for_twice(service: Any, lost: 
     assert len(service.requests) == 1
 
 
-def test_a_service_that_stays_away_is_given_up(service: Any) -> None:
-    service.answer(*[httpx.ConnectError("Connection refused")] * 3)
-    with pytest.raises(TransportError, match=r"api\.test: Connection refused") as caught:
-        service.call("submit", IMAGE, client={"retry": RetryPolicy(attempts=3)})
-    assert not isinstance(caught.value, UncertainSubmitError)
-    assert len(service.slept) == 2
-
-
 @pytest.mark.parametrize(
     "data", [None, {}, {"taskId": ""}, {"taskId": " "}, {"taskId": 5}, ["task_1"], "task_1"]
 )
@@ -164,14 +139,6 @@ def test_a_text_that_is_no_url_is_not_sent_since_it_would_be_charged(
 ) -> None:
     with pytest.raises(ImageFileError, match=r"pass pathlib\.Path"):
         service.call("submit", image)
-    assert service.requests == []
-
-
-@pytest.mark.parametrize("name", ["image", "resolution", "output_format", "callback_url"])
-@pytest.mark.parametrize("value", [7, b"https://example.com/input.jpg", ["4k"], {}])
-def test_what_is_no_text_is_not_sent(service: Any, name: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=f"{name}: .* was expected, found {type(value).__name__}"):
-        service.call("submit", **{"image": IMAGE, name: value})
     assert service.requests == []
 
 
