@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -112,44 +110,6 @@ def test_unreadable_note_is_as_none(
         (note,) = (tmp_path / "pictures" / "sources").glob("*.json")
         note.write_bytes(content)
     assert open_store().check("task", url) is Verdict.USABLE
-
-
-RENDER = """
-import sys
-from pathlib import Path
-from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import PictureStore
-
-print("ready", flush=True)
-sys.stdin.readline()
-for number in range(2):
-    spec = PictureSpec(f"task {number}", "https://example.com/x.jpg", "2k", "jpg")
-    print(PictureStore(Path(sys.argv[1])).render(spec).etag, flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_share_a_folder(open_store: OpenStore, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RENDER, str(tmp_path / "pictures")]
-
-    def start() -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-
-    with start() as one, start() as other:
-        for process in (one, other):
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in (one, other):
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        outputs = [process.communicate(timeout=60)[0] for process in (one, other)]
-    assert outputs[0] == outputs[1]
-    files = sorted((tmp_path / "pictures" / "results").iterdir())
-    assert [f'"{path.stem}"' for path in files] == sorted(outputs[0].split())
-    here = open_store().render(PictureSpec("task 0", "https://example.com/x.jpg", "2k", "jpg"))
-    assert here.path in files
 
 
 def fill(content: bytes) -> Callable[[Path], None]:

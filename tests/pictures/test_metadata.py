@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures.samples import chunk, png, with_profile
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict, sniff
 from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceLimits
@@ -22,21 +23,6 @@ from apixo_schemas import contract
 
 Render = Callable[..., Any]
 Difference = Callable[[Any, Any], float]
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    return pack(">I", len(content)) + name + content + pack(">I", zlib.crc32(name + content))
-
-
-def png(width: int, height: int, depth: int, colour: int, *extra: bytes, row: bytes = b"") -> bytes:
-    """A PNG whose lines are all the same; black without a ``row``."""
-    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
-    line = b"\0" + (row or bytes((width * channels * depth + 7) // 8))
-    packer = zlib.compressobj()
-    content = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
-    header = pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), *extra, chunk(b"IDAT", content), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def grey_profile() -> bytes:
@@ -83,25 +69,6 @@ def test_colours_of_16_bits_are_rounded(render: Render) -> None:
     ]
 
 
-def with_profile(name: str, picture: Any, profile: bytes) -> bytes:
-    """A source of a format with a profile as it is, whatever it holds."""
-    if name == "jpg":
-        encoded = picture.jpegsave_buffer(Q=95, keep="none")
-        segment = b"ICC_PROFILE\0\1\1" + profile
-        marker = b"\xff\xe2" + pack(">H", len(segment) + 2) + segment
-        return bytes(encoded[:2] + marker + encoded[2:])
-    if name == "png":
-        encoded = picture.pngsave_buffer(keep="none")
-        return bytes(
-            encoded[:33] + chunk(b"iCCP", b"x\0\0" + zlib.compress(profile, 0)) + encoded[33:]
-        )
-    encoded = picture.webpsave_buffer(Q=95, keep="none")
-    head = pack("<I", picture.width - 1)[:3] + pack("<I", picture.height - 1)[:3]
-    body = b"WEBPVP8X" + pack("<I", 10) + b"\x20\0\0\0" + head
-    body += b"ICCP" + pack("<I", len(profile)) + profile + b"\0" * (len(profile) % 2) + encoded[12:]
-    return bytes(b"RIFF" + pack("<I", len(body)) + body)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", contract().formats)
 def test_a_profile_of_another_length_than_it_says_is_left_out(
@@ -114,13 +81,6 @@ def test_a_profile_of_another_length_than_it_says_is_left_out(
         assert not result.get_typeof("icc-profile-data")
     kept = render(with_profile(name, small, good), "2k", "png")
     assert kept.get("icc-profile-data") == good
-
-
-def described(rendered: RenderedPicture) -> str:
-    loaders = {"image/jpeg": "jpegload", "image/png": "pngload", "image/webp": "webpload"}
-    picture = getattr(vips().Image, loaders[rendered.media_type])(str(rendered.path))
-    name = "exif-ifd0-ImageDescription"
-    return str(picture.get(name)) if picture.get_typeof(name) else ""
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"]), st.binary())
@@ -146,13 +106,16 @@ def test_a_jpg_has_the_chroma_of_a_jpg_source(
 
 
 def test_a_damaged_source_gives_the_same_bytes_anywhere(
-    tmp_path: Path, rocket: Path, data_url: Callable[[bytes], str]
+    tmp_path: Path,
+    rocket: Path,
+    data_url: Callable[[bytes], str],
+    label: Callable[[RenderedPicture], str],
 ) -> None:
     spec = PictureSpec("task", data_url(rocket.read_bytes()[:40_000]), "2k", "jpg")
     found = []
     for name in ("one", "other"):
         rendered = PictureStore(tmp_path / name).render(spec)
-        found.append((rendered.etag, rendered.path.read_bytes(), described(rendered)))
+        found.append((rendered.etag, rendered.path.read_bytes(), label(rendered)))
     assert found[0] == found[1]
     assert "it is damaged behind its header" in found[0][2].replace("\n", " ")
 

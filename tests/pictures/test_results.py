@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from struct import pack
 from typing import Any
 
 import pytest
+from pictures.samples import with_profile
 
 from apixo_emulator.domain.pictures import target_size
 from apixo_emulator.pictures.render import vips
@@ -104,17 +104,10 @@ def kinds_of_pixels(small: Any) -> dict[str, bytes]:
         "progressive": small.jpegsave_buffer(interlace=True),
         "profile": small.icc_export(output_profile="p3").jpegsave_buffer(Q=95, keep="icc"),
         "cmyk, profile": small.icc_export(output_profile="cmyk").jpegsave_buffer(Q=95),
-        "grey, damaged profile": with_profile(grey, b"\0" * 200),
-        "grey, profile of colours": with_profile(grey, profile),
-        "cmyk, damaged profile": with_profile(small.colourspace("cmyk"), profile[:300]),
+        "grey, damaged profile": with_profile("jpg", grey, b"\0" * 200),
+        "grey, profile of colours": with_profile("jpg", grey, profile),
+        "cmyk, damaged profile": with_profile("jpg", small.colourspace("cmyk"), profile[:300]),
     }
-
-
-def with_profile(picture: Any, profile: bytes) -> bytes:
-    """A JPG with a profile that the encoder would leave out (ICC.1:2022, annex B.4)."""
-    encoded = picture.jpegsave_buffer(Q=95, keep="none")
-    segment = b"ICC_PROFILE\0\1\1" + profile
-    return bytes(encoded[:2] + b"\xff\xe2" + pack(">H", len(segment) + 2) + segment + encoded[2:])
 
 
 def test_every_kind_of_pixels(small: Any, render: Render, difference: Difference) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import ssl
-import struct
 import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -17,6 +16,7 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from outbound.receivers import Receiver
+from pictures.samples import png_header
 
 from apixo_emulator.domain.pictures import (
     PictureSpec,
@@ -30,18 +30,6 @@ from apixo_emulator.pictures.sources import decoded
 
 OpenStore = Callable[..., PictureStore]
 DataUrl = Callable[[bytes], str]
-
-
-def chunk(name: bytes, content: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(name + content))
-    return struct.pack(">I", len(content)) + name + content + checksum
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims any size."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    content = chunk(b"IDAT", zlib.compress(b"\0" * 100))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + content + chunk(b"IEND", b"")
 
 
 NO_PICTURES = {

@@ -94,19 +94,3 @@ def test_what_one_changes_all_say_and_a_reset_is_one_for_all(cluster: Cluster) -
     listed = cluster.control("GET", "requests")["requests"]
     assert [entry["number"] for entry in listed] == list(range(1, 13))
     assert [entry["taskId"] for entry in listed] == before + after
-
-
-def test_what_one_changes_all_say_at_once_though_they_have_said_otherwise(cluster: Cluster) -> None:
-    cluster.control("POST", "clock", json={"rate": 0})
-    ids = [cluster.submit(number).json()["data"]["taskId"] for number in range(3)]
-
-    def states(task_id: str) -> set[str | None]:
-        """Ask often enough for each process to have answered."""
-        answers = [cluster.status(task_id) for _ in range(12)]
-        return {answer and answer["state"] for answer in answers}
-
-    assert [states(task_id) for task_id in ids] == [{"pending"}] * 3
-    cluster.control("POST", f"tasks/{ids[0]}/finish", json={})
-    assert states(ids[0]) == {"success"}
-    cluster.control("POST", "clock/advance", json={"ms": 60_000})
-    assert states(ids[1]) == {"success"}

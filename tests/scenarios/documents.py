@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,8 +10,6 @@ from apixo_emulator.domain.effects import Quirk
 from apixo_emulator.domain.wire import WireFault
 from apixo_emulator.scenarios.vocabulary import poll_faults, submit_faults, vocabulary
 from apixo_schemas import contract
-
-Place = tuple[str | int, ...]
 
 MS = st.integers(0, 10_000)
 # What every language can write; no control characters but tab.
@@ -119,20 +116,3 @@ RULES = st.builds(
         {}, optional={"name": WORDS, "times": st.integers(1, 5), "match": MATCHES}
     ),
 )
-
-
-def places(document: Any, at: Place = ()) -> Iterator[Place]:
-    """All places in a document, its own first."""
-    yield at
-    if isinstance(document, dict):
-        for key, value in document.items():
-            yield from places(value, (*at, key))
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            yield from places(value, (*at, index))
-
-
-def value_at(document: Any, place: Place) -> Any:
-    for part in place:
-        document = document[part]
-    return document

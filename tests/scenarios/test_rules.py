@@ -33,6 +33,10 @@ def test_what_is_written_is_read_back_the_same(document: dict[str, Any]) -> None
     assert FILES.is_valid({"rule": [again]})
     assert rule_of(again, "r") == rule
     assert rule_to_json(rule_of(again, "r")) == again
+    # Effects are kept as JSON beside a task, without what is ordinary.
+    kept = json.loads(json.dumps(rule.effects.to_json()))
+    assert Effects.from_json(kept) == rule.effects
+    assert Effects("none").to_json() == {"name": "none"}
 
 
 def test_a_rule_in_full() -> None:

@@ -1,7 +1,6 @@
 """Scenario files: what is read, and which rule and value an error names."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apixo_emulator.domain.problems import where
 from apixo_emulator.scenarios.file import ScenarioFileError, load_rules
 from apixo_emulator.scenarios.rules import rule_of
-from scenarios.documents import RULES, Place, places, value_at
-
-# Nothing else in a generated file looks like it.
-SLIP = "slipped"
-NUMBER = -987_654_321
+from scenarios.documents import RULES
 
 
 @pytest.fixture(scope="module")
@@ -50,45 +44,6 @@ def test_toml_and_json_say_the_same(tmp_path: Path) -> None:
     rule = {"scenario": "slow-3", "times": 2, "match": {"headers": {"X-Test": "a*"}}}
     same.write_text(json.dumps({"rule": [rule]}))
     assert load_rules(toml) == load_rules(same) == (rule_of(rule, "file-1"),)
-
-
-def misspelt_key(document: Any, draw: Callable[[Any], Any]) -> Place:
-    """Put a key that does not exist into one of the tables."""
-    tables = [p for p in places(document) if isinstance(value_at(document, p), dict)]
-    tables = [p for p in tables if "headers" not in p]  # which may have any name
-    place: Place = draw(st.sampled_from(tables))
-    value_at(document, place)[SLIP] = 1
-    return (*place, SLIP)
-
-
-def wrong_value(document: Any, draw: Callable[[Any], Any]) -> Place:
-    """Put a wrong value in the place of another: a text for a number, a number for a text."""
-    values = [p for p in places(document) if not isinstance(value_at(document, p), dict | list)]
-    place: Place = draw(st.sampled_from(values))
-    *table, name = place
-    old = value_at(document, place)
-    closed = {"scenario", "answers", "status", "wire", "outcome"} & {*place}
-    value_at(document, tuple(table))[name] = NUMBER if isinstance(old, str) and not closed else SLIP
-    return place
-
-
-@pytest.mark.parametrize("spoil", [misspelt_key, wrong_value])
-@settings(max_examples=30)
-@given(documents=st.lists(RULES, min_size=1, max_size=3), data=st.data())
-def test_an_error_names_the_rule_and_the_value(
-    folder: Path,
-    spoil: Callable[[Any, Any], Place],
-    documents: list[dict[str, Any]],
-    data: st.DataObject,
-) -> None:
-    document = json.loads(json.dumps({"rule": documents}))
-    place = spoil(document, data.draw)
-    path = folder / "spoilt.json"
-    (line,) = error_in(path, json.dumps(document))
-    rule = f"rule {int(place[1]) + 1}, {where(place[2:])}" if len(place) > 1 else SLIP
-    assert line.startswith(f"{path}: {rule}: ")
-    assert "expected" in line or "Unknown scenario" in line
-    assert f"'{SLIP}'" in line or str(NUMBER) in line
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,6 @@ def test_the_schema_takes_exactly_the_names_that_there_are(name: str) -> None:
     assert NAMES.is_valid(name) == ("Unknown scenario" not in refusal(name))
 
 
-def test_a_name_with_a_time_has_a_limit() -> None:
-    for name in ("slow-86401", "callback-late-86401"):
-        with pytest.raises(UnknownScenarioError, match="at most 86400 seconds"):
-            scenario(name)
-    assert scenario("slow-86400").duration == Duration(total_ms=86_400_000)
-
-
 def test_a_name_without_end_is_refused_shortly() -> None:
     assert len(refusal("+".join(["stuck"] * 100_000))) < 600
     assert len(refusal("x" * 1_000_000)) < 600

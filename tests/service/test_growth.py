@@ -87,22 +87,6 @@ def test_a_callback_submit_costs_the_same_with_many_worlds() -> None:
     assert many <= few * 1.5, (few, many)
 
 
-def test_a_world_is_found_at_the_same_cost_among_many() -> None:
-    store = SqliteStore(None)
-    harness = make_harness(store=store, per_key=True)
-
-    def cost(worlds: int) -> int:
-        for number in range(worlds):
-            harness.submitted(key=f"sk-world-{number}")
-        again = make_harness(store=store, per_key=True).emulator.worlds
-        found = account_of("sk-world-0", own_world=True).world
-        assert again.find("never used") is None
-        return steps(store, lambda: again.find(found))
-
-    few, many = cost(5), cost(100)
-    assert many <= few * 1.5, (few, many)
-
-
 @pytest.mark.slow
 def test_a_reset_and_what_follows_it_cost_the_same_with_many_tasks() -> None:
     store = SqliteStore(None)

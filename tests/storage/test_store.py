@@ -232,7 +232,7 @@ def test_submits_and_resets_at_once_leave_whole_tasks(store: Store, other: Store
         made = [entry for entry in pool.map(act, range(120)) if entry]
     present = epoch(store)
     left = [entry for entry in made if entry.task.epoch == present]
-    assert {listed.task.id for listed in store.tasks(TaskQuery(ONE_WORLD, 0, limit=1000))} == {
+    assert {task.id for _, task in store.tasks(TaskQuery(ONE_WORLD, 0, limit=1000))} == {
         entry.task.id for entry in left
     }
     assert all(store.delivery(entry.task.id) == entry.delivery for entry in left)

@@ -88,7 +88,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def test_it_keeps_what_it_holds_and_goes_on(upgraded: Store) -> None:
-    listed = [listed.task.id for listed in upgraded.tasks(TaskQuery(ONE_WORLD, 0))]
+    listed = [task.id for _, task in upgraded.tasks(TaskQuery(ONE_WORLD, 0))]
     assert listed == [nth(2), nth(1)]
     assert upgraded.balance_micros(ALICE, 0) == 30_000
     assert [attempt.excerpt for attempt in upgraded.attempts(nth(2))] == ["no"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -28,16 +29,9 @@ def shown(word: str, longest: int = _LONGEST) -> str:
 
 def fits(pattern: str, text: str) -> bool:
     """True if the whole text fits a pattern with ``*``; takes linear time for each ``*``."""
-    first, *rest = pattern.split("*")
+    first, *rest = map(re.escape, pattern.split("*"))
     if not rest:
         return text == pattern
-    *middle, last = rest
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in middle:
-        at = text.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
+    # An atomic group keeps what it has matched first: no other way is tried.
+    between = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.fullmatch(f"(?s:{first}{between}.*{rest[-1]})", text) is not None

@@ -40,20 +40,12 @@ def stripped(body: bytes) -> tuple[str, bytes]:
 
 def _joined(body: bytes, parts: Iterator[_Part]) -> bytes:
     """Return the parts that stay; the body itself where all do."""
-    kept = bytearray()
-    begin = end = 0  # of adjacent parts that stay and were not copied yet
-    for count, (first, last, stays) in enumerate(parts):
-        if count == _MAX_PARTS:
-            raise UnreadablePicture(f"it has more than {_MAX_PARTS} parts")
-        if stays and first != end:
-            kept += memoryview(body)[begin:end]
-            begin = first
-        if stays:
-            end = last
-    if begin == 0 and end >= len(body):
-        return body
-    kept += memoryview(body)[begin:end]
-    return bytes(kept)
+    found = list(islice(parts, _MAX_PARTS + 1))
+    if len(found) > _MAX_PARTS:
+        raise UnreadablePicture(f"it has more than {_MAX_PARTS} parts")
+    view = memoryview(body)
+    kept = b"".join(view[first:last] for first, last, stays in found if stays)
+    return body if len(kept) == len(body) else kept
 
 
 def _is_profile(profile: bytes) -> bool:

@@ -219,7 +219,6 @@ class BoundedFolder:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._since_measured: int | None = None
-        self._being_written: set[str] = set()
 
     def find(self, name: str) -> Path | None:
         """Find a file and mark it as used; None if it was never written or has been evicted."""
@@ -248,36 +247,28 @@ class BoundedFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
         temporary = self._folder / f"{name}.{os.getpid()}.{secrets.token_hex(4)}{_TEMPORARY}"
-        with self._lock:
-            self._being_written.add(name)
         try:
             fill(temporary)
             size = temporary.stat().st_size
             temporary.replace(path)
-            self._make_room(size)
         finally:
             temporary.unlink(missing_ok=True)
-            with self._lock:
-                self._being_written.discard(name)
-        return path
-
-    def _make_room(self, written: int) -> None:
         with self._lock:
             if self._since_measured is not None:
-                self._since_measured += _on_disk(written)
-                if self._since_measured < self._max_bytes // _SLACK:
-                    return
-            self._since_measured = 0
-            self._evict()
+                self._since_measured += _on_disk(size)
+            if self._since_measured is None or self._since_measured >= self._max_bytes // _SLACK:
+                self._since_measured = 0
+                self._evict(path)
+        return path
 
-    def _evict(self) -> None:
+    def _evict(self, new: Path) -> None:
         """Delete the least recently used files until there is room for ``_SLACK`` of the bound."""
         found = sorted(self._measure())
         excess = sum(size for _, size, _ in found) - self._max_bytes * (_SLACK - 1) // _SLACK
         for _, size, path in found:
             if excess <= 0:
                 return
-            if path.name in self._being_written:
+            if path == new:
                 continue
             with suppress(OSError):  # a folder that is none of ours
                 path.unlink(missing_ok=True)

@@ -60,16 +60,9 @@ class Batcher:
 
     def handle(self, request: HttpRequest) -> HttpResponse | asyncio.Future[HttpResponse]:
         """Return the answer to one request, or a future of it; errors of the store are answers, too."""
-        if self._plain and len(request.body) <= _LARGE_BODY:
-            decided = self._decide(request)
-            if isinstance(decided, HttpResponse):
-                return decided
-            answer: asyncio.Future[HttpResponse] = self._loop.create_future()
-            self._add(decided, partial(_resolve, answer))
-            return answer
-        answer = self._loop.create_future()
+        answer: asyncio.Future[HttpResponse] = self._loop.create_future()
         self.answer(request, partial(_resolve, answer))
-        return answer
+        return answer.result() if answer.done() else answer
 
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request by calling ``respond``, at once or in a later loop iteration."""

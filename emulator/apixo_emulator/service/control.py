@@ -210,8 +210,8 @@ class WorldControl:
             text=text.strip(),
         )
         return [
-            {"number": listed.number, **documents.task(listed.task, now_ms)}
-            for listed in self._store.tasks(query)
+            {"number": number, **documents.task(task, now_ms)}
+            for number, task in self._store.tasks(query)
         ]
 
     def task(self, task_id: str) -> dict[str, Any]:

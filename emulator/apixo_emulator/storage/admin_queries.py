@@ -17,7 +17,6 @@ from apixo_emulator.storage import rows
 from apixo_emulator.storage.base import EPOCH, TaskStore, set_due
 from apixo_emulator.storage.rows import (
     AccountRow,
-    ListedTask,
     RuleRow,
     Sql,
     TaskQuery,
@@ -244,8 +243,8 @@ class Store(TaskStore):
 
     # Tasks and deliveries
 
-    def tasks(self, query: TaskQuery) -> list[ListedTask]:
-        """List tasks, the newest first, with the beginning of their sources."""
+    def tasks(self, query: TaskQuery) -> list[tuple[int, Task]]:
+        """List tasks with their numbers, the newest first, with the beginning of their sources."""
         conditions, values = _conditions(query)
         select = (
             f"SELECT number, {rows.TASK_WITH_A_GLANCE} FROM {_OF_WORLD.format('tasks')}"
@@ -253,7 +252,7 @@ class Store(TaskStore):
         )
         with self._browse() as sql:
             found = sql.all(select, *values, query.limit)
-        return [ListedTask(row[0], rows.task_of(row[1:])) for row in found]
+        return [(row[0], rows.task_of(row[1:])) for row in found]
 
     def tasks_by_state(self, world_id: str, now_ms: int) -> Mapping[str, int]:
         """Count a world's tasks by their state at an instant."""

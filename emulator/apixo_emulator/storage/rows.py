@@ -131,14 +131,6 @@ class TaskQuery:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTask:
-    """A task in a list, its image_url cut; ``number`` orders tasks by their submits."""
-
-    number: int
-    task: Task
-
-
 def padded(rows: Sequence[T]) -> list[T]:
     """Return rows with the last one repeated until their number is a power of two.
 

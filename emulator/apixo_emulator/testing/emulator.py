@@ -285,7 +285,7 @@ class InProcess(Controls):
         now_ms = self.now_ms
         # Ended tasks too: polls of some see their end later.
         query = TaskQuery(self._world.id, now_ms, limit=MOST_LISTED)
-        events = [_next_event(entry.task, now_ms) for entry in self._service.store.tasks(query)]
+        events = [_next_event(task, now_ms) for _, task in self._service.store.tasks(query)]
         events.append(self._service.store.next_due_ms(self._world.id, now_ms))
         return min((event_ms for event_ms in events if event_ms is not None), default=None)
 
