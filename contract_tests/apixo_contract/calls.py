@@ -97,6 +97,8 @@ class Calls:
         # Kinds of calls that stayed broken however often they were repeated.
         self._persistent: set[tuple[Purpose, str, int | None]] = set()
         self.exchanges: list[Exchange] = []
+        # What each of them asked, by its number.
+        self.asked: dict[int, Ask] = {}
 
     @property
     def now_ms(self) -> int:
@@ -223,6 +225,7 @@ class Calls:
 
     def _exchange(self, ask: Ask, sent_ms: int) -> Exchange:
         self._number += 1
+        self.asked[self._number] = ask
         return Exchange(
             number=self._number,
             purpose=ask.purpose,

@@ -7,15 +7,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from apixo_contract.cassette import CassetteError, read_cassette, write_cassette
-from apixo_contract.diff import compare, comparison_lines
+from apixo_contract.cassette import read_cassette, write_cassette
+from apixo_contract.diff import compare
+from apixo_contract.explain import explain as explained
 from apixo_contract.files import (
     decode_utf8,
     must_be_writable,
@@ -36,7 +37,6 @@ from apixo_contract.options import (
     option,
     settle,
 )
-from apixo_contract.oracle import explain as explained
 from apixo_contract.report.model import (
     Report,
     evidence_of,
@@ -47,6 +47,7 @@ from apixo_contract.report.render import (
     append_step_summary,
     cost_line,
     print_report,
+    render_comparison,
     render_html,
     render_json,
     render_junit,
@@ -92,7 +93,7 @@ def _run_option(name: str, **more: Any) -> Callable[[Command], Command]:
         f"--{name}",
         known.field,
         type=str,
-        metavar="TEXT" if known.values.kind is str else name.rpartition("-")[2].upper(),
+        metavar="TEXT" if known.kind is str else name.rpartition("-")[2].upper(),
         default=default,
         show_default=default is not None,
         help=more.pop("help", known.text),
@@ -191,20 +192,9 @@ def _settle(options: dict[str, Any]) -> Settings:
     return settings
 
 
-def _observe(
-    made: list[Run],
-    settings: Settings,
-    stopped: Callable[[Run], object] = lambda _run: None,
-    *,
-    with_client: bool = True,
-) -> Run:
+def _observe(made: list[Run], settings: Settings, *, with_client: bool = True) -> Run:
     """Make a run, and add it to those of `_exit_codes`."""
-
-    def keep(run: Run) -> None:
-        made.append(run)
-        stopped(run)
-
-    run = observe(settings, tell=_tell, stopped=keep, with_client=with_client)
+    run = observe(settings, tell=_tell, stopped=made.append, with_client=with_client)
     made.append(run)
     return run
 
@@ -288,26 +278,14 @@ def verify(cassette: Path | None, **options: Any) -> None:
 def record(output: Path, **options: Any) -> None:
     """Verify a target, and keep every call as a cassette.
 
-    `apixo-contract verify --cassette FILE` judges it again later, without calling the target. What a
-    stopped run has seen is kept as FILE.part, which is a cassette, too.
+    `apixo-contract verify --cassette FILE` judges it again later, without calling the target.
     """
     with _exit_codes() as made:
         deliver = _delivery(options, output)
         must_be_writable(output)
         settings = _settle(options)
-        run = _observe(made, settings, lambda run: _keep_part(output, run, settings.api_key))
+        run = _observe(made, settings)
         sys.exit(deliver(run, partial(write_cassette, output, run, [settings.api_key])))
-
-
-def _keep_part(path: Path, run: Run, key: str) -> None:
-    """Keep what a stopped run has seen, beside the cassette that it was to be."""
-    part = path.with_name(f"{path.name}.part")
-    if not any(call.status for call in run.exchanges):
-        return
-    # What stopped the run is told; that this cannot be written, too, is of little importance.
-    with suppress(OSError, CassetteError):
-        write_cassette(part, run, [key])
-        _say(f"the calls so far are in {part}")
 
 
 @main.command()
@@ -355,7 +333,7 @@ def diff(
             _tell(settings.base_url)
             _observe(made, settings, with_client=False)
         found = compare(*made)
-        writes = [partial(click.echo, line) for line in comparison_lines(found)]
+        writes = [partial(click.echo, render_comparison(found), nl=False)]
         if json_path:
             text = f"{json.dumps(found.to_json(), indent=2)}\n"
             writes.append(partial(write_whole, json_path, text))
@@ -418,4 +396,4 @@ def explain(body: Any) -> None:
     BODY is a file with JSON, or - for standard input. No target is called.
     """
     with _exit_codes():
-        click.echo(escape_invisible(explained(decode_utf8(body.read()))))
+        click.echo(explained(decode_utf8(body.read())), nl=False)

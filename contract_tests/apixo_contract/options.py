@@ -26,7 +26,7 @@ DEFAULT_BUDGET = Decimal("0.10")
 # On this machine, where tasks cost nothing, the client's properties pay for tasks, too.
 LOCAL_BUDGET = Decimal("0.40")
 DEFAULT_EXAMPLES = 12
-SEEDS = 2**32
+_SEEDS = 2**32
 _MOST_USD = 1_000_000
 # Longer than any task takes; a system can sleep so long at once.
 _DAY_S = 86_400
@@ -49,25 +49,21 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
-    """Which values an option takes: their type, in words, and as a condition."""
-
-    kind: Callable[[str], Any]
-    wanted: str
-    holds: Callable[[Any], bool]
-
-
-@dataclass(frozen=True, slots=True)
 class Option:
     """An option of a run.
 
     Attributes:
         name: As the command has it, without the dashes.
+        kind: The type of its values.
+        wanted: Which values it takes, in words.
+        holds: The same as a condition.
         text: What it means.
     """
 
     name: str
-    values: Values
+    kind: Callable[[str], Any]
+    wanted: str
+    holds: Callable[[Any], bool]
     text: str
     default: Any = None
 
@@ -82,19 +78,15 @@ class Option:
         Raises:
             UsageError: No run can use it; the message names the option and what is expected.
         """
-        value, kind = given, self.values.kind
-        if isinstance(given, str) or (kind is Decimal and isinstance(given, int | float)):
+        value = given
+        if isinstance(given, str) or (self.kind is Decimal and isinstance(given, int | float)):
             with suppress(ValueError, InvalidOperation):
-                value = kind(str(given))
-        if isinstance(value, bool) or not self.values.holds(value):
-            found = _shown(given)
-            raise UsageError(f"--{self.name}: expected {self.values.wanted}, found {found}")
+                value = self.kind(str(given))
+        if isinstance(value, bool) or not self.holds(value):
+            told = scrub(_PASSWORD.sub("//…@", given)) if isinstance(given, str) else given
+            found = one_line(repr(told), 100)
+            raise UsageError(f"--{self.name}: expected {self.wanted}, found {found}")
         return value
-
-
-def _shown(given: Any) -> str:
-    told = scrub(_PASSWORD.sub("//…@", given)) if isinstance(given, str) else given
-    return one_line(repr(told), 100)
 
 
 def _is_duration(value: Any) -> bool:
@@ -104,10 +96,6 @@ def _is_duration(value: Any) -> bool:
 
 def _up_to(most: float) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and 0 <= value <= most
-
-
-def _is_amount(value: Any) -> bool:
-    return isinstance(value, Decimal) and value.is_finite() and 0 <= value <= _MOST_USD
 
 
 def _is_host(value: Any) -> bool:
@@ -123,14 +111,13 @@ def _is_host(value: Any) -> bool:
 def _is_url(value: Any) -> bool:
     if not isinstance(value, str) or not value.isprintable():
         return False
-    if any(mark in value for mark in " #\\"):
-        return False
     try:
         parts = urlsplit(value)
         has_host = parts.port != 0 and _is_host(parts.hostname or "")
     except ValueError:  # of the port, or of an IPv6 address
         return False
-    return parts.scheme in ("http", "https") and has_host
+    is_odd = any(mark in value for mark in " #\\")
+    return parts.scheme in ("http", "https") and has_host and not is_odd
 
 
 def _is_utf8(value: Any) -> bool:
@@ -140,60 +127,70 @@ def _is_utf8(value: Any) -> bool:
         return False
 
 
-_TEXT = Values(str, "a text in UTF-8", _is_utf8)
-_AMOUNT = Values(Decimal, f"an amount in USD from 0 to {_MOST_USD}, such as 0.10", _is_amount)
-_SECONDS = Values(float, f"seconds from 0 to {_DAY_S}", _is_duration)
-_INTERVAL = Values(
-    float,
-    f"seconds, more than 0 and at most {_DAY_S}",
-    lambda value: _is_duration(value) and value > 0,
-)
-_HOST = Values(
-    str, "this machine's name or address alone, such as 192.0.2.7 or ci.example.com", _is_host
-)
-_URL = Values(
-    str, "an http or https URL without a fragment, such as https://tunnel.example.com", _is_url
-)
-_PORT = Values(int, f"a port from 1 to {_HIGHEST_PORT}, or 0 for a free one", _up_to(_HIGHEST_PORT))
-_COUNT = Values(int, "an integer, 0 or more", _up_to(math.inf))
-_SEED = Values(int, f"an integer from 0 to {SEEDS - 1}", _up_to(SEEDS - 1))
-
+_TEXT = (str, "a text in UTF-8", _is_utf8)
 OPTIONS = (
-    Option("image-url", _TEXT, "A picture that the target can fetch and enlarge."),
-    Option("failing-image-url", _TEXT, "A source that makes a task fail."),
+    Option("image-url", *_TEXT, "A picture that the target can fetch and enlarge."),
+    Option("failing-image-url", *_TEXT, "A source that makes a task fail."),
     Option(
         "budget-usd",
-        _AMOUNT,
+        Decimal,
+        f"an amount in USD from 0 to {_MOST_USD}, such as 0.10",
+        lambda v: isinstance(v, Decimal) and v.is_finite() and 0 <= v <= _MOST_USD,
         "The most that a run may cost; every submit is counted before it is sent. "
         f"[{DEFAULT_BUDGET}; on this machine {LOCAL_BUDGET}]",
     ),
     Option(
         "max-wait",
-        _SECONDS,
+        float,
+        f"seconds from 0 to {_DAY_S}",
+        _is_duration,
         "Seconds to wait for a task [180]. 45 or more also waits for the second try of a callback.",
     ),
     Option(
         "poll-interval",
-        _INTERVAL,
+        float,
+        f"seconds, more than 0 and at most {_DAY_S}",
+        lambda v: _is_duration(v) and v > 0,
         "Seconds between two polls of a task [on this machine less than 1, else 5].",
     ),
     Option(
         "callback-host",
-        _HOST,
+        str,
+        "this machine's name or address alone, such as 192.0.2.7 or ci.example.com",
+        _is_host,
         "This machine's name or address as the target reaches it, for callbacks. [127.0.0.1 if the "
         "target is on this machine]",
     ),
-    Option("callback-url", _URL, "A public URL that leads to --callback-port, e.g. a tunnel's."),
     Option(
-        "callback-port", _PORT, "Where to listen for callbacks; 0 takes a free port.", default=0
+        "callback-url",
+        str,
+        "an http or https URL without a fragment, such as https://tunnel.example.com",
+        _is_url,
+        "A public URL that leads to --callback-port, e.g. a tunnel's.",
+    ),
+    Option(
+        "callback-port",
+        int,
+        f"a port from 1 to {_HIGHEST_PORT}, or 0 for a free one",
+        _up_to(_HIGHEST_PORT),
+        "Where to listen for callbacks; 0 takes a free port.",
+        default=0,
     ),
     Option(
         "examples",
-        _COUNT,
+        int,
+        "an integer, 0 or more",
+        _up_to(math.inf),
         "Generated bodies for each rule broken alone; sets of rules get fewer each.",
         default=DEFAULT_EXAMPLES,
     ),
-    Option("seed", _SEED, "The same seed generates the same bodies. [random]"),
+    Option(
+        "seed",
+        int,
+        f"an integer from 0 to {_SEEDS - 1}",
+        _up_to(_SEEDS - 1),
+        "The same seed generates the same bodies. [random]",
+    ),
 )
 
 
@@ -329,7 +326,7 @@ def settle(base_url: str | None, api_key: str | None, options: Mapping[str, Any]
         for name, value in options.items()
         if value is not None
     }
-    given.setdefault("seed", secrets.randbelow(SEEDS))
+    given.setdefault("seed", secrets.randbelow(_SEEDS))
     if is_loopback(found.base_url) and not given.get("in_process"):
         given.setdefault("budget_usd", LOCAL_BUDGET)
     settings = Settings(found.base_url, found.api_key, **given)

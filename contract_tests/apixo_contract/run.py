@@ -23,6 +23,7 @@ from apixo_contract.checks import (
     auth,
     callbacks,
     client,
+    flaky,
     pictures,
     results,
     status,
@@ -34,13 +35,10 @@ from apixo_contract.options import Settings, settle
 from apixo_contract.report.model import LiveEvidence, Report, Verdict, utc, with_ledger
 from apixo_contract.session import Session, receiving
 from apixo_contract.text import plural
-from apixo_contract.view import BUSY, STOPPED, View, is_integer
+from apixo_contract.view import BUSY, View, is_integer
 
 # 32 years. A target may date its tasks as it likes, with more digits than a float holds.
 _LONGEST_MS = 10**12
-# More broken calls than these, and this share of all, make a target flaky.
-_FLAKY_CALLS = 3
-_FLAKY_SHARE = 0.01
 
 
 def observe(
@@ -73,13 +71,12 @@ def observe(
     started = session.calls.now_ms
     try:
         with receiving(settings, clock) as session.receiver:
-            _drive(session, tell)
+            _drive(session, started, tell)
         # Afterwards, because it listens at the same port.
         if with_client:
             _try_client(session, started, tell)
     except BaseException:
         # Ctrl-C among them: what was seen, and paid for, is not lost.
-        session.notes[STOPPED] = "The run was stopped before its end."
         stopped(_seen(session, started))
         raise
     finally:
@@ -101,7 +98,7 @@ def check_target(settings: Settings) -> None:
         session.calls.close()
 
 
-def _drive(session: Session, tell: Callable[[str], object]) -> None:
+def _drive(session: Session, started: int, tell: Callable[[str], object]) -> None:
     refusals, paid = submit.Refusals(session), tasks.Tasks(session)
     tell("free checks")
     auth.check_target(session)
@@ -125,6 +122,7 @@ def _drive(session: Session, tell: Callable[[str], object]) -> None:
     callbacks.await_callbacks(session)
     session.read_balance("end")
     session.poller.once_more()
+    flaky.repeat_wrong(session, View(_seen(session, started)))
 
 
 def _try_client(session: Session, started: int, tell: Callable[[str], object]) -> None:
@@ -172,7 +170,7 @@ def judge(run: Run, earlier: Mapping[str, LiveEvidence] | None = None) -> Report
         unjudged(run),
         results=tuple(results(view)),
         measured=_measured(view),
-        remarks=tuple(_remarks(run)),
+        remarks=tuple(_remarks(view)),
         beyond=tuple(seen_beyond(view)),
     )
     return with_ledger(report, earlier)
@@ -208,18 +206,15 @@ def _measured(view: View) -> dict[str, Any]:
     return {"latency_ms": took} if took else {}
 
 
-def _remarks(run: Run) -> Iterator[str]:
-    """Yield what a reader must know beside the verdicts: a stop, errors that passed when repeated."""
-    if STOPPED in run.notes:
-        yield f"{run.notes[STOPPED]} Only what it had seen by then was judged."
-    repeated = [call for call in run.of(Purpose.BUSY) if call.status not in BUSY]
+def _remarks(view: View) -> Iterator[str]:
+    """Yield what a reader must know beside the verdicts: errors that passed when repeated."""
+    run = view.run
     busy = [call for call in run.of(Purpose.BUSY) if call.status in BUSY]
     calls = plural(len(run.exchanges), "call")
-    if repeated:
-        kinds = Counter(_kind(call) for call in repeated)
+    if view.passing:
+        kinds = Counter(map(_kind, view.passing))
         told = ", ".join(f"{plural(count, kind, kind)}" for kind, count in kinds.most_common())
-        flaky = len(repeated) > _FLAKY_CALLS + _FLAKY_SHARE * len(run.exchanges)
-        name = "The target is flaky" if flaky else "Transient errors"
+        name = "The target is flaky" if view.is_unsteady else "Transient errors"
         yield f"{name}: of {calls}, these failed and were repeated: {told}."
     if busy:
         statuses = sorted({str(call.status) for call in busy})

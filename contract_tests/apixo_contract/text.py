@@ -150,6 +150,33 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
+# --- forms of task ids ------------------------------------------------------------------------
+
+_FORMS = (
+    ("uuid", re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)),
+    ("hex32", re.compile(r"[0-9a-f]{32}")),
+)
+_PARTS = (
+    ("digits", re.compile(r"[0-9]+")),
+    ("hex", re.compile(r"[0-9a-f]+")),
+    ("alnum", re.compile(r"[0-9a-z]+")),
+)
+
+
+def id_form(task_id: str) -> str:
+    """Return the form of a task id as a profile writes it, e.g. ``task_{digits:8}``.
+
+    What stands before the last ``-``, ``_``, ``.`` or ``~`` is a fixed prefix.
+    """
+    for name, pattern in _FORMS:
+        if pattern.fullmatch(task_id):
+            return name
+    place = max(task_id.rfind(mark) for mark in "-_.~") + 1
+    prefix, rest = task_id[:place], task_id[place:]
+    kind = next((name for name, part in _PARTS if part.fullmatch(rest.lower())), "alnum")
+    return f"{prefix}{{{kind}:{len(rest)}}}"
+
+
 # --- dataclasses as JSON ------------------------------------------------------------------------
 
 

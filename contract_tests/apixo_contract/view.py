@@ -20,13 +20,15 @@ ENDED = ("success", "failed")
 END_FIELDS = ("resultJson", "failCode", "failMsg", "completeTime")
 # Answers that say "try again later". They tell nothing of the contract.
 BUSY = frozenset({429, 503})
-# The topic of the note on a run that did not come to its end.
-STOPPED = "stopped"
 # Part of every callback address of a run. With `--callback-url` it is the name of a query parameter.
 MARK = "apixo-contract"
 
 # Answers that may pass, but leave open whether a submit was accepted.
 TRANSIENT = frozenset({500, 502, 504})
+
+# More calls that failed in passing than these, and this share of all, make a target flaky.
+_FLAKY_CALLS = 3
+_FLAKY_SHARE = 0.01
 
 T = TypeVar("T")
 
@@ -249,6 +251,16 @@ class View:
         for callback in self.run.callbacks:
             _assign(callback, tasks)
         return tasks
+
+    @cached_property
+    def passing(self) -> list[Exchange]:
+        """Return the calls that broke off or failed, and were repeated."""
+        return [call for call in self.run.of(Purpose.BUSY) if call.status not in BUSY]
+
+    @property
+    def is_unsteady(self) -> bool:
+        """True if so many calls failed in passing that the target is flaky."""
+        return len(self.passing) > _FLAKY_CALLS + _FLAKY_SHARE * len(self.run.exchanges)
 
     @cached_property
     def planned(self) -> dict[str, Submitted]:

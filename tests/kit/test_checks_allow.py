@@ -25,6 +25,7 @@ from kit.bends import (
 )
 
 from apixo_contract import Exchange, Purpose, Run, Verdict, expect_text
+from apixo_schemas import setting_fault
 
 ENDED = in_state("success", "failed")
 SUCCESS = in_state("success")
@@ -106,7 +107,10 @@ def test_an_assumption_that_holds_is_confirmed() -> None:
 
 @pytest.mark.parametrize(("name", "bend"), REFUTED.items(), ids=REFUTED.keys())
 def test_an_assumption_that_does_not_hold_is_refuted(name: str, bend: Bend) -> None:
-    assert verdicts(bend(good_run()))[f"assumption.{name}"] is Verdict.REFUTED
+    found = results(bend(good_run()))[f"assumption.{name}"]
+    assert found.verdict is Verdict.REFUTED
+    # So that it can be learnt.
+    assert setting_fault(name, found.observed) is None
 
 
 def test_another_order_of_the_rules_is_told() -> None:

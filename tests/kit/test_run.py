@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ from apixo_contract import (
     judge,
 )
 from apixo_contract.calls import read_picture
-from apixo_contract.oracle import explain
+from apixo_contract.explain import explain
 from apixo_contract.session import Tracked, receiving
 
 pytestmark = pytest.mark.slow
@@ -109,21 +110,52 @@ def test_a_fixed_body_is_shrunk_for_the_price_of_one_more_task() -> None:
     assert sum(call.succeeded for call in run.of(Purpose.BODY)) == 2
 
 
-class Forgetful(Stub):
-    """Answers every third body without `image_urls` in other words."""
+class Flaky(Stub):
+    """Answers a share of all calls wrongly, at random."""
 
-    asked = 0
+    share = 0.1
 
-    def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
-        status, body = super().submit(content)
-        self.asked += "image_urls}} is missing" in str(body["message"])
-        odd = "image_urls}} is missing" in str(body["message"]) and self.asked % 3 == 0
-        return refused(400, "What?") if odd else (status, body)
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.rng = Random(5)  # noqa: S311 - the same calls, the same run
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        return self.wrong(answer) if self.rng.random() < self.share else answer
+
+    def wrong(self, answer: httpx.Response) -> httpx.Response:
+        return httpx.Response(400, json=refused(400, f"No luck, not {answer.status_code}.")[1])
 
 
-def test_a_body_that_was_also_answered_correctly_is_called_flaky() -> None:
-    words = failed(judged(Forgetful))["submit.rule.image_urls.missing"]
-    assert "flaky, the same body was also answered correctly" in words
+class RandomErrors(Flaky):
+    """Fails before it has done anything, often several times in a row."""
+
+    share = 0.3
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.rng.random() < self.share:
+            return httpx.Response(500, json=refused(500, "Oops.")[1])
+        return Stub.handle_request(self, request)
+
+
+class RandomPages(Flaky):
+    def wrong(self, answer: httpx.Response) -> httpx.Response:
+        return httpx.Response(200, text=f"<h1>{answer.status_code}</h1>")
+
+
+@pytest.mark.parametrize("stub", [Flaky, RandomErrors, RandomPages])
+def test_a_flaky_target_is_reported_once(stub: type[Stub]) -> None:
+    assert set(failed(judged(stub, budget_usd="1"))) == {"errors.flaky"}
+
+
+def test_what_a_flaky_target_always_breaks_is_reported_too() -> None:
+    class FlakyInOtherWords(Flaky):
+        def submit(self, content: bytes) -> tuple[int, dict[str, Any]]:
+            status, body = super().submit(content)
+            return refused(400, "Mode!") if "mode" in body["message"] else (status, body)
+
+    names = set(failed(judged(FlakyInOtherWords, budget_usd="1")))
+    assert names == {"errors.flaky", "submit.rule.mode.invalid"}
 
 
 def test_the_number_of_bodies_does_not_depend_on_the_speed_of_the_target() -> None:

@@ -162,7 +162,7 @@ def test_the_same_calls_go_to_both_and_differences_are_explained(
     assert "data, " in done.output
     value = json.loads(path.read_text("utf-8"))
     assert (value["left"], value["right"]) == (base_url, other)
-    assert [group["id"] for group in value["groups"]] == ["assumption.error.data"]
+    assert [check["id"] for check in value["checks"]] == ["assumption.error.data"]
 
 
 def test_diff_needs_a_key() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from apixo_contract.learn import id_form
+from apixo_contract.text import id_form
 from apixo_schemas import (
     Contract,
     Profile,

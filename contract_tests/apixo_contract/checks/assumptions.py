@@ -6,7 +6,7 @@ setting of the emulator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -14,22 +14,21 @@ from typing import Any
 
 from apixo_contract.bodies import body, documented_rules
 from apixo_contract.checks.check import (
-    ANSWER,
-    WORDS,
-    Concern,
     Evidence,
     Outcome,
     answer_of,
     as_assumed,
     assumed,
     assumption,
+    refusal_of,
     simplest,
     skipped,
+    wording_of,
 )
 from apixo_contract.checks.submit import unsent
 from apixo_contract.checks.values import NOT_A_URL, TOLERANT, check_of_blamed_value
 from apixo_contract.observations import Exchange, Purpose
-from apixo_contract.oracle import expect_text, rule_of_message
+from apixo_contract.oracle import rule_of_message
 from apixo_contract.session import Session
 from apixo_contract.text import clipped, compact_json, plural
 from apixo_contract.view import Submitted, View
@@ -37,11 +36,14 @@ from apixo_schemas import contract
 
 _PAYMENT_REQUIRED = 402
 _ACCEPTED = "accepted"
-_REJECTED = "rejected"
 # Several liberties at once: a target that accepts this body takes all of them.
 _LENIENT = "lenient"
+# The values of a profile for targets that accept what is assumed to be refused.
+_WHEN_ACCEPTED = {"output_format.case": "insensitive", "values.whitespace": "trimmed"}
 _SHOWN_BY_LENIENT = frozenset({"output_format.case", "values.whitespace", "request_type.unknown"})
 _OTHER_CASE_OF_MODE = "IMAGE-TO-IMAGE"
+
+Setting = Callable[[Exchange], Any]
 
 
 # --- what is sent -----------------------------------------------------------------------------
@@ -100,12 +102,6 @@ def send_probes(session: Session, *, risky: bool) -> None:
 # --- bodies that are refused in words of ours ---------------------------------------------------
 
 
-def _of_probe(*names: str) -> Concern:
-    return lambda call, part: (
-        part in (ANSWER, WORDS) and call.probe.partition("/")[0] in names and bool(call.body)
-    )
-
-
 def _submitted(view: View, name: str) -> list[Submitted]:
     return [found for found in view.submits if found.name == name and not found.is_open]
 
@@ -127,13 +123,19 @@ def _wording(view: View, name: str) -> Outcome:
         return skipped(view.or_open(unsent(view)))
     found = probes[0]
     message = _message_of(found, name)
-    observed: Any = found.exchange.message
-    if found.accepted:
-        observed = "trimmed" if name == "values.whitespace" else _ACCEPTED
-    evidence = Evidence(found.exchange, f"refused: {message}", _told(found))
     if not found.accepted and found.exchange.message == message:
-        return assumed(f"As assumed: {message}", holds=True, observed=observed)
-    return assumed(_told(found), evidence, holds=False, observed=observed)
+        return as_assumed(message)
+    evidence = Evidence(found.exchange, f"refused: {message}", _told(found))
+    return assumed(_told(found), evidence, observed=_setting(name, found))
+
+
+def _setting(name: str, found: Submitted) -> Any:
+    """Return what a target does with a body, as a value of a profile."""
+    if name in _WHEN_ACCEPTED:
+        return _WHEN_ACCEPTED[name] if found.accepted else None
+    if name == "body.not_json":
+        return None if found.accepted else refusal_of(found.exchange)
+    return _ACCEPTED if found.accepted else wording_of(found.exchange)
 
 
 def _message_of(found: Submitted, name: str) -> str:
@@ -148,8 +150,7 @@ for _name in (
     *("request_type.unknown", "callback_url.missing", "callback_url.type", "input.not_object"),
     *("body.not_object", "body.not_json", "output_format.case", "values.whitespace"),
 ):
-    _probes_of = (_name, _LENIENT) if _name == "output_format.case" else (_name,)
-    assumption(_name, concerns=_of_probe(*_probes_of))(partial(_wording, name=_name))
+    assumption(_name)(partial(_wording, name=_name))
 
 
 # --- bodies that are treated as if the doubt were not there -------------------------------------
@@ -169,13 +170,14 @@ def _contrary(probes: list[Submitted]) -> list[Evidence]:
     ]
 
 
-def _refuted(seen: int, contrary: list[Evidence]) -> Outcome:
+def _refuted(seen: int, contrary: list[Evidence], setting: Setting) -> Outcome:
     first = simplest(contrary)
     words = f"{len(contrary)} of {seen} bodies: {first.observed}"
-    return assumed(words, first, holds=False, observed=_REJECTED)
+    observed = setting(first.call) if isinstance(first.call, Exchange) else None
+    return assumed(words, first, observed=observed)
 
 
-@assumption("body.content_type", concerns=_of_probe("body.content_type"))
+@assumption("body.content_type")
 def content_type_of_bodies(view: View) -> Outcome:
     """Judge a body without `Content-Type`."""
     probes = _submitted(view, "body.content_type")
@@ -183,11 +185,11 @@ def content_type_of_bodies(view: View) -> Outcome:
         return skipped(view.or_open(unsent(view)))
     contrary = _contrary(probes)
     if contrary:
-        return _refuted(len(probes), contrary)
+        return _refuted(len(probes), contrary, refusal_of)
     return as_assumed(plural(len(probes), "body", "bodies"))
 
 
-def _tolerated(view: View, name: str, alone: str) -> Outcome:
+def _tolerated(view: View, name: str, alone: str, setting: Setting) -> Outcome:
     """Judge what ought to be accepted: as a task, with others or alone, and beside a broken rule."""
     probes = _submitted(view, name)
     contrary = _contrary(probes)
@@ -197,25 +199,23 @@ def _tolerated(view: View, name: str, alone: str) -> Outcome:
     if single is not None and not accepted and refused:
         contrary.append(Evidence(single.exchange, _ACCEPTED, _told(single)))
     if contrary:
-        return _refuted(len(probes) + 1, contrary)
+        return _refuted(len(probes) + 1, contrary, setting)
     if not accepted:
         return skipped(view.no_tasks if view.tasks else view.or_open(unsent(view)))
     beside = f", and ignored in {plural(len(probes), 'refused body', 'refused bodies')}"
-    return assumed(f"Accepted as a task{beside if probes else ''}.", holds=True)
+    return assumed(f"Accepted as a task{beside if probes else ''}.")
 
 
-# By the task that is submitted for it alone.
-for _name, _task in (
-    ("null.optional", "nulls"),
-    ("parameters.unknown", "unknown-parameters"),
-    ("request_type.missing", "no-request-type"),
+# By the task that is submitted for it alone, and what a profile says of a target that refuses it.
+for _name, _task, _refusal in (
+    ("null.optional", "nulls", lambda _call: "rejected"),
+    ("parameters.unknown", "unknown-parameters", wording_of),
+    ("request_type.missing", "no-request-type", wording_of),
 ):
-    assumption(_name, concerns=_of_probe(_name, _task))(
-        partial(_tolerated, name=_name, alone=_task)
-    )
+    assumption(_name)(partial(_tolerated, name=_name, alone=_task, setting=_refusal))
 
 
-@assumption("callback_url.not_https", concerns=_of_probe("callback"))
+@assumption("callback_url.not_https")
 def callback_url_not_https(view: View) -> Outcome:
     """Judge a callback address that is not HTTPS."""
     names = ("callback-plain", "callback")
@@ -228,11 +228,10 @@ def callback_url_not_https(view: View) -> Outcome:
         return skipped("The account has no money for a task.")
     evidence = Evidence(found.exchange, _ACCEPTED, _told(found))
     words = f"{found.callback_url}: {_told(found)}"
-    observed = None if found.accepted else found.exchange.message
-    return assumed(words, evidence, holds=found.accepted, observed=observed)
+    return assumed(words, evidence, holds=found.accepted, observed=wording_of(found.exchange))
 
 
-@assumption("image_url.not_a_url", concerns=_of_probe(NOT_A_URL))
+@assumption("image_url.not_a_url")
 def not_a_url(view: View) -> Outcome:
     """Judge an image URL that is none."""
     found = _planned(view, NOT_A_URL)
@@ -240,28 +239,24 @@ def not_a_url(view: View) -> Outcome:
         return skipped(view.or_open(view.note("budget", view.no_tasks)))
     wanted = contract().assumed("image_url.not_a_url")
     if not found.accepted:
-        evidence = Evidence(found.exchange, _ACCEPTED, answer_of(found.exchange))
         words = answer_of(found.exchange)
-        return assumed(words, evidence, holds=False, observed=_REJECTED)
+        evidence = Evidence(found.exchange, _ACCEPTED, words)
+        return assumed(words, evidence, observed=wording_of(found.exchange))
     task = view.tasks.get(found.exchange.submitted_id or "")
     if task is None or task.final is None:
         return skipped("The task has not ended: give a higher --max-wait.")
     observed = task.final.task.get("failCode") if task.failed else "success"
     evidence = Evidence(task.final, str(wanted), clipped(observed))
     words = f"Accepted, then {clipped(observed)}."
-    return assumed(words, evidence, holds=observed == wanted, observed=observed)
+    is_known = isinstance(observed, str) and observed in contract().failures
+    known = observed if is_known else None
+    return assumed(words, evidence, holds=observed == wanted, observed=known)
 
 
 # --- the order of the rules ---------------------------------------------------------------------
 
 
-def _breaks_several(call: Exchange, part: str) -> bool:
-    if call.purpose is not Purpose.BODY or part not in (ANSWER, WORDS):
-        return False
-    return "order" in expect_text(call.body or "").doubts
-
-
-@assumption("order", concerns=_breaks_several)
+@assumption("order")
 def order(view: View) -> Outcome:
     """Judge which message wins if several documented rules are broken."""
     seen, contrary = 0, []
@@ -287,7 +282,7 @@ def order(view: View) -> Outcome:
         return as_assumed(f"{seen} bodies that break two rules or more")
     first = simplest(contrary)
     words = f"{len(contrary)} of {seen} bodies: {first.observed}"
-    return assumed(words, first, holds=False, observed=_ordered(wins))
+    return assumed(words, first, observed=_ordered(wins))
 
 
 def _ordered(wins: dict[str, set[str]]) -> list[str] | None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from apixo_contract.bodies import example
 from apixo_contract.checks.check import (
-    ANSWER,
     Evidence,
     Outcome,
     answer_of,
     assumed,
     assumption,
     check,
-    outcome_for,
+    judged,
     page,
+    refusal_of,
     skipped,
 )
 from apixo_contract.checks.status import unknown_ids
 from apixo_contract.observations import Exchange, Key, Purpose
 from apixo_contract.options import UsageError
-from apixo_contract.session import Session
+from apixo_contract.session import OK, Session
 from apixo_contract.text import compact_json
 from apixo_contract.view import View
 from apixo_schemas import contract
@@ -99,24 +99,13 @@ def read_foreign_balance(session: Session) -> None:
 # --- how it is judged -------------------------------------------------------------------------
 
 
-@check(
-    "auth.missing",
-    page("HTTP errors"),
-    concerns=lambda call, part: part == ANSWER and call.key in WITHOUT_KEY and _is_key_call(call),
-)
+@check("auth.missing", page("HTTP errors"))
 def missing_key(view: View) -> Outcome:
     """A call without a key, or with the key anywhere but in `Authorization: Bearer`, gets HTTP 401."""
-    calls = _key_calls(view, WITHOUT_KEY)
-    unseen = "No call without a key was made."
-    return outcome_for(len(calls), _accepted(calls), unseen=unseen, what="calls without a key")
+    return _refused(_key_calls(view, WITHOUT_KEY), "calls without a key")
 
 
-@check(
-    "auth.invalid",
-    page("HTTP errors"),
-    after=("auth.missing",),
-    concerns=lambda call, part: part == ANSWER and call.key in INVALID_KEY and _is_key_call(call),
-)
+@check("auth.invalid", page("HTTP errors"), after=("auth.missing",))
 def invalid_key(view: View) -> Outcome:
     """A call with an unknown key, or with the key changed by one letter or by case, gets HTTP 401.
 
@@ -133,12 +122,7 @@ def invalid_key(view: View) -> Outcome:
                 "Every key is accepted. Only a paid task shows whether each opens an account of "
                 "its own: give --budget-usd 0.02 or more."
             )
-    unseen = "No call with a wrong key was made."
-    return outcome_for(len(calls), _accepted(calls), unseen=unseen, what="calls with a wrong key")
-
-
-def _is_key_call(call: Exchange) -> bool:
-    return call.purpose is Purpose.KEY
+    return _refused(calls, "calls with a wrong key")
 
 
 def _key_calls(view: View, keys: tuple[Key, ...]) -> list[Exchange]:
@@ -149,21 +133,16 @@ def _key_calls(view: View, keys: tuple[Key, ...]) -> list[Exchange]:
     return calls
 
 
-def _accepted(calls: list[Exchange]) -> list[Evidence]:
-    """Return evidence of calls that did not get 401.
-
-    An endpoint that is open to all, and a wrong status of all refusals, are one defect each.
-    """
-    return [
-        Evidence(
-            call,
-            f"HTTP {_UNAUTHORIZED} {_KEY_WORDS[call.key]}",
-            answer_of(call),
-            f"open {call.probe}" if call.succeeded else f"keys refused with HTTP {call.status}",
-        )
-        for call in calls
-        if call.status != _UNAUTHORIZED
-    ]
+def _refused(calls: list[Exchange], what: str) -> Outcome:
+    # An endpoint that is open to all, and a wrong status of all refusals, are one defect each.
+    return judged(
+        calls,
+        lambda c: c.status != _UNAUTHORIZED and f"{answer_of(c)} {_KEY_WORDS[c.key]}",
+        f"HTTP {_UNAUTHORIZED}",
+        unseen="No such call was made.",
+        what=what,
+        subject=lambda c: f"open {c.probe}" if c.succeeded else f"keys refused with {c.status}",
+    )
 
 
 def _is_separate(view: View, foreign: Exchange, calls: list[Exchange]) -> bool:
@@ -175,10 +154,7 @@ def _is_separate(view: View, foreign: Exchange, calls: list[Exchange]) -> bool:
     return bool(before) and foreign.balance != before[-1].balance
 
 
-@assumption(
-    "task.other_key",
-    concerns=lambda call, part: part == ANSWER and call.probe == "status" and _is_key_call(call),
-)
+@assumption("task.other_key")
 def other_key(view: View) -> Outcome:
     """Judge what the status of a task answers under another valid key."""
     wrong = [call for call in view.of(Purpose.KEY) if call.key is Key.WRONG]
@@ -187,8 +163,8 @@ def other_key(view: View) -> Outcome:
     calls = [call for call in wrong if call.task_id in view.tasks]
     if not calls:
         return skipped(view.no_tasks)
-    status = contract().errors["task_not_found"].status
-    call = calls[0]
+    status, call = contract().errors["task_not_found"].status, calls[0]
     evidence = Evidence(call, f"HTTP {status}", answer_of(call))
+    observed = "shown" if call.status == OK else refusal_of(call)
     words = f"It answers HTTP {call.status}."
-    return assumed(words, evidence, holds=call.status == status, observed=call.status)
+    return assumed(words, evidence, holds=call.status == status, observed=observed)

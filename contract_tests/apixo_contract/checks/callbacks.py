@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from apixo_contract.checks.check import (
     Evidence,
@@ -12,6 +12,7 @@ from apixo_contract.checks.check import (
     assumption,
     check,
     fact,
+    judged,
     outcome_for,
     page,
     skipped,
@@ -29,8 +30,6 @@ _CALLBACK_S = 8.0
 _RETRY_S = 40.0
 _SECOND_RETRY = 3
 _LEEWAY = 0.25
-
-Test = Callable[[TaskView, CallbackSeen], str | None]
 
 
 def await_callbacks(session: Session) -> None:
@@ -83,13 +82,13 @@ def _missing(view: View, task: TaskView) -> Evidence:
     return Evidence(task.submitted.exchange, expected, words, "no callbacks")
 
 
-@check("callback.delivered", page("Webhook callback mode"), at_the_end=True)
+@check("callback.delivered", page("Webhook callback mode"))
 def delivered(view: View) -> Outcome:
     """A successful task in callback mode calls its own address, with path and query, after its end."""
     return _delivered(view, [task for task in _awaited(view) if not task.failed])
 
 
-@check("callback.failed", fact(4), after=("callback.delivered",), at_the_end=True)
+@check("callback.failed", fact(4), after=("callback.delivered",))
 def failures_too(view: View) -> Outcome:
     """A failed task in callback mode calls its own address, with path and query, after its end."""
     failed = [task for task in _awaited(view) if task.failed]
@@ -99,21 +98,14 @@ def failures_too(view: View) -> Outcome:
     return _delivered(view, failed)
 
 
-def _judged(view: View, test: Test, expected: str) -> Outcome:
-    """Return the outcome of a promise about each callback; the test returns what is wrong."""
-    seen = _seen(view)
-    broken = [
-        Evidence(callback, expected, fault, f"task {task.id}")
-        for task, callback in seen
-        if (fault := test(task, callback))
-    ]
-    return outcome_for(len(seen), broken, unseen=_unseen(view), what="callbacks")
+def _told(view: View, fault: Any, expected: str) -> Outcome:
+    return judged(_seen(view), fault, expected, unseen=_unseen(view), what="callbacks")
 
 
 @check("callback.method", fact(4), rank=Rank.CALLBACK)
 def method(view: View) -> Outcome:
     """A callback is a POST."""
-    return _judged(view, lambda _t, c: None if c.method == "POST" else c.method, "POST")
+    return _told(view, lambda _t, c: c.method != "POST" and c.method, "POST")
 
 
 @check("callback.json", fact(4), rank=Rank.CALLBACK)
@@ -126,7 +118,7 @@ def json_body(view: View) -> Outcome:
             return f"a body that is no JSON: {clipped(callback.text)}"
         return None if "json" in kind.lower() else f"`Content-Type: {kind}`"
 
-    return _judged(view, fault, "a JSON body with `Content-Type: application/json`")
+    return _told(view, fault, "a JSON body with `Content-Type: application/json`")
 
 
 @check(
@@ -139,17 +131,12 @@ def envelope(view: View) -> Outcome:
     """A callback is an envelope with code 200, message `success` and the task's id."""
 
     def fault(task: TaskView, callback: CallbackSeen) -> str | None:
-        found = callback.json
-        good = (
-            isinstance(found, dict)
-            and is_integer(found.get("code"))
-            and found["code"] == OK
-            and found.get("message") == contract().success_message
-            and callback.task_id == task.id
-        )
-        return None if good else clipped(callback.text)
+        found = callback.json if isinstance(callback.json, dict) else {}
+        code, words = found.get("code"), found.get("message")
+        is_success = is_integer(code) and code == OK and words == contract().success_message
+        return None if is_success and callback.task_id == task.id else clipped(callback.text)
 
-    return _judged(view, fault, "code 200, message `success`, the task as data")
+    return _told(view, fault, "code 200, message `success`, the task as data")
 
 
 @check(
@@ -165,7 +152,7 @@ def final(view: View) -> Outcome:
         state = callback.task.get("state")
         return None if state in ENDED or not callback.task else f"`state` {as_json(state)}"
 
-    return _judged(view, fault, "`state` success or failed")
+    return _told(view, fault, "`state` success or failed")
 
 
 @check(
@@ -176,7 +163,7 @@ def final(view: View) -> Outcome:
 )
 def payload(view: View) -> Outcome:
     """A callback has the same fields as the final poll, `costTime` aside."""
-    return _judged(view, _payload_fault, "what a poll says")
+    return _told(view, _payload_fault, "what a poll says")
 
 
 def _payload_fault(task: TaskView, callback: CallbackSeen) -> str | None:
@@ -191,24 +178,19 @@ def _payload_fault(task: TaskView, callback: CallbackSeen) -> str | None:
     return "; ".join(changed) or None
 
 
-@check("callback.retry", fact(5), rank=Rank.CALLBACK, at_the_end=True)
+@check("callback.retry", fact(5), rank=Rank.CALLBACK)
 def retry(view: View) -> Outcome:
     """A callback that is not answered with HTTP 200 is sent again."""
     refused = [(task, callback) for task, callback in _seen(view) if callback.answered != OK]
-    if not refused:
-        return skipped(view.note("callback-retry", _unseen(view)))
     wait = view.note("callback-retry-wait", "while the run went on")
-    broken = [
-        Evidence(
-            callback,
-            "the same callback again",
-            f"nothing more after HTTP {callback.answered}, {wait}",
-            f"task {task.id}",
-        )
-        for task, callback in refused
-        if task.callbacks[-1] is callback
-    ]
-    return outcome_for(len(refused), broken, unseen="", what="refused callbacks")
+
+    def fault(task: TaskView, callback: CallbackSeen) -> str | None:
+        is_last = task.callbacks[-1] is callback
+        return f"nothing more after HTTP {callback.answered}, {wait}" if is_last else None
+
+    unseen = view.note("callback-retry", _unseen(view))
+    what = "refused callbacks"
+    return judged(refused, fault, "the same callback again", unseen=unseen, what=what)
 
 
 @assumption("callback.retry_delays")
@@ -220,8 +202,8 @@ def retry_delays(view: View) -> Outcome:
         return skipped("The second retry comes after minutes; a run does not wait so long.")
     last = third[0].callbacks[2]
     delay = last.received_ms - third[0].callbacks[1].received_ms
-    wanted = contract().callbacks.retry_delays_ms[1]
+    first, wanted, *later = contract().callbacks.retry_delays_ms
     words = f"The second retry came after {delay} ms."
     evidence = Evidence(last, f"{wanted} ms", f"{delay} ms")
     holds = abs(delay - wanted) < wanted * _LEEWAY
-    return assumed(words, evidence, holds=holds, observed=delay)
+    return assumed(words, evidence, holds=holds, observed=[first, delay, *later])

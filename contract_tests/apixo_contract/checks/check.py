@@ -15,7 +15,7 @@ from apixo_contract.observations import CallbackSeen, Exchange, PropertySeen
 from apixo_contract.oracle import expect_text
 from apixo_contract.report.model import CheckResult, Example, Verdict, format_exchange
 from apixo_contract.text import clipped
-from apixo_contract.view import STOPPED, View
+from apixo_contract.view import View
 from apixo_schemas import Grade, cited, contract, source
 
 
@@ -81,17 +81,10 @@ class Outcome:
     observed: Any = None
 
 
-# Parts of an answer that `diff` compares, beside the members of its body such as `data.state`: the
-# answer as a whole, and the message of an error.
-ANSWER = "answer"
-WORDS = "message of an error"
-CONTENT_TYPE = "content type"
-RETRY_AFTER = "Retry-After"
-PICTURE_FORMAT = "picture format"
-PICTURE_SIZE = "picture's long edge"
+# The check of a target that answers the same call now rightly, now wrongly.
+FLAKY = "errors.flaky"
 
 Judgement = Callable[[View], Outcome]
-Concern = Callable[[Exchange, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +94,6 @@ class Check:
     Attributes:
         rank: Decides which check a broken answer is attributed to.
         after: Checks of the same rank that explain a broken answer better.
-        concerns: True if the check speaks of a part of an answer; `diff` names the check by it.
-        at_the_end: True if it is about what has come by the end of a run, such as callbacks.
     """
 
     id: str
@@ -112,8 +103,6 @@ class Check:
     judge: Judgement
     rank: Rank = Rank.TOPIC
     after: tuple[str, ...] = ()
-    concerns: Concern = lambda _call, _part: False
-    at_the_end: bool = False
 
     @property
     def can_fail(self) -> bool:
@@ -158,7 +147,7 @@ def check(
     Args:
         check_id: Its id, e.g. ``auth.missing``.
         grade_and_source: What `page` or `fact` returns.
-        more: ``rank``, ``after``, ``concerns`` and ``at_the_end`` of `Check`.
+        more: ``rank`` and ``after`` of `Check`.
     """
 
     def register(judge: Judgement) -> Judgement:
@@ -176,7 +165,7 @@ def assumption(name: str, **more: Any) -> Callable[[Judgement], Judgement]:
         found = contract().assumptions[name]
         title = f"{found.question} Assumed: {found.choice}"
         options = {"rank": Rank.ASSUMPTION, **more}
-        add(Check(assumption_id(name), title, *_grade_and_title(name), judge, **options))
+        add(Check(f"assumption.{name}", title, *_grade_and_title(name), judge, **options))
         return judge
 
     return register
@@ -185,16 +174,6 @@ def assumption(name: str, **more: Any) -> Callable[[Judgement], Judgement]:
 def add(made: Check) -> None:
     """Register a check."""
     _CHECKS[made.id] = made
-
-
-def assumption_id(name: str) -> str:
-    """Return the id of the check of an assumption, e.g. ``assumption.order``."""
-    return f"assumption.{name}"
-
-
-def part(*names: str) -> Concern:
-    """Return a concern for parts of any answer, e.g. ``data.costTime``."""
-    return lambda _call, found: found in names
 
 
 # --- outcomes ---------------------------------------------------------------------------------
@@ -213,14 +192,61 @@ def outcome_for(
     return Outcome(max(seen, len(found)), what, found, unseen)
 
 
-def assumed(words: str, *contrary: Evidence, holds: bool, observed: Any = None) -> Outcome:
-    """Return the outcome of an assumption; the evidence shows where the target differs."""
+def judged(
+    items: Iterable[Any],
+    fault: Callable[..., str | bool | None],
+    expected: str,
+    *,
+    unseen: str,
+    what: str = "answers",
+    subject: Callable[[Any], str] = lambda _call: "",
+) -> Outcome:
+    """Return the outcome of a promise about each of some calls.
+
+    Args:
+        items: The calls, or tuples that end in one.
+        fault: Gets one of them, a tuple in its parts; returns what is wrong, True for all of the
+            answer, and nothing if it is right.
+        expected: What is right.
+        unseen: Why there is none.
+        what: What they are, as a plural noun.
+        subject: Returns what a wrong one is also about, see `Evidence`.
+    """
+    seen = [item if isinstance(item, tuple) else (item,) for item in items]
+    found = ((item[-1], fault(*item)) for item in seen)
+    broken = (
+        Evidence(call, expected, answer_of(call) if told is True else str(told), subject(call))
+        for call, told in found
+        if told
+    )
+    return outcome_for(len(seen), broken, unseen=unseen, what=what)
+
+
+def assumed(words: str, *contrary: Evidence, holds: bool = False, observed: Any = None) -> Outcome:
+    """Return the outcome of an assumption.
+
+    Args:
+        words: What the target does.
+        contrary: Where the target differs, if it does.
+        holds: The target does not differ.
+        observed: What the target does, as a value of a profile if it can be one.
+    """
     return Outcome(1, "", () if holds else contrary, words=words, observed=observed)
 
 
 def as_assumed(what: str) -> Outcome:
     """Return that an assumption holds for what was seen."""
-    return assumed(f"As assumed: {what}.", holds=True)
+    return assumed(f"As assumed: {what}.")
+
+
+def refusal_of(call: Exchange) -> dict[str, Any] | None:
+    """Return status and message of an error as a profile has them; None if it has no message."""
+    return {"status": call.status, "message": call.message} if call.message else None
+
+
+def wording_of(call: Exchange) -> dict[str, Any] | None:
+    """Return the message of an error as a profile has it; None if there is none."""
+    return {"message": call.message} if call.message else None
 
 
 def answer_of(call: Exchange) -> str:
@@ -256,7 +282,9 @@ def _rules_broken(body: str | None) -> int:
 def results(view: View) -> Iterator[CheckResult]:
     """Judge a run: yield one result for each check, each defect attributed to its closest check."""
     checks = catalogue()
-    outcomes = {name: _outcome(found, view) for name, found in checks.items()}
+    outcomes = {name: found.judge(view) for name, found in checks.items()}
+    if outcomes[FLAKY].broken:
+        outcomes = {name: _steady(name, outcome) for name, outcome in outcomes.items()}
     subjects = {
         name: frozenset(s for evidence in outcome.broken for s in evidence.subjects)
         for name, outcome in outcomes.items()
@@ -266,10 +294,20 @@ def results(view: View) -> Iterator[CheckResult]:
         yield _result(checks[name], outcome, closer)
 
 
-def _outcome(found: Check, view: View) -> Outcome:
-    if found.at_the_end and STOPPED in view.run.notes:
-        return skipped(view.run.notes[STOPPED])
-    return found.judge(view)
+def _steady(name: str, outcome: Outcome) -> Outcome:
+    """Return an outcome on a flaky target: a promise is broken only if most answers break it."""
+    count = len(outcome.broken)
+    if name == FLAKY or not count or (count > 1 and 2 * count > outcome.seen):
+        return outcome
+    words = f"The target is flaky, see {FLAKY}. Wrong: {count} of {outcome.seen} {outcome.what}."
+    return skipped(words)
+
+
+def broken_calls(view: View) -> list[Exchange]:
+    """Return the calls that broke promises."""
+    outcomes = (c.judge(view) for c in catalogue().values() if c.can_fail)
+    calls = (evidence.call for outcome in outcomes for evidence in outcome.broken)
+    return [call for call in calls if isinstance(call, Exchange)]
 
 
 def _closer(found: Check, checks: Mapping[str, Check]) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apixo_contract.checks.check import (
-    CONTENT_TYPE,
-    RETRY_AFTER,
-    WORDS,
     Evidence,
     Outcome,
     Rank,
@@ -15,9 +14,8 @@ from apixo_contract.checks.check import (
     assumption,
     check,
     fact,
-    outcome_for,
+    judged,
     page,
-    part,
     skipped,
 )
 from apixo_contract.observations import Exchange, Purpose
@@ -35,12 +33,7 @@ _TO_SUCCEED = frozenset({Purpose.TASK, Purpose.POLL, Purpose.POLL_AGAIN, Purpose
 @check("envelope.shape", fact(1), rank=Rank.ENVELOPE)
 def shape(view: View) -> Outcome:
     """Every answer is a JSON object with an integer `code` and a non-empty text `message`."""
-    broken = (
-        Evidence(call, "an object with `code` and `message`", fault)
-        for call in view.api
-        if (fault := _misshapen(call))
-    )
-    return outcome_for(len(view.api), broken, unseen=_UNSEEN)
+    return judged(view.api, _misshapen, "an object with `code` and `message`", unseen=_UNSEEN)
 
 
 def _misshapen(call: Exchange) -> str | None:
@@ -57,57 +50,50 @@ def _shapely(view: View) -> list[Exchange]:
     return [call for call in view.api if not _misshapen(call)]
 
 
-@check("envelope.code", fact(1), rank=Rank.ENVELOPE, concerns=part("code"))
+def _errors(view: View) -> list[Exchange]:
+    return [call for call in view.once(_shapely) if call.is_error]
+
+
+@check("envelope.code", fact(1), rank=Rank.ENVELOPE)
 def code(view: View) -> Outcome:
     """`code` of every answer is its HTTP status."""
-    calls = view.once(_shapely)
-    broken = (
-        Evidence(call, f"code {call.status}", f"HTTP {call.status}, code {call.envelope['code']}")
-        for call in calls
-        if call.envelope["code"] != call.status
-    )
-    return outcome_for(len(calls), broken, unseen=_UNSEEN)
+
+    def fault(call: Exchange) -> str | None:
+        found = call.envelope["code"]
+        return None if found == call.status else f"HTTP {call.status}, code {found}"
+
+    return judged(view.once(_shapely), fault, "a `code` that is the HTTP status", unseen=_UNSEEN)
 
 
 @check("envelope.success", page("Submit task response"), rank=Rank.FORM)
 def success(view: View) -> Outcome:
     """A success has HTTP status 200, code 200, the message `success`, and data."""
-    shapely = view.once(_shapely)
+
+    def is_wrong(call: Exchange) -> bool:
+        told = (call.status, call.envelope["code"], call.message)
+        return told != (OK, OK, contract().success_message) or call.data is None
+
     # If the code denies the status, `envelope.code` says so.
-    calls = [call for call in shapely if call.purpose in _TO_SUCCEED and call.succeeded]
-    broken = (
-        Evidence(call, "code 200, message `success`, data", answer_of(call))
-        for call in calls
-        if not _is_good(call)
-    )
-    return outcome_for(len(calls), broken, unseen="No success was seen.", what="successes")
-
-
-def _is_good(call: Exchange) -> bool:
-    return (
-        call.status == OK
-        and call.envelope["code"] == OK
-        and call.message == contract().success_message
-        and call.data is not None
-    )
+    calls = [c for c in view.once(_shapely) if c.purpose in _TO_SUCCEED and c.succeeded]
+    expected, unseen = "code 200, message `success`, data", "No success was seen."
+    return judged(calls, is_wrong, expected, unseen=unseen, what="successes")
 
 
 @check("envelope.error-data", fact(2), rank=Rank.FORM)
 def error_data_type(view: View) -> Outcome:
     """`data` of an error is null, absent or an object."""
-    calls = [call for call in view.once(_shapely) if call.is_error]
-    broken = (
-        Evidence(call, "`data` null, absent or an object", answer_of(call))
-        for call in calls
-        if call.data is not None and not isinstance(call.data, dict)
-    )
-    return outcome_for(len(calls), broken, unseen="No error was seen.", what="errors")
+
+    def is_wrong(call: Exchange) -> bool:
+        return not isinstance(call.data, dict | None)
+
+    expected, unseen = "`data` null, absent or an object", "No error was seen."
+    return judged(_errors(view), is_wrong, expected, unseen=unseen, what="errors")
 
 
 # --- assumptions ------------------------------------------------------------------------------
 
 
-@assumption("response.content_type", concerns=part(CONTENT_TYPE))
+@assumption("response.content_type")
 def content_type(view: View) -> Outcome:
     """Judge which `Content-Type` answers have."""
     wanted = contract().assumed("response.content_type")
@@ -116,33 +102,41 @@ def content_type(view: View) -> Outcome:
         return skipped(_UNSEEN)
     other = [call for call in calls if _media_type(call) != wanted]
     if not other:
-        return assumed(f"{plural(len(calls), 'answer')} of type {wanted}.", holds=True)
+        return assumed(f"{plural(len(calls), 'answer')} of type {wanted}.")
     found = _media_type(other[0])
     words = f"{len(other)} of {plural(len(calls), 'answer')} of type {found or 'none'}."
     evidence = Evidence(other[0], f"`Content-Type: {wanted}`", f"`Content-Type: {found}`")
-    return assumed(words, evidence, holds=False, observed=found or None)
+    return assumed(words, evidence, observed=found or None)
 
 
 def _media_type(call: Exchange) -> str:
     return call.answer_headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-@assumption("error.data", concerns=lambda call, part: part == "data" and call.is_error)
+@assumption("error.data")
 def error_data(view: View) -> Outcome:
     """Judge what `data` is on errors."""
-    calls = [call for call in view.once(_shapely) if call.is_error]
+    calls = _errors(view)
     if not calls:
         return skipped("No error was seen.")
     other = [call for call in calls if "data" not in call.envelope or call.data is not None]
     if not other:
-        return assumed(f"`data` is null in {plural(len(calls), 'error')}.", holds=True)
+        return assumed(f"`data` is null in {plural(len(calls), 'error')}.")
     call = other[0]
-    observed = call.data if "data" in call.envelope else "absent"
-    if isinstance(observed, dict) and observed.get("error") == call.message:
-        observed = {"error": "{message}"}
-    found = as_json(call.data) if "data" in call.envelope else "absent"
-    evidence = Evidence(call, "`data` null", answer_of(call))
-    return assumed(f"`data` is {found}.", evidence, holds=False, observed=observed)
+    is_there = "data" in call.envelope
+    words = f"`data` is {as_json(call.data) if is_there else 'absent'}."
+    observed = _with_message(call.data, call.message) if is_there else "absent"
+    return assumed(words, Evidence(call, "`data` null", answer_of(call)), observed=observed)
+
+
+def _with_message(value: Any, message: str | None) -> Any:
+    """Return a value with `$message` for the message; TOML has no null, so that is left out."""
+    if isinstance(value, dict):
+        known = {name: part for name, part in value.items() if part is not None}
+        return {name: _with_message(part, message) for name, part in known.items()}
+    if isinstance(value, list):
+        return [_with_message(part, message) for part in value if part is not None]
+    return "$message" if value == message else value
 
 
 def _in_assumed_words(call: Exchange) -> str | None:
@@ -157,7 +151,7 @@ def _in_assumed_words(call: Exchange) -> str | None:
     return name if name and call.status == errors[name].status else None
 
 
-@assumption("error.wording", concerns=lambda call, part: part == WORDS and call.body is None)
+@assumption("error.wording")
 def error_wording(view: View) -> Outcome:
     """Judge the messages of errors that the page does not word."""
     seen: dict[str, Exchange] = {}
@@ -175,10 +169,10 @@ def error_wording(view: View) -> Outcome:
     ]
     observed = {name: call.message for name, call in other.items()}
     words = "; ".join(f"{name}: {clipped(message)}" for name, message in observed.items())
-    return assumed(words, *evidence, holds=False, observed=observed)
+    return assumed(words, *evidence, observed=observed)
 
 
-@assumption("retry_after", concerns=part(RETRY_AFTER))
+@assumption("retry_after")
 def retry_after(view: View) -> Outcome:
     """Judge whether `Retry-After` is sent with 429."""
     limited = [call for call in view.run.exchanges if call.status == _TOO_MANY]
@@ -187,12 +181,12 @@ def retry_after(view: View) -> Outcome:
     other = [call for call in limited if not _retry_header(call).isdecimal()]
     if not other:
         words = f"Sent with {plural(len(limited), 'answer')} of HTTP 429."
-        return assumed(words, holds=True, observed="seconds")
+        return assumed(words, observed="seconds")
     value = _retry_header(other[0])
     found = f"`Retry-After: {value}`" if value else "no `Retry-After`"
     evidence = Evidence(other[0], "`Retry-After` in seconds", found)
     observed = "date" if value else "absent"
-    return assumed(f"HTTP 429 comes with {found}.", evidence, holds=False, observed=observed)
+    return assumed(f"HTTP 429 comes with {found}.", evidence, observed=observed)
 
 
 def _retry_header(call: Exchange) -> str:

@@ -14,7 +14,6 @@ from itertools import pairwise
 
 from apixo_contract.bodies import Body
 from apixo_contract.checks.check import (
-    ANSWER,
     Evidence,
     Outcome,
     answer_of,
@@ -130,7 +129,6 @@ def _near(one: Decimal, other: Decimal) -> bool:
 @check(
     "balance.shape",
     fact(3),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.BALANCE,
 )
 def shape(view: View) -> Outcome:
     """The balance endpoint answers the envelope with a number as `data`."""
@@ -289,7 +287,7 @@ def _fits(view: View, bill: Bill) -> bool:
     return any(_near(bill.fall, count * price_usd()) for count in counts)
 
 
-@check("balance.price", page("Billing"), after=("balance.rejected-free",), at_the_end=True)
+@check("balance.price", page("Billing"), after=("balance.rejected-free",))
 def price(view: View) -> Outcome:
     """Every accepted task lowers the balance by exactly $0.01."""
     bill = view.once(_bill)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from apixo_contract.checks.check import (
-    ANSWER,
-    PICTURE_FORMAT,
-    PICTURE_SIZE,
     Evidence,
     Outcome,
     assumed,
     assumption,
     check,
+    judged,
     outcome_for,
     page,
-    part,
     skipped,
 )
-from apixo_contract.observations import Exchange, Picture, Purpose
+from apixo_contract.observations import Exchange, Picture
 from apixo_contract.options import is_loopback
 from apixo_contract.session import Session
 from apixo_contract.text import clipped
@@ -65,21 +62,16 @@ def _unseen(view: View) -> str:
     return f"No result could be fetched: {why}"
 
 
-@check(
-    "result.reachable",
-    page("Poll for result"),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.RESULT,
-)
+@check("result.reachable", page("Poll for result"))
 def reachable(view: View) -> Outcome:
     """The URL in `resultUrls` can be fetched without a key."""
     calls = [task.result for task in view.tasks.values() if task.result is not None]
     told = [call for call in calls if call.picture is not None or _is_gone(view, call)]
-    broken = (
-        Evidence(call, "the picture", f"HTTP {call.status} at {call.url}")
-        for call in told
-        if call.picture is None
-    )
-    return outcome_for(len(told), broken, unseen=_unseen(view), what="results")
+
+    def fault(call: Exchange) -> str | None:
+        return None if call.picture else f"HTTP {call.status} at {call.url}"
+
+    return judged(told, fault, "the picture", unseen=_unseen(view), what="results")
 
 
 def _is_gone(view: View, call: Exchange) -> bool:
@@ -91,7 +83,7 @@ def _is_gone(view: View, call: Exchange) -> bool:
     return call.status in _GONE and not is_loopback(view.run.target)
 
 
-@check("result.format", page("Parameters"), concerns=part(PICTURE_FORMAT))
+@check("result.format", page("Parameters"))
 def formats(view: View) -> Outcome:
     """The result has the format that the task names, and is not cut off."""
     named = set(contract().formats)
@@ -164,7 +156,7 @@ def format_of(view: View, name: str, model: str) -> Evidence | None:
     return Evidence(call, f"{other.format}, as in {model}", mine.format or "no picture")
 
 
-@assumption("tiers.pixels", concerns=part(PICTURE_SIZE))
+@assumption("tiers.pixels")
 def pixels(view: View) -> Outcome:
     """Judge the size in pixels of each tier."""
     wanted = contract().long_edge_px

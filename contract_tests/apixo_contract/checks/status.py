@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-import re
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from apixo_contract.checks.check import (
-    ANSWER,
-    WORDS,
     Evidence,
     Outcome,
     answer_of,
@@ -19,14 +16,15 @@ from apixo_contract.checks.check import (
     assumed,
     assumption,
     check,
+    judged,
     outcome_for,
     page,
-    part,
+    refusal_of,
     skipped,
 )
 from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.session import Session
-from apixo_contract.text import as_json, clipped
+from apixo_contract.text import as_json, clipped, id_form
 from apixo_contract.view import (
     END_FIELDS,
     ENDED,
@@ -51,10 +49,8 @@ _UNKNOWN_IDS = 4
 _MODELS = 2
 # Shorter ids, or ids that count up, could be those of other tasks by chance.
 _SHORTEST_ID = 12
-_HEX32 = re.compile(r"[0-9a-f]{32}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-Test = Callable[[TaskView, Exchange], str | None]
+_FIELDS = page("Status response fields")
+_WITHOUT_END = "No task has ended: give a higher --max-wait."
 
 
 # --- what is sent -----------------------------------------------------------------------------
@@ -97,78 +93,46 @@ def _other(letter: str, rng: random.Random) -> str:
 # --- unknown and known tasks ------------------------------------------------------------------
 
 
-@check(
-    "status.unknown-task",
-    page("HTTP errors"),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.POLL_UNKNOWN,
-)
+def _not_found(calls: list[Exchange], *statuses: int, unseen: str) -> Outcome:
+    return judged(
+        calls,
+        lambda call: call.status not in statuses,
+        f"HTTP {_NOT_FOUND}",
+        unseen=unseen,
+        what="polls",
+        subject=lambda call: f"unknown tasks with HTTP {call.status}",
+    )
+
+
+@check("status.unknown-task", page("HTTP errors"))
 def unknown_task(view: View) -> Outcome:
     """A poll of an unknown task id gets HTTP 404."""
     calls = view.of(Purpose.POLL_UNKNOWN)
-    broken = (
-        Evidence(c, f"HTTP {_NOT_FOUND}", answer_of(c), f"unknown tasks with HTTP {c.status}")
-        for c in calls
-        if c.status != _NOT_FOUND
-    )
-    unseen = "No unknown task was polled."
-    return outcome_for(len(calls), broken, unseen=unseen, what="polls of unknown ids")
+    return _not_found(calls, _NOT_FOUND, unseen="No unknown task was polled.")
 
 
-@check(
-    "status.unknown-model",
-    page("HTTP errors"),
-    after=("status.unknown-task",),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.POLL_MODEL,
-)
+@check("status.unknown-model", page("HTTP errors"), after=("status.unknown-task",))
 def unknown_model(view: View) -> Outcome:
     """A poll of a task under another model id gets HTTP 404 or 403."""
     calls = view.of(Purpose.POLL_MODEL)
-    broken = (
-        Evidence(c, f"HTTP {_NOT_FOUND}", answer_of(c), f"unknown tasks with HTTP {c.status}")
-        for c in calls
-        if c.status not in {_NOT_FOUND, _FORBIDDEN}
-    )
-    return outcome_for(len(calls), broken, unseen=view.no_tasks, what="polls")
+    return _not_found(calls, _NOT_FOUND, _FORBIDDEN, unseen=view.no_tasks)
 
 
-@check(
-    "status.known",
-    page("Poll for result"),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.POLL,
-)
+def _polls(view: View, *states: str) -> list[tuple[TaskView, Exchange]]:
+    """Return the polls of tasks that succeeded; with states, those that showed one of them."""
+    found = [(task, p) for task in view.tasks.values() for p in task.polls if p.succeeded]
+    return [(task, p) for task, p in found if not states or p.state in states]
+
+
+@check("status.known", page("Poll for result"))
 def known_task(view: View) -> Outcome:
     """Every poll of an own task before its end succeeds."""
     polls = [p for task in view.tasks.values() for p in task.polls if p.purpose is Purpose.POLL]
-    broken = (Evidence(p, "the task's state", answer_of(p)) for p in polls if not p.succeeded)
-    return outcome_for(len(polls), broken, unseen=view.no_tasks, what="polls")
+    expected, unseen = "the task's state", view.no_tasks
+    return judged(polls, lambda p: not p.succeeded, expected, unseen=unseen, what="polls")
 
 
-def _polls(
-    view: View, wanted: Callable[[Exchange], bool] = lambda _poll: True
-) -> list[tuple[TaskView, Exchange]]:
-    return [
-        (task, poll)
-        for task in view.tasks.values()
-        for poll in task.polls
-        if poll.succeeded and wanted(poll)
-    ]
-
-
-def _judged(
-    polls: list[tuple[TaskView, Exchange]],
-    test: Test,
-    expected: str,
-    *,
-    unseen: str,
-    what: str = "polls",
-) -> Outcome:
-    """Return the outcome of a promise about polls; the test returns what is wrong with one."""
-    found = ((poll, test(task, poll)) for task, poll in polls)
-    broken = [Evidence(poll, expected, fault) for poll, fault in found if fault]
-    return outcome_for(len(polls), broken, unseen=unseen, what=what)
-
-
-@check("task-id.echoed", page("Status response fields"))
+@check("task-id.echoed", _FIELDS)
 def echoed_id(view: View) -> Outcome:
     """A status answer repeats the task id that was asked for."""
 
@@ -176,13 +140,14 @@ def echoed_id(view: View) -> Outcome:
         found = poll.task.get("taskId")
         return None if found == task.id else f"`taskId` {as_json(found)} for {as_json(task.id)}"
 
-    return _judged(_polls(view), fault, "the `taskId` that was asked for", unseen=view.no_tasks)
+    expected, unseen = "the `taskId` that was asked for", view.no_tasks
+    return judged(_polls(view), fault, expected, unseen=unseen, what="polls")
 
 
 # --- states -----------------------------------------------------------------------------------
 
 
-@check("status.states", page("Status response fields"))
+@check("status.states", _FIELDS)
 def states(view: View) -> Outcome:
     """`state` is pending, processing, success or failed; no end has another name."""
 
@@ -191,11 +156,11 @@ def states(view: View) -> Outcome:
             return f"no text as `state`: {answer_of(poll)}"
         return f"an end called {as_json(poll.state)}" if is_odd_end(poll) else None
 
-    expected = "`state`: pending, processing, success or failed"
-    return _judged(_polls(view), fault, expected, unseen=view.no_tasks)
+    expected, unseen = "`state`: pending, processing, success or failed", view.no_tasks
+    return judged(_polls(view), fault, expected, unseen=unseen, what="polls")
 
 
-@check("status.forward", page("Status response fields"), after=("status.final-stable",))
+@check("status.forward", _FIELDS, after=("status.final-stable",))
 def forward(view: View) -> Outcome:
     """States move only forward: pending, processing, then an end."""
     polled = [task for task in view.tasks.values() if task.shown]
@@ -213,95 +178,86 @@ def _step_back(task: TaskView) -> Evidence | None:
     return None
 
 
-@check("status.ends", page("Poll for result"), concerns=part("data.state"), at_the_end=True)
+@check("status.ends", page("Poll for result"))
 def ends(view: View) -> Outcome:
     """Every task ends as success or failed within the time that the run waits."""
-    polled = [task for task in view.tasks.values() if task.shown]
-    broken = (
-        Evidence(task.polls[-1], "success or failed", f"still {answer_of(task.polls[-1])}")
-        for task in polled
-        if task.final is None
-        and not any(is_odd_end(poll) for poll in task.shown)
-        and not any(callback.task.get("state") in ENDED for callback in task.callbacks)
-    )
-    return outcome_for(len(polled), broken, unseen=view.no_tasks, what="tasks")
+
+    def fault(task: TaskView, poll: Exchange) -> str | None:
+        is_told = any(callback.task.get("state") in ENDED for callback in task.callbacks)
+        ended = task.final is not None or any(map(is_odd_end, task.shown)) or is_told
+        return None if ended else f"still {answer_of(poll)}"
+
+    last = [(task, task.polls[-1]) for task in view.tasks.values() if task.shown]
+    return judged(last, fault, "success or failed", unseen=view.no_tasks, what="tasks")
 
 
 # --- fields -----------------------------------------------------------------------------------
 
 
-def _present(poll: Exchange, *names: str) -> str | None:
-    found = [name for name in names if carries(poll.task.get(name))]
-    return f"{poll.state} with {', '.join(found)}: {answer_of(poll)}" if found else None
-
-
-def _absent(poll: Exchange, *names: str) -> str | None:
-    missing = [name for name in names if not carries(poll.task.get(name))]
-    return f"{poll.state} without {', '.join(missing)}: {answer_of(poll)}" if missing else None
-
-
-@check(
-    "status.running-fields",
-    page("Status response fields"),
-    after=("status.final-stable",),
-)
-def running_fields(view: View) -> Outcome:
-    """The answer for a running task has no result, no failure and no completion time."""
-    polls = _polls(view, lambda poll: poll.state in RUNNING)
-    expected = "no field of an ended task"
-    unseen = "No task was seen running: polls came too late." if view.tasks else view.no_tasks
-    return _judged(polls, lambda _t, poll: _present(poll, *END_FIELDS), expected, unseen=unseen)
-
-
-@check(
-    "status.success-fields",
-    page("Status response fields"),
-    after=("status.final-stable",),
-)
-def success_fields(view: View) -> Outcome:
-    """The answer for a success has `resultJson` and `completeTime`, and no failure."""
+def _fields(
+    view: View,
+    states: tuple[str, ...],
+    expected: str,
+    *,
+    present: tuple[str, ...] = (),
+    absent: tuple[str, ...],
+    unseen: str,
+) -> Outcome:
+    """Return the outcome of a promise about the fields that the answer in a state has."""
 
     def fault(_task: TaskView, poll: Exchange) -> str | None:
-        missing = _absent(poll, "resultJson", "completeTime")
-        return missing or _present(poll, "failCode", "failMsg")
+        missing = [name for name in present if not carries(poll.task.get(name))]
+        found = [name for name in absent if carries(poll.task.get(name))]
+        words = f"without {', '.join(missing)}" if missing else f"with {', '.join(found)}"
+        return f"{poll.state} {words}: {answer_of(poll)}" if missing or found else None
 
-    polls = _polls(view, lambda poll: poll.state == "success")
-    expected = "`resultJson` and `completeTime`, no failure"
-    return _judged(polls, fault, expected, unseen=_no_success(view))
+    return judged(_polls(view, *states), fault, expected, unseen=unseen, what="polls")
+
+
+@check("status.running-fields", _FIELDS, after=("status.final-stable",))
+def running_fields(view: View) -> Outcome:
+    """The answer for a running task has no result, no failure and no completion time."""
+    unseen = "No task was seen running: polls came too late." if view.tasks else view.no_tasks
+    return _fields(view, RUNNING, "no field of an ended task", absent=END_FIELDS, unseen=unseen)
+
+
+@check("status.success-fields", _FIELDS, after=("status.final-stable",))
+def success_fields(view: View) -> Outcome:
+    """The answer for a success has `resultJson` and `completeTime`, and no failure."""
+    return _fields(
+        view,
+        ("success",),
+        "`resultJson` and `completeTime`, no failure",
+        present=("resultJson", "completeTime"),
+        absent=("failCode", "failMsg"),
+        unseen=_no_success(view),
+    )
 
 
 def _no_success(view: View) -> str:
     failed = next((task for task in view.tasks.values() if task.failed), None)
     if failed is None or failed.final is None:
-        return "No task has ended: give a higher --max-wait." if view.tasks else view.no_tasks
+        return _WITHOUT_END if view.tasks else view.no_tasks
     code = failed.final.task.get("failCode")
     return f"No task succeeded ({clipped(code)}): give --image-url with a picture that works."
 
 
-@check(
-    "status.failed-fields",
-    page("Status response fields"),
-    after=("status.final-stable",),
-    concerns=part("data.failCode"),
-)
+@check("status.failed-fields", _FIELDS, after=("status.final-stable",))
 def failed_fields(view: View) -> Outcome:
-    """The answer for a failed task has `failCode`, `failMsg` and `completeTime`, and no result."""
+    """The answer for a failed task has texts as `failCode` and `failMsg`, `completeTime`, and no result."""
 
-    def fault(_task: TaskView, poll: Exchange) -> str | None:
-        found = _absent(poll, "failCode", "completeTime") or _present(poll, "resultJson")
-        if found:
-            return found
-        code, words = poll.task["failCode"], poll.task.get("failMsg")
-        if isinstance(code, str) and code and isinstance(words, str):
-            return None
-        return f"`failCode` {as_json(code)} and `failMsg` {as_json(words)} are to be texts"
+    def fault(_task: TaskView, poll: Exchange) -> bool:
+        code, words = poll.task.get("failCode"), poll.task.get("failMsg")
+        are_texts = isinstance(code, str) and code and isinstance(words, str)
+        has_end = carries(poll.task.get("completeTime"))
+        return not are_texts or not has_end or carries(poll.task.get("resultJson"))
 
-    polls = _polls(view, lambda poll: poll.state == "failed")
+    expected = "`failCode` and `failMsg` as texts, `completeTime`, no result"
     unseen = "No task failed: give --failing-image-url." if view.tasks else view.no_tasks
-    return _judged(polls, fault, "`failCode`, `failMsg`, `completeTime`, no result", unseen=unseen)
+    return judged(_polls(view, "failed"), fault, expected, unseen=unseen, what="polls")
 
 
-@check("status.result-json", page("Status response fields"))
+@check("status.result-json", _FIELDS)
 def result_json(view: View) -> Outcome:
     """`resultJson` is a text that holds a JSON object."""
 
@@ -310,21 +266,15 @@ def result_json(view: View) -> Outcome:
         good = isinstance(value, str) and result_of(poll.task) is not None
         return None if good else f"`resultJson` is {as_json(value)}"
 
-    expected = "a text that holds a JSON object"
-    return _judged(_results(view), fault, expected, unseen=_no_success(view), what="results")
+    expected, unseen = "a text that holds a JSON object", _no_success(view)
+    return judged(_results(view), fault, expected, unseen=unseen, what="results")
 
 
 def _results(view: View) -> list[tuple[TaskView, Exchange]]:
-    return _polls(
-        view, lambda poll: poll.state == "success" and carries(poll.task.get("resultJson"))
-    )
+    return [(t, p) for t, p in _polls(view, "success") if carries(p.task.get("resultJson"))]
 
 
-@check(
-    "status.result-urls",
-    page("Status response fields"),
-    concerns=part("data.resultJson"),
-)
+@check("status.result-urls", _FIELDS)
 def urls_of_results(view: View) -> Outcome:
     """`resultUrls` holds exactly one absolute URL."""
 
@@ -334,8 +284,8 @@ def urls_of_results(view: View) -> Outcome:
         return None if good else f"`resultUrls` is {as_json(found)}"
 
     readable = [(task, poll) for task, poll in _results(view) if result_of(poll.task) is not None]
-    expected = "`resultUrls` with exactly one absolute URL"
-    return _judged(readable, fault, expected, unseen=_no_success(view), what="results")
+    expected, unseen = "`resultUrls` with exactly one absolute URL", _no_success(view)
+    return judged(readable, fault, expected, unseen=unseen, what="results")
 
 
 # --- lasting answers --------------------------------------------------------------------------
@@ -345,8 +295,8 @@ def urls_of_results(view: View) -> Outcome:
 def lasting(view: View) -> Outcome:
     """The final answer of a task stays the same when it is polled again."""
     again = [(task, poll) for task in view.tasks.values() for poll in task.after]
-    unseen = "No task has ended: give a higher --max-wait." if view.tasks else view.no_tasks
-    return _judged(again, _changed, "the same final answer again", unseen=unseen)
+    unseen = _WITHOUT_END if view.tasks else view.no_tasks
+    return judged(again, _changed, "the same final answer again", unseen=unseen, what="polls")
 
 
 def _changed(task: TaskView, poll: Exchange) -> str | None:
@@ -383,10 +333,7 @@ def _urls(task: Any) -> Any:
 # --- assumptions ------------------------------------------------------------------------------
 
 
-@assumption(
-    "task_id.missing",
-    concerns=lambda call, part: part in (ANSWER, WORDS) and call.probe == "task_id.missing",
-)
+@assumption("task_id.missing")
 def missing_id(view: View) -> Outcome:
     """Judge what a poll without `taskId` answers."""
     calls = view.probes("task_id.missing")
@@ -394,32 +341,24 @@ def missing_id(view: View) -> Outcome:
         return skipped("No poll without `taskId` was made.")
     error, call = contract().errors["task_id_missing"], calls[0]
     evidence = Evidence(call, f"HTTP {error.status} {error.message}", answer_of(call))
-    holds = call.status == error.status and call.message == error.message
-    observed = {"status": call.status, "message": call.message}
-    return assumed(answer_of(call), evidence, holds=holds, observed=observed)
+    holds = (call.status, call.message) == (error.status, error.message)
+    return assumed(answer_of(call), evidence, holds=holds, observed=refusal_of(call))
 
 
-@assumption("task_id.form", concerns=part("data.taskId"))
-def id_form(view: View) -> Outcome:
+@assumption("task_id.form")
+def form_of_ids(view: View) -> Outcome:
     """Judge the form of task ids."""
     if not view.tasks:
         return skipped(view.no_tasks)
-    other = [task for task in view.tasks.values() if not _HEX32.fullmatch(task.id)]
+    forms = {task.id: id_form(task.id) for task in view.tasks.values()}
+    other = [task for task in view.tasks.values() if forms[task.id] != "hex32"]
     first = other[0] if other else next(iter(view.tasks.values()))
     evidence = Evidence(first.submitted.exchange, "32 hex digits", clipped(first.id))
     words = f"An id is {clipped(first.id)}."
-    return assumed(words, evidence, holds=not other, observed=_form(first.id))
+    return assumed(words, evidence, holds=not other, observed=forms[first.id])
 
 
-def _form(task_id: str) -> str:
-    if _HEX32.fullmatch(task_id):
-        return "hex32"
-    if _UUID.fullmatch(task_id):
-        return "uuid"
-    return "task_" if task_id.startswith("task_") else "other"
-
-
-@assumption("failure.wording", concerns=part("data.failMsg"))
+@assumption("failure.wording")
 def failure_wording(view: View) -> Outcome:
     """Judge the texts of `failMsg`."""
     known = contract().failures
@@ -429,13 +368,10 @@ def failure_wording(view: View) -> Outcome:
     if not told:
         reason = "No task failed with a documented code: give --failing-image-url."
         return skipped(reason if view.tasks else view.no_tasks)
-    other = {c: p for c, p in told.items() if p.task.get("failMsg") != known[c].message}
-    if not other:
+    wording = {code: poll.task.get("failMsg") for code, poll in told.items()}
+    observed = {code: said for code, said in wording.items() if said != known[code].message}
+    if not observed:
         return as_assumed(", ".join(told))
-    observed = {code: poll.task.get("failMsg") for code, poll in other.items()}
     words = "; ".join(f"{code}: {clipped(said)}" for code, said in observed.items())
-    evidence = [
-        Evidence(poll, known[code].message, clipped(poll.task.get("failMsg")))
-        for code, poll in other.items()
-    ]
-    return assumed(words, *evidence, holds=False, observed=observed)
+    evidence = [Evidence(told[c], known[c].message, clipped(observed[c])) for c in observed]
+    return assumed(words, *evidence, observed=observed)

@@ -25,14 +25,13 @@ from apixo_contract.bodies import (
     with_extras,
 )
 from apixo_contract.checks.check import (
-    ANSWER,
-    WORDS,
     Check,
     Evidence,
     Outcome,
     add,
     answer_of,
     check,
+    judged,
     outcome_for,
     page,
 )
@@ -257,9 +256,8 @@ def fault_of(found: Submitted) -> Fault | None:
 def faults(view: View) -> dict[str, list[Evidence]]:
     """Return the evidence of every broken promise about a body, by check id."""
     found: defaultdict[str, list[tuple[Submitted, Evidence]]] = defaultdict(list)
-    wrong_words: dict[str | None, str] = {}
+    wrong_words: set[tuple[str | None, str]] = set()
     several: list[tuple[Submitted, Fault]] = []
-    good = {_content(s.body) for s in view.submits if s.expected and not fault_of(s)}
     for submitted in view.submits:
         fault = fault_of(submitted)
         if fault is None:
@@ -267,14 +265,15 @@ def faults(view: View) -> dict[str, list[Evidence]]:
         if fault.check_id == _SEVERAL:
             several.append((submitted, fault))
             continue
-        wrong_words[submitted.exchange.message] = fault.check_id
-        found[fault.check_id].append((submitted, _evidence(submitted, fault, good)))
+        wrong_words.add((submitted.exchange.message, fault.check_id))
+        found[fault.check_id].append((submitted, _evidence(submitted, fault)))
     for submitted, fault in several:
-        # Words that are wrong for one rule alone are wrong for that reason.
-        words = submitted.exchange.message
-        alone = None if submitted.accepted else wrong_words.get(words)
-        check_id = alone or fault.check_id
-        found[check_id].append((submitted, _evidence(submitted, fault, good)))
+        # Words that are wrong for one of its rules alone are wrong for that reason.
+        words = None if submitted.accepted else submitted.exchange.message
+        rules = submitted.expected.broken if submitted.expected else ()
+        names = [rule_check_id(rule.id) for rule in rules]
+        check_id = next((n for n in names if (words, n) in wrong_words), fault.check_id)
+        found[check_id].append((submitted, _evidence(submitted, fault)))
     return _by_mode(
         found,
         {_content(s.body.get("input")) for s in view.submits if not (s.by_callback or fault_of(s))},
@@ -286,10 +285,8 @@ def _content(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _evidence(submitted: Submitted, fault: Fault, good: set[str]) -> Evidence:
-    flaky = _content(submitted.body) in good
-    note = "flaky, the same body was also answered correctly: " if flaky else ""
-    return Evidence(submitted.exchange, fault.expected, note + fault.observed)
+def _evidence(submitted: Submitted, fault: Fault) -> Evidence:
+    return Evidence(submitted.exchange, fault.expected, fault.observed)
 
 
 def _by_mode(
@@ -332,18 +329,7 @@ def _of_rule(view: View, rule_id: str) -> Outcome:
     return outcome_for(len(seen), broken, unseen=unsent(view), what="bodies that break it")
 
 
-def _is_about(rule_id: str, call: Exchange, part: str) -> bool:
-    if call.purpose is not Purpose.BODY or part not in (ANSWER, WORDS, "message"):
-        return False
-    said = expect_text(call.body or "")
-    return said.documented and said.broken[0].id == rule_id
-
-
-@check(
-    "errors.validation-status",
-    page("HTTP errors"),
-    concerns=lambda call, part: part == ANSWER and call.purpose is Purpose.BODY and call.is_error,
-)
+@check("errors.validation-status", page("HTTP errors"))
 def validation_status(view: View) -> Outcome:
     """A refused body gets HTTP status 400 and code 400."""
     refused = [
@@ -351,8 +337,7 @@ def validation_status(view: View) -> Outcome:
         for found in view.submits
         if _is_surely_wrong(found) and not found.accepted and found.exchange.status is not None
     ]
-    broken = (_not_400(call) for call in refused)
-    return outcome_for(len(refused), broken, unseen=unsent(view), what="refusals")
+    return _refused(view, refused)
 
 
 def _is_surely_wrong(found: Submitted) -> bool:
@@ -362,19 +347,22 @@ def _is_surely_wrong(found: Submitted) -> bool:
     return said.documented or said.doubts <= {"order", DUPLICATES}
 
 
-def _not_400(call: Exchange) -> Evidence | None:
+def _refused(view: View, calls: list[Exchange]) -> Outcome:
     wanted = contract().refused_status
-    if call.status == wanted and call.envelope.get("code") == wanted:
-        return None
-    subject = "" if call.succeeded else f"refusals with HTTP {call.status}"
-    return Evidence(call, f"HTTP {wanted} and code {wanted}", answer_of(call), subject)
+    return judged(
+        calls,
+        lambda c: c.status != wanted or c.envelope.get("code") != wanted,
+        f"HTTP {wanted} and code {wanted}",
+        unseen=unsent(view),
+        what="bodies",
+        subject=lambda c: "" if c.succeeded else f"refusals with HTTP {c.status}",
+    )
 
 
 @check("errors.invalid-body", page("HTTP errors"), after=("errors.validation-status",))
 def invalid_body(view: View) -> Outcome:
     """A body that is not a JSON object gets HTTP status 400 and code 400."""
-    calls = [*view.probes("body.not_json"), *view.probes("body.not_object")]
-    return outcome_for(len(calls), map(_not_400, calls), unseen=unsent(view), what="bodies")
+    return _refused(view, [*view.probes("body.not_json"), *view.probes("body.not_object")])
 
 
 for _rule in contract().rules:
@@ -387,7 +375,6 @@ for _rule in contract().rules:
                 _rule.source,
                 partial(_of_rule, rule_id=_rule.id),
                 after=("errors.validation-status",),
-                concerns=partial(_is_about, _rule.id),
             )
         )
 
@@ -412,22 +399,13 @@ def callback_mode(view: View) -> Outcome:
 @check("submit.callback-url-required", page("Parameters"))
 def callback_url_required(view: View) -> Outcome:
     """Callback mode with a missing or an empty `callback_url` is refused."""
-    calls = view.probes("callback_url.missing")
-    broken = (
-        Evidence(call, "refused: `callback_url` is required", answer_of(call))
-        for call in calls
-        if call.succeeded
-    )
-    return outcome_for(len(calls), broken, unseen=unsent(view), what="bodies")
+    calls, expected = view.probes("callback_url.missing"), "refused: `callback_url` is required"
+    return judged(calls, lambda c: c.succeeded, expected, unseen=unsent(view), what="bodies")
 
 
 @check("submit.refused-id", page("Submit task response"))
 def refused_id(view: View) -> Outcome:
     """A refused submit answers no task id."""
     refused = [found.exchange for found in view.submits if not found.accepted]
-    broken = (
-        Evidence(call, "no `taskId`", answer_of(call))
-        for call in refused
-        if call.task.get("taskId")
-    )
-    return outcome_for(len(refused), broken, unseen=unsent(view), what="refusals")
+    unseen = unsent(view)
+    return judged(refused, lambda c: bool(c.task.get("taskId")), "no id", unseen=unseen)

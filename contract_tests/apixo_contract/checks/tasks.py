@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 
 from apixo_contract.bodies import PUBLIC_HOOK, Body, body, example, in_callback_mode
 from apixo_contract.checks.check import (
-    ANSWER,
-    Concern,
     Evidence,
     Outcome,
     Rank,
-    answer_of,
     check,
     fact,
+    judged,
     outcome_for,
     page,
     skipped,
@@ -315,20 +313,7 @@ def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
     return outcome_for(len(seen), (*broken, *more), unseen=view.no_tasks, what="accepted tasks")
 
 
-def _task_concern(*names: str) -> Concern:
-    return lambda call, part: (
-        part == ANSWER and call.purpose is Purpose.TASK and call.probe.partition("/")[0] in names
-    )
-
-
-@check(
-    "submit.accepts",
-    page("Request body"),
-    concerns=_task_concern(
-        *("example", "8k-webp", "2k-png", "repeat", "callback-https", "2K-jpeg"),
-        *("callback-example", "callback-8k-webp", "callback-2k-png"),
-    ),
-)
+@check("submit.accepts", page("Request body"))
 def accepts(view: View) -> Outcome:
     """The page's bodies and every supported value are accepted, and their tasks do not all fail."""
     return _outcome(view, "submit.accepts")
@@ -340,11 +325,7 @@ def default_mode(view: View) -> Outcome:
     return _outcome(view, "submit.default.mode")
 
 
-@check(
-    "submit.default.resolution",
-    page("Parameters"),
-    concerns=_task_concern(*_MINIMAL),
-)
+@check("submit.default.resolution", page("Parameters"))
 def default_resolution(view: View) -> Outcome:
     """`resolution` may be omitted, and the result is then as large as with 4k."""
     sizes = [same_as(view, name, "example") for name in _MINIMAL]
@@ -358,11 +339,7 @@ def default_format(view: View) -> Outcome:
     return _outcome(view, "submit.default.output_format", *formats)
 
 
-@check(
-    "submit.resolution-case",
-    page("Parameters"),
-    concerns=_task_concern("4K-jpeg", "callback"),
-)
+@check("submit.resolution-case", page("Parameters"))
 def resolution_case(view: View) -> Outcome:
     """`resolution` in capitals is accepted, and means the same tier."""
     pairs = (("callback", "2k-png"), ("4K-jpeg", "example"), (TOLERANT, "8k-webp"))
@@ -377,7 +354,7 @@ def jpeg_alias(view: View) -> Outcome:
     return _outcome(view, "submit.jpeg-alias", *formats)
 
 
-@check("submit.provider", fact(7), concerns=_task_concern("provider"))
+@check("submit.provider", fact(7))
 def provider(view: View) -> Outcome:
     """A top-level `provider`, as older examples have it, is accepted."""
     return _outcome(view, "submit.provider")
@@ -389,14 +366,9 @@ def provider(view: View) -> Outcome:
 @check("submit.response", page("Submit task response"), rank=Rank.IDENTITY)
 def response(view: View) -> Outcome:
     """An accepted submit answers a non-empty text as `data.taskId`."""
-    accepted = [found.exchange for found in view.submits if found.accepted]
-    broken = (
-        Evidence(call, "a text as `data.taskId`", answer_of(call))
-        for call in accepted
-        if call.submitted_id is None
-    )
-    what = "accepted submits"
-    return outcome_for(len(accepted), broken, unseen=view.no_tasks, what=what)
+    calls = [found.exchange for found in view.submits if found.accepted]
+    expected, unseen = "a text as `data.taskId`", view.no_tasks
+    return judged(calls, lambda c: c.submitted_id is None, expected, unseen=unseen, what="submits")
 
 
 @check("task-id.unique", page("Submit task response"), rank=Rank.IDENTITY)
@@ -405,10 +377,10 @@ def unique_ids(view: View) -> Outcome:
     accepted = [found.exchange for found in view.submits if found.exchange.submitted_id]
     if len(accepted) < 2:  # noqa: PLR2004 - one id cannot repeat
         return skipped(view.note("tasks", "Fewer than two tasks were accepted."))
-    known: set[str | None] = set()
-    broken = []
+    first: dict[str | None, int] = {}
     for call in accepted:
-        if call.submitted_id in known:
-            broken.append(Evidence(call, "an id that was not given before", answer_of(call)))
-        known.add(call.submitted_id)
-    return outcome_for(len(accepted), broken, unseen="", what="ids")
+        first.setdefault(call.submitted_id, call.number)
+    expected = "an id that was not given before"
+    return judged(
+        accepted, lambda c: first[c.submitted_id] != c.number, expected, unseen="", what="ids"
+    )

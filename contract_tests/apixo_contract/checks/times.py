@@ -7,7 +7,6 @@ further apart than they were submitted.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
@@ -17,15 +16,14 @@ from apixo_contract.checks.check import (
     assumed,
     assumption,
     check,
-    outcome_for,
+    judged,
     page,
-    part,
     skipped,
 )
 from apixo_contract.observations import Exchange
 from apixo_contract.text import as_json, clipped, plural
 from apixo_contract.view import ENDED, RUNNING, TaskView, View, carries, is_integer
-from apixo_schemas import contract
+from apixo_schemas import contract, http_date_s
 
 _SECOND = 1000
 _NEAR_MS = 10 * 60 * _SECOND
@@ -69,41 +67,31 @@ def _own_clock(view: View) -> bool:
     return is_fast(view) or view.once(_apart)[0] < _TELLING_MS
 
 
-@check(
-    "status.create-time",
-    page("Status response fields"),
-    concerns=part("data.createTime"),
-)
+@check("status.create-time", page("Status response fields"))
 def create_time(view: View) -> Outcome:
     """`createTime` is an integer in Unix milliseconds, near the time of the submit."""
     near = _NEAR_FAST_MS if _own_clock(view) else _NEAR_MS
-    polls = _shown(view)
-    broken = [_create_fault(task, poll, near) for task, poll in polls]
-    return outcome_for(len(polls), broken, unseen=view.no_tasks, what="polls")
 
+    def fault(task: TaskView, poll: Exchange) -> str | None:
+        found = poll.task.get("createTime")
+        if not is_integer(found):
+            return f"`createTime` is {as_json(found)}"
+        submit = task.submitted.exchange
+        times_there = [submit.sent_ms, submit.received_ms, *_date_ms(submit)]
+        if min(abs(found - time) for time in times_there) <= near:
+            return None
+        # An integer division: a target may write more digits than a float holds.
+        away = (found - submit.sent_ms) // _SECOND
+        return f"`createTime` {as_json(found)} is {clipped(f'{away:+d}')} s from the submit"
 
-def _create_fault(task: TaskView, poll: Exchange, near: int) -> Evidence | None:
-    found = poll.task.get("createTime")
     expected = "`createTime` as an integer in Unix ms, near the time of the submit"
-    if not is_integer(found):
-        return Evidence(poll, expected, f"`createTime` is {as_json(found)}")
-    submit = task.submitted.exchange
-    times_there = [submit.sent_ms, submit.received_ms, *_date_ms(submit)]
-    if min(abs(found - time) for time in times_there) <= near:
-        return None
-    # An integer division: a target may write more digits than a float holds.
-    away = (found - submit.sent_ms) // _SECOND
-    words = f"`createTime` {as_json(found)} is {clipped(f'{away:+d}')} s from the submit"
-    return Evidence(poll, expected, words)
+    return judged(_shown(view), fault, expected, unseen=view.no_tasks, what="polls")
 
 
 def _date_ms(call: Exchange) -> list[int]:
     """Return the target's own time, if its answer tells it."""
-    try:
-        moment = parsedate_to_datetime(call.answer_headers.get("date", ""))
-    except (ValueError, TypeError):
-        return []
-    return [round(moment.timestamp() * _SECOND)]
+    moment = http_date_s(call.answer_headers.get("date", ""))
+    return [] if moment is None else [round(moment * _SECOND)]
 
 
 @check(
@@ -114,64 +102,55 @@ def _date_ms(call: Exchange) -> list[int]:
 def create_time_constant(view: View) -> Outcome:
     """`createTime` of a task is the same in every poll."""
 
-    def fault(task: TaskView, poll: Exchange) -> Evidence | None:
+    def fault(task: TaskView, poll: Exchange) -> str | None:
         first, found = task.shown[0].task.get("createTime"), poll.task.get("createTime")
-        if found == first:
-            return None
-        return Evidence(poll, f"`createTime` {as_json(first)}, as first", as_json(found))
+        return None if found == first else f"{as_json(found)}, but first {as_json(first)}"
 
-    polls = _shown(view)
-    broken = [fault(task, poll) for task, poll in polls]
-    return outcome_for(len(polls), broken, unseen=view.no_tasks, what="polls")
+    expected = "the same `createTime` as first"
+    return judged(_shown(view), fault, expected, unseen=view.no_tasks, what="polls")
 
 
 @check(
     "status.complete-time",
     page("Status response fields"),
     after=("status.create-time", "status.create-time-constant", "status.final-stable"),
-    concerns=part("data.completeTime"),
 )
 def complete_time(view: View) -> Outcome:
     """`completeTime` is an integer in Unix milliseconds, from `createTime` to the poll."""
     own = _own_clock(view)
+
+    def fault(task: TaskView, poll: Exchange) -> str | None:
+        wrong = _complete_fault(task, poll, own=own)
+        return wrong and f"`completeTime` {wrong}"
+
     polls = [
         (task, poll)
         for task, poll in _shown(view)
         if poll.state in ENDED and carries(poll.task.get("completeTime"))
     ]
-    broken = [_complete_fault(task, poll, own=own) for task, poll in polls]
-    unseen = "No task has ended: give a higher --max-wait." if view.tasks else view.no_tasks
-    return outcome_for(len(polls), broken, unseen=unseen, what="polls")
-
-
-def _complete_fault(task: TaskView, poll: Exchange, *, own: bool) -> Evidence | None:
-    found, made = poll.task.get("completeTime"), poll.task.get("createTime")
     expected = "`completeTime` as an integer in Unix ms, from `createTime` to now"
+    unseen = "No task has ended: give a higher --max-wait." if view.tasks else view.no_tasks
+    return judged(polls, fault, expected, unseen=unseen, what="polls")
 
-    def wrong(words: str) -> Evidence:
-        return Evidence(poll, expected, f"`completeTime` {words}")
 
+def _complete_fault(task: TaskView, poll: Exchange, *, own: bool) -> str | None:
+    found, made = poll.task.get("completeTime"), poll.task.get("createTime")
     if not is_integer(found):
-        return wrong(f"is {as_json(found)}")
+        return f"is {as_json(found)}"
     if not is_integer(made):
         return None
     if found < made:
-        return wrong(f"{as_json(found)} is before `createTime` {as_json(made)}")
+        return f"{as_json(found)} is before `createTime` {as_json(made)}"
     took = found - made
-    first = task.final or poll
-    passed = first.received_ms - task.submitted.exchange.sent_ms
+    submit, first = task.submitted.exchange, task.final or poll
+    passed = first.received_ms - submit.sent_ms
     if took > passed + (_NEAR_FAST_MS if own else _AHEAD_MS):
-        return wrong(f"is {as_json(took)} ms after `createTime`, {passed} ms after the submit")
-    ran = _ran_ms(task)
+        return f"is {as_json(took)} ms after `createTime`, {passed} ms after the submit"
+    running = [other.sent_ms for other in task.shown if other.state in RUNNING]
+    ran = max(running) - submit.received_ms if running else 0
     if not own and took < ran * _STORING_SHARE - _AHEAD_MS:
-        return wrong(f"is {took} ms after `createTime`, but the task ran for {ran} ms or more")
+        return f"is {took} ms after `createTime`, but the task ran for {ran} ms or more"
     return None
-
-
-def _ran_ms(task: TaskView) -> int:
-    """Return for how long the task was seen running, by our clock."""
-    running = [poll.sent_ms for poll in task.shown if poll.state in RUNNING]
-    return max(running, default=0) - task.submitted.exchange.received_ms if running else 0
 
 
 @check(
@@ -181,24 +160,26 @@ def _ran_ms(task: TaskView) -> int:
 )
 def cost_time(view: View) -> Outcome:
     """`costTime`, if present, is an integer in ms, from 0 to the time from create to complete."""
+
+    def fault(poll: Exchange) -> str | None:
+        found = poll.task.get("costTime")
+        if not is_integer(found) or found < 0:
+            return f"`costTime` is {as_json(found)}"
+        made, done = poll.task.get("createTime"), poll.task.get("completeTime")
+        if poll.state not in ENDED or not is_integer(made) or not is_integer(done):
+            return None
+        most = done - made
+        # Times in the wrong order break another check.
+        is_too_long = most >= 0 and found > most + _SLACK_MS
+        return f"`costTime` {as_json(found)} of at most {as_json(most)} ms" if is_too_long else None
+
     polls = [poll for _task, poll in _shown(view) if carries(poll.task.get("costTime"))]
-    unseen = "No answer had a `costTime`, which is optional." if view.tasks else view.no_tasks
-    return outcome_for(len(polls), map(_cost_fault, polls), unseen=unseen, what="polls")
-
-
-def _cost_fault(poll: Exchange) -> Evidence | None:
-    found = poll.task.get("costTime")
     expected = "`costTime` as an integer in ms, from 0 to the elapsed time"
-    if not is_integer(found) or found < 0:
-        return Evidence(poll, expected, f"`costTime` is {as_json(found)}")
-    made, done = poll.task.get("createTime"), poll.task.get("completeTime")
-    if poll.state not in ENDED or not is_integer(made) or not is_integer(done):
-        return None
-    most = done - made
-    # Times in the wrong order break another check.
-    if most < 0 or found <= most + _SLACK_MS:
-        return None
-    return Evidence(poll, expected, f"`costTime` {as_json(found)} of at most {as_json(most)} ms")
+    return judged(polls, fault, expected, unseen=_no_cost(view), what="polls")
+
+
+def _no_cost(view: View) -> str:
+    return "No answer had a `costTime`, which is optional." if view.tasks else view.no_tasks
 
 
 # --- assumptions ------------------------------------------------------------------------------
@@ -229,7 +210,7 @@ def _pending_until(task: TaskView) -> float:
     return (seen[-1].sent_ms - start) / max(1, task.final.received_ms - start)
 
 
-@assumption("cost_time", concerns=part("data.costTime"))
+@assumption("cost_time")
 def meaning_of_cost_time(view: View) -> Outcome:
     """Judge whether `costTime` is the time from create to complete."""
     pairs: list[tuple[Exchange, Any, int]] = []
@@ -238,15 +219,14 @@ def meaning_of_cost_time(view: View) -> Outcome:
         if is_integer(cost) and is_integer(made) and is_integer(done) and done > made:
             pairs.append((final, cost, done - made))
     if not pairs:
-        reason = "No answer had a `costTime`, which is optional."
-        return skipped(reason if view.tasks else view.no_tasks)
+        return skipped(_no_cost(view))
     other = [pair for pair in pairs if abs(pair[1] - pair[2]) > _ROUNDING_MS]
     if not other:
         words = f"So it is in {plural(len(pairs), 'task')}."
-        return assumed(words, holds=True, observed="complete-create")
+        return assumed(words, observed="complete-create")
     # What is out of all proportion breaks another check; here it must only fit into a float.
     share = median(min(max(cost, 0), _MOST * took) / took for _call, cost, took in other)
     words = f"`costTime` is about {share:.0%} of completeTime - createTime."
     call, cost, elapsed = other[0]
     evidence = Evidence(call, f"{elapsed} ms", f"{as_json(cost)} ms")
-    return assumed(words, evidence, holds=False, observed=round(share, 2))
+    return assumed(words, evidence, observed={"share": round(share, 2)})

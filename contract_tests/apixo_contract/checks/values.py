@@ -55,8 +55,8 @@ def features(made: Mapping[str, Any]) -> list[Feature]:
     return sorted(found, key=lambda feature: feature.check_id == "submit.accepts")
 
 
-def _check_of(name: str, value: str) -> str:
-    if name == "resolution" and value != value.lower():
+def _check_of(name: str, value: Any) -> str:
+    if name == "resolution" and isinstance(value, str) and value != value.lower():
         return "submit.resolution-case"
     aliased = name == "output_format" and value in contract().format_aliases
     return "submit.jpeg-alias" if aliased else "submit.accepts"
@@ -167,10 +167,5 @@ def check_of_value(found: Submitted, rule: Rule) -> str | None:
     if name not in found.asked:
         return f"submit.default.{name}" if name in contract().defaults else "submit.accepts"
     value = found.asked[name]
-    if value is None:
-        return None  # what null means is assumed
-    if name == "resolution" and isinstance(value, str) and value != value.lower():
-        return "submit.resolution-case"
-    if name == "output_format" and value in contract().format_aliases:
-        return "submit.jpeg-alias"
-    return "submit.accepts"
+    # What null means is assumed.
+    return None if value is None else _check_of(name, value)

@@ -10,10 +10,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
@@ -32,6 +32,9 @@ from apixo_contract.report.model import (
 )
 from apixo_contract.text import clipped, escape_invisible, one_line, plural
 from apixo_schemas import contract
+
+if TYPE_CHECKING:
+    from apixo_contract.diff import Comparison
 
 # What each verdict means, for a person who reads a report for the first time.
 MEANINGS = {
@@ -184,25 +187,39 @@ def render_markdown(report: Report) -> str:
     return _render("summary.md.j2", report, _markdown_text)
 
 
+def render_comparison(found: Comparison) -> str:
+    """Return what differs between two targets as lines of text."""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    more = {"beyond": found.beyond, "exit_code": found.exit_code}
+    return render_text("diff.txt.j2", _short_line, **values, **more)
+
+
+def _short_line(text: str) -> str:
+    return one_line(text, 500)
+
+
+def render_text(name: str, shown: Callable[[str], str] = escape_invisible, **values: Any) -> str:
+    """Return a text by a template; every value that it prints passes ``shown``, but not Markup."""
+    return _environment(shown).get_template(name).render(**values)
+
+
 def _render(name: str, report: Report, shown: Callable[[str], str], **more: Any) -> str:
     """Return a report by a template; every value that it prints passes ``shown``."""
-    return (
-        _environment(shown)
-        .get_template(name)
-        .render(
-            report=report,
-            Verdict=Verdict,
-            meanings=MEANINGS,
-            standings=_STANDINGS,
-            beyond_title=_BEYOND_TITLE,
-            facts=_facts(report),
-            refuted=assumptions(report, Verdict.REFUTED),
-            confirmed=assumptions(report, Verdict.CONFIRMED),
-            unseen=assumptions(report, Verdict.SKIPPED),
-            skipped=skipped_by_reason(report),
-            by_standing=by_standing(report),
-            **more,
-        )
+    return render_text(
+        name,
+        shown,
+        report=report,
+        Verdict=Verdict,
+        meanings=MEANINGS,
+        standings=_STANDINGS,
+        beyond_title=_BEYOND_TITLE,
+        facts=_facts(report),
+        refuted=assumptions(report, Verdict.REFUTED),
+        confirmed=assumptions(report, Verdict.CONFIRMED),
+        unseen=assumptions(report, Verdict.SKIPPED),
+        skipped=skipped_by_reason(report),
+        by_standing=by_standing(report),
+        **more,
     )
 
 
@@ -229,6 +246,7 @@ def _environment(shown: Callable[[str], str]) -> Environment:
         "cost": cost_line,
         "ledger": _ledger_line,
         "plain": plain,
+        "plural": plural,
         "pretty": _pretty,
         "share": _share,
         "source": source_of,
@@ -262,14 +280,7 @@ def plain(text: str) -> str:
 
 def story(result: CheckResult) -> str:
     """Return a result with its examples as lines of text."""
-    lines = [f"{result.verdict.value}: {result.title}", source_of(result), result.evidence]
-    for example in result.examples:
-        lines += ["", example.title]
-        lines += [f"expected: {example.expected}", f"observed: {example.observed}"]
-        for exchange in example.exchanges:
-            lines.append(exchange.curl or f"{exchange.method} {exchange.url}")
-            lines.append(exchange.trouble or f"HTTP {exchange.status} {exchange.response_body}")
-    return "\n".join(lines)
+    return render_text("story.txt.j2", str, result=result).rstrip("\n")
 
 
 # --- texts of HTML and Markdown -----------------------------------------------------------------

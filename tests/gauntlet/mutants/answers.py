@@ -8,7 +8,7 @@ from typing import Any
 
 from gauntlet.conduct import Conduct, Task
 from gauntlet.mutant import breaks, made, wrapped
-from gauntlet.wire import Reply
+from gauntlet.wire import Reply, Request
 
 # --- envelopes of successes -----------------------------------------------------------------------
 
@@ -221,3 +221,20 @@ _BALANCES: dict[str, tuple[str, Callable[[Decimal], Any]]] = {
 }
 for _name, (_checks, _shape) in _BALANCES.items():
     made(f"balance: {_name}", _checks, balance=_balance(_shape))
+
+
+# --- answers at random ----------------------------------------------------------------------------
+
+
+@breaks("flaky: one call in five fails", "errors.flaky")
+class FailsAtRandom(Conduct):
+    def handle(self, request: Request) -> Reply:
+        fails = self.rng.random() < 0.2
+        return self.error(500, "oops", "flaky") if fails else super().handle(request)
+
+
+@breaks("flaky: one answer in ten is another one", "errors.flaky")
+class WrongAtRandom(Conduct):
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        return self.error(404, "what?", "flaky") if self.rng.random() < 0.1 else reply
