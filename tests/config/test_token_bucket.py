@@ -47,12 +47,6 @@ def test_no_span_of_time_gives_more_than_burst_and_rate_allow(rate: Rate, steps:
             assert last - first + 1 <= most(rate, end_ms - start_ms) + Fraction(1, 10**6)
 
 
-@given(RATES, st.lists(st.integers(0, 50_000), min_size=1, max_size=60))
-def test_calls_that_are_read_out_of_order_gain_nothing(rate: Rate, offsets: list[int]) -> None:
-    granted = taken(rate, [START_MS + offset for offset in offsets])
-    assert len(granted) <= most(rate, max(offsets)) + Fraction(1, 10**6)
-
-
 @given(RATES, STEPS)
 def test_the_wait_is_as_long_as_it_says_and_no_longer(rate: Rate, steps: list[int]) -> None:
     bucket: Bucket | None = None
@@ -78,16 +72,6 @@ def test_a_bucket_that_was_never_used_is_full_and_a_long_rest_fills_it(rate: Rat
     assume(rest_ms < 10**12)
     again = [START_MS] * rate.burst + [START_MS + rest_ms] * (rate.burst + 5)
     assert len(taken(rate, again)) == 2 * rate.burst
-
-
-@given(RATES, STEPS)
-def test_asking_without_a_token_costs_none(rate: Rate, steps: list[int]) -> None:
-    instants = instants_of(steps)
-    often = [now_ms for now_ms in instants for _ in range(3)]
-    patient = sorted(set(taken(rate, instants)))
-    impatient = sorted(set(taken(rate, often)))
-    assert len(taken(rate, often)) >= len(taken(rate, instants))
-    assert not patient or impatient[0] == patient[0]
 
 
 def test_virtual_time_alone_refills() -> None:

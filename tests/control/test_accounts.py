@@ -3,7 +3,7 @@
 import pytest
 from support.harness import make_harness
 
-from apixo_emulator.domain.accounts import AccountTerms, Rate
+from apixo_emulator.domain.accounts import AccountTerms
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
@@ -41,13 +41,6 @@ def test_unfinished_tasks_are_limited_until_one_ends() -> None:
     assert [harness.submit(key="sk-two").status for _ in range(3)] == [200, 200, 429]
     harness.operator.advance(1000)
     assert harness.submit(key="sk-two").status == 200
-
-
-def test_a_rate_limit_lets_a_burst_through() -> None:
-    terms = {"sk-rate": AccountTerms(rate=Rate(calls=1, per_s=1, burst=3))}
-    harness = make_harness(accounts=terms, rate=0)
-    assert [harness.balance(key="sk-rate").status for _ in range(4)] == [200, 200, 200, 429]
-    assert harness.balance(key="sk-other").status == 200
 
 
 def test_a_top_up_adds_to_the_balance() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from support.process import Running, command, environment, running
+from support.process import Running, running
 
 from apixo_emulator.cli import main
 
@@ -214,30 +212,6 @@ def test_json_of_another_server_is_told() -> None:
 def test_words_of_a_server_do_not_control_the_terminal() -> None:
     with other_server(http(rb'{"message": "\u001b[2J"}', "404 X")) as url:
         assert told(run("clock", "show", url=url), 1) == r"apixo-emulator: \x1b[2J"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["tasks", "--text", b"\xff"],
-        ["serve", "--port", "0", "--store", b"postgresql://\xff"],
-    ],
-    ids=str,
-)
-def test_bytes_that_are_no_text_on_a_real_command_line(
-    tmp_path: Path, arguments: list[Any]
-) -> None:
-    done = subprocess.run(
-        [*command(), *map(os.fsencode, arguments)],
-        capture_output=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment(),
-    )
-    assert done.returncode == 2, done.stderr
-    assert b"Traceback" not in done.stderr
-    assert b"expected" in done.stderr
 
 
 # On a real emulator

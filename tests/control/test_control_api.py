@@ -38,19 +38,6 @@ def status(server: Running, task_id: str) -> Any:
     return httpx.get(url, params={"taskId": task_id}, headers=AUTH).json()["data"]
 
 
-def test_a_task_is_shown_finished_and_not_twice(server: Running, control: httpx.Client) -> None:
-    task_id = submit(server).json()["data"]["taskId"]
-    assert control.get(f"tasks/{task_id}").json()["state"] == "pending"
-    done = control.post(f"tasks/{task_id}/finish", json={"failCode": "Timeout"}).json()
-    assert (done["state"], done["failCode"]) == ("failed", "Timeout")
-    assert status(server, task_id)["failCode"] == "Timeout"
-    assert control.post(f"tasks/{task_id}/finish").status_code == 409
-    assert control.get("tasks/nope").status_code == 404
-    assert [task["taskId"] for task in control.get("tasks?state=failed").json()["tasks"]] == [
-        task_id
-    ]
-
-
 def test_the_journal_is_masked_verified_and_exported(
     server: Running, control: httpx.Client
 ) -> None:
@@ -176,20 +163,6 @@ def test_secrets_in_urls_are_masked_in_lists_too(server: Running, control: httpx
     httpx.post(url, json=body, headers=AUTH).raise_for_status()
     for path in ("tasks", "deliveries", "requests"):
         assert "hidden" not in control.get(path).text
-
-
-def test_the_journal_can_be_filtered_and_names_the_fault(
-    server: Running, control: httpx.Client
-) -> None:
-    submit(server)
-    submit(server, "https://example.com/emulate/http-503.jpg")
-    task_id = submit(server, "https://example.com/emulate/status-http-500-once.jpg")
-    assert status(server, task_id.json()["data"]["taskId"]) is None
-    found = control.get("requests", params={"call": "submit", "status": "503"}).json()["requests"]
-    assert [entry["fault"] for entry in found] == ["unavailable"]
-    found = control.get("requests", params={"fault": "server_error"}).json()["requests"]
-    assert [entry["endpoint"] for entry in found] == ["status"]
-    assert control.get("requests", params={"state": "x"}).status_code == 400
 
 
 @pytest.mark.slow

@@ -168,8 +168,3 @@ def test_a_wrong_query_is_told_what_was_expected(
     answer = client.get(f"/_emulator/{query}")
     assert answer.status_code == 400
     assert words in answer.json()["message"]
-
-
-def test_a_count_may_be_spelt_as_a_float(client: TestClient) -> None:
-    found = client.post("/_emulator/requests/verify", content='{"count": {"at_least": 1.0}}')
-    assert found.json()["words"].startswith("expected at least 1 call,")

@@ -1,7 +1,6 @@
 """`serve --profile` behaves as was observed."""
 
 import base64
-import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.process import Running, command, environment, running
+from support.process import Running, running
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 PROFILE = """
@@ -125,20 +124,3 @@ def ended(server: Running, task_id: str, headers: dict[str, str]) -> str | None:
         if data["state"] in {"success", "failed"}:
             code: str | None = data.get("failCode")
             return code
-
-
-@pytest.mark.slow
-def test_a_wrong_profile_is_told_in_words(tmp_path: Path) -> None:
-
-    (tmp_path / "p.toml").write_text('form = 1\n[assumptions]\n"error.dat" = "absent"\n', "utf-8")
-    done = subprocess.run(
-        command("serve", "--port", "0", "--profile=p.toml"),
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "error.data" in done.stderr

@@ -160,15 +160,6 @@ def test_the_first_rule_that_matches_wins_and_the_journal_says_why() -> None:
     assert "1 of 1" in submits[1].why_not[1][1]
 
 
-def test_a_rule_is_removed_by_its_id_or_with_all_others() -> None:
-    harness = make_harness()
-    ids = [harness.operator.add_scenario({"scenario": "stuck"})["id"] for _ in range(3)]
-    assert harness.operator.remove_scenario(ids[1]) == 1
-    assert [rule["id"] for rule in harness.operator.scenarios()] == [ids[0], ids[2]]
-    assert harness.operator.clear_scenarios() == 2
-    assert harness.operator.scenarios() == []
-
-
 def test_an_intervention_rewrites_the_future_and_never_the_past() -> None:
     harness = make_harness(duration_ms=1000, rate=0)
     first, second = harness.submitted(with_callback("slow-60")), harness.submitted(body())

@@ -61,33 +61,6 @@ def test_a_callback_reaches_the_inbox_again(desk: Desk, page: Page) -> None:
     expect(page.locator("#received-2")).to_contain_text(f'"taskId": "{task_id}"')
 
 
-def test_a_retry_is_counted_down_on_the_emulators_clock(desk: Desk, page: Page) -> None:
-    desk.submit(request_type="callback", callback_url=desk.page("inbox?status=500"))
-    page.goto(desk.page("ui/callbacks"))
-    until = page.locator("time[data-until]")
-    expect(until).to_have_text(re.compile(r"in 2\d s"))
-    desk.steer("clock", frozen=True)
-    desk.steer("clock/advance", ms=20_000)
-    expect(until).to_have_text(re.compile(r"in \d s"))
-    desk.steer("clock/advance", ms=10_000)
-    expect(page.locator(".attempts li")).to_have_count(2)
-    expect(until).to_have_text(re.compile(r"in (2 min|1 min \d+ s)"))
-
-
-def test_a_task_is_ended_by_its_buttons(desk: Desk, page: Page) -> None:
-    desk.steer("clock", frozen=True)
-    first, second = desk.submit(), desk.submit("https://example.com/other.jpg")
-    page.goto(desk.page(f"ui/tasks/{first}"))
-    page.get_by_role("button", name="Finish now").click()
-    expect(page.locator(".head [data-role=state]")).to_have_text("success")
-    page.goto(desk.page(f"ui/tasks/{second}"))
-    page.get_by_label("Failure code").select_option("Unknown error")
-    page.get_by_role("button", name="Fail", exact=True).click()
-    expect(page.locator(".head [data-role=state]")).to_have_text("failed")
-    assert desk.status(first)["state"] == "success"
-    assert desk.status(second)["failCode"] == "Unknown error"
-
-
 def test_a_task_is_shown_with_its_source_and_its_result(
     desk: Desk, page: Page, rocket: Path
 ) -> None:
@@ -187,18 +160,6 @@ def test_the_keyboard_reaches_everything(desk: Desk, page: Page) -> None:
     dialog.get_by_role("button", name="Close").click()
     page.keyboard.press("?")
     expect(dialog).to_be_hidden()
-
-
-def test_a_chosen_theme_stays(desk: Desk, contexts: Callable[..., BrowserContext]) -> None:
-    page = contexts(color_scheme="light").new_page()
-    page.goto(desk.page())
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(ground)
-    page.get_by_role("button", name="Light or dark").click()
-    dark = page.evaluate(ground)
-    assert dark != light
-    page.goto(desk.page("ui/requests"))
-    assert page.evaluate(ground) == dark
 
 
 def test_what_is_typed_and_opened_outlives_a_live_update(desk: Desk, page: Page) -> None:

@@ -318,57 +318,6 @@ def test_a_source_is_shown_as_a_picture_or_not_at_all(site: Site, rocket: Path) 
     assert site.get(f"ui/tasks/{absent}/other").status_code == 404
 
 
-def test_the_page_is_told_of_each_change(site: Site) -> None:
-    async def listen() -> list[int]:
-        told: list[int] = []
-        over = asyncio.Event()
-
-        async def send(message: Any) -> None:
-            for line in message.get("body", b"").split(b"\n"):
-                if line.startswith(b"data: "):
-                    told.append(json.loads(line[6:])["requests"])
-                    site.harness.balance()
-            if len(told) > 1:
-                over.set()
-
-        async def receive() -> dict[str, Any]:
-            await over.wait()
-            return {"type": "http.disconnect"}
-
-        url = httpx.URL("http://127.0.0.1:8787/_emulator/ui/live")
-        await asyncio.wait_for(site.app(scope_of(url), receive, send), 20)
-        return told
-
-    assert asyncio.run(listen())[:2] == [0, 1]
-
-
-def scope_of(url: httpx.URL) -> dict[str, Any]:
-    return {
-        "type": "http",
-        "method": "GET",
-        "path": url.path,
-        "query_string": url.query,
-        "scheme": url.scheme,
-        "headers": [(b"host", url.netloc)],
-        "client": ("127.0.0.1", 1),
-        "server": (url.host, url.port),
-        "http_version": "1.1",
-        "root_path": "",
-    }
-
-
-def test_a_stream_ends_when_the_server_stops(site: Site) -> None:
-    async def stopped() -> httpx.Response:
-        transport = httpx.ASGITransport(site.app)  # gives the answer when all of it has come
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            answer = asyncio.create_task(client.get("/_emulator/ui/live"))
-            await asyncio.sleep(0)
-            site.app.state.runtime.stopping.set()
-            return await answer
-
-    assert asyncio.run(stopped()).status_code == 200
-
-
 @pytest.mark.slow
 def test_several_processes_have_one_inbox(tmp_path: Path) -> None:
     with running("--data", "data", "--workers", "2", cwd=tmp_path) as server:

@@ -113,17 +113,6 @@ def test_headers_must_arrive_in_time(tmp_path: Path) -> None:
                 ends(connection)
 
 
-def test_a_body_that_comes_late_is_read(server: Running) -> None:
-    raw = json.dumps(BODY)
-    head = POST.partition("Content-Length")[0] + f"Content-Length: {len(raw)}\r\n\r\n"
-    with server.dial() as connection:
-        connection.sendall(head.encode())
-        time.sleep(1.5)  # longer than the fast path waits
-        for rest in (raw.encode(), BALANCE):
-            connection.sendall(rest)
-            assert answer(connection)[0] == 200
-
-
 @pytest.mark.parametrize("more", ["", "Origin: http://localhost\r\n"])
 def test_a_client_that_closes_its_side_gets_its_answers(server: Running, more: str) -> None:
     raw = json.dumps(BODY)

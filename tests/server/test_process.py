@@ -160,19 +160,3 @@ def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path, *, closed:
     finally:
         process.kill()
         process.communicate()
-
-
-def test_serve_needs_no_arguments(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command("serve"),
-        cwd=tmp_path,
-        env=environment(PORT="0"),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("apixo-emulator ready: ")
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)

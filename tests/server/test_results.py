@@ -106,15 +106,6 @@ def test_hung_sources_do_not_hold_up_an_inlined_one(
     assert data["costTime"] < 5000  # a hung one is given up after 10 s
 
 
-def test_the_source_is_fetched_once_and_may_then_go_away(
-    api: httpx.Client, files: FileServer, rocket: Path
-) -> None:
-    url = result_url(api, files.url("/once.jpg", rocket.read_bytes()), resolution="2k")
-    del files.files["/once.jpg"]
-    assert likeness(httpx.get(url, timeout=60).content, rocket) < 4
-    assert files.asked == ["/once.jpg"]
-
-
 @pytest.fixture(scope="module")
 def result(server: Running) -> str:
     headers = {"Authorization": "Bearer sk-test-0123456789abcd"}

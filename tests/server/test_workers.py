@@ -5,7 +5,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,6 @@ from support.process import Running, children, command, environment, running
 from support.receivers import receiving
 
 AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
-CONNECTIONS = 40
 OPTIONS = ("--workers", "2", "--latency", "0", "--callback-retries", "0.1,0.1,0.1")
 
 
@@ -54,27 +52,6 @@ def test_each_callback_is_sent_once_by_one_of_them(server: Running) -> None:
         bodies = [receiver.next().body for _ in range(60)]
         assert receiver.received.empty()
     assert len(set(bodies)) == 60
-
-
-def test_connections_are_shared_by_the_workers(server: Running) -> None:
-    """By the system: of 40 connections each worker has some."""
-    nodes = children(server.process.pid)
-    before = {pid: sockets(pid) for pid in nodes}
-    with ExitStack() as stack:
-        for _ in range(CONNECTIONS):
-            client = stack.enter_context(httpx.Client(headers=AUTH))
-            client.get(f"{server.base_url}/apikeys/current-balance").raise_for_status()
-        shares = [sockets(pid) - before[pid] for pid in nodes]
-    assert min(shares) >= CONNECTIONS // 10, shares
-
-
-def sockets(pid: int) -> int:
-    """Count the sockets that a process has open."""
-    found = 0
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found += str(descriptor.readlink()).startswith("socket:")
-    return found
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Running) -> None:
