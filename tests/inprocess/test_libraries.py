@@ -175,27 +175,6 @@ def test_respx_still_refuses_what_it_does_not_know(app: Any) -> None:
         app.get("https://unknown.test/")
 
 
-def test_everything_is_as_before_afterwards() -> None:
-    patched = [
-        (httpx.HTTPTransport, "handle_request"),
-        (httpx.AsyncClient, "send"),
-        (urllib3.HTTPConnectionPool, "urlopen"),
-        (http.client.HTTPConnection, "request"),
-        (aiohttp.BaseConnector, "connect"),
-        (responses.RequestsMock, "_on_request"),
-        (socket, "getaddrinfo"),
-        (socket.socket, "connect"),
-        (ssl.SSLContext, "wrap_bio"),
-        (time, "sleep"),
-        (asyncio, "sleep"),
-    ]
-    before = [getattr(owner, name) for owner, name in patched]
-    with apixo_emulator.intercept():
-        during = [getattr(owner, name) for owner, name in patched]
-        assert [one is other for one, other in zip(before, during, strict=True)] == [False] * 11
-    assert [getattr(owner, name) for owner, name in patched] == before
-
-
 LATER = """
 import sys
 import apixo_emulator
@@ -241,23 +220,40 @@ def test_what_is_imported_within_the_block_is_patched_and_nothing_is_imported_fo
     assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
+PATCHED = [
+    (httpx.HTTPTransport, "handle_request"),
+    (httpx.AsyncClient, "send"),
+    (urllib3.HTTPConnectionPool, "urlopen"),
+    (http.client.HTTPConnection, "request"),
+    (aiohttp.BaseConnector, "connect"),
+    (responses.RequestsMock, "_on_request"),
+    (socket, "getaddrinfo"),
+    (socket.socket, "connect"),
+    (ssl.SSLContext, "wrap_bio"),
+    (time, "sleep"),
+    (asyncio, "sleep"),
+]
+
+
+def patched() -> list[Any]:
+    return [getattr(owner, name) for owner, name in PATCHED]
+
+
+def test_everything_is_as_before_afterwards() -> None:
+    before = patched()
+    with apixo_emulator.intercept():
+        assert not any(one is other for one, other in zip(before, patched(), strict=True))
+    assert patched() == before
+
+
 def test_patches_that_another_mock_puts_back_after_a_block_do_not_pile_up() -> None:
-    patched = [
-        (httpx.HTTPTransport, "handle_request"),
-        (httpx.Client, "send"),
-        (urllib3.HTTPConnectionPool, "urlopen"),
-        (http.client.HTTPConnection, "request"),
-        (socket, "getaddrinfo"),
-        (socket.socket, "connect"),
-        (time, "sleep"),
-    ]
-    before = [getattr(owner, name) for owner, name in patched]
+    before = patched()
     for _ in range(2):
         with pytest.MonkeyPatch.context() as mock, apixo_emulator.intercept():
-            during = [getattr(owner, name) for owner, name in patched]
-            for owner, name in patched:
+            during = patched()
+            for owner, name in PATCHED:
                 mock.setattr(owner, name, lambda *_: None)
-        assert [getattr(owner, name) for owner, name in patched] == during
+        assert patched() == during
     with apixo_emulator.intercept():
         pass
-    assert [getattr(owner, name) for owner, name in patched] == before
+    assert patched() == before

@@ -92,26 +92,8 @@ def assert_hidden(secret: str, entry: JournalEntry) -> None:
     assert secret not in repr(entry)
 
 
-Send = Callable[..., JournalEntry]
-
-
-@pytest.fixture
-def send() -> Send:
-    """Make a call and give its entry."""
-    harness = make_harness()
-
-    def sent(method: str = "POST", path: str = SUBMIT, **options: Any) -> JournalEntry:
-        harness.extra = options.pop("headers", [])
-        harness.call(method, path, **options)
-        desk = harness.operator
-        entry: JournalEntry = desk.requests(after=desk.last_number() - 1)[0]
-        return entry
-
-    return sent
-
-
 @pytest.mark.parametrize("form", BODIES)
-def test_the_callers_key_is_in_no_body(send: Send, form: str) -> None:
+def test_the_callers_key_is_in_no_body(send: Any, form: str) -> None:
     @settings(max_examples=4)
     @given(KEYS)
     @example(r"Zq7\\\\\\")
@@ -125,7 +107,7 @@ def test_the_callers_key_is_in_no_body(send: Send, form: str) -> None:
     whatever_it_is()
 
 
-def test_the_callers_key_is_in_no_query(send: Send) -> None:
+def test_the_callers_key_is_in_no_query(send: Any) -> None:
     @settings(max_examples=30)
     @given(KEYS, st.sampled_from(list(QUERIES)))
     def whatever_it_is(key: str, form: str) -> None:
@@ -134,7 +116,7 @@ def test_the_callers_key_is_in_no_query(send: Send) -> None:
     whatever_it_is()
 
 
-def test_the_callers_key_is_in_no_path(send: Send) -> None:
+def test_the_callers_key_is_in_no_path(send: Any) -> None:
     @settings(max_examples=10)
     @given(KEYS)
     def whatever_it_is(key: str) -> None:
@@ -144,7 +126,7 @@ def test_the_callers_key_is_in_no_path(send: Send) -> None:
     whatever_it_is()
 
 
-def test_the_callers_key_is_in_no_header(send: Send) -> None:
+def test_the_callers_key_is_in_no_header(send: Any) -> None:
     names = ("x-api-key", "cookie", "x-anything", "user-agent", "host")
     beginnings = ("", "Bearer ", "https://x.example/?k=", "session=", "a=b; c=")
 
@@ -158,13 +140,13 @@ def test_the_callers_key_is_in_no_header(send: Send) -> None:
 
 
 @pytest.mark.parametrize("name", ["x-api-key", "cookie", "x-anything", "x-goog-api-key", "key"])
-def test_no_header_is_shown_that_is_not_known_to_be_harmless(send: Send, name: str) -> None:
+def test_no_header_is_shown_that_is_not_known_to_be_harmless(send: Any, name: str) -> None:
     entry = send(key=None, headers=[(name.encode(), b"k=Zq7-secret")])
     assert dict(entry.request_headers)[name] == "…"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer {}", "bearer   {}", "Basic {}", "Token {}", "{}"])
-def test_no_authorization_is_shown_whatever_its_scheme(send: Send, scheme: str) -> None:
+def test_no_authorization_is_shown_whatever_its_scheme(send: Any, scheme: str) -> None:
     @settings(max_examples=10)
     @given(KEYS)
     def whatever_it_is(key: str) -> None:
@@ -175,12 +157,12 @@ def test_no_authorization_is_shown_whatever_its_scheme(send: Send, scheme: str) 
 
 
 @pytest.mark.parametrize("authorization", ['Digest x="{}", y=1', "Bearer\t{}", "Bearer {} {}"])
-def test_odd_authorizations_are_not_shown_either(send: Send, authorization: str) -> None:
+def test_odd_authorizations_are_not_shown_either(send: Any, authorization: str) -> None:
     entry = send(authorization=authorization.replace("{}", "Zq7-secret"))
     assert "secret" not in dict(entry.request_headers)["authorization"]
 
 
-def test_a_key_beyond_ascii_is_hidden_in_every_encoding(send: Send) -> None:
+def test_a_key_beyond_ascii_is_hidden_in_every_encoding(send: Any) -> None:
     key = "Zq7-schlüssel-größe"
     latin, utf8 = key.encode("latin-1"), key.encode()
     for sent in (latin, utf8):
@@ -205,7 +187,7 @@ def test_a_key_beyond_ascii_is_hidden_in_every_encoding(send: Send) -> None:
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_without_being_known(
-    send: Send, sent: str, shown: str
+    send: Any, sent: str, shown: str
 ) -> None:
     text = send(key=None, raw=sent.encode()).request_body.decode()
     assert shown in text
@@ -214,7 +196,7 @@ def test_what_looks_like_a_secret_is_hidden_without_being_known(
     assert "quotes" not in text
 
 
-def test_what_is_no_secret_stays_as_it_is(send: Send) -> None:
+def test_what_is_no_secret_stays_as_it_is(send: Any) -> None:
     raw = json.dumps(body(resolution="8k", image_urls=["https://example.com/a/b.jpg?w=1#x"]))
     headers = [(b"user-agent", b"my-app/1.0"), (b"content-type", b"application/json")]
     entry = send(raw=raw.encode(), headers=headers)
@@ -230,7 +212,7 @@ def test_what_is_no_secret_stays_as_it_is(send: Send) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "4k", "sk"])
-def test_a_key_too_short_to_be_a_secret_leaves_the_body_readable(send: Send, key: str) -> None:
+def test_a_key_too_short_to_be_a_secret_leaves_the_body_readable(send: Any, key: str) -> None:
     raw = json.dumps(body(resolution="4k")).encode()
     entry = send(key=key, raw=raw)
     assert entry.request_body == raw
@@ -240,7 +222,7 @@ def test_a_key_too_short_to_be_a_secret_leaves_the_body_readable(send: Send, key
 @pytest.mark.parametrize(
     ("key", "shown"), [("my-key", "…key"), ("secret-key", "…key"), ("dev-1", "…-1"), ("four", "…")]
 )
-def test_of_a_short_key_the_end_is_shown_at_most_its_half(send: Send, key: str, shown: str) -> None:
+def test_of_a_short_key_the_end_is_shown_at_most_its_half(send: Any, key: str, shown: str) -> None:
     assert send(key=key).key == shown
 
 
@@ -269,7 +251,7 @@ def test_the_callers_key_is_in_no_task_and_no_delivery(key: str, place: str) -> 
         assert desk.task(task_id)["callbackUrl"].startswith("https://x.example/")
 
 
-def test_bytes_that_are_no_text_are_masked_too(send: Send) -> None:
+def test_bytes_that_are_no_text_are_masked_too(send: Any) -> None:
     raw = b"\xff\xfe" + KEY.encode() + b"\x00\xff"
     entry = send(raw=raw)
     shown = base64.b64decode(entry.to_json()["request"]["body"])

@@ -124,13 +124,8 @@ class InProcess(Controls):
         """Do as `settle` does; async receivers run in the caller's event loop."""
         await self._adrive(self._settle())
 
-    def sleep(self, seconds: float) -> None:
-        """Stand in for `time.sleep`: ``Apixo(sleep=emulator.sleep)``."""
-        self.advance(seconds)
-
-    async def asleep(self, seconds: float) -> None:
-        """Stand in for `asyncio.sleep`: ``AsyncApixo(sleep=emulator.asleep)``."""
-        await self.aadvance(seconds)
+    # Stand in for `time.sleep` and `asyncio.sleep`: ``Apixo(sleep=emulator.sleep)``.
+    sleep, asleep = advance, aadvance
 
     def unfinished(self) -> str:
         """Return the tasks that have not ended, as a sentence has them."""
