@@ -30,7 +30,7 @@ from apixo_client.models import (
     one_line,
     printable,
 )
-from apixo_client.webhooks import NOT_A_POST, OK, CallbackReply, SeenTasks, parse_callback
+from apixo_client.webhooks import CallbackReply, SeenTasks, answer
 from apixo_schemas import contract
 from apixo_schemas.command_line import Program
 
@@ -326,13 +326,10 @@ class _Printer:
 
     def answer(self, call: CallbackRequest) -> CallbackReply:
         """Return the reply to a call whose task was printed."""
-        if call.method != "POST":
-            return NOT_A_POST
-        try:
-            task = parse_callback(call.body)
-        except errors.CallbackError as error:
-            _complain(one_line(f"not a callback: {error}"))
-            return CallbackReply(400, str(error))
+        reply, task = answer(call.method, call.body)
+        if task is None:
+            _complain(one_line(f"not a callback: {reply.text}"))
+            return reply
         with self._lock:
             if not self.done.is_set() and self._seen.is_new(task):
                 what = task.result_urls or (task.fail_code or "", task.fail_message or "")
@@ -340,7 +337,7 @@ class _Printer:
                 _say(one_line(" ".join(part for part in words if part)))
                 if self._once:
                     self.done.set()
-        return OK
+        return reply
 
 
 @main.command()

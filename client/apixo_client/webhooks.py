@@ -78,8 +78,7 @@ class SeenTasks:
     outside.
     """
 
-    def __init__(self, most: int = _MOST_SEEN) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._keys: OrderedDict[bytes, None] = OrderedDict()
 
     def is_new(self, task: Task) -> bool:
@@ -88,7 +87,7 @@ class SeenTasks:
         if key in self._keys or _key(task, ended=True) in self._keys:
             return False
         self._keys[key] = None
-        if len(self._keys) > self._most:
+        if len(self._keys) > _MOST_SEEN:
             self._keys.popitem(last=False)
         return True
 
@@ -125,10 +124,20 @@ class CallbackReply(NamedTuple):
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
 
 
-OK = CallbackReply(200, "ok")
-NOT_A_POST = CallbackReply(405, "expected a POST", (("allow", "POST"),))
 NO_SECRET = CallbackReply(403, "expected the query parameter `secret`, found another or none")
 TOO_LARGE = CallbackReply(413, f"expected at most {MAX_BYTES} bytes, found more")
+
+
+def answer(method: str, body: bytes) -> tuple[CallbackReply, Task | None]:
+    """Return what a call is answered with, and its task if it is a callback."""
+    if method != "POST":
+        return CallbackReply(405, "expected a POST", (("allow", "POST"),)), None
+    if len(body) > MAX_BYTES:
+        return TOO_LARGE, None
+    try:
+        return CallbackReply(200, "ok"), parse_callback(body)
+    except CallbackError as error:
+        return CallbackReply(400, str(error)), None
 
 
 class CallbackReceiver:
@@ -179,31 +188,22 @@ class CallbackReceiver:
             await asyncio.wait(self._running)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await _reply(send, refusal)
+        if scope["method"] == "POST" and not self._trusts(scope):
+            await _reply(send, NO_SECRET)
             return
         body = await _read(receive)
         if body is None:
             return
-        try:
-            task = parse_callback(body)
-        except CallbackError as error:
-            too_large = len(body) > MAX_BYTES
-            await _reply(send, TOO_LARGE if too_large else CallbackReply(400, str(error)))
-            return
-        await _reply(send, OK)
-        if self._seen.is_new(task):
+        reply, task = answer(scope["method"], body)
+        await _reply(send, reply)
+        if task is not None and self._seen.is_new(task):
             self._hand_over(task)
 
-    def _refusal(self, scope: Scope) -> CallbackReply | None:
-        if scope["method"] != "POST":
-            return NOT_A_POST
-        if self._secret is not None:
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            if not hmac.compare_digest(query.get("secret", "").encode(), self._secret.encode()):
-                return NO_SECRET
-        return None
+    def _trusts(self, scope: Scope) -> bool:
+        if self._secret is None:
+            return True
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        return hmac.compare_digest(query.get("secret", "").encode(), self._secret.encode())
 
     def _hand_over(self, task: Task) -> None:
         import asyncio
