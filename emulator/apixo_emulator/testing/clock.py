@@ -2,8 +2,8 @@
 
 A sleep of a thread or task that has called the API moves the emulator's clock to its own wake-up
 time and takes no real time. Tasks, and jobs that they give to thread pools, inherit this from the
-task that starts them. When a task or job has called and ended, the task or thread that has started it
-counts as a caller too. All other code really sleeps. The order in which concurrent sleepers wake is not guaranteed; the
+task that starts them. When a task or job has called and ended, what has started it counts as a caller
+too. All other code really sleeps. The order in which concurrent sleepers wake is not guaranteed; the
 tasks of one event loop nearly always wake in order.
 """
 

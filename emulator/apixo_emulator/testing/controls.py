@@ -281,16 +281,11 @@ def span_ms(seconds: float, minutes: float, hours: float) -> int:
         TypeError: It is no number.
         ValueError: It is negative, or beyond what a clock shows.
     """
-    total = 0.0
-    parts: tuple[tuple[str, int, Any], ...] = (
-        ("seconds", 1, seconds),
-        ("minutes", 60, minutes),
-        ("hours", 3600, hours),
-    )
-    for name, each_s, given in parts:
-        if isinstance(given, bool) or not isinstance(given, Real | Decimal):
-            raise TypeError(f"{name}: expected a number such as 41; found {found(given)}")
-        total += each_s * float(given)
+    given: dict[str, Any] = {"seconds": seconds, "minutes": minutes, "hours": hours}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+            raise TypeError(f"{name}: expected a number such as 41; found {found(value)}")
+    total = float(seconds) + 60 * float(minutes) + 3600 * float(hours)
     if not 0 <= total * 1000 <= LATEST_MS:
         expected = f"expected a time to advance, 0 or more and at most {LATEST_MS // 1000} s"
         raise ValueError(f"{expected}, found {total:g} s")

@@ -26,12 +26,8 @@ from apixo_emulator.testing import routing
 from apixo_emulator.testing.patches import Patches
 from apixo_emulator.testing.routing import Target
 
-_NOT_MODIFIED = 304
 _HTTPS_PORT = 443
 _Function = Callable[..., Any]
-
-
-# What all libraries share
 
 
 def _encoded(headers: Mapping[Any, Any]) -> list[tuple[bytes, bytes]]:
@@ -57,8 +53,6 @@ def _read(body: Any) -> bytes:
 
 def _headers(response: HttpResponse) -> Headers:
     """Return a response's headers with its length; a truncated one announces more than comes."""
-    if response.status == _NOT_MODIFIED:
-        return response.headers
     return (*response.headers, (b"content-length", b"%d" % announced_bytes(response)))
 
 
