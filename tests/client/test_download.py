@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trio
 
 from apixo_client import ApiError, Apixo, AsyncApixo, DownloadError, NotFoundError
 from apixo_schemas import contract
@@ -212,3 +213,11 @@ def test_a_cancelled_download_leaves_nothing_behind(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_async_client_works_under_trio(files: str, tmp_path: Path) -> None:
+    async def run() -> Path:
+        async with AsyncApixo("secret-key", "https://api.test") as client:
+            return await client.download(f"{files}/picture", tmp_path / "out")
+
+    assert trio.run(run).read_bytes() == PICTURE
