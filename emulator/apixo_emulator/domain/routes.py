@@ -32,29 +32,22 @@ class Route:
 
 
 _READING = ("GET", "HEAD")
-# Endpoints with their methods, by the whole path, or by the folder of a path.
-_Table = Mapping[str, tuple[Endpoint, tuple[str, ...]]]
 
 
 @cache
-def _whole() -> _Table:
+def _endpoints() -> Mapping[str, tuple[Endpoint, tuple[str, ...]]]:
+    """Return the endpoints and their methods by path; one that ends with / stands for what is below."""
     model = document("model.json")
-    balance = model["api"]["balance"]
-    return {
-        model["api"]["prefix"] + balance["path"]: (Endpoint.BALANCE, (balance["method"],)),
+    api, prefix = model["api"], model["api"]["prefix"]
+    table: dict[str, tuple[Endpoint, tuple[str, ...]]] = {
         "/docs/models/schemas/index.json": (Endpoint.MODEL_INDEX, _READING),
         f"/docs/{model['schema_path']}": (Endpoint.MODEL_SCHEMA, _READING),
+        "/files/": (Endpoint.FILE, _READING),
     }
-
-
-@cache
-def _folders() -> _Table:
-    api = document("model.json")["api"]
-    folders: dict[str, tuple[Endpoint, tuple[str, ...]]] = {"/files/": (Endpoint.FILE, _READING)}
-    for endpoint in (Endpoint.SUBMIT, Endpoint.STATUS):
-        path = api["prefix"] + api[endpoint]["path"].removesuffix("{model}")
-        folders[path] = endpoint, (api[endpoint]["method"],)
-    return folders
+    for endpoint in (Endpoint.SUBMIT, Endpoint.STATUS, Endpoint.BALANCE):
+        path = prefix + api[endpoint]["path"].removesuffix("{model}")
+        table[path] = endpoint, (api[endpoint]["method"],)
+    return table
 
 
 @cache
@@ -72,14 +65,13 @@ def ordinary_calls() -> Mapping[bytes, tuple[bytes, str, str]]:
 @lru_cache(maxsize=64)
 def _route(path: str) -> tuple[Route, tuple[str, ...]] | None:
     """Return the endpoint of a path, and the methods that it takes."""
-    found, rest = _whole().get(path), ""
+    cut = path.rfind("/") + 1
+    if cut == len(path):
+        return None
+    found, rest = _endpoints().get(path), ""
     if found is None:
-        cut = path.rfind("/") + 1
-        found, rest = _folders().get(path[:cut]), path[cut:]
-        if found is None or not rest:
-            return None
-    endpoint, methods = found
-    return Route(endpoint, rest), methods
+        found, rest = _endpoints().get(path[:cut]), path[cut:]
+    return None if found is None else (Route(found[0], rest), found[1])
 
 
 def match(method: str, path: str) -> Route | HttpResponse:

@@ -93,50 +93,32 @@ class World:
                 self.journal.append(call, response, duration_us)
 
 
+@dataclass(slots=True, eq=False)
 class Call:
     """A request with its caller and world; what decides about it writes down why.
 
     The one mutable object of the service: it lives as long as the call, then the journal reads it.
     """
 
-    __slots__ = (
-        "account",
-        "at_ms",
-        "began_ns",
-        "broken_rule",
-        "decision",
-        "endpoint",
-        "epoch",
-        "fault",
-        "key",
-        "request",
-        "rule",
-        "scenario",
-        "task_id",
-        "why_not",
-        "world",
-    )
-
-    def __init__(self, request: HttpRequest, world: World, began_ns: int) -> None:
-        self.request = request
-        self.world = world
-        # On the machine's performance counter.
-        self.began_ns = began_ns
-        # The instant and the epoch of its world, once they are looked up.
-        self.at_ms = 0
-        self.epoch = 0
-        self.account: Account | None = None
-        self.key: str | None = None
-        self.endpoint = ""
-        self.task_id: str | None = None
-        # The id of the contract's rule that the body breaks.
-        self.broken_rule: str | None = None
-        # The scenario that was asked for, the rule that asked, and why the other rules did not.
-        self.scenario: str | None = None
-        self.rule: str | None = None
-        self.why_not: tuple[tuple[str, str], ...] = ()
-        self.fault: str | None = None
-        self.decision = ""
+    request: HttpRequest
+    world: World
+    # On the machine's performance counter.
+    began_ns: int
+    # The instant and the epoch of its world, once they are looked up.
+    at_ms: int = 0
+    epoch: int = 0
+    account: Account | None = None
+    key: str | None = None
+    endpoint: str = ""
+    task_id: str | None = None
+    # The id of the contract's rule that the body breaks.
+    broken_rule: str | None = None
+    # The scenario that was asked for, the rule that asked, and why the other rules did not.
+    scenario: str | None = None
+    rule: str | None = None
+    why_not: tuple[tuple[str, str], ...] = ()
+    fault: str | None = None
+    decision: str = ""
 
     @property
     def world_id(self) -> str:
