@@ -346,14 +346,17 @@ class Settings:
 
     def source_options(self) -> SourceOptions:
         """Return where source pictures may come from."""
-        from apixo_emulator.pictures import SourceLimits, SourceOptions
+        from apixo_emulator.pictures import SourceOptions
 
-        limits = SourceLimits(
-            bytes=self.source_size << 20,
-            memory=self.source_memory << 20,
-            seconds=self.fetch_timeout,
+        return SourceOptions(
+            images=self.images,
+            fetch=self.fetch,
+            refused=self.refused_sources,
+            ca_file=self.ca_file,
+            max_bytes=self.source_size << 20,
+            max_memory=self.source_memory << 20,
+            timeout_s=self.fetch_timeout,
         )
-        return SourceOptions(self.images, self.fetch, self.refused_sources, self.ca_file, limits)
 
     def page_policy(self) -> Cors:
         """Return which web pages may call the API: assumption ``cors.preflight``."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec
-from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceOptions, StoreLimits
+from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceOptions
 from apixo_emulator.pictures.render import vips
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -78,8 +78,8 @@ def site() -> Iterator[Site]:
 def open_store(tmp_path: Path) -> Callable[..., PictureStore]:
     """Opens picture stores on one and the same folder; options are those of sources."""
 
-    def opened(*, keep: StoreLimits = StoreLimits(), **sources: Any) -> PictureStore:  # noqa: B008
-        return PictureStore(tmp_path / "pictures", SourceOptions(**sources), keep)
+    def opened(*, bounds: dict[str, int] | None = None, **sources: Any) -> PictureStore:
+        return PictureStore(tmp_path / "pictures", SourceOptions(**sources), **bounds or {})
 
     return opened
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict
-from apixo_emulator.pictures import PictureStore, StoreLimits
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.pictures.render import draw_placeholder
 from apixo_emulator.pictures.store import BoundedFolder
 
@@ -80,7 +80,7 @@ def test_same_picture_in_many_tasks_is_kept_once(
 
 
 def test_evicted_result_is_rendered_again(open_store: OpenStore) -> None:
-    one = open_store(keep=StoreLimits(result_bytes=1))
+    one = open_store(bounds={"result_bytes": 1})
     first = one.render(placeholder("first"))
     content = first.path.read_bytes()
     second = one.render(placeholder("second"))
@@ -94,7 +94,7 @@ def test_evicted_source_is_fetched_again(
     open_store: OpenStore, site: Any, rocket: Path, label: Any
 ) -> None:
     url = site.give("/rocket.jpg", rocket.read_bytes())
-    one = open_store(keep=StoreLimits(source_bytes=1))
+    one = open_store(bounds={"source_bytes": 1})
     assert one.check("task", url) is Verdict.USABLE
     assert label(one.render(PictureSpec("task", url, "2k", "jpg"))) == ""
     site.answers.clear()

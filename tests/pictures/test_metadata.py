@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pictures.samples import chunk, png, with_profile
 
 from apixo_emulator.domain.pictures import PictureSpec, Verdict, sniff
-from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceLimits
+from apixo_emulator.pictures import PictureStore, RenderedPicture
 from apixo_emulator.pictures.formats import stripped
 from apixo_emulator.pictures.render import inspect, vips
 from apixo_schemas import contract
@@ -178,7 +178,7 @@ def test_the_memory_of_a_source_is_an_option(
 ) -> None:
     url = data_url(small.webpsave_buffer())
     assert open_store().check("one", url) is Verdict.USABLE
-    strict = open_store(limits=SourceLimits(memory=10_000))
+    strict = open_store(max_memory=10_000)
     assert strict.check("other", url) is Verdict.TOO_LARGE
 
 

@@ -24,7 +24,7 @@ from apixo_emulator.domain.pictures import (
     Verdict,
 )
 from apixo_emulator.exchange import OutboundBroken, OutboundTooLarge
-from apixo_emulator.pictures import PictureStore, SourceLimits
+from apixo_emulator.pictures import PictureStore
 from apixo_emulator.pictures.render import vips
 from apixo_emulator.pictures.sources import decoded
 
@@ -76,8 +76,7 @@ def test_bytes_are_limited(
     (rocket_url, fetched) = data_url(body), site.give("/rocket.jpg", body)
     in_folder = "https://data/rocket.jpg"
     for spare, verdict in ((0, Verdict.USABLE), (-1, Verdict.TOO_LARGE)):
-        limits = SourceLimits(bytes=len(body) + spare)
-        one = open_store(limits=limits, images=rocket.parent.parent)
+        one = open_store(max_bytes=len(body) + spare, images=rocket.parent.parent)
         for url in (rocket_url, fetched, in_folder):
             assert one.check(f"{url[:20]} {spare}", url) is verdict
 
@@ -104,7 +103,7 @@ def break_off(handler: BaseHTTPRequestHandler) -> None:
 def test_a_server_that_refuses_the_source(
     site: Any, open_store: OpenStore, refused: RefusedSource, verdict: Verdict
 ) -> None:
-    one = open_store(refused=refused, limits=SourceLimits(seconds=0.2))
+    one = open_store(refused=refused, timeout_s=0.2)
     urls = {
         "hangs": site.answer("/hangs", hang(site)),
         "breaks off": site.answer("/breaks", break_off),

@@ -30,27 +30,10 @@ from apixo_emulator.pictures.formats import UnreadablePicture
 from apixo_emulator.pictures.render import inspect, is_whole
 
 _MIB = 1 << 20
+_MAX_PIXELS = 100_000_000  # width times height, read from the header alone
+_MAX_REDIRECTS = 5  # the address of each is checked as the first was
 _OK = 200
 _POLICIES = {FetchMode.LOOPBACK: LOOPBACK_ONLY, FetchMode.PUBLIC: ANY_BUT_FORBIDDEN}
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLimits:
-    """Bounds on one source.
-
-    Attributes:
-        pixels: width times height, read from the header alone.
-        bytes: length of the file.
-        memory: bytes that decoding it may take, estimated from the header.
-        seconds: for fetching it in all, redirects included.
-        redirects: followed at most; the address of each is checked as the first was.
-    """
-
-    pixels: int = 100_000_000
-    bytes: int = 50 * _MIB
-    memory: int = 256 * _MIB
-    seconds: float = 10.0
-    redirects: int = 5
 
 
 _REFUSED = {
@@ -62,13 +45,22 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """Where sources may come from; ``images`` is a folder of pictures by host and path."""
+    """Where sources may come from, and bounds on one.
+
+    Attributes:
+        images: a folder of pictures by host and path.
+        max_bytes: length of the file.
+        max_memory: bytes that decoding it may take, estimated from the header.
+        timeout_s: for fetching it in all, redirects included.
+    """
 
     images: Path | None = None
     fetch: FetchMode = FetchMode.LOOPBACK
     refused: RefusedSource = RefusedSource.ASSUMED
     ca_file: Path | None = None
-    limits: SourceLimits = SourceLimits()
+    max_bytes: int = 50 * _MIB
+    max_memory: int = 256 * _MIB
+    timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +81,6 @@ class Sources:
     def __init__(self, options: SourceOptions, decoding: AbstractContextManager[object]) -> None:
         self._options = options
         self._decoding = decoding
-        self._limits = options.limits
         self._client = OutboundClient(ca_file=options.ca_file)
 
     def close(self) -> None:
@@ -129,24 +120,24 @@ class Sources:
     def _in_file(self, path: Path) -> Finding:
         try:
             with path.open("rb") as file:
-                return self._judged(file.read(self._limits.bytes + 1))
+                return self._judged(file.read(self._options.max_bytes + 1))
         except OSError as error:
             return Finding(Verdict.ABSENT, f"the file cannot be read: {error.strerror}")
 
     def _fetched(self, image_url: str) -> Finding:
-        limits = self._limits
+        options = self._options
         try:
             response = self._client.fetch(
                 image_url,
-                policy=_POLICIES[self._options.fetch],
-                max_bytes=limits.bytes,
-                timeout_s=limits.seconds,
-                max_redirects=limits.redirects,
+                policy=_POLICIES[options.fetch],
+                max_bytes=options.max_bytes,
+                timeout_s=options.timeout_s,
+                max_redirects=_MAX_REDIRECTS,
             )
             if response.status != _OK:
                 return self._refused(f"its server answered with status {response.status}")
             encoding = response.headers.get("content-encoding", "")
-            return self._judged(decoded(response.body, encoding, limits.bytes))
+            return self._judged(decoded(response.body, encoding, options.max_bytes))
         except OutboundTooLarge as error:
             return Finding(Verdict.TOO_LARGE, str(error))
         except OutboundBroken as error:
@@ -158,17 +149,17 @@ class Sources:
         return Finding(_REFUSED[self._options.refused], reason)
 
     def _judged(self, body: bytes) -> Finding:
-        limits = self._limits
-        if len(body) > limits.bytes:
-            return Finding(Verdict.TOO_LARGE, f"it is longer than {limits.bytes} bytes")
+        max_bytes, max_memory = self._options.max_bytes, self._options.max_memory
+        if len(body) > max_bytes:
+            return Finding(Verdict.TOO_LARGE, f"it is longer than {max_bytes} bytes")
         try:
             found = inspect(body)
         except UnreadablePicture as error:
             return Finding(Verdict.REJECTED, str(error))
-        if found.width * found.height > limits.pixels:
-            return Finding(Verdict.TOO_LARGE, f"it has more than {limits.pixels} pixels")
-        if found.memory > limits.memory:
-            needed, allowed = (-(-size // _MIB) for size in (found.memory, limits.memory))
+        if found.width * found.height > _MAX_PIXELS:
+            return Finding(Verdict.TOO_LARGE, f"it has more than {_MAX_PIXELS} pixels")
+        if found.memory > max_memory:
+            needed, allowed = (-(-size // _MIB) for size in (found.memory, max_memory))
             words = f"decoding it takes {needed} MiB of memory, {allowed} are allowed"
             return Finding(Verdict.TOO_LARGE, f"{words} (--source-memory)")
         if failing_code(Verdict.DAMAGED) is not None:

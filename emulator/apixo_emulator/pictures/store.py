@@ -24,27 +24,14 @@ from apixo_schemas import contract
 
 T = TypeVar("T")
 _MIB = 1 << 20
+# Threads that decode a picture at the same time; an 8k WebP needs 180 MiB.
+_RENDERS_AT_ONCE = 2
 # Part of every ETag. Increase it when rendering changes the bytes of a result.
 _EDITION = "4"
 _BLOCK = 4096  # bytes: a small file takes a block of the disk
 _SLACK = 16  # the folder is measured again after each sixteenth of its bound has been written
 _ABANDONED_S = 3600.0  # no file takes this long to write: its writer has died
 _TEMPORARY = ".tmp"
-
-
-@dataclass(frozen=True, slots=True)
-class StoreLimits:
-    """Bounds on what is kept, and on rendering.
-
-    Attributes:
-        source_bytes: sources kept on disk, so that rendering needs no second fetch.
-        result_bytes: results kept on disk; an evicted one is rendered again.
-        renders_at_once: threads that may render or decode at the same time; an 8k WebP needs 180 MiB.
-    """
-
-    source_bytes: int = 256 * _MIB
-    result_bytes: int = 1024 * _MIB
-    renders_at_once: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +44,25 @@ class RenderedPicture:
 
 
 class PictureStore:
-    """Checks sources and renders results; keeps both in one folder below a bound.
+    """Checks sources and renders results; keeps both in one folder.
 
-    All methods may be called from many threads, and several processes may share the folder.
+    Beyond ``source_bytes`` of sources one is fetched again when it is rendered, beyond
+    ``result_bytes`` of results one is rendered again when it is asked for. All methods may be called from many threads, and several processes may share the folder.
     """
 
     def __init__(
         self,
         folder: Path,
         sources: SourceOptions = SourceOptions(),  # noqa: B008 - it is immutable
-        limits: StoreLimits = StoreLimits(),
+        *,
+        source_bytes: int = 256 * _MIB,
+        result_bytes: int = 1024 * _MIB,
     ) -> None:
         # Held while a picture is decoded.
-        self._rendering = threading.BoundedSemaphore(limits.renders_at_once)
+        self._rendering = threading.BoundedSemaphore(_RENDERS_AT_ONCE)
         self._sources = Sources(sources, self._rendering)
-        self._kept = BoundedFolder(folder / "sources", limits.source_bytes)
-        self._results = BoundedFolder(folder / "results", limits.result_bytes)
+        self._kept = BoundedFolder(folder / "sources", source_bytes)
+        self._results = BoundedFolder(folder / "results", result_bytes)
         self._checks: SingleFlight[tuple[_Record, bytes]] = SingleFlight()
         self._renders: SingleFlight[Path] = SingleFlight()
 
@@ -87,7 +77,7 @@ class PictureStore:
     def check(self, task_id: str, image_url: str) -> Verdict:
         """Find a task's source and keep it for rendering; return the verdict.
 
-        Blocks, at most for `SourceLimits.seconds`. The same task gets the same verdict again, also
+        Blocks, at most for `SourceOptions.timeout_s`. The same task gets the same verdict again, also
         after a restart.
         """
         return self._record(task_id, image_url).verdict
