@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.harness import SUBMIT, Harness, body, make_harness
 
-from apixo_emulator.domain.submission import Rejection, Submission, read_submission
+from apixo_emulator.domain.submission import Refusal, Submission, read_submission
 from apixo_schemas import contract, document
 
 MISSING_INPUT = "The required parameter {{input}} is missing."
@@ -144,10 +144,9 @@ def test_of_several_broken_rules_the_first_of_the_page_wins(names: tuple[str, ..
 
 
 def make_message(given: dict[str, Any]) -> str:
-    rejection = read_submission(json.dumps(body(**given)).encode())
-    assert isinstance(rejection, Rejection)
-    assert rejection.rule is not None
-    return rejection.rule.message
+    refused = read_submission(json.dumps(body(**given)).encode())
+    assert isinstance(refused, Refusal)
+    return str(json.loads(refused.response.body)["message"])
 
 
 JSON = st.recursive(

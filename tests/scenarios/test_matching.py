@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apixo_emulator.domain.submission import Submission
 from apixo_emulator.domain.text import fits
-from apixo_emulator.scenarios.matching import SubmitFacts, drawn, screen, take
+from apixo_emulator.scenarios.matching import drawn, screen, take
 from apixo_emulator.scenarios.rules import rule_of
 
 KEY = "sk-secret-0123456789"
@@ -22,15 +23,11 @@ def rule(times: int | None = None, **match: Any) -> Any:
     return rule_of({**document, "match": match} if match else document, "r")
 
 
-def facts(**given: Any) -> SubmitFacts:
-    values: dict[str, Any] = {
-        "image_url": "https://example.com/cats/1.jpg?size=[1]",
-        "resolution": "4k",
-        "output_format": "jpg",
-        "key": KEY,
-        "headers": [(b"x-test", b"abc"), (b"authorization", f"Bearer {KEY}".encode())],
-    }
-    return SubmitFacts(**values | given)
+HEADERS = [(b"x-test", b"abc"), (b"authorization", f"Bearer {KEY}".encode())]
+
+
+def screened(wanted: Any, image_url: str = "https://example.com/cats/1.jpg?size=[1]") -> str | None:
+    return screen(wanted, Submission(image_url, "4k", "jpg", "async", None), KEY, HEADERS)
 
 
 @given(FEW_LETTERS, FEW_LETTERS)
@@ -52,7 +49,7 @@ def test_a_star_stands_for_anything_and_all_else_for_itself(pattern: str, text: 
     ids=str,
 )
 def test_a_submit_fits(match: dict[str, Any]) -> None:
-    assert screen(rule(**match), facts()) is None
+    assert screened(rule(**match)) is None
 
 
 @pytest.mark.parametrize(
@@ -78,15 +75,13 @@ def test_a_submit_fits(match: dict[str, Any]) -> None:
     ids=str,
 )
 def test_a_submit_that_does_not_fit_hears_why(match: dict[str, Any], reason: str) -> None:
-    said = screen(rule(**match), facts())
+    said = screened(rule(**match))
     assert said == reason
     assert KEY not in str(said)
 
 
 def test_an_inlined_picture_is_not_quoted_in_full() -> None:
-    said = screen(
-        rule(image_url="https://*"), facts(image_url="data:image/png;base64," + "A" * 10**6)
-    )
+    said = screened(rule(image_url="https://*"), "data:image/png;base64," + "A" * 10**6)
     assert said is not None
     assert len(said) < 200
 

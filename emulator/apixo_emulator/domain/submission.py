@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from jsonschema_rs import validator_for
@@ -31,12 +31,13 @@ class Submission:
     callback_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A refused body: the answer, and the rule that it breaks (None where it is no JSON)."""
+class Refusal(NamedTuple):
+    """An answer to a submit that does not depend on the store, and why it is given."""
 
     response: HttpResponse
-    rule: Rule | None
+    decision: str
+    # The id of the contract's rule that the body breaks.
+    rule: str | None = None
 
 
 @cache
@@ -50,16 +51,17 @@ def _rules() -> list[tuple[Rule, Callable[[Any], bool]]]:
     return [(rule, validator_for(dict(rule.schema)).is_valid) for rule in contract().rules]
 
 
-def read_submission(raw: bytes) -> Submission | Rejection:
+def read_submission(raw: bytes) -> Submission | Refusal:
     """Read a submit body. Bytes that are no JSON (RFC 8259, UTF-8) are refused, not guessed at."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return Rejection(refusal("invalid_json"), None)
+        return Refusal(refusal("invalid_json"), "the body is not JSON")
     if _accepts()(body):
         return _normalise(body)
     rule = next(rule for rule, holds in _rules() if not holds(body))
-    return Rejection(rejection(rule.message), rule)
+    words = f"the body breaks a rule: {rule.condition}"
+    return Refusal(rejection(rule.message), words, rule.id)
 
 
 def _normalise(body: dict[str, Any]) -> Submission:

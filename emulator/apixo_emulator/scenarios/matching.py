@@ -8,63 +8,42 @@ that an earlier rule decides; ``call`` refers to it. ``used`` counts the decisio
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from apixo_emulator.domain.accounts import mask
 from apixo_emulator.domain.randomness import unit
+from apixo_emulator.domain.submission import Submission
 from apixo_emulator.domain.text import fits, shown
 from apixo_emulator.journal.secrets import mask_of
 from apixo_emulator.scenarios.rules import Rule, shown_header, shown_match
 
+Headers = Sequence[tuple[bytes, bytes]]
 PREEMPTED = "an earlier rule decided"
 _LOOKED_AT = 2000  # characters of a URL; a data URL can have millions
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitFacts:
-    """The parts of a submit that rules compare; header names are in lower case."""
-
-    image_url: str
-    resolution: str
-    output_format: str
-    key: str
-    headers: Sequence[tuple[bytes, bytes]]
-
-
-def screen(rule: Rule, facts: SubmitFacts) -> str | None:
+def screen(rule: Rule, asked: Submission, key: str, headers: Headers) -> str | None:
     """Return why a submit does not fit a rule, judged by the submit alone; None where it fits."""
-    return next(_misfits(rule, facts), None)
+    return next(_misfits(rule, asked, key, headers), None)
 
 
-def _misfits(rule: Rule, facts: SubmitFacts) -> Iterator[str]:
+def _misfits(rule: Rule, asked: Submission, key: str, headers: Headers) -> Iterator[str]:
     wanted = rule.match
-    if wanted.resolution not in {None, facts.resolution}:
-        yield f"resolution is {facts.resolution}, the rule wants {wanted.resolution}"
-    if wanted.output_format not in {None, facts.output_format}:
-        yield f"output_format is {facts.output_format}, the rule wants {wanted.output_format}"
-    if wanted.image_url is not None and not fits(wanted.image_url, facts.image_url):
-        asked = shown(shown_match(wanted).image_url or "")
-        yield f"image_url is {_glance(facts)}, the rule wants {asked}"
-    if wanted.key is not None and not fits(wanted.key, facts.key):
-        yield f"key is {mask(facts.key)}, the rule wants {mask(wanted.key)}"
+    if wanted.resolution not in {None, asked.resolution}:
+        yield f"resolution is {asked.resolution}, the rule wants {wanted.resolution}"
+    if wanted.output_format not in {None, asked.output_format}:
+        yield f"output_format is {asked.output_format}, the rule wants {wanted.output_format}"
+    if wanted.image_url is not None and not fits(wanted.image_url, asked.image_url):
+        # Masked before it is cut, so that no key is cut in two.
+        glance = shown(mask_of(headers).text(asked.image_url[:_LOOKED_AT]))
+        yield f"image_url is {glance}, the rule wants {shown(shown_match(wanted).image_url or '')}"
+    if wanted.key is not None and not fits(wanted.key, key):
+        yield f"key is {mask(key)}, the rule wants {mask(wanted.key)}"
     for name, pattern in wanted.headers:
-        if reason := _header(name, pattern, facts):
-            yield reason
-
-
-def _glance(facts: SubmitFacts) -> str:
-    """Return the beginning of the URL; it is masked before it is cut, so that no key is cut in two."""
-    return shown(mask_of(facts.headers).text(facts.image_url[:_LOOKED_AT]))
-
-
-def _header(name: str, pattern: str, facts: SubmitFacts) -> str | None:
-    values = [value.decode("latin-1") for key, value in facts.headers if key == name.encode()]
-    if any(fits(pattern, value) for value in values):
-        return None
-    wanted = shown(shown_header(name, pattern))
-    if not values:
-        return f"header {name} is missing, the rule wants {wanted}"
-    return f"header {name} is {shown(shown_header(name, values[0]))}, the rule wants {wanted}"
+        values = [value.decode("latin-1") for each, value in headers if each == name.encode()]
+        if any(fits(pattern, value) for value in values):
+            continue
+        found = f"is {shown(shown_header(name, values[0]))}" if values else "is missing"
+        yield f"header {name} {found}, the rule wants {shown(shown_header(name, pattern))}"
 
 
 def take(rule: Rule, seen: int, used: int, draw: float) -> str | None:

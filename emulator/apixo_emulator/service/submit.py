@@ -25,10 +25,10 @@ from apixo_emulator.domain.responses import (
     success,
 )
 from apixo_emulator.domain.routes import Endpoint
-from apixo_emulator.domain.submission import Rejection, Submission, read_submission
+from apixo_emulator.domain.submission import Refusal, Submission, read_submission
 from apixo_emulator.domain.tasks import plan_task
 from apixo_emulator.domain.wire import HttpResponse
-from apixo_emulator.scenarios.matching import PREEMPTED, SubmitFacts, drawn, screen, take
+from apixo_emulator.scenarios.matching import PREEMPTED, drawn, screen, take
 from apixo_emulator.scenarios.rules import Rule
 from apixo_emulator.scenarios.vocabulary import UnknownScenarioError, requested_scenario
 from apixo_emulator.service.callbacks import Callbacks
@@ -54,15 +54,6 @@ class Sources(Protocol):
     def check(self, task_id: str, image_url: str) -> Verdict:
         """Look at the picture; may take seconds, raises nothing for a bad picture."""
         ...
-
-
-class Refusal(NamedTuple):
-    """An answer to a submit that does not depend on the store, and why it is given."""
-
-    response: HttpResponse
-    decision: str
-    # The id of the contract's rule that the body breaks.
-    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +93,13 @@ class SubmitParser:
 
     def _read(self, body: bytes) -> Reading | Refusal:
         asked = read_submission(body)
-        if isinstance(asked, Rejection):
-            return _rejected(asked)
+        if isinstance(asked, Refusal):
+            return asked
         content, verdict = content_token(body), self._sources.quick_verdict(asked.image_url)
         try:
             return Reading(asked, content, verdict, magic=requested_scenario(asked.image_url))
         except UnknownScenarioError as error:
             return Reading(asked, content, verdict, misspelt=str(error))
-
-
-def _rejected(rejection: Rejection) -> Refusal:
-    if rejection.rule is None:
-        return Refusal(rejection.response, "the body is not JSON")
-    decision = f"the body breaks a rule: {rejection.rule.condition}"
-    return Refusal(rejection.response, decision, rejection.rule.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +249,8 @@ def _decider(
     tx: Transaction, pending: Pending, read: Reading, rows: Sequence[RuleRow]
 ) -> Rule | None:
     """Return the first rule that decides, and keep for the journal why the others did not."""
-    call, account, asked = pending.call, pending.account, read.asked
+    call, account = pending.call, pending.account
     rules = [(read_rule(row.id, row.document), row) for row in rows]
-    facts = SubmitFacts(
-        image_url=asked.image_url,
-        resolution=asked.resolution,
-        output_format=asked.output_format,
-        key=call.key or "",
-        headers=call.request.headers,
-    )
     token = ""
     if any(rule.match.probability is not None for rule, _ in rules):
         # Draws depend on what is asked for, by whom and how often, not on an order of callers.
@@ -282,7 +259,7 @@ def _decider(
     winner = None
     why_not: list[tuple[str, str]] = []
     for rule, row in rules:
-        reason = screen(rule, facts)
+        reason = screen(rule, read.asked, call.key or "", call.request.headers)
         if reason is None and winner is not None and not rule.match.calls:
             reason = PREEMPTED  # nothing asks for its count
         elif reason is None:

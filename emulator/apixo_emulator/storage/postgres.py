@@ -9,7 +9,7 @@ import re
 import select
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any, ClassVar, TypeVar
@@ -66,11 +66,11 @@ _TIMEOUTS = (
 )
 # Any number that no other program is likely to lock: "apixo" in ASCII.
 _MIGRATION_LOCK = 0x61_70_69_78_6F
-_CLOCK = b"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The latest instant is kept, for the case that the database's clock is set back.
 _KEEP = (
-    b"INSERT INTO settings VALUES ('clock_ms', %s::text) ON CONFLICT (name) DO UPDATE SET value"
-    b" = greatest(settings.value::bigint, excluded.value::bigint)::text RETURNING value::bigint"
+    "INSERT INTO settings VALUES ('clock_ms', ?::text) ON CONFLICT (name) DO UPDATE SET value"
+    " = greatest(settings.value::bigint, excluded.value::bigint)::text RETURNING value::bigint"
 )
 _WORLD = ", ".join(f"mine.{column}" for column in rows.WORLD.split(", "))
 # A world, and beside it a task of whichever world, in one round trip.
@@ -292,10 +292,8 @@ class _Database:
             connection = self._checked_out()
             try:
                 if self.clock.stale():
-                    self.clock.measure(
-                        lambda: _number(connection, _CLOCK),
-                        lambda now_ms: _number(connection, _KEEP, now_ms),
-                    )
+                    ask = partial(rows.number, _Session(connection))
+                    self.clock.measure(partial(ask, _CLOCK), partial(ask, _KEEP))
                 yield connection
             finally:
                 if connection.closed:
@@ -404,11 +402,6 @@ def _as_text(row: Row) -> Row:
     )
 
 
-def _number(connection: Connection[Row], query: bytes, *values: int) -> int:
-    row = connection.execute(query, values).fetchone()
-    return int(row[0]) if row else 0
-
-
 def _place_of(url: str) -> str:
     """Name the database of a URL as it may be shown, without the password.
 
@@ -446,7 +439,7 @@ def _upgrade(connection: Connection[Any], where: str) -> None:
     if row is None or not row[0]:
         connection.execute("CREATE TABLE emulator_schema (version BIGINT NOT NULL)")
         connection.execute("INSERT INTO emulator_schema VALUES (0)")
-    version = _number(connection, b"SELECT version FROM emulator_schema")
+    version = rows.number(_Session(connection), "SELECT version FROM emulator_schema")
     if version > len(known):
         raise StoreError(
             f"{where} was written by a newer apixo-emulator (schema {version}, this one knows"
