@@ -19,6 +19,7 @@ from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.routes import ordinary_calls
 from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.api import Api, as_response, root_url, route_path
+from apixo_emulator.process import descriptor_limit
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callback_worker import MOST_CALLBACKS, CallbackWorker
 from apixo_emulator.settings import Settings, use_profile_file
@@ -46,8 +47,8 @@ def create_app(settings: Settings | None = None, **options: Any) -> Starlette:
     return application(Runtime(settings or Settings.of(**options)))
 
 
-def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> Starlette:
-    """Return the application of one emulator, which makes so many callbacks at once at most.
+def application(runtime: Runtime) -> Starlette:
+    """Return the application of one emulator.
 
     Raises:
         ValueError: The profile of its settings cannot be used.
@@ -67,7 +68,6 @@ def application(runtime: Runtime, *, most_callbacks: int = MOST_CALLBACKS) -> St
     app.router.default = _unknown(api, app.router.default)
     app.router.redirect_slashes = False
     app.state.runtime = runtime
-    app.state.most_callbacks = most_callbacks
     return app
 
 
@@ -147,9 +147,9 @@ class _Deferred:
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     """Make callbacks until shutdown, then close the store."""
     runtime: Runtime = app.state.runtime
-    worker = CallbackWorker(
-        runtime.emulator, ca_file=runtime.settings.ca_file, most=app.state.most_callbacks
-    )
+    # Half of the descriptors are left to clients and files.
+    most = min(MOST_CALLBACKS, descriptor_limit() // 2)
+    worker = CallbackWorker(runtime.emulator, ca_file=runtime.settings.ca_file, most=most)
     delivering = asyncio.create_task(worker.run())
     try:
         yield

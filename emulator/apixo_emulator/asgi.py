@@ -5,10 +5,10 @@ For any ASGI server: ``uvicorn apixo_emulator.asgi:app``.
 
 from apixo_emulator.app import create_app
 from apixo_emulator.config_file import load_settings
-from apixo_emulator.process import tune_interpreter
+from apixo_emulator.process import prepare_process
 from apixo_emulator.settings import SettingsError
 
-tune_interpreter()
+prepare_process()
 try:
     app = create_app(load_settings())
 except SettingsError as error:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from apixo_emulator.extras import what_to_install
-from apixo_emulator.process import tune_interpreter
+from apixo_emulator.process import prepare_process
 
 try:
-    tune_interpreter()
+    prepare_process()
     from apixo_emulator.config_file import CONFIG_FILE, load_settings
     from apixo_emulator.option_types import Option
     from apixo_emulator.settings import OPTIONS

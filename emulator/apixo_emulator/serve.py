@@ -24,10 +24,9 @@ from apixo_emulator.domain.wire import CONTROL_PREFIX
 from apixo_emulator.http.fast import FastProtocol
 from apixo_emulator.logs import configure_logs
 from apixo_emulator.pictures import PictureStore
-from apixo_emulator.process import tune_interpreter
+from apixo_emulator.process import prepare_process
 from apixo_emulator.runtime import DataFolder, Runtime, StartError, open_store
 from apixo_emulator.service import Emulator
-from apixo_emulator.service.callback_worker import MOST_CALLBACKS
 from apixo_emulator.settings import Settings
 from apixo_emulator.storage import StoreError
 from apixo_schemas import contract
@@ -35,8 +34,6 @@ from apixo_schemas import contract
 _BACKLOG = 2048
 # Time for responses under way when the server stops; the longest renders one picture.
 _GRACE_S = 10
-# Wanted open files and sockets; the usual soft limit, 1024, is for programs that use select().
-_DESCRIPTORS = 8192
 _CLOSE = (b"connection", b"close")
 _FAILED = 2
 
@@ -280,7 +277,7 @@ def run_server(
     server = _server(runtime, ready, worker=until is not None)
     if until is not None:
         threading.Thread(target=_stop_after, args=(until, server), daemon=True).start()
-    tune_interpreter()
+    prepare_process()
     gc.freeze()  # what is there now stays
     server.run(sockets=[sock])
 
@@ -289,7 +286,7 @@ def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _
     settings = runtime.settings
     idle_s = settings.idle_timeout_s()
     config = uvicorn.Config(
-        application(runtime, most_callbacks=_most_callbacks()),
+        application(runtime),
         log_config=None,
         log_level="error",  # a client's mistakes are answered; they are no news for the log
         access_log=False,
@@ -304,19 +301,6 @@ def _server(runtime: Runtime, ready: Callable[[], object], *, worker: bool) -> _
         ws="none",
     )
     return _Server(config, runtime, ready, worker=worker)
-
-
-def _most_callbacks() -> int:
-    """Allow as many callbacks at once as leave half of the descriptors to clients and files."""
-    try:
-        import resource
-    except ImportError:  # no POSIX
-        return MOST_CALLBACKS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < _DESCRIPTORS:
-        soft = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(MOST_CALLBACKS, soft // 2)
 
 
 def _stop_after(until: Callable[[], object], server: uvicorn.Server) -> None:
