@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner, Result
 from support.process import Running, running
@@ -241,13 +240,6 @@ def printed(server: Running, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def submitted(server: Running, **headers: str) -> int:
-    url = f"{server.base_url}/generateTask/image-upscaler"
-    body = {"input": {"image_urls": ["https://example.com/a.jpg"]}}
-    headers = {"Authorization": "Bearer sk-test-0123456789abcd", **headers}
-    return httpx.post(url, json=body, headers=headers).status_code
-
-
 def test_a_rule_matches_on_all_that_a_file_can_say(server: Running) -> None:
     rule = printed(
         server,
@@ -264,8 +256,10 @@ def test_a_rule_matches_on_all_that_a_file_can_say(server: Running) -> None:
         "call": [1, 3],
         "probability": 1.0,
     }
-    answers = [submitted(server, **{"X-Suite": "nightly"}) for _ in range(3)]
-    assert [submitted(server), *answers] == [200, 503, 200, 503]
+    headers: list[dict[str, str]] = [{}, *[{"X-Suite": "nightly"}] * 3]
+    image = "https://example.com/a.jpg"
+    answers = [server.submit(image, headers=one).status_code for one in headers]
+    assert answers == [200, 503, 200, 503]
     assert [one["used"] for one in printed(server, "scenario", "list")] == [2]
     assert printed(server, "scenario", "clear") == {"removed": 1}
 

@@ -4,13 +4,11 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from support.process import Running, running
+from support.process import AUTH, Running, running
 
-AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 TOKEN = "a-long-secret-token"
 
 
@@ -28,20 +26,10 @@ def control(server: Running) -> Iterator[httpx.Client]:
         yield client
 
 
-def submit(server: Running, image: str = "https://example.com/input.jpg") -> httpx.Response:
-    url = f"{server.base_url}/generateTask/image-upscaler"
-    return httpx.post(url, json={"input": {"image_urls": [image]}}, headers=AUTH)
-
-
-def status(server: Running, task_id: str) -> Any:
-    url = f"{server.base_url}/statusTask/image-upscaler"
-    return httpx.get(url, params={"taskId": task_id}, headers=AUTH).json()["data"]
-
-
 def test_the_journal_is_masked_verified_and_exported(
     server: Running, control: httpx.Client
 ) -> None:
-    submit(server)
+    server.submit()
     httpx.post(f"{server.base_url}/generateTask/image-upscaler", json={}, headers=AUTH)
     listed = control.get("requests")
     assert "0123456789" not in listed.text
@@ -62,7 +50,7 @@ def test_the_journal_is_masked_verified_and_exported(
 def test_schemas_metrics_config_and_worlds_are_served(
     server: Running, control: httpx.Client
 ) -> None:
-    submit(server)
+    server.submit()
     for name in control.get("schemas").json()["schemas"]:
         assert json.loads(control.get(f"schemas/{name}").text)
     assert control.get("schemas/nope").status_code == 404
@@ -78,7 +66,7 @@ def test_events_tell_calls_and_clock_changes(server: Running, control: httpx.Cli
     with control.stream("GET", "events") as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith("event")) == "event: clock"
-        submit(server)
+        server.submit()
         assert next(line for line in lines if line.startswith("event")) == "event: request"
         told = json.loads(next(lines).removeprefix("data: "))
         assert told["endpoint"] == "submit"
@@ -154,13 +142,10 @@ def test_a_listener_does_not_hold_up_the_end(tmp_path: Path) -> None:
 
 
 def test_secrets_in_urls_are_masked_in_lists_too(server: Running, control: httpx.Client) -> None:
-    body = {
-        "request_type": "callback",
-        "callback_url": "http://127.0.0.1:1/hook?secret=hidden2",
-        "input": {"image_urls": ["https://example.com/a.jpg?token=hidden3"]},
-    }
-    url = f"{server.base_url}/generateTask/image-upscaler"
-    httpx.post(url, json=body, headers=AUTH).raise_for_status()
+    hook = "http://127.0.0.1:1/hook?secret=hidden2"
+    server.submitted(
+        "https://example.com/a.jpg?token=hidden3", request_type="callback", callback_url=hook
+    )
     for path in ("tasks", "deliveries", "requests"):
         assert "hidden" not in control.get(path).text
 
@@ -173,8 +158,8 @@ def test_with_many_worlds_a_control_call_says_which(tmp_path: Path) -> None:
         assert lost.status_code == 409
         assert "--key" in lost.json()["message"]
         assert httpx.post(url, json={"scenario": "stuck"}, headers=AUTH).status_code == 200
-        task_id = submit(server).json()["data"]["taskId"]
-        assert status(server, task_id)["state"] in ("pending", "processing")
+        task_id = server.submitted()
+        assert server.status(task_id).json()["data"]["state"] in ("pending", "processing")
         assert httpx.get(f"{server.origin}/_emulator/config").json()["worldPerKey"] is True
 
 
@@ -184,5 +169,5 @@ def test_a_configured_key_is_masked_in_the_calls_of_others(tmp_path: Path) -> No
     config = f'[[account]]\nkey = "{key}"\n'
     (tmp_path / "apixo-emulator.toml").write_text(config, "utf-8")
     with running("--ephemeral", cwd=tmp_path) as server:
-        submit(server, f"https://example.com/{key}.jpg")
+        server.submit(f"https://example.com/{key}.jpg")
         assert key not in httpx.get(f"{server.origin}/_emulator/requests").text

@@ -7,10 +7,8 @@ import httpx
 import pytest
 from jsonschema_rs import validator_for
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from support.process import Running, running
+from support.process import AUTH, Running, running
 
-AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
-IMAGE = "https://example.com/input.jpg"
 RULE = {
     "name": "a rule",
     "scenario": ["slow-2", "callback-duplicate"],
@@ -76,14 +74,6 @@ class Walk:
         return answer.json()
 
 
-def submitted(server: Running, **more: Any) -> str:
-    body = {"input": {"image_urls": [IMAGE]}, **more}
-    headers = {**AUTH, "X-Test": "1"}
-    url = f"{server.base_url}/generateTask/image-upscaler"
-    task_id: str = httpx.post(url, json=body, headers=headers).json()["data"]["taskId"]
-    return task_id
-
-
 def test_every_answer_is_described_in_full(server: Running, document: Any) -> None:
     walk = Walk(server, document)
     for name in ("getHealth", "getOpenapi", "listSchemas", "getConfig", "listWorlds", "getClock"):
@@ -91,8 +81,8 @@ def test_every_answer_is_described_in_full(server: Running, document: Any) -> No
     walk("getSchema", name="status-response.json")
     rule = walk("addScenario", RULE)
     inbox = f"{server.origin}/_emulator/inbox"
-    task = submitted(server, request_type="callback", callback_url=inbox)
-    other = submitted(server)
+    task = server.submitted(headers={"X-Test": "1"}, request_type="callback", callback_url=inbox)
+    other = server.submitted(headers={"X-Test": "1"})
     httpx.post(f"{server.base_url}/generateTask/image-upscaler", json={}, headers=AUTH)
     httpx.post(f"{server.base_url}/generateTask/image-upscaler", content=b"\xff", headers=AUTH)
     walk("listScenarios")

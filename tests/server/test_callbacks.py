@@ -10,7 +10,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from outbound.receivers import Receiver
-from support.process import Running, running
+from support.process import AUTH, Running, running
 from support.receivers import receiving
 
 from apixo_schemas import document
@@ -18,7 +18,6 @@ from apixo_schemas import document
 pytestmark = pytest.mark.slow
 
 PAYLOAD = Draft202012Validator(document("callback.json"))
-AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 
 
 @pytest.fixture(scope="module")
@@ -35,24 +34,11 @@ def server(folder: Path) -> Iterator[Running]:
 def sent(
     server: Running, callback_url: str, image: str = "https://a.example/1.jpg", **headers: str
 ) -> httpx.Response:
-    body = {
-        "request_type": "callback",
-        "callback_url": callback_url,
-        "input": {"image_urls": [image]},
-    }
-    url = f"{server.base_url}/generateTask/image-upscaler"
-    return httpx.post(url, json=body, headers={**AUTH, **headers})
+    return server.submit(image, headers=headers, request_type="callback", callback_url=callback_url)
 
 
 def submit(server: Running, callback_url: str, image: str = "https://a.example/1.jpg") -> str:
-    answer = sent(server, callback_url, image)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["data"]["taskId"])
-
-
-def status(server: Running, task_id: str) -> httpx.Response:
-    url = f"{server.base_url}/statusTask/image-upscaler"
-    return httpx.get(url, params={"taskId": task_id}, headers=AUTH)
+    return server.submitted(image, request_type="callback", callback_url=callback_url)
 
 
 def delivery(server: Running, task_id: str) -> dict[str, Any]:
@@ -78,7 +64,7 @@ def test_success_and_failure_are_delivered_as_a_poll_tells_them(
     assert received.headers["x-apixo-emulator-depth"] == "1"
     assert "authorization" not in received.headers
     PAYLOAD.validate(json.loads(received.body))
-    assert received.body == status(server, task_id).content
+    assert received.body == server.status(task_id).content
     assert settled(server, task_id)["state"] == "delivered"
     key = AUTH["Authorization"].removeprefix("Bearer ").encode()
     assert not any(key in path.read_bytes() for path in folder.rglob("*") if path.is_file())
@@ -168,7 +154,7 @@ def test_a_hung_receiver_delays_nobody_else(server: Running) -> None:
             submit(server, hung.url + "/")
         task_id = submit(server, quick.url)
         assert json.loads(quick.next().body)["data"]["taskId"] == task_id
-        assert status(server, task_id).status_code == 200
+        assert server.status(task_id).status_code == 200
 
 
 def test_a_callback_under_way_at_a_kill_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
@@ -246,7 +232,7 @@ def test_metadata_addresses_and_control_paths_are_never_taken(server: Running) -
         answer = sent(server, url)
         assert answer.status_code == 400, url
         assert "never called" in answer.json()["message"]
-    assert status(server, kept).status_code == 200
+    assert server.status(kept).status_code == 200
 
 
 def test_a_loop_of_callbacks_ends(server: Running) -> None:

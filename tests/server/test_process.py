@@ -8,25 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
-from support.process import command, environment, running
+from support.process import AUTH, Running, command, environment, running
 
 from apixo_emulator.cli import main
 
 pytestmark = pytest.mark.slow
-
-AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
-BODY = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
-
-
-def submit(base_url: str) -> str:
-    answer = httpx.post(f"{base_url}/generateTask/image-upscaler", json=BODY, headers=AUTH)
-    return str(answer.json()["data"]["taskId"])
-
-
-def status(base_url: str, task_id: str) -> httpx.Response:
-    return httpx.get(
-        f"{base_url}/statusTask/image-upscaler", params={"taskId": task_id}, headers=AUTH
-    )
 
 
 def test_sigterm_ends_it_with_0_and_nothing_on_stderr(tmp_path: Path) -> None:
@@ -38,11 +24,11 @@ def test_sigterm_ends_it_with_0_and_nothing_on_stderr(tmp_path: Path) -> None:
 
 def test_tasks_and_balance_survive_a_restart_and_a_kill(tmp_path: Path) -> None:
     with running("--latency", "0", cwd=tmp_path) as server:
-        task_id = submit(server.base_url)
-        before = status(server.base_url, task_id).json()
+        task_id = server.submitted()
+        before = server.status(task_id).json()
         server.process.kill()
     with running("--latency", "0", cwd=tmp_path) as server:
-        after = status(server.base_url, task_id).json()
+        after = server.status(task_id).json()
         balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH).json()
     for answer in (before, after):
         del answer["data"]["resultJson"]  # holds the port, which is another one now
@@ -132,7 +118,7 @@ def test_the_address_that_is_announced_can_be_dialled(
 ) -> None:
     with running("--ephemeral", "--host", host, cwd=tmp_path) as server:
         assert server.base_url.startswith(announced)
-        assert submit(server.base_url)
+        assert server.submitted()
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -154,7 +140,7 @@ def test_it_starts_though_nobody_reads_the_ready_line(tmp_path: Path, *, closed:
         # The file comes before the line: what answers after it has outlived the closed pipe.
         while not ready.exists():
             assert process.poll() is None
-        assert submit(ready.read_text().strip())
+        assert Running(process, ready.read_text().strip()).submitted()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
     finally:

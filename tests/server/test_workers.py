@@ -9,18 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.process import Running, children, command, environment, running
+from support.process import AUTH, Running, children, command, environment, running
 from support.receivers import receiving
 
-AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 OPTIONS = ("--workers", "2", "--latency", "0", "--callback-retries", "0.1,0.1,0.1")
-
-
-def submit(base_url: str, callback_url: str | None = None) -> httpx.Response:
-    body: dict[str, object] = {"input": {"image_urls": ["https://example.com/input.jpg"]}}
-    if callback_url is not None:
-        body |= {"request_type": "callback", "callback_url": callback_url}
-    return httpx.post(f"{base_url}/generateTask/image-upscaler", json=body, headers=AUTH)
 
 
 pytestmark = pytest.mark.slow
@@ -35,20 +27,22 @@ def server(tmp_path: Path) -> Iterator[Running]:
 def test_workers_share_tasks_and_balance(server: Running) -> None:
     assert len(children(server.process.pid)) == 2
     with ThreadPoolExecutor(8) as pool:
-        ids = list(pool.map(lambda _: submit(server.base_url).json()["data"]["taskId"], range(40)))
+        ids = list(pool.map(lambda _: server.submitted(), range(40)))
     assert len(set(ids)) == 40
     for task_id in ids:  # each poll opens a connection, so it may meet any process
-        answer = httpx.get(
-            f"{server.base_url}/statusTask/image-upscaler", params={"taskId": task_id}, headers=AUTH
-        )
-        assert answer.json()["data"]["state"] == "success"
+        assert server.status(task_id).json()["data"]["state"] == "success"
     balance = httpx.get(f"{server.base_url}/apikeys/current-balance", headers=AUTH)
     assert balance.json()["data"] == 99.6
 
 
 def test_each_callback_is_sent_once_by_one_of_them(server: Running) -> None:
     with receiving() as receiver, ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: submit(server.base_url, receiver.url), range(60)))
+        list(
+            pool.map(
+                lambda _: server.submit(request_type="callback", callback_url=receiver.url),
+                range(60),
+            )
+        )
         bodies = [receiver.next().body for _ in range(60)]
         assert receiver.received.empty()
     assert len(set(bodies)) == 60
@@ -60,7 +54,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Running) ->
     while Path(f"/proc/{victim}").exists():
         pass  # until then the system may still give it connections
     while len(children(server.process.pid)) < 2:
-        assert submit(server.base_url).status_code == 200
+        assert server.submit().status_code == 200
     assert other in children(server.process.pid)
     code, _, errors = server.stop()
     assert code == 0
@@ -81,11 +75,11 @@ def test_a_worker_that_cannot_start_again_is_tried_later_and_the_others_go_on(
     assert "ended with 2: cannot write to the data folder" in lines[1]
     assert "another takes its place in 0.5 s" in lines[1]
     assert "another takes its place in 1 s" in lines[2]
-    assert submit(server.base_url).status_code == 200
+    assert server.submit().status_code == 200
     clock.rmdir()
     (tmp_path / "kept").rename(clock)
     while len(children(server.process.pid)) < 2:
-        assert submit(server.base_url).status_code == 200
+        assert server.submit().status_code == 200
     assert other in children(server.process.pid)
     code, _, errors = server.stop()
     assert code == 0
@@ -151,7 +145,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
             pass
         # Its data folder is free again.
         with running("--latency", "0", cwd=tmp_path) as again:
-            assert submit(again.base_url).status_code == 200
+            assert again.submit().status_code == 200
 
 
 def _alive(pid: int) -> bool:

@@ -6,11 +6,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
+
+AUTH = {"Authorization": "Bearer sk-test-0123456789abcd"}
 _END_S = 30
 
 
@@ -29,6 +33,28 @@ class Running:
         connection = socket.create_connection((host, int(port)), timeout=_END_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+    def submit(
+        self,
+        url: str = "https://example.com/input.jpg",
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        """Submit a task; ``more`` stands beside its ``input``."""
+        body = {"input": {"image_urls": [url]}, **more}
+        path = f"{self.base_url}/generateTask/image-upscaler"
+        return httpx.post(path, json=body, headers={**AUTH, **(headers or {})})
+
+    def submitted(self, url: str = "https://example.com/input.jpg", **more: Any) -> str:
+        """Submit a task and return its id."""
+        answer = self.submit(url, **more)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["data"]["taskId"])
+
+    def status(self, task_id: str) -> httpx.Response:
+        path = f"{self.base_url}/statusTask/image-upscaler"
+        return httpx.get(path, params={"taskId": task_id}, headers=AUTH)
 
     def stop(self) -> tuple[int, str, str]:
         """End it with SIGTERM; give its exit code and what it still printed."""
