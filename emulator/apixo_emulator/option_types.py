@@ -195,7 +195,7 @@ class Option:
 
 def option(
     type_: OptionType,
-    help_: str,
+    help_: str = "",
     default: Any = None,
     *,
     shown_default: str = "",

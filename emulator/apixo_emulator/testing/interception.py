@@ -24,6 +24,7 @@ from apixo_emulator.testing.patches import ImportWatcher, Patches
 from apixo_emulator.testing.routing import BaseUrl, Session, base_url_of
 
 _T = TypeVar("_T")
+_SCENARIO = "the name of a scenario"
 _PARAMETER = "emulator"
 
 # Just below the documented 41 s, so that code that waits for 41 s sees the end.
@@ -37,30 +38,18 @@ _SHARED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The options of an emulator in process: ``settings`` that ``serve`` has too, and its own."""
+    """The options of an emulator in process: ``settings`` that ``serve`` has too, and its own.
+
+    `intercept` says what they mean.
+    """
 
     settings: Settings
-    base_url: tuple[BaseUrl, ...] = option(
-        types.several(types.parsed("URL", base_url_of)), "where else the application calls the API"
-    )
-    scenario: tuple[str, ...] = option(
-        types.several(types.text("NAME", "the name of a scenario", bool)),
-        "what happens to every submit: names of the vocabulary, all of them together",
-    )
-    config: Path | None = option(
-        types.path("FILE"), "a config file, for its accounts: limits and balances by key"
-    )
-    auto_advance: bool = option(
-        SWITCH, "whether polling a task twice at one instant moves the clock", default=True
-    )
-    patch_sleep: bool = option(
-        SWITCH,
-        "whether a sleep of threads and tasks that have called the API moves the clock",
-        default=True,
-    )
-    block_network: bool = option(
-        SWITCH, "whether calls to other hosts than this machine are refused", default=False
-    )
+    base_url: tuple[BaseUrl, ...] = option(types.several(types.parsed("URL", base_url_of)))
+    scenario: tuple[str, ...] = option(types.several(types.text("NAME", _SCENARIO, bool)))
+    config: Path | None = option(types.path("FILE"))
+    auto_advance: bool = option(SWITCH, default=True)
+    patch_sleep: bool = option(SWITCH, default=True)
+    block_network: bool = option(SWITCH, default=False)
 
     @classmethod
     def of(cls, **given: Any) -> Self:
