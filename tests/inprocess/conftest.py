@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -39,13 +40,8 @@ Send = Callable[[str, str, bytes | None], Got]
 _TLS = ssl.create_default_context()  # one: reading certificates takes long
 
 
-def by_httpx(method: str, url: str, body: bytes | None) -> Got:
-    answer = httpx.request(method, url, content=body, headers=HEADERS, verify=_TLS)
-    return Got(answer.status_code, answer.content)
-
-
-def by_httpx2(method: str, url: str, body: bytes | None) -> Got:
-    answer = httpx2.request(method, url, content=body, headers=HEADERS, verify=_TLS)
+def by_httpx(method: str, url: str, body: bytes | None, library: Any = httpx) -> Got:
+    answer = library.request(method, url, content=body, headers=HEADERS, verify=_TLS)
     return Got(answer.status_code, answer.content)
 
 
@@ -101,7 +97,7 @@ SENDERS: dict[str, Send] = {
     "httpx": by_httpx,
     "async-httpx": by_async_httpx,
     "httpx-on-trio": by_httpx_on_trio,
-    "httpx2": by_httpx2,
+    "httpx2": partial(by_httpx, library=httpx2),
     "requests": by_requests,
     "urllib3": by_urllib3,
     "urllib": by_urllib,

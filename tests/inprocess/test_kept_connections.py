@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,18 +22,6 @@ import apixo_emulator
 KEY = {"Authorization": "Bearer k"}
 PATH = "/api/v1/apikeys/current-balance"
 Get = Callable[[str], bytes]
-
-
-@contextmanager
-def requests_session() -> Iterator[Get]:
-    with requests.Session() as session:
-        yield lambda url: session.get(url, headers=KEY, timeout=60).content
-
-
-@contextmanager
-def urllib3_pool() -> Iterator[Get]:
-    with urllib3.PoolManager() as pool:
-        yield lambda url: pool.request("GET", url, headers=KEY, retries=False).data
 
 
 @contextmanager
@@ -57,12 +45,6 @@ def http_client() -> Iterator[Get]:
 
 
 @contextmanager
-def httpx_client() -> Iterator[Get]:
-    with httpx.Client() as client:
-        yield lambda url: client.get(url, headers=KEY).content
-
-
-@contextmanager
 def aiohttp_session() -> Iterator[Get]:
     with asyncio.Runner() as runner:
 
@@ -79,13 +61,18 @@ def aiohttp_session() -> Iterator[Get]:
         runner.run(session.close())
 
 
-KEEPERS = [requests_session, urllib3_pool, http_client, httpx_client, aiohttp_session]
-
-
-@pytest.fixture(params=KEEPERS, ids=lambda keeper: keeper.__name__)
+@pytest.fixture(params=["requests", "urllib3", "httpx", http_client, aiohttp_session])
 def get(request: pytest.FixtureRequest) -> Iterator[Get]:
-    with request.param() as made:
-        yield made
+    with ExitStack() as stack:
+        session, pool = stack.enter_context(requests.Session()), urllib3.PoolManager()
+        client = stack.enter_context(httpx.Client())
+        stack.callback(pool.clear)
+        simple: dict[Any, Get] = {
+            "requests": lambda url: session.get(url, headers=KEY, timeout=60).content,
+            "urllib3": lambda url: pool.request("GET", url, headers=KEY, retries=False).data,
+            "httpx": lambda url: client.get(url, headers=KEY).content,
+        }
+        yield simple.get(request.param) or stack.enter_context(request.param())
 
 
 def balance(get: Get, base: str = "https://api.apixo.ai") -> Any:
