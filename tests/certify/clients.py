@@ -56,6 +56,7 @@ class Client:
     verdict: ClassVar[str] = "fail"
     # When the certifier kills it: only clients that never end are to be killed.
     timeout_s: ClassVar[float] = 100.0
+    seen: bool
 
     def __init__(self) -> None:
         self.base = os.environ["APIXO_BASE_URL"]
@@ -185,240 +186,115 @@ class DownloadsInParts(Client):
             size = int(reply.headers["content-range"].rpartition("/")[2])
 
 
-class RepeatsABrokenSubmit(Client):
-    case = "submit.reset"
-
-    def may_submit_again(self, reply: Reply) -> bool:
-        return reply.status == 0 or super().may_submit_again(reply)
-
-
-class RepeatsAnUnreadableSubmit(Client):
-    case = "submit.invalid-json"
-
-    def may_submit_again(self, reply: Reply) -> bool:
-        return reply.status == 200 or super().may_submit_again(reply)
-
-
-class RepeatsASubmitAfter502(Client):
-    case = "submit.502-once"
-
-    def may_submit_again(self, reply: Reply) -> bool:
-        return reply.status in _REPEATED
-
-
-class RepeatsASubmitAfterAGateway(RepeatsASubmitAfter502):
-    case = "submit.html-502"
-
-
-class SubmitsAgainAfterAFailure(Client):
-    case = "failed.Timeout"
-
-    def run(self) -> int:
-        return super().run() and super().run()
-
-
-class SubmitsTwiceToBeSure(Client):
-    case = "states.ordinary"
-
-    def submit(self) -> str:
-        super().submit()
-        return super().submit()
-
-
-class GivesUpAtTheFirstError(Client):
-    case = "status.502-once"
-
-    def may_poll_again(self, reply: Reply) -> bool:
-        return reply.status == 200
-
-
-class GivesUpAtABrokenConnection(GivesUpAtTheFirstError):
-    case = "status.reset-once"
-
-
-class GivesUpAtInvalidJson(Client):
-    case = "status.invalid-json-once"
-
-    def read(self, reply: Reply) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads(reply.body)["data"]
-        return data
-
-
-class NeedsDataInEveryPoll(GivesUpAtInvalidJson):
-    case = "states.no-data"
-
-    def read(self, reply: Reply) -> dict[str, Any]:
-        return {**super().read(reply)}
-
-
-class NeedsDataAndPollsLate(NeedsDataInEveryPoll):
-    """Its first poll comes when an ordinary task has ended."""
-
-    def submit(self) -> str:
-        task_id = super().submit()
-        time.sleep(2.5)
-        return task_id
-
-
-class FailsOnUnknownStates(Client):
-    case = "states.unknown"
-
-    def is_failure(self, data: dict[str, Any]) -> bool:
-        return bool(data) and data["state"] not in {"pending", "processing", "success"}
-
-
-class TakesUnknownStatesForSuccess(Client):
-    case = "states.unknown"
-
-    def is_success(self, data: dict[str, Any]) -> bool:
-        return bool(data) and data["state"] not in {"pending", "processing", "failed"}
-
-
-class KnowsItsFields(Client):
-    case = "states.more-fields"
-
-    def is_failure(self, data: dict[str, Any]) -> bool:
-        known = {
-            "taskId",
-            "state",
-            "resultJson",
-            "failCode",
-            "failMsg",
-            "createTime",
-            "completeTime",
-            "costTime",
-        }
-        return bool(set(data) - known) or super().is_failure(data)
-
-
-class NeedsACostTime(Client):
-    case = "states.no-cost-time"
-
-    def is_success(self, data: dict[str, Any]) -> bool:
-        return super().is_success(data) and data["costTime"] > 0
-
-
-class NeedsToSeeProcessing(Client):
-    case = "states.immediate"
-    seen = False
-
-    def is_success(self, data: dict[str, Any]) -> bool:
-        self.seen = self.seen or data.get("state") in {"pending", "processing"}
-        return self.seen and super().is_success(data)
-
-
-class WaitsForEver(Client):
-    case = "stuck"
-    timeout_s = 5.0
-
-    def check_patience(self, _reply: Reply) -> None:
-        """Have all the patience in the world."""
-
-
-class PollsAnUnknownTaskForEver(WaitsForEver):
-    case = "status.404-always"
-
-    def may_poll_again(self, reply: Reply) -> bool:
-        return reply.status == 404 or super().may_poll_again(reply)
-
-
-class SubmitsForEver(WaitsForEver):
-    case = "submit.429-always"
-
-
-class KnowsFiveCodes(WaitsForEver):
-    case = "failed.unknown"
-
-    def is_failure(self, data: dict[str, Any]) -> bool:
-        return super().is_failure(data) and data["failCode"] != "NSFW"
-
-
-class ReportsSuccessOfAFailure(Client):
-    case = "failed.SensitiveContent"
-
-    def run(self) -> int:
-        return super().run() and 0
-
-
-class ReportsSuccessWithoutADownload(Client):
-    case = "states.ordinary"
-
-    def download(self, url: str) -> None:
-        sys.stdout.write(f"{url}\n")
-
-
-class LooksAtTheResultOnly(Client):
-    case = "states.immediate"
-
-    def download(self, url: str) -> None:
-        self.call(url, method="HEAD")
-
-
-class DownloadsAPart(Client):
-    case = "states.immediate"
-
-    def download(self, url: str) -> None:
-        self.call(url, Range="bytes=0-9")
-
-
-class ReportsFailureOfASuccess(Client):
-    case = "states.ordinary"
-
-    def run(self) -> int:
-        return super().run() or 1
-
-
-class IgnoresRetryAfter(Client):
-    case = "submit.429-once"
-
-    def asked_s(self, _asked: str) -> float:
-        return 0
-
-
-class ReadsRetryAfterAsSecondsOnly(Client):
-    case = "status.429-date"
-
-    def asked_s(self, asked: str) -> float:
-        return float(asked)
-
-
-class PollsOnAfterTheEnd(Client):
-    case = "states.ordinary"
-
-    def wait(self, task_id: str) -> dict[str, Any]:
-        return super().wait(task_id) and super().wait(task_id)
-
-
-class SavesAnything(Client):
-    case = "result.html"
-
-    def download(self, url: str) -> None:
-        self.call(url)
-
-
-class ComparesClocks(Client):
-    case = "clock.behind"
-
-    def is_failure(self, data: dict[str, Any]) -> bool:
-        old = time.time() - data.get("createTime", time.time() * 1000) / 1000 > 60
-        return old or super().is_failure(data)
-
-
-class PollsFast(Client):
-    case = "states.ordinary"
-    verdict = "warn"
-
-
-DEFECTIVE: list[type[Client]] = [
-    RepeatsABrokenSubmit, RepeatsAnUnreadableSubmit, RepeatsASubmitAfter502,
-    RepeatsASubmitAfterAGateway, SubmitsAgainAfterAFailure,
-    SubmitsTwiceToBeSure, GivesUpAtTheFirstError, GivesUpAtABrokenConnection,
-    GivesUpAtInvalidJson, NeedsDataInEveryPoll, NeedsDataAndPollsLate, FailsOnUnknownStates, TakesUnknownStatesForSuccess,
-    KnowsItsFields, NeedsACostTime, NeedsToSeeProcessing, WaitsForEver, PollsAnUnknownTaskForEver,
-    SubmitsForEver, KnowsFiveCodes, ReportsSuccessOfAFailure,
-    ReportsSuccessWithoutADownload, LooksAtTheResultOnly, DownloadsAPart, ReportsFailureOfASuccess,
-    IgnoresRetryAfter,
-    ReadsRetryAfterAsSecondsOnly, PollsOnAfterTheEnd, SavesAnything, ComparesClocks, PollsFast,
+def defect(case: str, name: str, **changes: Any) -> type[Client]:
+    """Return a client that differs from a correct one by these methods, and fails the case."""
+    return type(name, (Client,), {"case": case, **changes})
+
+
+def run_twice(self: Client) -> int:
+    return Client.run(self) and Client.run(self)
+
+
+def submit_twice(self: Client) -> str:
+    Client.submit(self)
+    return Client.submit(self)
+
+
+def wait_twice(self: Client, task_id: str) -> dict[str, Any]:
+    return Client.wait(self, task_id) and Client.wait(self, task_id)
+
+
+def submit_and_pause(self: Client) -> str:
+    """Return when an ordinary task has ended."""
+    task_id = Client.submit(self)
+    time.sleep(2.5)
+    return task_id
+
+
+def read_data(_: Client, reply: Reply) -> dict[str, Any]:
+    return {**json.loads(reply.body)["data"]}
+
+
+_FIELDS = {"taskId", "state", "resultJson", "failCode", "failMsg", "createTime", "completeTime", "costTime"}  # fmt: skip
+
+
+def has_unknown_fields(self: Client, data: dict[str, Any]) -> bool:
+    return bool(set(data) - _FIELDS) or Client.is_failure(self, data)
+
+
+def is_old(self: Client, data: dict[str, Any]) -> bool:
+    old = time.time() - data.get("createTime", time.time() * 1000) / 1000 > 60
+    return old or Client.is_failure(self, data)
+
+
+def is_success_after_processing(self: Client, data: dict[str, Any]) -> bool:
+    self.seen = self.seen or data.get("state") in {"pending", "processing"}
+    return self.seen and Client.is_success(self, data)
+
+
+ENDLESS: dict[str, Any] = {"check_patience": lambda *_: None, "timeout_s": 5.0}
+DEFECTIVE = [
+    defect(
+        "submit.reset", "RepeatsABrokenSubmit",
+        may_submit_again=lambda _, reply: reply.status in {0, 429, 503},
+    ),
+    defect(
+        "submit.invalid-json", "RepeatsAnUnreadableSubmit",
+        may_submit_again=lambda _, reply: reply.status in {200, 429, 503},
+    ),
+    *(
+        defect(case, name, may_submit_again=lambda _, reply: reply.status in _REPEATED)
+        for case, name in {
+            "submit.502-twice": "RepeatsASubmitAfter502", "submit.html-502": "RepeatsASubmitAfterAGateway"
+        }.items()
+    ),
+    defect("failed.Timeout", "SubmitsAgainAfterAFailure", run=run_twice),
+    defect("states.ordinary", "SubmitsTwiceToBeSure", submit=submit_twice),
+    *(
+        defect(case, name, may_poll_again=lambda _, reply: reply.status == 200)
+        for case, name in {
+            "status.502-once": "GivesUpAtTheFirstError", "status.reset-once": "GivesUpAtABrokenConnection"
+        }.items()
+    ),
+    defect("status.invalid-json-once", "GivesUpAtInvalidJson", read=read_data),
+    defect("states.no-data", "NeedsDataInEveryPoll", read=read_data),
+    defect("states.no-data", "NeedsDataAndPollsLate", read=read_data, submit=submit_and_pause),
+    defect(
+        "states.unknown", "FailsOnUnknownStates",
+        is_failure=lambda _, data: data.get("state", "pending") not in {"pending", "processing", "success"},
+    ),
+    defect(
+        "states.unknown", "TakesUnknownStatesForSuccess",
+        is_success=lambda _, data: data.get("state", "pending") not in {"pending", "processing", "failed"},
+    ),
+    defect("states.more-fields", "KnowsItsFields", is_failure=has_unknown_fields),
+    defect(
+        "states.no-cost-time", "NeedsACostTime",
+        is_success=lambda self, data: Client.is_success(self, data) and data["costTime"] > 0,
+    ),
+    defect("states.immediate", "NeedsToSeeProcessing", is_success=is_success_after_processing, seen=False),
+    defect("stuck", "WaitsForEver", **ENDLESS),
+    defect("submit.429-always", "SubmitsForEver", **ENDLESS),
+    defect(
+        "status.404-always", "PollsAnUnknownTaskForEver", **ENDLESS,
+        may_poll_again=lambda self, reply: reply.status == 404 or Client.may_poll_again(self, reply),
+    ),
+    defect(
+        "failed.unknown", "KnowsFiveCodes", **ENDLESS,
+        is_failure=lambda self, data: Client.is_failure(self, data) and data["failCode"] != "NSFW",
+    ),
+    defect("failed.SensitiveContent", "ReportsSuccessOfAFailure", run=lambda self: Client.run(self) and 0),
+    defect("submit.401-once", "ReportsSuccessOfARejection", run=lambda self: Client.run(self) and 0),
+    defect("states.ordinary", "ReportsFailureOfASuccess", run=lambda self: Client.run(self) or 1),
+    defect("states.ordinary", "ReportsSuccessWithoutADownload", download=lambda *_: None),
+    defect("states.immediate", "LooksAtTheResultOnly", download=lambda self, url: self.call(url, method="HEAD")),
+    defect("states.immediate", "DownloadsAPart", download=lambda self, url: self.call(url, Range="bytes=0-9")),
+    defect("result.html", "SavesAnything", download=Client.call),
+    defect("submit.429-once", "IgnoresRetryAfter", asked_s=lambda *_: 0),
+    defect("status.429-date", "ReadsRetryAfterAsSecondsOnly", asked_s=lambda _, asked: float(asked)),
+    defect("states.ordinary", "PollsOnAfterTheEnd", wait=wait_twice),
+    defect("clock.behind", "ComparesClocks", is_failure=is_old),
+    defect("states.ordinary", "PollsFast", verdict="warn"),
 ]  # fmt: skip
 
 if __name__ == "__main__":

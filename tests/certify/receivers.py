@@ -16,13 +16,15 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from apixo_client import CallbackError, parse_callback
+from apixo_schemas import contract
 
 _MOST_BYTES = 1024 * 1024
 _POLL_S = 0.05
+_STATUS = "/statusTask/image-upscaler"
 
 
 class Receiver:
@@ -97,7 +99,7 @@ class Receiver:
             self.download(data)
 
     def ask(self, task_id: str) -> dict[str, Any] | None:
-        response = self.api.get("/statusTask/image-upscaler", params={"taskId": task_id})
+        response = self.api.get(_STATUS, params={"taskId": task_id})
         if response.status_code == 503:
             return {"state": "not known now"}
         return response.json()["data"] if response.status_code == 200 else None
@@ -107,50 +109,11 @@ class Receiver:
             self.api.get(url)
 
 
-class _Careless(Receiver):
-    """Reads the body itself, in a way that a subclass gets wrong."""
-
-    def receive(self, body: bytes) -> None:
-        data = self.read(body)
-        if data is not None:
-            self.inbox.put(data["taskId"])
-
-    def read(self, body: bytes) -> dict[str, Any] | None:
-        return _as_callback(body)
-
-
-class TakesInEveryDelivery(Receiver):
-    case = "duplicate.twice"
-
-    def take(self, task_id: str) -> None:
-        self.taken.clear()
-        super().take(task_id)
-
-
 class WorksLater(Receiver):
     """Correct, with a queue that pauses for longer than the certifier waits at least."""
 
     def take(self, task_id: str) -> None:
         time.sleep(0.9)
-        super().take(task_id)
-
-
-class TakesInEveryDeliveryLater(WorksLater, TakesInEveryDelivery):
-    pass
-
-
-class TakesInTwiceMuchLater(Receiver):
-    """Takes a task in again when the next one comes."""
-
-    again = ""
-
-    def take(self, task_id: str) -> None:
-        if self.again and task_id != self.again:
-            self.taken.clear()
-            super().take(self.again)
-            self.again = ""
-        if task_id in self.taken:
-            self.again = task_id
         super().take(task_id)
 
 
@@ -162,44 +125,6 @@ class AsksForTheHeadersFirst(Receiver):
             self.api.head(url)
             for part in ("bytes=0-99", "bytes=100-"):
                 self.api.get(url, headers={"Range": part}).raise_for_status()
-
-
-class RemembersTheLastTaskOnly(Receiver):
-    case = "interleaved"
-
-    def take(self, task_id: str) -> None:
-        if task_id not in self.taken:
-            self.taken.clear()
-        super().take(task_id)
-
-
-class ChecksBeforeItStores(Receiver):
-    case = "duplicate.together"
-    threads = 2
-
-    def __init__(self, base_url: str) -> None:
-        self.checked = threading.Barrier(self.threads)
-        super().__init__(base_url)
-
-    def take(self, task_id: str) -> None:
-        if task_id in self.taken:
-            return
-        # The race is the defect: another thread checks before this one stores.
-        with suppress(threading.BrokenBarrierError):
-            self.checked.wait(2)
-        self.checked.reset()
-        data = self.ask(task_id)
-        if data is not None and data["state"] == "success":
-            self.taken.add(task_id)
-            self.download(data)
-
-
-class DownloadsForEveryUse(Receiver):
-    case = "success"
-
-    def download(self, data: dict[str, Any]) -> None:
-        super().download(data)
-        super().download(data)
 
 
 class TrustsEveryBody(Receiver):
@@ -229,64 +154,52 @@ class TrustsAnyOutcomeOfAKnownTask(TrustsEveryBody):
             super().receive(body)
 
 
-class DropsCallbacksThatComeEarly(Receiver):
-    case = "early.processing"
+class TakesInEveryDelivery(Receiver):
+    case = "duplicate.twice"
 
     def take(self, task_id: str) -> None:
+        self.taken.clear()
+        super().take(task_id)
+
+
+class TakesInEveryDeliveryLater(WorksLater, TakesInEveryDelivery):
+    pass
+
+
+class TakesInTwiceMuchLater(Receiver):
+    """Takes a task in again when the next one comes."""
+
+    again = ""
+
+    def take(self, task_id: str) -> None:
+        if self.again and task_id != self.again:
+            self.taken.clear()
+            super().take(self.again)
+            self.again = ""
+        if task_id in self.taken:
+            self.again = task_id
+        super().take(task_id)
+
+
+class ChecksBeforeItStores(Receiver):
+    case = "duplicate.together"
+    threads = 2
+
+    def __init__(self, base_url: str) -> None:
+        self.checked = threading.Barrier(self.threads)
+        super().__init__(base_url)
+
+    def take(self, task_id: str) -> None:
+        if task_id in self.taken:
+            return
+        # The race is the defect: another thread checks before this one stores.
+        with suppress(threading.BrokenBarrierError):
+            self.checked.wait(2)
+        self.checked.reset()
         data = self.ask(task_id)
         if data is not None and data["state"] == "success":
-            super().take(task_id)
-
-
-class RefusesLateCallbacks(Receiver):
-    case = "late.hour"
-
-    def receive(self, body: bytes) -> None:
-        data = json.loads(body)["data"] if parse_callback(body) else {}
-        now = self.api.get("/statusTask/image-upscaler?taskId=x", headers={}).headers["date"]
-        assert now
-        clock = self.api.get(str(self.api.base_url).replace("/api/v1/", "/_emulator/clock")).json()
-        if clock["now"] - data["completeTime"] > 30 * 60 * 1000:
-            raise CallbackError("the callback is too old")
-        super().receive(body)
-
-
-class RespondsWithNoContent(Receiver):
-    case = "success"
-
-    def respond(self, request: Request, body: bytes) -> Response:
-        response = super().respond(request, body)
-        return Response(status_code=204) if response.status_code == 200 else response
-
-
-class RedirectsToASlash(Receiver):
-    case = "success"
-
-    def respond(self, request: Request, _body: bytes) -> Response:
-        return RedirectResponse(f"{request.url.path}/", 307)
-
-
-class WorksInsideTheRequest(Receiver):
-    case = "success"
-    verdict = "warn"
-    slow_s = 0.2
-
-    async def hook(self, request: Request) -> Response:
-        await asyncio.sleep(0.3)  # the slow response is the defect
-        return await super().hook(request)
-
-
-class ServesTenAtOnce(Receiver):
-    case = "fifty"
-
-    async def hook(self, request: Request) -> Response:
-        if self.inbox.qsize() > 3:
-            return PlainTextResponse("busy", 503)
-        return await super().hook(request)
-
-    def take(self, task_id: str) -> None:
-        time.sleep(0.2)  # longer than the next delivery takes to arrive
-        super().take(task_id)
+            self.taken.add(task_id)
+            self.download(data)
 
 
 class MarksBeforeItStores(Receiver):
@@ -300,76 +213,13 @@ class MarksBeforeItStores(Receiver):
             if task_id in self.taken:
                 return PlainTextResponse("known")
             self.taken.add(task_id)
-            self.api.get(
-                "/statusTask/image-upscaler", params={"taskId": task_id}
-            ).raise_for_status()
+            self.api.get(_STATUS, params={"taskId": task_id}).raise_for_status()
         except httpx.HTTPError as error:
             return PlainTextResponse(str(error), 500)
         except CallbackError:
             return super().respond(request, body)
         self.taken.discard(task_id)
         return super().respond(request, body)
-
-
-class AcceptsAndForgets(Receiver):
-    """Accepts the delivery, and drops the task when its poll fails."""
-
-    case = "retry.error"
-    verdict = "warn"
-
-    def ask(self, task_id: str) -> dict[str, Any] | None:
-        response = self.api.get("/statusTask/image-upscaler", params={"taskId": task_id})
-        return response.json()["data"] if response.status_code == 200 else None
-
-
-class AnswersGet(Receiver):
-    case = "malformed.get"
-    verdict = "warn"
-    methods: ClassVar[list[str]] = ["GET", "POST"]
-
-    def respond(self, request: Request, body: bytes) -> Response:
-        return (
-            PlainTextResponse("alive")
-            if request.method == "GET"
-            else super().respond(request, body)
-        )
-
-
-class TakesNoLengthForEmpty(Receiver):
-    case = "transport.chunked"
-
-    async def hook(self, request: Request) -> Response:
-        if "content-length" not in request.headers:
-            return self.respond(request, b"")
-        return await super().hook(request)
-
-
-class DemandsALength(Receiver):
-    case = "transport.chunked"
-    verdict = "warn"
-
-    async def hook(self, request: Request) -> Response:
-        if "content-length" not in request.headers:
-            return PlainTextResponse("length required", 411)
-        return await super().hook(request)
-
-
-class SpeaksHttp11Only(Receiver):
-    case = "transport.http-1-0"
-
-    async def hook(self, request: Request) -> Response:
-        if request.scope["http_version"] == "1.0":
-            return PlainTextResponse("HTTP/1.1 only", 505)
-        return await super().hook(request)
-
-
-class RefusesExpect(Receiver):
-    case = "transport.expect-continue"
-
-    async def hook(self, request: Request) -> Response:
-        if "expect" in request.headers:
-            return PlainTextResponse("no expectations", 417)
-        return await super().hook(request)
 
 
 class StaysBrokenAfterAnError(Receiver):
@@ -382,31 +232,89 @@ class StaysBrokenAfterAnError(Receiver):
         return PlainTextResponse("broken", 400) if self.broken else response
 
 
-def careless(
-    name: str, case: str, read: Callable[[bytes], dict[str, Any] | None]
+def defect(case: str, name: str, **changes: Any) -> type[Receiver]:
+    """Return a receiver that differs from a correct one by these methods, and fails the case."""
+    return type(name, (Receiver,), {"case": case, **changes})
+
+
+def responds(
+    case: str, name: str, status: int, condition: Callable[[Receiver, Request], bool], **more: Any
 ) -> type[Receiver]:
-    """A receiver that reads the body so; what it does not expect becomes a 500."""
-    return type(name, (_Careless,), {"case": case, "read": staticmethod(read)})
+    """Return a receiver that responds so to requests that meet a condition."""
+
+    async def hook(self: Receiver, request: Request) -> Response:
+        if condition(self, request):
+            return Response(status_code=status, headers={"Location": f"{request.url.path}/"})
+        return await Receiver.hook(self, request)
+
+    return defect(case, name, hook=hook, **more)
+
+
+def careless(case: str, name: str, read: Callable[[bytes], object]) -> type[Receiver]:
+    """Return a receiver that reads the body so first; what that does not expect becomes a 500."""
+
+    def receive(self: Receiver, body: bytes) -> None:
+        read(body)
+        self.inbox.put(_lenient(body).get("taskId"))
+
+    return defect(case, name, receive=receive)
+
+
+# What receivers with one defect do
+
+
+def take_the_last_task_only(self: Receiver, task_id: str) -> None:
+    if task_id not in self.taken:
+        self.taken.clear()
+    Receiver.take(self, task_id)
+
+
+def download_twice(self: Receiver, data: dict[str, Any]) -> None:
+    Receiver.download(self, data)
+    Receiver.download(self, data)
+
+
+def take_if_it_has_ended(self: Receiver, task_id: str) -> None:
+    data = self.ask(task_id)
+    if data is not None and data["state"] == "success":
+        Receiver.take(self, task_id)
+
+
+def ask_without_repetition(self: Receiver, task_id: str) -> dict[str, Any] | None:
+    response = self.api.get(_STATUS, params={"taskId": task_id})
+    return response.json()["data"] if response.status_code == 200 else None
+
+
+def receive_in_time(self: Receiver, body: bytes) -> None:
+    clock = self.api.get(str(self.api.base_url).replace("/api/v1/", "/_emulator/clock")).json()
+    if clock["now"] - json.loads(body)["data"]["completeTime"] > 30 * 60 * 1000:
+        raise CallbackError("the callback is too old")
+    Receiver.receive(self, body)
+
+
+def respond_with_no_content(self: Receiver, request: Request, body: bytes) -> Response:
+    response = Receiver.respond(self, request, body)
+    return Response(status_code=204) if response.status_code == 200 else response
+
+
+async def hook_slowly(self: Receiver, request: Request) -> Response:
+    await asyncio.sleep(0.3)  # the slow response is the defect
+    return await Receiver.hook(self, request)
+
+
+def take_slowly(self: Receiver, task_id: str) -> None:
+    time.sleep(0.2)  # longer than the next delivery takes to arrive
+    Receiver.take(self, task_id)
+
+
+async def hook_of_a_length(self: Receiver, request: Request) -> Response:
+    if "content-length" not in request.headers:
+        return self.respond(request, b"")
+    return await Receiver.hook(self, request)
 
 
 def _plain(body: bytes) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(body)["data"]
-    return data
-
-
-def _as_callback(body: bytes) -> dict[str, Any]:
-    parse_callback(body)
-    return _plain(body)
-
-
-def _with_result(body: bytes) -> dict[str, Any]:
-    return {**_as_callback(body), "url": json.loads(_plain(body)["resultJson"])["resultUrls"][0]}
-
-
-def _success_with_result(body: bytes) -> dict[str, Any] | None:
-    data = _lenient(body)
-    if data.get("state") == "success":
-        json.loads(data["resultJson"])["resultUrls"][0]
     return data
 
 
@@ -421,91 +329,89 @@ def _lenient(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _known_code(body: bytes) -> dict[str, Any]:
+def _any_json(body: bytes) -> None:
+    """Read JSON however deeply it is nested, and what is no JSON as nothing."""
+    with suppress(ValueError):
+        {**json.loads(body)["data"]}
+
+
+def _first_url(data: dict[str, Any]) -> object:
+    return json.loads(data["resultJson"])["resultUrls"][0]
+
+
+def _url_of_success(body: bytes) -> object:
     data = _lenient(body)
-    if data.get("state") == "failed":
-        {"ImageFormatIncorrect": 1, "SensitiveContent": 2, "RateLimited": 3, "Timeout": 4, "Unknown error": 5}[data["failCode"]]  # fmt: skip
-    return data
+    return data.get("state") == "success" and _first_url(data)
 
 
-def _known_fields(body: bytes) -> dict[str, Any]:
+def _known_code(body: bytes) -> None:
     data = _lenient(body)
-    known = {
-        "taskId",
-        "state",
-        "resultJson",
-        "failCode",
-        "failMsg",
-        "createTime",
-        "completeTime",
-        "costTime",
-    }
-    assert set(data) <= known
-    return data
+    known = {failure.code for failure in contract().failures.values()}
+    assert data.get("state") != "failed" or data["failCode"] in known
 
 
-def _known_state(body: bytes) -> dict[str, Any]:
-    data = _lenient(body)
-    assert data.get("state", "failed") in {"pending", "processing", "success", "failed"}
-    return data
+def _known_fields(body: bytes) -> None:
+    known = "taskId state resultJson failCode failMsg createTime completeTime costTime"
+    assert set(_lenient(body)) <= set(known.split())
 
 
-def _with_cost(body: bytes) -> dict[str, Any]:
+def _known_state(body: bytes) -> None:
+    state = _lenient(body).get("state", "failed")
+    assert state in {"pending", "processing", "success", "failed"}
+
+
+def _with_cost(body: bytes) -> None:
     data = _lenient(body)
     assert data.get("state") != "success" or data["costTime"] > 0
-    return data
 
 
-def _by_text(body: bytes) -> dict[str, Any]:
-    data = _lenient(body)
+def _by_text(body: bytes) -> None:
+    assert _lenient(body)
     assert b'"taskId":"' in body
-    return data
 
 
-def _any_json(body: bytes) -> dict[str, Any]:
-    """Read JSON however deeply it is nested, and what is no JSON as nothing."""
-    try:
-        return {**json.loads(body)["data"]}
-    except ValueError:
-        raise CallbackError("no JSON") from None
-
-
-def _decoded(body: bytes) -> dict[str, Any]:
-    text = body.decode()
-    data: dict[str, Any] = _lenient(text.encode())
-    return data
-
-
-CARELESS = [
-    careless("FailsOnHalfAJson", "malformed.half", _plain),
-    careless("FailsOnText", "malformed.text", _plain),
-    careless("FailsOnNothing", "malformed.empty", _plain),
-    careless("FailsOnAnArray", "malformed.array", _any_json),
-    careless("FailsOnNesting", "malformed.nested", _any_json),
-    careless("FailsOnInvalidText", "malformed.utf8", _decoded),
-    careless("FailsOnNoData", "content.no-data", _any_json),
-    careless("NeedsAResultOfEveryTask", "failed.SensitiveContent", _with_result),
-    careless(
-        "NeedsAState",
-        "content.no-state",
-        lambda body: {**_lenient(body), "is": _lenient(body)["state"]},
-    ),
-    careless("TakesTheFirstUrl", "content.no-urls", _success_with_result),
-    careless("ReadsBrokenResults", "content.bad-result", _success_with_result),
-    careless("ReadsResultsAsText", "content.result-object", _success_with_result),
-    careless("KnowsFiveCodes", "content.unknown-code", _known_code),
-    careless("KnowsItsFields", "content.more-fields", _known_fields),
-    careless("KnowsFourStates", "content.unknown-state", _known_state),
-    careless("NeedsACostTime", "content.no-cost-time", _with_cost),
-    careless("LooksForText", "content.escaped", _by_text),
-]
 DEFECTIVE: list[type[Receiver]] = [
-    TakesInEveryDelivery, RemembersTheLastTaskOnly, ChecksBeforeItStores, DownloadsForEveryUse,
-    TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask, DropsCallbacksThatComeEarly,
-    RefusesLateCallbacks, RespondsWithNoContent, RedirectsToASlash,
-    WorksInsideTheRequest, ServesTenAtOnce, AnswersGet, TakesNoLengthForEmpty, DemandsALength, MarksBeforeItStores,
-    AcceptsAndForgets, SpeaksHttp11Only,
-    RefusesExpect, StaysBrokenAfterAnError, *CARELESS,
+    TakesInEveryDelivery, ChecksBeforeItStores, TrustsEveryBody, TrustsAnyOutcomeOfAKnownTask,
+    MarksBeforeItStores, StaysBrokenAfterAnError,
+    defect("interleaved", "RemembersTheLastTaskOnly", take=take_the_last_task_only),
+    defect("success", "DownloadsForEveryUse", download=download_twice),
+    defect("early.processing", "DropsCallbacksThatComeEarly", take=take_if_it_has_ended),
+    defect("retry.error", "AcceptsAndForgets", ask=ask_without_repetition, verdict="warn"),
+    defect("late.hour", "RefusesLateCallbacks", receive=receive_in_time),
+    defect("success", "RespondsWithNoContent", respond=respond_with_no_content),
+    defect("success", "WorksInsideTheRequest", hook=hook_slowly, verdict="warn", slow_s=0.2),
+    defect("transport.chunked", "TakesNoLengthForEmpty", hook=hook_of_a_length),
+    responds("success", "RedirectsToASlash", 307, lambda *_: True),
+    responds("fifty", "ServesTenAtOnce", 503, lambda self, _: self.inbox.qsize() > 3, take=take_slowly),
+    responds(
+        "malformed.get", "AnswersGet", 200, lambda _, request: request.method == "GET",
+        verdict="warn", methods=["GET", "POST"],
+    ),
+    responds(
+        "transport.chunked", "DemandsALength", 411, lambda _, request: "content-length" not in request.headers,
+        verdict="warn",
+    ),
+    responds(
+        "transport.http-1-0", "SpeaksHttp11Only", 505, lambda _, request: request.scope["http_version"] == "1.0"
+    ),
+    responds("transport.expect-continue", "RefusesExpect", 417, lambda _, request: "expect" in request.headers),
+    careless("malformed.half", "FailsOnHalfAJson", _plain),
+    careless("malformed.text", "FailsOnText", _plain),
+    careless("malformed.empty", "FailsOnNothing", _plain),
+    careless("malformed.array", "FailsOnAnArray", _any_json),
+    careless("malformed.nested", "FailsOnNesting", _any_json),
+    careless("malformed.utf8", "FailsOnInvalidText", bytes.decode),
+    careless("content.no-data", "FailsOnNoData", _any_json),
+    careless("failed.SensitiveContent", "NeedsAResultOfEveryTask", lambda body: _first_url(_lenient(body))),
+    careless("content.no-state", "NeedsAState", lambda body: _lenient(body)["state"]),
+    careless("content.no-urls", "TakesTheFirstUrl", _url_of_success),
+    careless("content.bad-result", "ReadsBrokenResults", _url_of_success),
+    careless("content.result-object", "ReadsResultsAsText", _url_of_success),
+    careless("content.unknown-code", "KnowsFiveCodes", _known_code),
+    careless("content.more-fields", "KnowsItsFields", _known_fields),
+    careless("content.unknown-state", "KnowsFourStates", _known_state),
+    careless("content.no-cost-time", "NeedsACostTime", _with_cost),
+    careless("content.escaped", "LooksForText", _by_text),
 ]  # fmt: skip
 
 

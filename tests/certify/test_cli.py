@@ -34,6 +34,14 @@ class Acknowledging(Receiver):
         """Do nothing."""
 
 
+class AsksElsewhere(Acknowledging):
+    """Correct, and started with another base URL."""
+
+    def receive(self, body: bytes) -> None:
+        parse_callback(body)
+        self.api.get("/statusTask/image-upscaler")
+
+
 def run(*words: str, **more: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "apixo_emulator", *words],
@@ -92,17 +100,6 @@ def test_a_receiver_that_responds_correctly_passes(tmp_path: Path) -> None:
     assert "response p50" in shown
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "A task that failed with <code>SensitiveContent</code> is acknowledged" in page
-
-
-class AsksElsewhere(Receiver):
-    """Correct, and started with another base URL."""
-
-    def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:9/api/v1")
-
-    def receive(self, body: bytes) -> None:
-        parse_callback(body)
-        self.api.get("/statusTask/image-upscaler")
 
 
 def test_an_application_that_asks_another_api_is_told_so_once(tmp_path: Path) -> None:
@@ -172,16 +169,7 @@ def test_an_interruption_ends_the_commands_in_one_line(
     assert errors == "Error: interrupted before all cases were judged\n"
 
 
-def test_effects_are_counted_by_a_command() -> None:
-    count = f"{sys.executable} -c print(7)"
-    with serving([Acknowledging()]) as origin:
-        url = f"{origin}/Acknowledging"
-        code, shown = run("certify-receiver", url, "--only", "failed.Timeout", "--effects", count)
-    # Without the command it would be skipped.
-    assert (code, "1 case: 1 pass" in shown) == (0, True)
-
-
-def test_an_effects_command_that_fails_for_a_moment_is_repeated(tmp_path: Path) -> None:
+def test_effects_are_counted_by_a_command_that_may_fail_for_a_moment(tmp_path: Path) -> None:
     script = tmp_path / "count.py"
     script.write_text(
         "import pathlib\n"
@@ -195,16 +183,14 @@ def test_an_effects_command_that_fails_for_a_moment_is_repeated(tmp_path: Path) 
             "certify-receiver", f"{origin}/Acknowledging", "--only", "failed.Timeout",
             "--effects", f"{sys.executable} {script}",
         )  # fmt: skip
+    # Without the command it would be skipped.
     assert (code, "1 case: 1 pass" in shown) == (0, True), shown
 
 
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (
-            f"{sys.executable} -c 'print(7); raise SystemExit(\"no table\")'",
-            "exit code 1: no table",
-        ),
+        (f"{sys.executable} -c 'raise SystemExit(\"no table\")'", "exit code 1: no table"),
         ("ls 'x", "No closing quotation"),
         ("true", "it printed nothing"),
         ("/nowhere/count", "No such file"),

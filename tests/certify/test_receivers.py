@@ -7,7 +7,7 @@ import http.server
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -29,6 +29,7 @@ from apixo_emulator.certify.receiver_cases import ReceiverCase, receiver_cases
 
 pytestmark = pytest.mark.slow
 
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 ALONE = {case.id for case in receiver_cases() if case.alone}
 
 
@@ -55,7 +56,7 @@ async def judged(
     return await certifier.run(chosen(*ids), 4, lambda _: None)
 
 
-def verdicts(results: Sequence[Result]) -> dict[str, str]:
+def verdicts(results: Iterable[Result]) -> dict[str, str]:
     return {each.id: each.verdict for each in results}
 
 
@@ -137,6 +138,30 @@ def test_a_correct_receiver_of_another_kind_passes(
     assert {each.id: each.why for each in results if each.verdict is not Verdict.PASS} == {}
 
 
+Respond = Callable[[asyncio.Server, asyncio.StreamWriter, bytes], None]
+
+
+def certified(emulator: OwnEmulator, respond: Respond, *ids: str) -> dict[str, Result]:
+    """Certify a server that reads each request, and responds by what the function writes."""
+
+    async def certify() -> list[Result]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+                respond(server, writer, await reader.readexactly(length))
+            writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        certifier = ReceiverCertifier(url, emulator, wait_idle=lambda: None)
+        results = await certifier.run(chosen(*ids), 1, lambda _: None)
+        server.close()
+        return results
+
+    return {each.id: each for each in asyncio.run(certify())}
+
+
 @pytest.mark.parametrize(
     ("crash", "culprit"),
     [(b"succes\\u0073", "content.escaped"), (b"state=success", "malformed.text")],
@@ -144,27 +169,14 @@ def test_a_correct_receiver_of_another_kind_passes(
 def test_a_receiver_that_crashes_fails_the_case_and_ends_the_run(
     emulator: OwnEmulator, crash: bytes, culprit: str
 ) -> None:
-    async def certify() -> list[Result]:
-        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(asyncio.IncompleteReadError):
-                head = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.readexactly(
-                    int(head.lower().partition(b"content-length: ")[2].split()[0])
-                )
-                if crash in body:
-                    server.close()
-                else:
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            writer.close()
+    def respond(server: asyncio.Server, writer: asyncio.StreamWriter, body: bytes) -> None:
+        if crash in body:
+            server.close()
+        else:
+            writer.write(RESPONSE)
 
-        server = await asyncio.start_server(respond, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        certifier = ReceiverCertifier(f"http://127.0.0.1:{port}/", emulator, wait_idle=lambda: None)
-        return await certifier.run(
-            chosen("failed.Timeout", culprit, "transport.http-1-0", "fifty"), 1, lambda _: None
-        )
-
-    results = {each.id: each for each in asyncio.run(certify())}
+    ids = ("failed.Timeout", culprit, "transport.http-1-0", "fifty")
+    results = certified(emulator, respond, *ids)
     went = f"the receiver went away during or after case `{culprit}`"
     assert results[culprit].verdict is Verdict.FAIL
     assert went in results[culprit].why
@@ -216,31 +228,17 @@ def test_a_server_that_handles_one_connection_at_a_time_is_judged_by_its_respons
 def test_a_connection_that_is_reset_is_repeated_as_the_api_does(
     emulator: OwnEmulator, losses: int, verdict: str
 ) -> None:
-    async def certify() -> list[Result]:
-        left = losses
+    left = iter(range(losses))
 
-        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal left
-            with suppress(asyncio.IncompleteReadError):
-                await reader.readuntil(b"\r\n\r\n")
-                left -= 1
-                if left >= 0:
-                    # Closed so, it is reset.
-                    linger = struct.pack("ii", 1, 0)
-                    writer.get_extra_info("socket").setsockopt(
-                        socket.SOL_SOCKET, socket.SO_LINGER, linger
-                    )
-                    writer.transport.abort()
-                    return
-                await reader.read(1000)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            writer.close()
+    def respond(_: asyncio.Server, writer: asyncio.StreamWriter, _body: bytes) -> None:
+        if next(left, None) is None:
+            writer.write(RESPONSE)
+            return
+        # Closed so, it is reset.
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
 
-        async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            url = f"http://127.0.0.1:{port}/"
-            certifier = ReceiverCertifier(url, emulator, wait_idle=lambda: None)
-            return await certifier.run(chosen("malformed.type"), 1, lambda _: None)
-
-    (result,) = asyncio.run(certify())
-    assert result.verdict == verdict
+    assert verdicts(certified(emulator, respond, "malformed.type").values()) == {
+        "malformed.type": verdict
+    }

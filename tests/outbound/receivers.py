@@ -12,6 +12,10 @@ Script = Callable[[socket.socket, bytes], None]
 Serve = Callable[..., "Receiver"]
 
 
+def answering(answer: bytes) -> Script:
+    return lambda connection, _: connection.sendall(answer)
+
+
 @dataclass
 class Receiver:
     """A listening socket; each connection is read up to the request's end, then the script answers."""

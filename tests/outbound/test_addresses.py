@@ -227,28 +227,16 @@ def test_names_of_other_machines_are_not_looked_up_for_loopback() -> None:
     assert parse_target("http://api.localhost/", LOOPBACK_ONLY).host == "api.localhost"
 
 
-CONTROL_PATHS = [
-    "/_emulator",
-    "/_emulator/",
-    "/_emulator/ui/clock/reset",
-    "/_EMULATOR/reset",
-    "/prefix/_emulator/reset",
-    "/%5Femulator/reset",
-    "/_emulator%2Freset",
-    "/%255Femulator/reset",
-    "/a/../_emulator/reset",
-    "//_emulator//reset",
-    "/_emulator;x=y/reset",
-    "/_emulator%5Creset",
-    "/_emulator?x=1",
-    "/_emulator/inbox/clear",
-    "/_emulator/ui/..%2finbox",
-    "/_emulator/clock/_emulator/inbox",
-    "/%5Femulator/inbox",
-]
-
-
-@pytest.mark.parametrize("path", CONTROL_PATHS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/_emulator", "/_emulator/", "/_emulator/ui/clock/reset", "/_EMULATOR/reset"),
+        *("/prefix/_emulator/reset", "/%5Femulator/reset", "/_emulator%2Freset"),
+        *("/%255Femulator/reset", "/a/../_emulator/reset", "//_emulator//reset"),
+        *("/_emulator;x=y/reset", "/_emulator%5Creset", "/_emulator?x=1", "/%5Femulator/inbox"),
+        *("/_emulator/inbox/clear", "/_emulator/ui/..%2finbox", "/_emulator/clock/_emulator/inbox"),
+    ],
+)
 def test_control_paths_are_never_called(path: str) -> None:
     target = parse_target(f"http://mapped.example:9000{path}", ANYWHERE)
     for method in ("GET", "POST"):
@@ -285,23 +273,8 @@ def test_all_addresses_of_a_name_are_judged() -> None:
 
 
 FRAGMENTS = st.sampled_from(
-    [
-        "http://",
-        "https://",
-        "[",
-        "]",
-        ":",
-        "@",
-        ".",
-        "/",
-        "%25",
-        "0x",
-        "::1",
-        "127.0.0.1",
-        "é",
-        "xn--",
-    ]
-)
+    ["http://", "https://", "[", "]", ":", "@", ".", "/", "%25", "0x", "::1", "127.0.0.1", "é", "xn--"]
+)  # fmt: skip
 HOSTILE = st.lists(st.one_of(FRAGMENTS, st.text(max_size=5)), max_size=12).map("".join)
 ANY_TEXT = st.one_of(st.text(), HOSTILE, HOSTILE.map(lambda text: f"http://{text}"))
 

@@ -10,7 +10,7 @@ import pytest
 
 from apixo_emulator.doctor import Finding, diagnose
 from apixo_schemas import document
-from outbound.receivers import Script, Serve
+from outbound.receivers import Serve, answering
 
 
 def never(_host: str, _port: int) -> list[str]:
@@ -23,10 +23,6 @@ def found(*addresses: str) -> Callable[[str, int], list[str]]:
 
 def verdicts(findings: list[Finding]) -> dict[str, bool | None]:
     return {finding.check: finding.ok for finding in findings}
-
-
-def answering(answer: bytes) -> Script:
-    return lambda connection, _: connection.sendall(answer)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

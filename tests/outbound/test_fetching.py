@@ -28,7 +28,7 @@ from apixo_emulator.exchange import (
     Response,
 )
 from apixo_emulator.outbound import OutboundClient, Resolver
-from outbound.receivers import Script, Serve
+from outbound.receivers import Script, Serve, answering
 
 OK = b"HTTP/1.1 200 OK\r\n"
 # Loopback addresses only, behind any name.
@@ -38,10 +38,6 @@ NAMED_LOOPBACK = AddressPolicy(frozenset({Scope.LOOPBACK}))
 def get(url: str, *, resolver: Resolver | None = None, **options: Any) -> Response:
     asked = {"policy": NAMED_LOOPBACK, "max_bytes": 1000, "timeout_s": 5.0, **options}
     return OutboundClient(resolver=resolver).fetch(url, **asked)
-
-
-def answering(answer: bytes) -> Script:
-    return lambda connection, _: connection.sendall(answer)
 
 
 def picture(body: bytes, *headers: bytes) -> Script:

@@ -16,7 +16,7 @@ from apixo_emulator.certify import report
 from apixo_emulator.certify.client import ClientCertifier, accounts_config
 from apixo_emulator.certify.client_cases import client_cases
 from apixo_emulator.certify.emulator import OwnEmulator, own_emulator
-from apixo_emulator.certify.model import Certificate, NothingToJudgeError, Result
+from apixo_emulator.certify.model import Certificate, NothingToJudgeError, Result, Verdict
 from apixo_emulator.certify.receiver import ReceiverCertifier
 from apixo_emulator.certify.receiver_cases import receiver_cases
 from apixo_emulator.domain.text import nearest
@@ -36,28 +36,26 @@ _REPORTS: dict[str, Callable[[Certificate], str]] = {
     "sarif": report.as_sarif,
 }
 _Case = TypeVar("_Case", bound=Any)
-_File = click.Path(dir_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that both commands have."""
-    for option in (
-        click.option("--only", multiple=True, metavar="ID", help="Run this case, or all whose ids begin so; repeatable."),
-        click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the emulator."),
-        click.option("--report", type=_File, metavar="FILE", help="Write the report as JSON."),
-        click.option("--html", type=_File, metavar="FILE", help="Write the report as one HTML page."),
-        click.option("--junit", type=_File, metavar="FILE", help="Write the report as JUnit XML."),
-        click.option("--sarif", type=_File, metavar="FILE", help="Write failures and warnings as SARIF."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+def _options(jobs: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that both commands have; ``jobs`` is a default."""
 
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option("--jobs", type=click.IntRange(1, 64), default=jobs, show_default=True, help="Cases at the same time."),
+            click.option("--only", multiple=True, metavar="ID", help="Run this case, or all whose ids begin so; repeatable."),
+            click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the emulator."),
+            click.option("--report", type=_FILE, metavar="FILE", help="Write the report as JSON."),
+            click.option("--html", type=_FILE, metavar="FILE", help="Write the report as one HTML page."),
+            click.option("--junit", type=_FILE, metavar="FILE", help="Write the report as JUnit XML."),
+            click.option("--sarif", type=_FILE, metavar="FILE", help="Write failures and warnings as SARIF."),
+        ):  # fmt: skip
+            command = option(command)
+        return command
 
-def _jobs(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    number = click.IntRange(1, 64)
-    return click.option(
-        "--jobs", type=number, default=default, show_default=True, help="Cases at the same time."
-    )
+    return add
 
 
 def _url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -90,9 +88,8 @@ def _authority(
 @click.argument("url", callback=_url)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the certifier's own emulator; 0 takes a free one.")  # fmt: skip
 @click.option("--effects", metavar="COMMAND", help="Command that prints how many results the application has taken in so far.")  # fmt: skip
-@click.option("--ca", type=_File, callback=_authority, metavar="FILE", help="Also trust this certificate authority (PEM) of the receiver.")  # fmt: skip
-@_jobs(4)
-@_options
+@click.option("--ca", type=_FILE, callback=_authority, metavar="FILE", help="Also trust this certificate authority (PEM) of the receiver.")  # fmt: skip
+@_options(jobs=4)
 def certify_receiver(
     *,
     url: str,
@@ -124,8 +121,7 @@ def certify_receiver(
 @click.command("certify-client", context_settings={"ignore_unknown_options": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds after which the command is killed.")  # fmt: skip
-@_jobs(16)  # most of the time is the commands' own waiting
-@_options
+@_options(jobs=16)  # most of the time is the commands' own waiting
 def certify_client(
     *,
     command: Sequence[str],
@@ -202,7 +198,7 @@ def _run(
             f"Warning: the step summary is not written: {error.filename}: {error.strerror}",
             err=True,
         )
-    if certificate.failed:
+    if certificate.counts[Verdict.FAIL]:
         sys.exit(FAILED)
 
 

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, Self
+from typing import Self
 
 from apixo_emulator.certify.client_cases import ClientCase
 from apixo_emulator.certify.client_judgement import Record, calls_of, evidence, judge
-from apixo_emulator.certify.emulator import OwnEmulator
+from apixo_emulator.certify.emulator import OwnEmulator, World
 from apixo_emulator.certify.model import NothingToJudgeError, Result
 
 _GRACE_S = 2.0
@@ -72,48 +72,29 @@ class ClientCertifier:
     async def _judged(self, case: ClientCase) -> Result:
         began = perf_counter()
         key = key_of(case, self.name)
-        await self._prepare(case, key)
-        ending = asyncio.create_task(self._end_polled_tasks(case, key))
+        world = self.emulator.world(key)
+        for rule in case.rules:
+            await world.control("POST", "/scenarios", rule)
+        if case.skew_ms:
+            now = (await world.control("GET", "/clock"))["now"]
+            await world.control("POST", "/clock", {"now": now + case.skew_ms})
+        ending = asyncio.create_task(_end_polled_tasks(world, case.polls))
         try:
             exit_code, output = await self._ran(case, key)
         finally:
             ending.cancel()
             await asyncio.gather(ending, return_exceptions=True)
-        entries = await asyncio.to_thread(self.emulator.calls, key)
-        # The preparation's own calls are control calls, which the journal does not hold.
-        tasks = (await self._control("GET", "/tasks?limit=100", key))["tasks"]
-        calls = calls_of(entries)
-        size = 1
-        for call in calls:
-            if call.is_result and call.range:
-                size = await asyncio.to_thread(self.emulator.size, call.path)
+        # Control calls are not in the journal.
+        calls = calls_of(await world.calls())
+        tasks = (await world.control("GET", "/tasks?limit=100"))["tasks"]
+        partial = [call.path for call in calls if call.is_result and call.range]
+        size = await world.size(partial[0]) if partial else 1
         record = Record(calls, tasks, exit_code, self.timeout_s, size)
         shown = evidence(record) + ([f"output: {output}"] if output else [])
         return Result(
             case.id, case.title, case.matters, case.advice, judge(case, record), shown,
             perf_counter() - began,
         )  # fmt: skip
-
-    async def _control(self, method: str, path: str, key: str, body: Any = None) -> Any:
-        return await asyncio.to_thread(self.emulator.control, method, path, key, body)
-
-    async def _prepare(self, case: ClientCase, key: str) -> None:
-        for rule in case.rules:
-            await self._control("POST", "/scenarios", key, rule)
-        if case.skew_ms:
-            now = (await self._control("GET", "/clock", key))["now"]
-            await self._control("POST", "/clock", key, {"now": now + case.skew_ms})
-
-    async def _end_polled_tasks(self, case: ClientCase, key: str) -> None:
-        """End each task of the case as soon as it has been polled often enough. Runs until it is cancelled."""
-        ended: set[str] = set()
-        while case.polls:
-            calls = await asyncio.to_thread(self.emulator.calls, key)
-            polls = Counter(call["taskId"] for call in calls if call["endpoint"] == "status")
-            for task_id in {each for each in polls if polls[each] >= case.polls} - ended:
-                ended.add(task_id)
-                await self._control("POST", f"/tasks/{task_id}/finish", key, {})
-            await asyncio.sleep(_LOOK_S)
 
     async def _ran(self, case: ClientCase, key: str) -> tuple[int | None, str]:
         """Run the command; return its exit code, None if it was killed, and the end of its output."""
@@ -164,6 +145,17 @@ class ClientCertifier:
             raise NothingToJudgeError(
                 f"the command cannot be started: {self.command[0]}: {error.strerror or error}"
             ) from None
+
+
+async def _end_polled_tasks(world: World, most_polls: int) -> None:
+    """End each task as soon as it has been polled so often, if not 0. Runs until it is cancelled."""
+    ended: set[str] = set()
+    while most_polls:
+        polls = Counter(c["taskId"] for c in await world.calls() if c["endpoint"] == "status")
+        for task_id in {each for each in polls if polls[each] >= most_polls} - ended:
+            ended.add(task_id)
+            await world.control("POST", f"/tasks/{task_id}/finish", {})
+        await asyncio.sleep(_LOOK_S)
 
 
 class _Output(asyncio.Protocol):

@@ -19,21 +19,13 @@ from apixo_emulator.certify.client_cases import (
 )
 from apixo_emulator.certify.model import Finding, Verdict
 from apixo_emulator.domain.accounts import usd
-from apixo_emulator.domain.wire import WireFault
 from apixo_schemas import contract, retry_after_s
 
 _MOST_CALLS = 12
 _OK = 200
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 # The statuses of a submit after which a second one may be paid twice. 429 and 503 say that nothing was done.
-_UNCERTAIN = {500, 502, 504}
-_DAMAGED = {
-    WireFault.RESET.value: "a reset connection",
-    WireFault.TRUNCATED.value: "a truncated response",
-    WireFault.DRIP.value: "a response byte by byte",
-    WireFault.INVALID_JSON.value: "invalid JSON",
-    WireFault.HTML.value: "status 502 with an HTML page",
-}
+_UNCERTAIN = {_OK, 500, 502, 504}
 _FINAL = ('"state":"success"', '"state":"failed"')
 # A client measures from when it read the response, the emulator from when it received the request.
 _TOLERANCE_S = 0.15
@@ -53,20 +45,29 @@ _STOP = "Stop polling as soon as a poll shows `success` or `failed`."
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the client; ``at_s`` counts in seconds from the first call."""
+    """One call of the client.
+
+    Attributes:
+        at_s: When it came, in seconds from the first call.
+        time_ms: When the emulator answered, by its own clock, to compare with the date in Retry-After.
+        fault: What was done to the response on the wire, None if nothing.
+        is_page: The response is HTML.
+    """
 
     endpoint: str
     method: str
     path: str
     at_s: float
+    time_ms: int
     status: int
     fault: str | None
     body: str
     retry_after: str | None
     is_page: bool
     range: str | None
-    # The emulator's time when it answered, in Unix ms, to compare with the date in Retry-After.
-    time_ms: int
+
+    def __str__(self) -> str:
+        return f"status {self.status}" + (f" ({self.fault})" if self.fault else "")
 
     @property
     def is_result(self) -> bool:
@@ -82,11 +83,8 @@ class Call:
     @property
     def shows_end(self) -> bool:
         """True if the client could read that the task has ended."""
-        return (
-            self.endpoint == "status"
-            and not self.fault
-            and any(state in self.body for state in _FINAL)
-        )
+        is_read = self.endpoint == "status" and not self.fault
+        return is_read and any(state in self.body for state in _FINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +122,17 @@ def calls_of(entries: Sequence[Mapping[str, Any]]) -> list[Call]:
     start = entries[0]["time"] if entries else 0
     return [
         Call(
-            entry["endpoint"],
-            entry["request"]["method"],
-            entry["request"]["path"],
-            (entry["time"] - start) / 1000,
-            entry["response"]["status"],
-            entry["fault"],
-            entry["response"]["body"] or "",
-            _header(entry["response"], "retry-after"),
-            (_header(entry["response"], "content-type") or "").startswith("text/html"),
-            _header(entry["request"], "range"),
-            entry["time"],
+            endpoint=entry["endpoint"],
+            method=entry["request"]["method"],
+            path=entry["request"]["path"],
+            at_s=(entry["time"] - start) / 1000,
+            time_ms=entry["time"],
+            status=entry["response"]["status"],
+            fault=entry["fault"],
+            body=entry["response"]["body"] or "",
+            retry_after=_header(entry["response"], "retry-after"),
+            is_page=(_header(entry["response"], "content-type") or "").startswith("text/html"),
+            range=_header(entry["request"], "range"),
         )
         for entry in entries
     ]
@@ -149,125 +147,99 @@ def judge(case: ClientCase, record: Record) -> list[Finding]:
     if not record.of("submit"):
         seen = "no submit" if record.calls else "no call at all"
         no_submit = Finding(Verdict.FAIL, "a submit to APIXO_BASE_URL", seen, _ADDRESS)
-        return [no_submit, *_termination(case, record)]
+        return [no_submit, _termination(case, record)]
     return [
-        *_termination(case, record),
+        _termination(case, record),
         *_money(record),
         *_truth(case, record),
+        *_retry_after(record),
         *_pacing(case, record),
         *_after_end(record),
     ]
 
 
-def _termination(case: ClientCase, record: Record) -> Iterator[Finding]:
+def _termination(case: ClientCase, record: Record) -> Finding:
     expected = f"an end within {record.timeout_s:g} s"
-    if record.exit_code is None:
-        observed = "the command was still running and was killed"
-        advice = " ".join(dict.fromkeys((END, case.advice)))
-        yield Finding(Verdict.FAIL, expected, observed, advice)
-    else:
-        yield Finding(Verdict.PASS, expected, f"exit code {record.exit_code}")
+    if record.exit_code is not None:
+        return Finding(Verdict.PASS, expected, f"exit code {record.exit_code}")
+    advice = " ".join(dict.fromkeys((END, case.advice)))
+    return Finding(Verdict.FAIL, expected, "the command was still running and was killed", advice)
 
 
 def _money(record: Record) -> Iterator[Finding]:
-    price = usd(contract().price_micros)
-    accepted = len(record.tasks)
+    price, accepted = contract().price_micros, len(record.tasks)
     if accepted > 1:
-        paid = usd(contract().price_micros * accepted)
-        yield Finding(
-            Verdict.FAIL, f"one accepted submit ({price} USD)",
-            f"{accepted} accepted submits ({paid} USD)", _ONE_SUBMIT,
-        )  # fmt: skip
+        observed = f"{accepted} accepted submits ({usd(price * accepted)} USD)"
+        expected = f"one accepted submit ({usd(price)} USD)"
+        yield Finding(Verdict.FAIL, expected, observed, _ONE_SUBMIT)
     submits = record.of("submit")
     for number, call in enumerate(submits[:-1], start=1):
-        if _may_be_accepted(call):
-            observed = f"{_ended(call)} in response to submit {number}, then another submit: up to {price} USD paid twice"
-            expected = "no second submit after one that may have been accepted"
-            yield Finding(Verdict.FAIL, expected, observed, _ONE_SUBMIT)
+        if call.status in _UNCERTAIN:
+            yield Finding(
+                Verdict.FAIL, "no second submit after one that may have been accepted",
+                f"{call} in response to submit {number}, then another submit: up to {usd(price)} USD paid twice",
+                _ONE_SUBMIT,
+            )  # fmt: skip
             return
-    repeats = sum(call.status in PERMANENT for call in submits)
-    if repeats > _MOST_REPEATS:
-        yield Finding(
-            Verdict.WARN,
-            "no repetition of a rejected submit",
-            f"{repeats} rejected submits",
-            REJECTED,
-        )
+    rejected = sum(call.status in PERMANENT for call in submits)
+    if rejected > _MOST_REPEATS:
+        expected = "no repetition of a rejected submit"
+        yield Finding(Verdict.WARN, expected, f"{rejected} rejected submits", REJECTED)
     if accepted <= 1:
         yield Finding(Verdict.PASS, "at most one accepted submit", f"{accepted}")
-
-
-def _ended(call: Call) -> str:
-    """Return in words what a client got in response to a call."""
-    return _DAMAGED.get(call.fault or "", f"status {call.status}")
-
-
-def _may_be_accepted(call: Call) -> bool:
-    """True if the client cannot know that the submit was not accepted."""
-    return call.status in _UNCERTAIN or call.status == _OK
 
 
 def _truth(case: ClientCase, record: Record) -> Iterator[Finding]:
     if record.exit_code is None:
         return
-    claimed, obtained = record.exit_code == 0, record.obtained
-    if claimed != obtained:
-        observed, advice = (
-            ("exit code 0 without a downloaded result", f"{_EXIT} {case.advice}")
-            if claimed
-            else (f"exit code {record.exit_code} although the result was downloaded", _EXIT)
-        )
-        yield Finding(Verdict.FAIL, _TRUTH, observed, advice)
-    elif case.outcome is Outcome.RESULT and not obtained:
-        # A client that gives up before a task is accepted loses time, but no money.
-        verdict, observed = (
-            (
-                Verdict.FAIL,
-                f"exit code {record.exit_code}, although the task was paid and has a result",
-            )
-            if record.tasks
-            else (Verdict.WARN, "the client gave up before a task was accepted")
-        )
-        yield Finding(verdict, "the result", observed)
-    elif obtained:
-        yield Finding(Verdict.PASS, _TRUTH, "exit code 0, and the result was downloaded")
-    else:
-        observed = f"exit code {record.exit_code}, and no result was downloaded"
+    claimed, obtained, code = (
+        record.exit_code == 0,
+        record.obtained,
+        f"exit code {record.exit_code}",
+    )
+    if claimed and not obtained:
+        advice = f"{_EXIT} {case.advice}"
+        yield Finding(Verdict.FAIL, _TRUTH, f"{code} without a downloaded result", advice)
+    elif obtained and not claimed:
+        yield Finding(Verdict.FAIL, _TRUTH, f"{code} although the result was downloaded", _EXIT)
+    elif obtained or case.outcome is not Outcome.RESULT:
+        observed = f"{code}, and {'the' if obtained else 'no'} result was downloaded"
         yield Finding(Verdict.PASS, _TRUTH, observed)
+    elif record.tasks:
+        observed = f"{code}, although the task was paid and has a result"
+        yield Finding(Verdict.FAIL, "the result", observed)
+    else:  # it has lost time, but no money
+        observed = "the client gave up before a task was accepted"
+        yield Finding(Verdict.WARN, "the result", observed)
 
 
-def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
-    yield from _retry_after(record)
-    if not case.paced:
-        return
-    polls = record.of("status")
-    if not polls or not record.tasks:
-        return
-    pace = contract().polling.for_tier(record.tasks[0]["resolution"])
-    first_s, every_s = pace.first_ms[0] / 1000, pace.interval_ms[0] / 1000
-    accepted = next((call for call in record.of("submit") if call.status == _OK), None)
-    if accepted is not None:
-        first = polls[0].at_s - accepted.at_s
-        verdict = Verdict.PASS if first >= first_s - _TOLERANCE_S else Verdict.WARN
-        expected = f"the first poll {first_s:g} s after the submit"
-        yield Finding(verdict, expected, f"{first:.1f} s", PACE)
-    gaps = [after.at_s - before.at_s for before, after in pairwise(polls)]
-    if gaps:
-        verdict = Verdict.PASS if min(gaps) >= every_s - _TOLERANCE_S else Verdict.WARN
-        yield Finding(verdict, f"{every_s:g} s between two polls", f"{min(gaps):.1f} s", PACE)
+def _waited(worst: Verdict, least_s: float, waited_s: float, expected: str, advice: str) -> Finding:
+    verdict = Verdict.PASS if waited_s >= least_s - _TOLERANCE_S else worst
+    return Finding(verdict, f"{least_s:.3g} s {expected}", f"{waited_s:.1f} s", advice)
 
 
 def _retry_after(record: Record) -> Iterator[Finding]:
     for call, after in pairwise(record.calls):
-        asked = retry_after_s(call.retry_after or "", call.time_ms / 1000)
-        if asked is None or call.endpoint != after.endpoint:
-            continue
-        waited = after.at_s - call.at_s
-        verdict = Verdict.PASS if waited >= asked - _TOLERANCE_S else Verdict.FAIL
-        yield Finding(
-            verdict, f"{asked:.1f} s until the next call, as Retry-After says", f"{waited:.1f} s",
-            BACKOFF,
-        )  # fmt: skip
+        asked_s = retry_after_s(call.retry_after or "", call.time_ms / 1000)
+        if asked_s is not None and call.endpoint == after.endpoint:
+            expected, waited_s = "until the next call, as Retry-After says", after.at_s - call.at_s
+            yield _waited(Verdict.FAIL, asked_s, waited_s, expected, BACKOFF)
+
+
+def _pacing(case: ClientCase, record: Record) -> Iterator[Finding]:
+    polls, accepted = (
+        record.of("status"),
+        [call for call in record.of("submit") if call.status == _OK],
+    )
+    if not (case.paced and record.tasks and polls and accepted):
+        return
+    pace = contract().polling.for_tier(record.tasks[0]["resolution"])
+    first_s, every_s = pace.first_ms[0] / 1000, pace.interval_ms[0] / 1000
+    waited_s = polls[0].at_s - accepted[0].at_s
+    yield _waited(Verdict.WARN, first_s, waited_s, "from the submit to the first poll", PACE)
+    if len(polls) > 1:
+        shortest_s = min(after.at_s - before.at_s for before, after in pairwise(polls))
+        yield _waited(Verdict.WARN, every_s, shortest_s, "between two polls", PACE)
 
 
 def _after_end(record: Record) -> Iterator[Finding]:
@@ -287,7 +259,7 @@ def _after_end(record: Record) -> Iterator[Finding]:
 def evidence(record: Record) -> list[str]:
     """Return the client's calls as lines of evidence: when, what, and how it was answered."""
     lines = [
-        f"{call.at_s:8.2f} s  {_CALLS.get(call.endpoint, call.endpoint):<8}  {_ended(call)}"
+        f"{call.at_s:8.2f} s  {_CALLS.get(call.endpoint, call.endpoint):<8}  {call}"
         for call in record.calls[:_MOST_CALLS]
     ]
     if len(record.calls) > _MOST_CALLS:

@@ -6,18 +6,17 @@ import asyncio
 import shlex
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from apixo_emulator.certify.delivery import RESPONSE_S
-from apixo_emulator.certify.emulator import OwnEmulator
+from apixo_emulator.certify.emulator import World, is_own
 from apixo_emulator.certify.model import NothingToJudgeError
-from apixo_emulator.certify.receiver_cases import FORGED_TASK, forged_result
+from apixo_emulator.certify.receiver_cases import forged_result, unknown_task
 from apixo_emulator.domain.routes import Endpoint
 
-KEY = "sk-certify-receiver"
 _OK = 200
 # An effects command that fails is repeated for as long as this, with this pause.
 _LOCKED_S = 10.0
@@ -51,12 +50,12 @@ class Effects:
         calls: All calls of the application at the emulator so far, the oldest first.
     """
 
-    emulator: OwnEmulator
+    world: World
     command: str | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
     # The number of the last call.
     _last: int = 0
-    # True once the command has printed a number.
+    # The command has printed a number.
     _counted: bool = False
     # Several cases look at the same time.
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -69,9 +68,9 @@ class Effects:
             if self._looked > asked:  # for another case, while this one waited
                 return
             self._looked = monotonic()
-            found = await asyncio.to_thread(self.emulator.calls, KEY, self._last)
+            found = await self.world.calls(self._last)
             self._last = found[-1]["number"] if found else self._last
-            self.calls += [call for call in found if not self.emulator.is_own(call)]
+            self.calls += [call for call in found if not is_own(call)]
 
     def has_calls(self) -> bool:
         """True if the application has called an endpoint of the emulator."""
@@ -84,12 +83,11 @@ class Effects:
         """
         return sum(call["response"]["status"] == _OK for call in self.calls)
 
-    def seen(self, task_ids: set[str], since: int, *, is_forged: bool) -> Seen:
-        """Return what was done with these tasks in the calls from position ``since`` on."""
-        own = task_ids | {FORGED_TASK} if is_forged else task_ids
+    def seen(self, task_ids: Collection[str]) -> Seen:
+        """Return what was done with these tasks, and with those that forged deliveries of them mention."""
+        own = {*task_ids, *map(unknown_task, task_ids)}
         forged = {forged_result(task_id) for task_id in own}
-        calls = self.calls[since:]
-        files = [call for call in calls if _is_download(call)]
+        files = [call for call in self.calls if _is_download(call)]
         downloads: Counter[str] = Counter()
         for call in files:
             task_id = call["taskId"]
@@ -98,7 +96,9 @@ class Effects:
                 downloads[task_id] += 1
         return Seen(
             downloads=downloads,
-            asked=any(call["endpoint"] == "status" and call["taskId"] in own for call in calls),
+            asked=any(
+                call["endpoint"] == "status" and call["taskId"] in own for call in self.calls
+            ),
             forged=sum(call["taskId"] in forged for call in files),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -26,82 +27,87 @@ _READY = "apixo-emulator ready: "
 _AGENT = "apixo-emulator-certify"
 
 
-class OwnEmulator:
-    """A running emulator. ``origin`` is its address without a path, ``base_url`` the API's.
+class World:
+    """Calls to an emulator with one key, which is a world of its own where every key is one."""
 
-    Where every key is a world of its own, ``key`` selects the world of a call.
-    """
+    def __init__(self, client: httpx.Client, key: str) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {key}"}
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self.origin = origin = base_url.removesuffix(contract().prefix)
-        # Loopback: a proxy of the environment must not see these calls.
-        self._client = httpx.Client(
-            base_url=origin, headers={"User-Agent": _AGENT}, timeout=_CALL_S, trust_env=False
-        )
-
-    def control(self, method: str, path: str, key: str, body: Any = None) -> Any:
+    async def control(self, method: str, path: str, body: Any = None) -> Any:
         """Make a control call below ``/_emulator`` and return its JSON.
 
         Raises:
             NothingToJudgeError: It is answered with an error.
         """
-        headers = {"Authorization": f"Bearer {key}"}
-        response = self._client.request(method, f"/_emulator{path}", headers=headers, json=body)
+        response = await self._call(method, f"/_emulator{path}", json=body)
         if response.is_error:
             raise NothingToJudgeError(f"{method} {path}: {response.status_code} {response.text}")
         return response.json()
 
-    def submit(self, key: str, **body: Any) -> str:
+    async def submit(self, **body: Any) -> str:
         """Submit a task and return its id.
 
         Raises:
             NothingToJudgeError: The submit is rejected.
         """
-        response = self._api("submit", key, json=body)
+        response = await self._call(*_endpoint("submit"), json=body)
         if response.status_code != httpx.codes.OK:
             raise NothingToJudgeError(f"the submit is rejected: {response.text}")
         return str(response.json()["data"]["taskId"])
 
-    def poll(self, key: str, task_id: str) -> httpx.Response:
+    async def poll(self, task_id: str) -> httpx.Response:
         """Return the status response of a task."""
-        return self._api("status", key, params={"taskId": task_id})
+        return await self._call(*_endpoint("status"), params={"taskId": task_id})
 
-    def fetch_results(self, response: httpx.Response) -> None:
+    async def fetch_results(self, response: httpx.Response) -> None:
         """Download the results that a status response names, if any."""
         result = response.json()["data"].get("resultJson")
         for url in json.loads(result)["resultUrls"] if result else ():
-            self._client.get(url)
+            await self._call("GET", url)
 
-    def size(self, path: str) -> int:
+    async def size(self, path: str) -> int:
         """Return the length of the result at a path, in bytes."""
-        return int(self._client.head(path).headers["content-length"])
+        return int((await self._call("HEAD", path)).headers["content-length"])
 
-    def calls(self, key: str, after: int = 0) -> list[dict[str, Any]]:
-        """Return the calls of a world with a greater number, the oldest first."""
+    async def calls(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return the calls of the world with a greater number, the oldest first."""
         found: list[dict[str, Any]] = []
         while True:
             after = found[-1]["number"] if found else after
-            path = f"/requests?limit={_PAGE}&after={after}"
-            page = self.control("GET", path, key)["requests"]
-            found.extend(page)
-            if len(page) < _PAGE:
+            page = await self.control("GET", f"/requests?limit={_PAGE}&after={after}")
+            found.extend(page["requests"])
+            if len(page["requests"]) < _PAGE:
                 return found
 
-    @staticmethod
-    def is_own(call: Mapping[str, Any]) -> bool:
-        """True if the certifier made the call, not the application."""
-        return any(value == _AGENT for _, value in call["request"]["headers"])
+    async def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        request = self._client.request
+        return await asyncio.to_thread(request, method, path, headers=self._headers, **more)
 
-    def _api(self, endpoint: str, key: str, **more: Any) -> httpx.Response:
-        api = document("model.json")["api"]
-        path = api["prefix"] + api[endpoint]["path"].format(model=contract().model)
-        headers = {"Authorization": f"Bearer {key}"}
-        return self._client.request(api[endpoint]["method"], path, headers=headers, **more)
 
-    def close(self) -> None:
-        """Close the connections to it."""
-        self._client.close()
+def is_own(call: Mapping[str, Any]) -> bool:
+    """True if the certifier made a call, not the application."""
+    return any(value == _AGENT for _, value in call["request"]["headers"])
+
+
+def _endpoint(name: str) -> tuple[str, str]:
+    """Return method and path of an endpoint."""
+    api = document("model.json")["api"]
+    return api[name]["method"], api["prefix"] + api[name]["path"].format(model=contract().model)
+
+
+class OwnEmulator:
+    """A running emulator. ``origin`` is its address without a path, ``base_url`` the API's."""
+
+    def __init__(self, base_url: str, client: httpx.Client) -> None:
+        self.base_url = base_url
+        self.origin = base_url.removesuffix(contract().prefix)
+        client.base_url = httpx.URL(self.origin)
+        self._client = client
+
+    def world(self, key: str) -> World:
+        """Return the world of a key."""
+        return World(self._client, key)
 
 
 @contextmanager
@@ -147,11 +153,11 @@ def own_emulator(
                 if not line.startswith(_READY):
                     process.wait(_STOP_S)
                     raise NothingToJudgeError(log.read_text("utf-8", errors="replace").strip())
-                emulator = OwnEmulator(line.removeprefix(_READY).strip())
-                try:
-                    yield emulator
-                finally:
-                    emulator.close()
+                # Loopback: a proxy of the environment must not see these calls.
+                with httpx.Client(
+                    headers={"User-Agent": _AGENT}, timeout=_CALL_S, trust_env=False
+                ) as client:
+                    yield OwnEmulator(line.removeprefix(_READY).strip(), client)
             finally:
                 process.terminate()
                 try:

@@ -25,11 +25,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judgement within a case: what was expected, and what was observed.
-
-    Attributes:
-        advice: What to do; empty if the case's advice applies.
-    """
+    """One judgement within a case; ``advice`` is empty if the case's advice applies."""
 
     verdict: Verdict
     expected: str
@@ -44,7 +40,6 @@ class Result:
     Attributes:
         case_advice: What to do about findings that have no advice of their own.
         evidence: Requests as curl lines, records of the emulator, output of the command.
-        duration_s: How long the case took, in seconds.
     """
 
     id: str
@@ -75,17 +70,14 @@ class Result:
     @property
     def _deciding(self) -> list[Finding]:
         verdict = self.verdict
-        if verdict is Verdict.PASS:
-            return []
-        return [each for each in self.findings if each.verdict is verdict]
+        return [each for each in self.findings if each.verdict is verdict is not Verdict.PASS]
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as the JSON report shows it."""
         fields = asdict(self)
         del fields["case_advice"]
         fields |= {"verdict": self.verdict, "why": self.why, "advice": self.advice}
-        fields["duration_s"] = round(self.duration_s, 3)
-        return fields
+        return fields | {"duration_s": round(self.duration_s, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +98,6 @@ class Certificate:
     def counts(self) -> Counter[Verdict]:
         """How many cases have each verdict."""
         return Counter(result.verdict for result in self.results)
-
-    @property
-    def failed(self) -> bool:
-        """True if at least one case failed."""
-        return self.counts[Verdict.FAIL] > 0
 
     @property
     def troubled(self) -> list[Result]:

@@ -6,9 +6,9 @@ import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import Any
 from urllib.parse import urlsplit
 
 from apixo_emulator.certify.delivery import (
@@ -19,16 +19,14 @@ from apixo_emulator.certify.delivery import (
     in_words,
     send,
 )
-from apixo_emulator.certify.effects import KEY, Effects, Seen
+from apixo_emulator.certify.effects import Effects, Seen
 from apixo_emulator.certify.emulator import OwnEmulator
 from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
 from apixo_emulator.certify.receiver_cases import ORIGIN, Expect, ReceiverCase, Step
 from apixo_emulator.certify.receiver_judgement import (
     Run,
-    is_rejected,
     judged_effects,
     judged_status,
-    number_of_results,
 )
 
 _OK = 200
@@ -88,7 +86,8 @@ class ReceiverCertifier:
     _elsewhere: bool = False
 
     def __post_init__(self) -> None:
-        self._effects = Effects(self.emulator, self.command)
+        self._world = self.emulator.world("sk-certify-receiver")
+        self._effects = Effects(self._world, self.command)
 
     async def run(
         self, cases: Sequence[ReceiverCase], jobs: int, progress: Progress
@@ -101,7 +100,11 @@ class ReceiverCertifier:
         Raises:
             NothingToJudgeError: The receiver cannot be reached, or the effects cannot be counted.
         """
-        await self._check_reachable()
+        error = await connection_error(self.url, self.ca)
+        if error is not None:
+            raise NothingToJudgeError(
+                f"the receiver {self.url} cannot be reached: {in_words(self.url, error)}"
+            )
         limit = asyncio.Semaphore(jobs)
         early: dict[str, Result] = {}
 
@@ -163,13 +166,6 @@ class ReceiverCertifier:
             "response maximum": f"{max(self._seconds):.3f} s",
         }
 
-    async def _check_reachable(self) -> None:
-        error = await connection_error(self.url, self.ca)
-        if error is not None:
-            raise NothingToJudgeError(
-                f"the receiver {self.url} cannot be reached: {in_words(self.url, error)}"
-            )
-
     async def _is_gone(self) -> bool:
         """True if nothing listens at the receiver's address any more."""
         error = await connection_error(self.url, self.ca)
@@ -185,8 +181,6 @@ class ReceiverCertifier:
                 run.lost = True
                 return
             await self._prepare(run)
-            await self._effects.look()
-            run.since = len(self._effects.calls)
             for number, step in enumerate(run.case.steps):
                 if step.advance_s and number:
                     # The application downloads a result before its link expires.
@@ -197,9 +191,9 @@ class ReceiverCertifier:
         await self._settled(run)
         for name, task_id in run.ids.items():
             if name not in run.bodies:  # delivered by the emulator, which sends what a poll returns
-                response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
+                response = await self._world.poll(task_id)
                 if response.is_error:  # the first poll of the case
-                    response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
+                    response = await self._world.poll(task_id)
                 run.evidence.append(Delivery(self.url, response.content).as_curl())
         run.duration_s = perf_counter() - began
 
@@ -208,21 +202,17 @@ class ReceiverCertifier:
         case, findings = run.case, list(run.findings)
         died = ", ".join(f"`{each.case.id}`" for each in self._runs if each.died)
         went = "the receiver went away" + (f" during or after case {died}" if died else "")
-        wanted, counted = case.results or 0, self.command is not None
         if run.died:
             findings.append(Finding(Verdict.FAIL, _RUNNING, went))
         elif run.lost and self._elsewhere:
             expected = f"a call to the API at {self.emulator.base_url}"
             findings.append(Finding(Verdict.SKIPPED, expected, "none in the first case"))
-        elif run.lost:
+        elif run.lost or (self._gone and run.taken < (case.results or 0)):
             findings.append(Finding(Verdict.SKIPPED, _RUNNING, went))
-        elif self._gone and run.taken < wanted:
-            expected = number_of_results(wanted, counted=counted)
-            findings.append(Finding(Verdict.SKIPPED, expected, went))
         else:
-            seen = self._observed(run)
+            seen, has_command = self._observed(run), self.command is not None
             findings += judged_effects(
-                run, seen, has_command=counted, has_downloads=self._downloads
+                run, seen, has_command=has_command, has_downloads=self._downloads
             )
         return Result(
             case.id, case.title, case.matters, _KEEP_RUNNING if run.died else case.advice,
@@ -237,13 +227,12 @@ class ReceiverCertifier:
             run.ids[name] = await self._submit(f"{scenario}+callback-lost".lstrip("+"))
         polled = []
         for name, task_id in run.ids.items():
-            response = await asyncio.to_thread(self.emulator.poll, KEY, task_id)
+            response = await self._world.poll(task_id)
             run.bodies[name] = response.content
             polled.append(response)
         if self._downloads:
             # Drawn now, so that the application's own download takes no time.
-            fetch = self.emulator.fetch_results
-            await asyncio.gather(*(asyncio.to_thread(fetch, each) for each in polled))
+            await asyncio.gather(*map(self._world.fetch_results, polled))
 
     async def _submit(self, scenario: str) -> str:
         picture = f"emulate/{scenario}/certify.jpg" if scenario else "certify.jpg"
@@ -252,29 +241,26 @@ class ReceiverCertifier:
             "callback_url": self.url,
             "input": {"image_urls": [f"https://example.com/{picture}"], "resolution": "2k"},
         }
-        return await asyncio.to_thread(self.emulator.submit, KEY, **body)
-
-    async def _control(self, method: str, path: str, body: Any = None) -> Any:
-        return await asyncio.to_thread(self.emulator.control, method, path, KEY, body)
+        return await self._world.submit(**body)
 
     # Deliveries
 
     async def _step(self, run: Run, step: Step) -> None:
         if step.advance_s:
-            await self._control("POST", "/clock/advance", {"ms": step.advance_s * 1000})
+            await self._world.control("POST", "/clock/advance", {"ms": step.advance_s * 1000})
         if step.by_emulator:
-            run.ids[step.task] = await self._submit(run.case.tasks[step.task])
-            await self._judge_responses(run, step, [await self._made_by_emulator(run, step)])
-            return
-        names = list(run.case.tasks) if run.case.all_tasks else [step.task] * step.times
-        deliveries = [self._delivery(run.case, step, run.bodies[name]) for name in names]
-        run.evidence.append(deliveries[0].as_curl())
-        if step.together or run.case.all_tasks:
-            responses = await asyncio.gather(*(send(each, self.ca) for each in deliveries))
+            (name,) = step.tasks
+            run.ids[name] = await self._submit(run.case.tasks[name])
+            responses = [await self._made_by_emulator(run, step, run.ids[name])]
         else:
-            responses = [await send(delivery, self.ca) for delivery in deliveries]
-        if step.expect in {Expect.ACCEPTED, Expect.TOLERATED}:
-            responses = await self._with_retries(run, deliveries, responses)
+            deliveries = [self._delivery(run, step, name) for name in step.tasks]
+            run.evidence.append(deliveries[0].as_curl())
+            if step.together:
+                responses = await asyncio.gather(*(send(each, self.ca) for each in deliveries))
+            else:
+                responses = [await send(delivery, self.ca) for delivery in deliveries]
+            if step.expect in {Expect.ACCEPTED, Expect.TOLERATED}:
+                responses = await self._with_retries(run, deliveries, responses)
         await self._judge_responses(run, step, responses)
 
     async def _with_retries(
@@ -298,16 +284,15 @@ class ReceiverCertifier:
         )  # fmt: skip
         return found
 
-    async def _made_by_emulator(self, run: Run, step: Step) -> Response:
+    async def _made_by_emulator(self, run: Run, step: Step, task_id: str) -> Response:
         """Return the response to the emulator's own delivery of a task, or to a retry of it."""
-        task_id = run.ids[step.task]
         first = response = await self._attempt(task_id, 1)
         for number in range(2, 2 + _RETRIES):
             is_legal = step.retried and response.status not in {None, _OK}
             if not (response.lost or is_legal):
                 break
             await asyncio.sleep(_RETRY_PAUSE_S)
-            await self._control("POST", f"/deliveries/{task_id}/redeliver")
+            await self._world.control("POST", f"/deliveries/{task_id}/redeliver")
             response = await self._attempt(task_id, number)
         if response is not first:
             run.retried = True
@@ -316,21 +301,19 @@ class ReceiverCertifier:
             )
         return response
 
-    def _delivery(self, case: ReceiverCase, step: Step, body: bytes) -> Delivery:
+    def _delivery(self, run: Run, step: Step, name: str) -> Delivery:
+        body = run.bodies[name]
         if step.edit is not None:
             body = step.edit(body).replace(ORIGIN.encode(), self.emulator.origin.encode())
         # A forger does not know the query, where a secret may be.
-        url = self.url.partition("?")[0] if case.forged else self.url
-        return Delivery(
-            url, body, step.method, step.content_type,
-            step.headers, step.transmission,
-        )  # fmt: skip
+        url = self.url.partition("?")[0] if run.case.forged else self.url
+        return Delivery(url, body, step.method, step.content_type, step.headers, step.transmission)
 
     async def _attempt(self, task_id: str, number: int) -> Response:
         """Wait for the emulator's attempt with a number, from 1, and return how it ended."""
         deadline = monotonic() + _ATTEMPT_S
         while monotonic() < deadline:
-            attempts = (await self._control("GET", f"/deliveries/{task_id}"))["attempts"]
+            attempts = (await self._world.control("GET", f"/deliveries/{task_id}"))["attempts"]
             if len(attempts) >= number:
                 last = attempts[number - 1]
                 seconds = last["durationMs"] / 1000
@@ -355,7 +338,7 @@ class ReceiverCertifier:
         expected, verdict, response = max(judged, key=lambda each: each[1].badness)
         run.find(verdict, expected, response)
         if verdict is Verdict.FAIL and step.expect is not Expect.REJECTED:
-            run.unanswered = response.status is None or response.status >= 400  # noqa: PLR2004
+            run.unanswered = run.unanswered or (response.status or 500) >= HTTPStatus.BAD_REQUEST
         slowest = max(responses, key=lambda each: each.seconds)
         if verdict is Verdict.PASS and slowest.seconds > self.slow_s:
             run.find(
@@ -399,7 +382,7 @@ class ReceiverCertifier:
         if self._gone or run.refused or not is_counted:
             return False
         if run.case.forged and self.command is None:
-            return not (seen.asked or seen.forged or is_rejected(run))
+            return not (seen.asked or seen.forged or run.is_rejected)
         return run.taken < (run.case.results or 0)
 
     async def _seen(self, run: Run) -> Seen:
@@ -412,7 +395,7 @@ class ReceiverCertifier:
         return seen
 
     def _observed(self, run: Run) -> Seen:
-        seen = self._effects.seen({*run.ids.values()}, run.since, is_forged=run.case.forged)
+        seen = self._effects.seen(run.ids.values())
         if self.command is None:
             run.taken = len(seen.downloads)
         return seen

@@ -14,14 +14,13 @@ from apixo_schemas import contract
 
 # Stands for the emulator's address in an edited body.
 ORIGIN = "http://certifier.invalid"
-# The id of a task that only forged deliveries mention.
-FORGED_TASK = "f" * 32
 _DAY_S = 24 * 3600
 _HOUR_S = 3600
 _LARGE_BYTES = 20 * 1024 * 1024
 _NESTING = 10_000
-_MANY = 50
-_PAIRS = 5
+_MANY = tuple(str(number) for number in range(50))
+# A race is lost now and then only.
+_PAIRS = _MANY[:5]
 
 Edit = Callable[[bytes], bytes]
 
@@ -41,27 +40,25 @@ class Expect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Deliveries of one task's callback.
+    """Deliveries of callbacks.
 
     Attributes:
-        task: Which of the case's tasks.
+        tasks: The task of each delivery.
         edit: Changes the body; without it the body is the one that the API sends.
-        times: How many deliveries.
         together: Send them at the same time.
         advance_s: Move the emulator's clock by so many seconds before.
-        by_emulator: The emulator makes the callback when the task ends.
+        by_emulator: The emulator makes the one delivery when the task ends.
         retried: A response other than 200 is legal at first. The delivery is then repeated, as the live API does.
         legal: Statuses that are correct as well, or are worth a warning.
     """
 
-    task: str = "a"
+    tasks: tuple[str, ...] = ("a",)
     expect: Expect = Expect.ACCEPTED
     edit: Edit | None = None
     method: str = "POST"
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     transmission: Transmission = Transmission.PLAIN
-    times: int = 1
     together: bool = False
     advance_s: int = 0
     by_emulator: bool = False
@@ -76,7 +73,6 @@ class ReceiverCase:
     Attributes:
         tasks: The scenario of each task, by its name in the steps; "" for an ordinary success.
         results: How many results the application takes in, None if it is not judged.
-        all_tasks: Deliver the step to every task of the case at the same time.
         forged: The deliveries say what the API does not say.
         first_poll_fails: The API answers the first poll of the task with an error.
     """
@@ -85,20 +81,16 @@ class ReceiverCase:
     title: str
     matters: str
     advice: str
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = (Step(),)
     tasks: Mapping[str, str] = field(default_factory=lambda: {"a": ""})
     results: int | None = 1
-    all_tasks: bool = False
     forged: bool = False
     first_poll_fails: bool = False
 
     @property
     def alone(self) -> bool:
-        """True if the case would disturb others.
-
-        It moves the shared clock, or loads the receiver.
-        """
-        return self.all_tasks or any(step.advance_s for step in self.steps)
+        """True if the case would disturb others: it moves the shared clock, or loads the receiver."""
+        return any(step.advance_s or step.tasks == _MANY for step in self.steps)
 
 
 _TWO = {"a": "", "b": ""}
@@ -118,7 +110,7 @@ _ASK = (
 _OPEN = "Read the fields that you need and ignore the others; treat unknown values as such."
 
 
-def _envelope(change: Callable[[dict[str, Any]], None]) -> Edit:
+def _envelope(change: Callable[[dict[str, Any]], object]) -> Edit:
     def edit(body: bytes) -> bytes:
         document = json.loads(body)
         change(document)
@@ -131,16 +123,8 @@ def _data(**fields: Any) -> Edit:
     return _envelope(lambda document: document["data"].update(fields))
 
 
-def _without(*names: str) -> Edit:
-    def change(document: dict[str, Any]) -> None:
-        for name in names:
-            document["data"].pop(name, None)
-
-    return _envelope(change)
-
-
-def _nothing(document: dict[str, Any]) -> None:
-    document["data"] = None
+def _without(name: str) -> Edit:
+    return _envelope(lambda document: document["data"].pop(name))
 
 
 def _more(document: dict[str, Any]) -> None:
@@ -152,6 +136,11 @@ def _escaped(body: bytes) -> bytes:
     """Return the same JSON with spaces, line breaks and escaped characters."""
     text = json.dumps(json.loads(body), indent=2)
     return text.replace("taskId", "task\\u0049d").replace("success", "succes\\u0073").encode()
+
+
+def unknown_task(task_id: str) -> str:
+    """Return the id of a task that only forged deliveries of another one mention."""
+    return "f" * 16 + task_id[16:]
 
 
 def forged_result(task_id: str) -> str:
@@ -170,8 +159,9 @@ def _success_of_stranger(body: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
-def _unknown_task(body: bytes) -> bytes:
-    return _success_of_stranger(_data(taskId=FORGED_TASK)(body))
+def _success_of_unknown(body: bytes) -> bytes:
+    task_id = json.loads(body)["data"]["taskId"]
+    return _success_of_stranger(_data(taskId=unknown_task(task_id))(body))
 
 
 def _nested(_: bytes) -> bytes:
@@ -184,38 +174,32 @@ def _large(body: bytes) -> bytes:
 
 def _simple() -> Iterable[ReceiverCase]:
     yield ReceiverCase(
-        "success", "A successful task is taken in",
-        "It is what the receiver is for.", f"Check that the URL leads to the receiver. {_QUICK}", (Step(by_emulator=True),), {"a": ""},
+        "success", "A successful task is taken in", "It is what the receiver is for.",
+        f"Check that the URL leads to the receiver. {_QUICK}", (Step(by_emulator=True),),
     )  # fmt: skip
     for failure in contract().failures.values():
         yield ReceiverCase(
             f"failed.{failure.scenario}", f"A task that failed with `{failure.code}` is acknowledged",
             "A failure that is not acknowledged is sent three more times.", _QUICK,
-            (Step(),), {"a": failure.scenario}, results=0,
+            tasks={"a": failure.scenario}, results=0,
         )  # fmt: skip
 
 
 def _repeated() -> Iterable[ReceiverCase]:
-    matters = (
-        "The API delivers at least once. What is taken in twice is shipped, stored or billed twice."
-    )
-
-    def case(name: str, title: str, *steps: Step) -> ReceiverCase:
-        return ReceiverCase(f"duplicate.{name}", title, matters, _ONCE, steps)
-
-    yield case("twice", "The same callback twice", Step(times=2))
-    # A race is lost now and then only.
-    names = [str(number) for number in range(_PAIRS)]
-    yield ReceiverCase(
-        "duplicate.together", f"The same callback twice at the same time, for {_PAIRS} tasks", matters, _ONCE,
-        tuple(Step(name, times=2, together=True) for name in names), dict.fromkeys(names, ""), results=_PAIRS,
-    )  # fmt: skip
-    yield case("ten", "The same callback ten times", Step(times=10))
-    yield case("day", "The same callback again after a day", Step(), Step(advance_s=_DAY_S))
-    yield case(
-        "expired", "The same callback again after its result link has expired",
-        Step(), Step(advance_s=_DAY_S + 2 * _HOUR_S),
-    )  # fmt: skip
+    together = tuple(Step((name, name), together=True) for name in _PAIRS)
+    for name, title, steps, tasks in (
+        ("twice", "The same callback twice", (Step(("a", "a")),), "a"),
+        ("together", f"The same callback twice at the same time, for {len(_PAIRS)} tasks", together, _PAIRS),
+        ("ten", "The same callback ten times", (Step(("a",) * 10),), "a"),
+        ("day", "The same callback again after a day", (Step(), Step(advance_s=_DAY_S)), "a"),
+        ("expired", "The same callback again after its result link has expired",
+         (Step(), Step(advance_s=_DAY_S + 2 * _HOUR_S)), "a"),
+    ):  # fmt: skip
+        yield ReceiverCase(
+            f"duplicate.{name}", title,
+            "The API delivers at least once. What is taken in twice is shipped, stored or billed twice.",
+            _ONCE, steps, dict.fromkeys(tasks, ""), len(tasks),
+        )  # fmt: skip
     chance = "A retry is the only chance to get the result after an error of the receiver."
     yield ReceiverCase(
         "retry.error", "A retry after an error of the receiver: the API answers its first poll with 503",
@@ -237,13 +221,12 @@ def _repeated() -> Iterable[ReceiverCase]:
 def _orders() -> Iterable[ReceiverCase]:
     yield ReceiverCase(
         "interleaved", "Two tasks whose deliveries are interleaved and repeated",
-        "Tasks that run at the same time end in any order.", _ONCE,
-        (Step("a"), Step("b"), Step("a"), Step("b")), _TWO, results=2,
+        "Tasks that run at the same time end in any order.", _ONCE, (Step(("a", "b", "a", "b")),), _TWO, 2,
     )  # fmt: skip
     yield ReceiverCase(
-        "fifty", f"{_MANY} deliveries at the same time",
+        "fifty", f"{len(_MANY)} deliveries at the same time",
         "A batch ends together. A receiver that works within the response runs out of time.", _QUICK,
-        (Step(),), {str(number): "" for number in range(_MANY)}, results=_MANY, all_tasks=True,
+        (Step(_MANY, together=True),), dict.fromkeys(_MANY, ""), len(_MANY),
     )  # fmt: skip
     yield ReceiverCase(
         "early.submit", "A delivery that arrives as soon as the task is accepted",
@@ -259,98 +242,91 @@ def _orders() -> Iterable[ReceiverCase]:
         (Step(by_emulator=True, retried=True),), {"a": "callback-before-done"},
     )  # fmt: skip
     yield ReceiverCase(
-        "late.hour", "A delivery one hour late",
-        "A queue of the vendor may stand still for a while.",
-        "Keep tasks open until their callback arrives or a poll shows their end.",
-        (Step(advance_s=_HOUR_S),),
+        "late.hour", "A delivery one hour late", "A queue of the vendor may stand still for a while.",
+        "Keep tasks open until their callback arrives or a poll shows their end.", (Step(advance_s=_HOUR_S),),
     )  # fmt: skip
 
 
 def _forged() -> Iterable[ReceiverCase]:
-    matters = "Callbacks are not signed: everyone who knows the URL can send one."
-    yield ReceiverCase(
-        "forged.unknown", "A success of a task that was never submitted has no effect",
-        matters, _ASK, (Step(expect=Expect.TOLERATED, edit=_unknown_task),), results=0, forged=True,
-    )  # fmt: skip
-    yield ReceiverCase(
-        "forged.outcome", "A success of a task that has failed has no effect",
-        matters, _ASK, (Step(expect=Expect.TOLERATED, edit=_success_of_stranger),),
-        {"a": "SensitiveContent"}, results=0, forged=True,
-    )  # fmt: skip
+    for name, title, edit, scenario in (
+        ("unknown", "A success of a task that was never submitted has no effect", _success_of_unknown, ""),
+        ("outcome", "A success of a task that has failed has no effect", _success_of_stranger, "SensitiveContent"),
+    ):  # fmt: skip
+        yield ReceiverCase(
+            f"forged.{name}", title, "Callbacks are not signed: everyone who knows the URL can send one.",
+            _ASK, (Step(expect=Expect.TOLERATED, edit=edit),), {"a": scenario}, results=0, forged=True,
+        )  # fmt: skip
 
 
 def _contents() -> Iterable[ReceiverCase]:
     matters = "Live responses have had states, codes and fields that the page does not list."
-
-    def case(name: str, title: str, edit: Edit, expect: Expect = Expect.TOLERATED) -> ReceiverCase:
+    no_data = _envelope(lambda document: document.update(data=None))
+    for name, title, edit, expect in (
+        ("unknown-state", "A state that is not documented", _data(state="processing_r2"), Expect.TOLERATED),
+        ("more-fields", "Fields that are not documented", _envelope(_more), Expect.ACCEPTED),
+        ("no-cost-time", "A success without `costTime`", _without("costTime"), Expect.ACCEPTED),
+        ("escaped", "The same JSON with spaces and escapes", _escaped, Expect.ACCEPTED),
+        ("no-data", "`data` is null", no_data, Expect.TOLERATED),
+        ("no-state", "`state` is missing", _without("state"), Expect.TOLERATED),
+        ("no-urls", "`resultUrls` is empty", _data(resultJson='{"resultUrls":[]}'), Expect.TOLERATED),
+        ("bad-result", "`resultJson` is no JSON", _data(resultJson='{"resultUrls":['), Expect.TOLERATED),
+        ("result-object", "`resultJson` is an object", _data(resultJson={"resultUrls": []}), Expect.TOLERATED),
+    ):  # fmt: skip
         # The unusual delivery first, then the ordinary one, which must still be taken in.
-        return ReceiverCase(
-            f"content.{name}", title, matters, _OPEN, (Step(expect=expect, edit=edit), Step())
-        )
-
-    yield case("unknown-state", "A state that is not documented", _data(state="processing_r2"))
+        steps = (Step(expect=expect, edit=edit), Step())
+        yield ReceiverCase(f"content.{name}", title, matters, _OPEN, steps)
     yield ReceiverCase(
         "content.unknown-code", "A failure code that is not documented", matters, _OPEN,
         (Step(edit=_data(failCode="NSFW", failMsg="Not allowed.")),), {"a": "Timeout"}, results=0,
     )  # fmt: skip
-    yield case("more-fields", "Fields that are not documented", _envelope(_more), Expect.ACCEPTED)
-    yield case(
-        "no-cost-time", "A success without `costTime`", _without("costTime"), Expect.ACCEPTED
-    )
-    yield case("escaped", "The same JSON with spaces and escapes", _escaped, Expect.ACCEPTED)
-    yield case("no-data", "`data` is null", _envelope(_nothing))
-    yield case("no-state", "`state` is missing", _without("state"))
-    yield case("no-urls", "`resultUrls` is empty", _data(resultJson='{"resultUrls":[]}'))
-    yield case("bad-result", "`resultJson` is no JSON", _data(resultJson='{"resultUrls":['))
-    yield case("result-object", "`resultJson` is an object", _data(resultJson={"resultUrls": []}))
 
 
 def _malformed() -> Iterable[ReceiverCase]:
-    matters = "A receiver on the internet gets broken and hostile requests, and must outlive them."
-
-    def case(
-        name: str, title: str, expect: Expect = Expect.REJECTED, advice: str = _PARSE, **how: Any
-    ) -> ReceiverCase:
+    rejected, tolerated = Expect.REJECTED, Expect.TOLERATED
+    cut = Step(expect=Expect.NOTHING, transmission=Transmission.TRUNCATED)
+    twice = (("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2"))
+    # RFC 9110, 15.6.2: the server knows no such method. Python's `http.server` responds so.
+    known = {501: Verdict.PASS}
+    cases = {
+        "half": ("Half of the JSON", Step(expect=rejected, edit=lambda body: body[: len(body) // 2])),
+        "cut": ("A body that ends before its length", cut),
+        "text": ("A body that is no JSON", Step(expect=rejected, edit=lambda _: b"state=success&taskId=1")),
+        "empty": ("An empty body", Step(expect=rejected, edit=lambda _: b"")),
+        "array": ("A JSON array", Step(expect=rejected, edit=lambda _: b"[]")),
+        "large": ("A body of 20 MiB", Step(expect=rejected, edit=_large)),
+        "nested": ("JSON of 10,000 levels", Step(expect=rejected, edit=_nested)),
+        "utf8": ("Invalid UTF-8", Step(expect=rejected, edit=lambda body: body.replace(b"success", b"succ\xff\xfess"))),
+        "type": ("A wrong content type", Step(expect=tolerated, content_type="text/plain")),
+        "twice-headers": ("Headers that are sent twice", Step(expect=tolerated, headers=twice)),
+        "get": ("GET instead of POST", Step(expect=rejected, edit=lambda _: b"", method="GET", legal=known)),
+        "head": ("HEAD instead of POST", Step(expect=rejected, edit=lambda _: b"", method="HEAD", legal=known)),
+        "put": ("PUT instead of POST", Step(expect=rejected, method="PUT", legal=known)),
+    }  # fmt: skip
+    for name, (title, step) in cases.items():
         # The valid delivery right after it is of another task, so that it cannot be a duplicate.
-        steps = (Step("a", expect=expect, **how), Step("b"))
-        return ReceiverCase(f"malformed.{name}", title, matters, advice, steps, _TWO, results=None)
-
-    yield case("half", "Half of the JSON", edit=lambda body: body[: len(body) // 2])
-    yield case("cut", "A body that ends before its length", Expect.NOTHING, transmission=Transmission.TRUNCATED)  # fmt: skip
-    yield case("text", "A body that is no JSON", edit=lambda _: b"state=success&taskId=1")
-    yield case("empty", "An empty body", edit=lambda _: b"")
-    yield case("array", "A JSON array", edit=lambda _: b"[]")
-    yield case("large", "A body of 20 MiB", edit=_large)
-    yield case("nested", "JSON of 10,000 levels", edit=_nested)
-    yield case(
-        "utf8", "Invalid UTF-8", edit=lambda body: body.replace(b"success", b"succ\xff\xfess")
-    )
-    yield case("type", "A wrong content type", Expect.TOLERATED, content_type="text/plain")
-    yield case("twice-headers", "Headers that are sent twice", Expect.TOLERATED, headers=(("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2")))  # fmt: skip
-    advice = "Respond with 405 to every method but POST."
-    for method in ("GET", "HEAD", "PUT"):
-        yield case(
-            method.lower(), f"{method} instead of POST", advice=advice, method=method,
-            edit=None if method == "PUT" else lambda _: b"",
-            # RFC 9110, 15.6.2: the server knows no such method. Python's `http.server` responds so.
-            legal={501: Verdict.PASS},
+        yield ReceiverCase(
+            f"malformed.{name}", title,
+            "A receiver on the internet gets broken and hostile requests, and must outlive them.",
+            _PARSE if step.method == "POST" else "Respond with 405 to every method but POST.",
+            (step, Step(("b",))), _TWO, results=None,
         )  # fmt: skip
 
 
 def _transports() -> Iterable[ReceiverCase]:
-    matters = "The vendor's servers and proxies may send in any way that HTTP allows."
-    advice = "Use an HTTP server that implements RFC 9112, and read the body to its end."
     for transmission, title in {
         Transmission.CHUNKED: "A chunked body",
         Transmission.BYTE_BY_BYTE: "A body that arrives one byte at a time",
         Transmission.EXPECT_CONTINUE: "A request with `Expect: 100-continue`",
         Transmission.HTTP_1_0: "A request by HTTP/1.0",
     }.items():
-        name = transmission.name.lower().replace("_", "-")
         # RFC 9110, 15.5.12: a server may demand a length.
         legal = {411: Verdict.WARN} if transmission is Transmission.CHUNKED else {}
-        steps = (Step(transmission=transmission, legal=legal),)
-        yield ReceiverCase(f"transport.{name}", title, matters, advice, steps)
+        yield ReceiverCase(
+            f"transport.{transmission.name.lower().replace('_', '-')}", title,
+            "The vendor's servers and proxies may send in any way that HTTP allows.",
+            "Use an HTTP server that implements RFC 9112, and read the body to its end.",
+            (Step(transmission=transmission, legal=legal),),
+        )  # fmt: skip
 
 
 def receiver_cases() -> list[ReceiverCase]:

@@ -23,7 +23,6 @@ class Run:
     Attributes:
         taken_before: What the effects command printed before the case.
         taken: How many results were taken in since then, as the command says.
-        since: How many calls were seen before the case.
         statuses: The statuses of all responses.
         retried: At least one delivery was repeated.
         refused: A delivery got a legal status that is not 200, so it has no effect.
@@ -35,7 +34,6 @@ class Run:
     case: ReceiverCase
     taken_before: int = 0
     taken: int = 0
-    since: int = 0
     ids: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -47,6 +45,11 @@ class Run:
     lost: bool = False
     died: bool = False
     duration_s: float = 0.0
+
+    @property
+    def is_rejected(self) -> bool:
+        """True if every response was a 4xx status."""
+        return all(status in _REJECTED for status in self.statuses)
 
     def find(self, verdict: Verdict, expected: str, observed: object) -> None:
         """Add a finding."""
@@ -60,38 +63,43 @@ def judged_effects(
 
     Results are counted by the effects command if there is one, else by downloads if any was seen at the emulator.
     """
-    wanted = None if run.refused else run.case.results
     for task_id, count in seen.downloads.items():
         if count > 1:
             observed = f"the result of task {task_id} was asked for {count} times"
             yield Finding(Verdict.FAIL, "one download of each result", observed)
             break
     if seen.forged:
-        observed = (
-            f"it was asked for {seen.forged} times" if seen.forged > 1 else "it was asked for"
-        )
+        observed = f"it was asked for{f' {seen.forged} times' if seen.forged > 1 else ''}"
         yield Finding(Verdict.FAIL, "no download of a forged result", observed)
+    wanted = None if run.refused else run.case.results
     if wanted is None:
         return
-    if run.case.forged and not has_command:
-        if not seen.forged and (seen.asked or is_rejected(run)):
+    done = "taken in" if has_command else "downloaded"
+    expected = f"{_results(wanted)} {done}"
+    if run.case.forged and not has_command and (seen.asked or run.is_rejected):
+        if not seen.forged:
             observed = "a poll" if seen.asked else "a 4xx status"
             yield Finding(Verdict.PASS, "a poll, or a 4xx status", observed)
-            return
-    elif has_command or has_downloads:
-        yield _judged_count(run, wanted, run.taken, counted=has_command)
-        return
-    if not seen.forged:
+    elif has_command or (has_downloads and not run.case.forged):
+        verdict = Verdict.PASS if run.taken == wanted else Verdict.FAIL
+        observed = f"{_results(run.taken)} {done}"
+        if run.taken < wanted and run.case.first_poll_fails and not run.retried:
+            # The receiver has accepted the delivery: the live API does not repeat it.
+            verdict, observed = (
+                Verdict.WARN,
+                f"status 200, the API's 503 to one poll, and {observed}",
+            )
+        yield Finding(verdict, expected, observed)
+    elif not seen.forged:
         yield Finding(
-            Verdict.SKIPPED, number_of_results(wanted, counted=has_command),
+            Verdict.SKIPPED, expected,
             "no way to count the results: give --effects COMMAND, or let the application poll and"
             " download at the certifier's emulator (--port)",
         )  # fmt: skip
 
 
-def is_rejected(run: Run) -> bool:
-    """True if every response was a 4xx status."""
-    return all(status in _REJECTED for status in run.statuses)
+def _results(number: int) -> str:
+    return f"{number} result{'' if number == 1 else 's'}"
 
 
 def judged_status(step: Step, response: Response) -> tuple[str, Verdict]:
@@ -99,7 +107,8 @@ def judged_status(step: Step, response: Response) -> tuple[str, Verdict]:
     status = response.status
     match step.expect:
         case Expect.NOTHING:
-            expected, good = "no response, or a status below 500", status is None or status in _TOLERATED  # fmt: skip
+            expected = "no response, or a status below 500"
+            good = status is None or status in _TOLERATED
         case Expect.ACCEPTED:
             expected, good = "status 200 within 30 s", status == _OK
         case Expect.REJECTED:
@@ -111,22 +120,3 @@ def judged_status(step: Step, response: Response) -> tuple[str, Verdict]:
     if step.expect is Expect.REJECTED and status in _ACCEPTED:
         return expected, Verdict.WARN
     return expected, Verdict.PASS if good else Verdict.FAIL
-
-
-def _judged_count(run: Run, wanted: int, taken: int, *, counted: bool) -> Finding:
-    expected, observed = (
-        number_of_results(wanted, counted=counted),
-        number_of_results(taken, counted=counted),
-    )
-    if taken < wanted and run.case.first_poll_fails and not run.retried:
-        # The receiver has accepted the delivery: the live API does not repeat it.
-        observed = f"status 200, the API's 503 to one poll, and {observed}"
-        return Finding(Verdict.WARN, expected, observed)
-    verdict = Verdict.PASS if taken == wanted else Verdict.FAIL
-    return Finding(verdict, expected, observed)
-
-
-def number_of_results(number: int, *, counted: bool) -> str:
-    """Return a number of results in words: counted by the effects command, or by downloads."""
-    done = "taken in" if counted else "downloaded"
-    return f"{number} result{'' if number == 1 else 's'} {done}"

@@ -26,39 +26,34 @@ _NOT_XML |= dict.fromkeys(range(55296, 57344), "�")
 
 def line(result: Result) -> str:
     """Return one case as a line of the terminal's table, within 80 columns."""
-    return shorten(f"{result.verdict.value:<8}{result.id:<27} {result.title}", _WIDTH)
-
-
-def shorten(text: str, width: int) -> str:
-    """Return a text of at most ``width`` characters."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    text = f"{result.verdict.value:<8}{result.id:<27} {result.title}"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def explained(certificate: Certificate) -> Iterator[str]:
     """Yield the lines below the table: the note, failures and warnings in full, then the summary."""
     if certificate.note:
-        yield ""
-        yield from wrap(certificate.note, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield from _paragraph(certificate.note)
     for result in certificate.troubled:
-        yield ""
-        head = f"{result.verdict.value.upper()} {result.id}: {result.title}"
-        yield from wrap(head, _WIDTH, subsequent_indent="  ")
+        yield from _paragraph(f"{result.verdict.value.upper()} {result.id}: {result.title}")
         for label, text in (
             ("Why", result.why),
             ("Matters", result.matters),
             ("Do", result.advice),
         ):
-            yield from wrap(text, _WIDTH, initial_indent=f"  {label}: ", subsequent_indent="    ")
+            yield from wrap(f"  {label}: {text}", _WIDTH, subsequent_indent="    ")
         # Not shortened: it is to be copied and run.
         for text in result.evidence:
             yield from (f"  | {part}" for part in text.splitlines())
     skipped = [each for each in certificate.results if each.verdict is Verdict.SKIPPED]
     if skipped:
-        yield ""
-        text = f"SKIPPED {_cases(len(skipped))}: {skipped[0].why}"
-        yield from wrap(text, _WIDTH, subsequent_indent="  ")
+        yield from _paragraph(f"SKIPPED {_cases(len(skipped))}: {skipped[0].why}")
+    yield from _paragraph(summary(certificate))
+
+
+def _paragraph(text: str) -> Iterator[str]:
     yield ""
-    yield from wrap(summary(certificate), _WIDTH, subsequent_indent="  ")
+    yield from wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def summary(certificate: Certificate) -> str:
@@ -97,24 +92,21 @@ def _code(text: str) -> Markup:
 def as_junit(certificate: Certificate) -> str:
     """Return the report as JUnit XML; a warning is a passed test with output."""
     counts = certificate.counts
-    suite = ET.Element(
-        "testsuite",
-        name=f"apixo-emulator {certificate.kind}",
-        tests=str(len(certificate.results)),
-        failures=str(counts[Verdict.FAIL]),
-        skipped=str(counts[Verdict.SKIPPED]),
-        errors="0",
-    )
+    figures = {
+        "tests": len(certificate.results),
+        "failures": counts[Verdict.FAIL],
+        "skipped": counts[Verdict.SKIPPED],
+        "errors": 0,
+    }
+    suite = ET.Element("testsuite", {key: str(value) for key, value in figures.items()})
+    suite.set("name", f"apixo-emulator {certificate.kind}")
     if certificate.note:
         properties = ET.SubElement(suite, "properties")
         ET.SubElement(properties, "property", name="note", value=certificate.note)
     for result in certificate.results:
+        seconds = f"{result.duration_s:.3f}"
         case = ET.SubElement(
-            suite,
-            "testcase",
-            classname=certificate.kind,
-            name=result.id,
-            time=f"{result.duration_s:.3f}",
+            suite, "testcase", classname=certificate.kind, name=result.id, time=seconds
         )
         lines = [result.title, result.why, result.advice, *result.evidence]
         text = "\n".join(lines).translate(_NOT_XML)
@@ -179,12 +171,8 @@ def as_sarif(certificate: Certificate) -> str:
     if certificate.note:
         notes = [{"level": "warning", "message": {"text": certificate.note}}]
         run["invocations"] = [{"executionSuccessful": True, "toolExecutionNotifications": notes}]
-    document = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [run],
-    }
-    return json.dumps(document, indent=2) + "\n"
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
 def write(path: Path, text: str) -> None:
