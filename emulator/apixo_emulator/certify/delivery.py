@@ -99,7 +99,7 @@ class Delivery:
         return "\r\n".join(lines).encode("latin-1")
 
     def pieces(self) -> list[bytes]:
-        """Return the body in the pieces that are written one after the other, in chunks if it is chunked."""
+        """Return the body in the pieces that are written one after the other."""
         is_chunked = self.transmission is Transmission.CHUNKED
         is_slow = self.transmission is Transmission.BYTE_BY_BYTE
         size = 7 if is_chunked else 1 if is_slow else _PIECE_BYTES
@@ -107,7 +107,9 @@ class Delivery:
         body = self.body[:half]
         pieces = [body[start : start + size] for start in range(0, len(body), size)]
         if is_chunked:
-            return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b"")]
+            # At once: what is written after an early response may destroy that.
+            chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b"")]
+            return [b"".join(chunks)]
         return pieces
 
     @property
