@@ -7,7 +7,7 @@ to refuse is paid for the first simpler one that it accepts, and for no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from itertools import combinations
@@ -159,17 +159,6 @@ def breaks_exactly(made: Any, rules: frozenset[str]) -> bool:
     return {rule.id for rule in said.broken} == rules and said.doubts <= allowed
 
 
-def duplicate_keys(image_url: str) -> Iterator[str]:
-    """Yield JSON texts that name a parameter twice, both times with an unsupported value.
-
-    Parsers differ in which of the two they take; either way the body must be refused.
-    """
-    head = f'{{"request_type":"async","input":{{"image_urls":[{compact_json(image_url)}],'
-    yield head + '"resolution":"3k","resolution":"16k"}}'
-    yield head + '"output_format":"gif","output_format":"bmp"}}'
-    yield head + '"mode":"text-to-image","mode":4}}'
-
-
 # --- sets of rules that one body breaks together ----------------------------------------------
 
 _BOTH: dict[frozenset[str], Callable[[str], list[Any]]] = {
@@ -281,17 +270,6 @@ def breaking(draw: st.DrawFn, rules: frozenset[str], image_url: str) -> Body:
 def exactly(rules: frozenset[str], image_url: str) -> st.SearchStrategy[Body]:
     """Return bodies that break exactly these rules by the oracle."""
     return breaking(rules, image_url).filter(lambda made: breaks_exactly(made, rules))
-
-
-def with_extras(rules: frozenset[str], image_url: str) -> st.SearchStrategy[Body]:
-    """Return bodies like those of `exactly` that also bring undocumented parameters."""
-    names = texts().filter(lambda name: bool(name) and name not in FIELDS)
-    extras = st.dictionaries(names | st.just("prompt"), anything(), min_size=1, max_size=3)
-
-    def add(made: Body, more: Mapping[str, Any]) -> Body:
-        return {**made, "input": {**more, **made["input"]}}
-
-    return st.builds(add, exactly(rules, image_url), extras)
 
 
 def generated(bodies: st.SearchStrategy[Body], *, examples: int, seed_number: int) -> list[str]:

@@ -23,10 +23,7 @@ from apixo_schemas import Grade, Rule, contract, document
 
 # Top-level names that public clients send and that must be accepted (platform fact P7).
 _HINTS = frozenset({"provider"})
-# Doubts beside the assumptions. Parsers take the first or the last of duplicate keys, or refuse
-# them; if both break the same rules, no parser accepts the body.
-DUPLICATES = "duplicate keys"
-UNLIKE_DUPLICATES = "duplicate keys that differ"
+# A doubt beside the assumptions.
 CASE = "letter case"
 
 
@@ -69,7 +66,9 @@ def expect(body: Any) -> Expectation:
     """Return what a parsed body must be answered."""
     broken = broken_rules(body)
     doubts = set(_doubts(body))
-    doubts |= {rule.source.removeprefix("assumption ") for rule in broken if _is_assumed(rule)}
+    doubts |= {
+        rule.source.removeprefix("assumption ") for rule in broken if rule.grade is Grade.ASSUMED
+    }
     if len(broken) > 1:
         doubts.add("order")
     return Expectation(broken, frozenset(doubts))
@@ -83,32 +82,14 @@ def expect_text(text: str) -> Expectation:
     Raises:
         ValueError: It is not JSON (RFC 8259); assumption `body.not_json` says what follows.
     """
-    repeated: list[bool] = []
-
-    def last(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(found)) < len(found):
-            repeated.append(True)
-        return dict(found)
-
     try:
-        said = expect(parse_json(text, pairs=last, constant=_no_constant))
-        if not repeated:
-            return said
-        other = expect(
-            parse_json(text, pairs=lambda found: dict(reversed(found)), constant=_no_constant)
-        )
+        return expect(parse_json(text, constant=_no_constant))
     except RecursionError:
         raise ValueError("the body is nested too deeply to be parsed") from None
-    alike = other == said
-    return Expectation(said.broken, said.doubts | {DUPLICATES if alike else UNLIKE_DUPLICATES})
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def _is_assumed(rule: Rule) -> bool:
-    return rule.grade is Grade.ASSUMED
 
 
 @cache

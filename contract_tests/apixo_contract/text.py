@@ -27,30 +27,18 @@ _LONGEST = 4000
 _DEEPEST = 20
 
 
-def parse_json(
-    text: str,
-    *,
-    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
-    constant: Callable[[str], Any] | None = None,
-) -> Any:
+def parse_json(text: str, *, constant: Callable[[str], Any] | None = None) -> Any:
     """Return parsed JSON; fractions, and integers too long for an `int`, are `Decimal`.
 
     Args:
         text: JSON.
-        pairs: Makes an object from its name-value pairs. By default the last of equal names counts.
         constant: Makes a value from ``NaN`` or an infinity, which RFC 8259 does not allow.
 
     Raises:
         ValueError: The text is not JSON.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(
-        text,
-        parse_float=_fraction,
-        parse_int=_integer,
-        parse_constant=constant,
-        object_pairs_hook=pairs,
-    )
+    return json.loads(text, parse_float=_fraction, parse_int=_integer, parse_constant=constant)
 
 
 def _fraction(digits: str) -> Decimal:

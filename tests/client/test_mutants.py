@@ -25,12 +25,12 @@ def test_a_broken_client_is_found(
     mutant.put(monkeypatch)
     (described,) = [found for found in all_properties() if found.id == mutant.caught_by]
     result = described.judge(target)
-    assert result.verdict == "fail"
-    assert "--apixo-seed" in result.evidence
+    assert result.passed is False
+    assert "--apixo-seed" in result.message
 
 
 @pytest.mark.parametrize("found", all_properties(), ids=lambda found: found.id)
 def test_the_client_has_every_property(target: Target, found: ClientProperty) -> None:
     result = found.judge(target)
-    assert result.verdict == "pass", result.evidence
+    assert result.passed, result.message
     assert result.examples > 0

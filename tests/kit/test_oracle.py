@@ -14,11 +14,8 @@ from apixo_contract.bodies import (
     combinable,
     documented_rules,
     exactly,
-    with_extras,
 )
 from apixo_contract.oracle import (
-    DUPLICATES,
-    UNLIKE_DUPLICATES,
     expect,
     expect_text,
     rule_of_message,
@@ -92,14 +89,6 @@ def test_generated_bodies_break_exactly_the_chosen_rules(data: st.DataObject) ->
     assert said.documented == (len(rules) == 1)
 
 
-@few
-@given(with_extras(frozenset({"resolution.invalid"}), URL))
-def test_unknown_parameters_raise_a_doubt_and_break_no_rule(body: Any) -> None:
-    said = expect(body)
-    assert [rule.id for rule in said.broken] == ["resolution.invalid"]
-    assert said.doubts == {"parameters.unknown"}
-
-
 @pytest.mark.parametrize("rule", documented_rules())
 def test_every_documented_rule_has_bodies_that_break_it_alone(rule: str) -> None:
     bodies = list(classics(rule, URL))
@@ -138,17 +127,6 @@ def test_what_no_server_may_take_is_not_doubted(asked: dict[str, Any]) -> None:
     body = {"request_type": "async", "input": {"image_urls": [URL], **asked}}
     assert expect(body).documented
     assert not expect(body).accepted
-
-
-@pytest.mark.parametrize(
-    ("modes", "doubt"), [("1,2", DUPLICATES), ('"image-to-image",2', UNLIKE_DUPLICATES)]
-)
-def test_duplicate_keys_are_doubted(modes: str, doubt: str) -> None:
-    first, second = modes.split(",")
-    pair = f'"mode":{first},"mode":{second}'
-    said = expect_text(f'{{"request_type":"async","input":{{"image_urls":["{URL}"],{pair}}}}}')
-    assert said.doubts == {doubt}
-    assert [rule.id for rule in said.broken] == ["mode.invalid"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", '{"a":NaN}', "[" * 100_000])

@@ -7,6 +7,7 @@ one that does not. What each has shown is kept in the run, to be judged like any
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from apixo_contract.checks.check import Check, Evidence, Outcome, add, fact, page, skipped
@@ -80,9 +81,7 @@ def try_properties(session: Session, view: View, tell: Callable[[str], object]) 
                 continue
             tell(found.title)
             result = found.judge(target)
-            passed = None if result.verdict == "skipped" else result.verdict == "pass"
-            message = mask.text(result.evidence)
-            session.properties.append(PropertySeen(found.id, passed, message, result.examples))
+            session.properties.append(replace(result, message=mask.text(result.message)))
 
 
 def _obstacle(found: ClientProperty, session: Session, view: View) -> str:

@@ -17,12 +17,10 @@ from apixo_contract.bodies import (
     classics,
     combinable,
     documented_rules,
-    duplicate_keys,
     exactly,
     generated,
     in_callback_mode,
     shrink,
-    with_extras,
 )
 from apixo_contract.checks.check import (
     Check,
@@ -38,7 +36,7 @@ from apixo_contract.checks.check import (
 from apixo_contract.checks.money import NOISE
 from apixo_contract.checks.values import check_of_blamed_value
 from apixo_contract.observations import Exchange, Purpose
-from apixo_contract.oracle import DUPLICATES, expect_text
+from apixo_contract.oracle import expect_text
 from apixo_contract.session import Session, price_usd
 from apixo_contract.text import compact_json
 from apixo_contract.view import Submitted, View
@@ -51,7 +49,6 @@ _FIRST_BY_CALLBACK = 3
 _MOST_SURPRISES = 3
 # By how many rules are broken together: the divisor of the number of generated bodies.
 _SHARES = {1: 1, 2: 6, 3: 12, 4: 24}
-_EXTRAS = 6
 _SEVERAL = "submit.several-rules"
 _CALLBACK_MODE = "submit.callback-mode"
 
@@ -166,7 +163,7 @@ class Refusals:
         for pair in combinable(2):
             self.send(compact_json(canonical(pair, self._url)))
         if settings.examples:
-            for text in (*self._more_classics(), *duplicate_keys(self._url)):
+            for text in self._more_classics():
                 self.send(text)
             for size, share in _SHARES.items():
                 for rules in combinable(size):
@@ -175,7 +172,6 @@ class Refusals:
                     bodies = exactly(rules, self._url)
                     for text in generated(bodies, examples=count, seed_number=number):
                         self.send(text)
-            self._extras()
         self._shrink()
 
     def _more_classics(self) -> list[str]:
@@ -187,13 +183,6 @@ class Refusals:
         ]
         self._session.random.shuffle(rest)
         return rest
-
-    def _extras(self) -> None:
-        """Send unknown parameters beside a broken rule: what they do is assumed."""
-        bodies = with_extras(frozenset({documented_rules()[-1]}), self._url)
-        number = self._session.settings.seed
-        for text in generated(bodies, examples=_EXTRAS, seed_number=number):
-            self._session.submit(text, Purpose.PROBE, probe="parameters.unknown/generated")
 
     def _shrink(self) -> None:
         """Look for the smallest body that shows each fault, and send it twice."""
@@ -238,7 +227,7 @@ def fault_of(found: Submitted) -> Fault | None:
     if said is None or not said.broken or found.exchange.purpose is Purpose.PROBE:
         return None
     several = said.doubts == {"order"}
-    if not several and not said.documented and not (said.doubts == {DUPLICATES} and found.accepted):
+    if not several and not said.documented:
         return None
     messages = [rule.message for rule in said.broken]
     if not found.accepted and found.exchange.message in (messages if several else messages[:1]):
@@ -344,7 +333,7 @@ def _is_surely_wrong(found: Submitted) -> bool:
     said = found.expected
     if said is None or not said.broken or found.exchange.purpose is not Purpose.BODY:
         return False
-    return said.documented or said.doubts <= {"order", DUPLICATES}
+    return said.documented or said.doubts <= {"order"}
 
 
 def _refused(view: View, calls: list[Exchange]) -> Outcome:

@@ -7,12 +7,11 @@ the target but its API; what only an emulator can do (faults, time) is tested in
 
 from __future__ import annotations
 
-from apixo_contract.properties.registry import ClientProperty, PropertyResult, in_order
+from apixo_contract.properties.registry import ClientProperty, in_order
 from apixo_contract.properties.target import Target, open_target
 
 __all__ = [
     "ClientProperty",
-    "PropertyResult",
     "Target",
     "all_properties",
     "open_target",

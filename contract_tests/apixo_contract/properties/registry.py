@@ -7,12 +7,14 @@ import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
+from apixo_contract.observations import PropertySeen
 from apixo_contract.properties.expected import PRICE
 from apixo_contract.properties.target import EMULATOR, LIVE, Target
 
@@ -54,43 +56,23 @@ class ClientProperty:
             return f"It needs ${submits * PRICE} more of the budget: give a higher --budget-usd."
         return self.needs(target)
 
-    def judge(self, target: Target) -> PropertyResult:
+    def judge(self, target: Target) -> PropertySeen:
         """Return what became of the property on a target."""
         if reason := self.obstacle(target):
-            return PropertyResult(self.id, self.title, "skipped", reason, 0, 0)
-        examples, tasks, troubles = target.examples, target.budget.tasks, target.troubles
+            return PropertySeen(self.id, message=reason)
+        examples, troubles = target.examples, target.troubles
+        passed: bool | None = True
+        message = ""
         try:
             self.test(target)
         except Unsatisfiable:
-            verdict, evidence = "skipped", "The target gave no occasion to judge it."
+            passed, message = None, "The target gave no occasion to judge it."
         except Exception as error:  # noqa: BLE001 - the outcome of a test
-            verdict, evidence = "fail", _evidence(error)
+            passed, message = False, _evidence(error)
             if target.emulator is None and target.troubles > troubles:
-                verdict = "skipped"
-                evidence = "The target answered with 429, 5xx or not at all: try again later."
-        else:
-            verdict, evidence = "pass", ""
-        made, paid = target.examples - examples, target.budget.tasks - tasks
-        return PropertyResult(self.id, self.title, verdict, evidence, made, paid)
-
-
-@dataclass(frozen=True)
-class PropertyResult:
-    """What became of a property on a target.
-
-    Attributes:
-        verdict: ``pass``, ``fail`` or ``skipped``.
-        evidence: Why it was skipped; or the minimal failing example, its calls as curl, and the seed.
-        examples: How many examples were tried.
-        tasks: How many tasks were paid for at most.
-    """
-
-    id: str
-    title: str
-    verdict: str
-    evidence: str
-    examples: int
-    tasks: int
+                passed = None
+                message = "The target answered with 429, 5xx or not at all: try again later."
+        return PropertySeen(self.id, passed, message, target.examples - examples)
 
 
 def _evidence(error: BaseException) -> str:
@@ -123,32 +105,38 @@ def client_property(
     shared: bool = False,
     **given_by: Any,
 ) -> Callable[[Callable[..., None]], Callable[[Target], None]]:
-    """Make a test of the target out of one that gets generated values too, and register it.
+    """Make a test of the target out of one of a `Service` and generated values, and register it.
 
-    The first line of its docstring is the title.
+    Each example has a client of either kind. The first line of the docstring is the title.
 
     Args:
         property_id: Such as ``client.view``.
         tasks: How many tasks it pays for at least.
         submits: True if it sends submits that are refused.
-        examples: How many examples it gets on the emulator in this process, on another server of this machine, and
-            elsewhere; 0 leaves it out.
+        examples: How many it gets on the emulator in this process, on another server of this
+            machine, and elsewhere; 0 leaves it out.
         needs: Returns what the target lacks; an empty text if nothing.
         shared: True if one task of each picture is enough for all examples.
-        given_by: A Hypothesis strategy for each generated value.
+        given_by: A Hypothesis strategy for each generated value. A test of a ``target`` makes its
+            examples itself.
     """
     counts: dict[str, int] = dict(zip((EMULATOR, "url", LIVE), examples, strict=True))
 
     def register(test: Callable[..., None]) -> Callable[[Target], None]:
         def once(target: Target) -> None:
-            if not given_by:
+            if "target" in signature(test).parameters:
                 test(target)
                 return
+
+            def example(kind: str, **values: Any) -> None:
+                with target.example(kind) as service:
+                    test(service, **values)
+
+            example.__name__ = test.__name__
             most = min(counts[target.kind], target.most_examples or counts[target.kind])
             if tasks and not shared:
                 most = min(most, target.budget.left // tasks)
-            generated = seed(target.seed)(settings_for(most)(given(**given_by)(test)))
-            generated(target=target)
+            seed(target.seed)(settings_for(most)(given(kind=kinds, **given_by)(example)))()
 
         def run(target: Target) -> None:
             troubles = target.troubles

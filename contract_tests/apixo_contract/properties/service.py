@@ -17,6 +17,8 @@ import httpx
 from hypothesis import assume
 
 from apixo_client import Apixo, AsyncApixo, Timing
+from apixo_contract.masking import PLACEHOLDER, curl_line
+from apixo_contract.text import clipped, shortened
 from apixo_schemas import contract, document
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 20
 # Requests and pauses of clients in one example, after which a call is taken never to end.
 _MOST_ENTRIES = 3000
-_LONGEST_SHOWN = 400
 
 
 class OverBudgetError(BaseException):
@@ -98,16 +99,12 @@ class Call:
         return self.trouble == "ConnectError" or self.status == refused
 
     def curl(self) -> str:
-        """Return a command that repeats the request, with the key from the environment."""
-        words = [f"curl -X {self.method} '{self.url}'"]
-        if "authorization" in self.headers:
-            words.append('-H "Authorization: Bearer $APIXO_API_KEY"')
-        if self.body:
-            text = self.body.decode("utf-8", "replace").replace("'", "'\\''")
-            words += ["-H 'Content-Type: application/json'", f"-d '{text[:_LONGEST_SHOWN]}'"]
-        answer = self.content.decode("utf-8", "replace")[:_LONGEST_SHOWN]
-        outcome = self.trouble or f"HTTP {self.status} {answer}"
-        return f"{' '.join(words)}\n    -> {outcome}"
+        """Return a command that repeats the request, and its outcome."""
+        key = {"Authorization": f"Bearer {PLACEHOLDER}"} if "authorization" in self.headers else {}
+        kind = {"Content-Type": "application/json"} if self.body else {}
+        body, answer = (text.decode("utf-8", "replace") for text in (self.body, self.content))
+        line = curl_line(self.method, str(self.url), {**key, **kind}, shortened(body) or None)
+        return f"{line}\n    -> {self.trouble or f'HTTP {self.status} {clipped(answer)}'}"
 
 
 Alter = Callable[[Call, bytes], bytes]
@@ -125,9 +122,9 @@ class Attempt:
 class Client:
     """A client of one kind, sync or async, that is called alike: ``client("status", task_id)``."""
 
-    def __init__(self, kind: str, service: Service, options: dict[str, Any]) -> None:
+    def __init__(self, service: Service, options: dict[str, Any]) -> None:
         timing = service.timing
-        if kind == "sync":
+        if service.kind == "sync":
             client = Apixo(transport=httpx.MockTransport(service.send), timing=timing, **options)
             service.closing.callback(client.close)
             self._call: Callable[..., Any] = lambda name, *args, **kwargs: getattr(client, name)(
@@ -159,14 +156,16 @@ class Service:
     """The target during one example.
 
     Attributes:
+        kind: The kind of its clients, ``sync`` or ``async``.
         log: The calls of clients, and the seconds of their pauses, in their order.
         answer: Returns a response instead of the target's; None asks the target.
         alter: Changes the body of a response before a client reads it.
         emulator: The emulator in this process; None for a server elsewhere.
     """
 
-    def __init__(self, target: Target, closing: ExitStack) -> None:
+    def __init__(self, target: Target, kind: str, closing: ExitStack) -> None:
         self.target = target
+        self.kind = kind
         self.closing = closing
         self.log: list[Call | float] = []
         self.answer: Answer = lambda _call: None
@@ -186,10 +185,10 @@ class Service:
 
     # Calls of the client
 
-    def client(self, kind: str, **options: Any) -> Client:
-        """Return a client, ``sync`` or ``async``; options are those of `Apixo`."""
+    def client(self, **options: Any) -> Client:
+        """Return a client of the example's kind; options are those of `Apixo`."""
         given = {"api_key": self.target.api_key, "base_url": self.target.base_url, **options}
-        return Client(kind, self, given)
+        return Client(self, given)
 
     @property
     def calls(self) -> list[Call]:
@@ -252,6 +251,16 @@ class Service:
         assert call.is_accepted, f"a task was expected, found {call.curl()}"
         task_id: str = call.data["taskId"]
         return task_id
+
+    def task(self, scenario: str = "") -> str:
+        """Return the id of a task; elsewhere than in this process it is submitted only once."""
+        if self.emulator is not None:
+            return self.submit(f"https://example.com/emulate/{scenario}.jpg" if scenario else "")
+        image = (self.target.failing_image_url if scenario else "") or self.image_url
+        known = self.target.known
+        if image not in known:
+            known[image] = self.submit(image)
+        return known[image]
 
     def balance(self) -> Decimal:
         """Return the balance by a raw call, in USD; an example without it shows nothing."""

@@ -113,23 +113,18 @@ class Target:
         proxy = getproxies().get(scheme) if self.kind == LIVE else None
         return httpx.HTTPTransport(verify=_certificates(), proxy=proxy)
 
-    def task(self, service: Service, scenario: str = "") -> str:
-        """Return the id of a task; elsewhere than in this process it is submitted only once."""
-        if self.emulator is not None:
-            return service.submit(f"https://example.com/emulate/{scenario}.jpg" if scenario else "")
-        image = (self.failing_image_url if scenario else "") or self.image_url
-        if image not in self.known:
-            self.known[image] = service.submit(image)
-        return self.known[image]
-
     @contextmanager
-    def example(self) -> Iterator[Service]:
-        """Yield the target for one example; a failure gets the calls and the seed as a note."""
+    def example(self, kind: str = "sync") -> Iterator[Service]:
+        """Yield the target for one example; a failure gets the calls and the seed as a note.
+
+        Args:
+            kind: The kind of its clients, ``sync`` or ``async``.
+        """
         self.examples += 1
         if self.emulator is not None:
             self.emulator.reset()
         with ExitStack() as closing:
-            service = Service(self, closing)
+            service = Service(self, kind, closing)
             try:
                 yield service
             except OverBudgetError:

@@ -19,9 +19,9 @@ from apixo_client import (
     WaitTimeout,
 )
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property, kinds
+from apixo_contract.properties.registry import client_property
 from apixo_contract.properties.service import Call, Pieces, Service
-from apixo_contract.properties.target import Target, scenarios
+from apixo_contract.properties.target import scenarios
 
 _TIMEOUT_S = 300.0
 # Seconds: all attempts of a submit, a wait, and all attempts of its last poll, with their pauses.
@@ -87,159 +87,142 @@ def answer_first(
     )
 
 
-@client_property("client.faults", tasks=1, examples=(200, 0, 0), kind=kinds, sequence=sequences)
+@client_property("client.faults", tasks=1, examples=(200, 0, 0), sequence=sequences)
 def test_every_fault_ends_in_a_result_or_a_documented_error(
-    target: Target, kind: str, sequence: list[tuple[str, int]]
+    service: Service, sequence: list[tuple[str, int]]
 ) -> None:
     """Under any faults no uncertain submit is repeated, one task is paid at most, and all calls end."""
-    with target.example() as service:
-        for name, times in sequence:
-            target.emulator.scenario(name, times=times)
-        started, before = target.now(), service.balance()
-        outcome = service.client(kind).attempt("upscale", service.image_url, timeout=_TIMEOUT_S)
-        assert target.now() - started < _LONGEST_S
-        assert outcome.error is None or isinstance(outcome.error, ApixoError)
-        assert_no_submit_is_repeated(service)
-        assert_waits_as_asked(service)
-        assert_pauses_before_repeats(service)
-        assert before - service.balance() <= expected.PRICE
-        if outcome.error is None:
-            assert outcome.value.task.state == "success"
+    for name, times in sequence:
+        service.target.emulator.scenario(name, times=times)
+    started, before = service.target.now(), service.balance()
+    outcome = service.client().attempt("upscale", service.image_url, timeout=_TIMEOUT_S)
+    assert service.target.now() - started < _LONGEST_S
+    assert outcome.error is None or isinstance(outcome.error, ApixoError)
+    assert_no_submit_is_repeated(service)
+    assert_waits_as_asked(service)
+    assert_pauses_before_repeats(service)
+    assert before - service.balance() <= expected.PRICE
+    if outcome.error is None:
+        assert outcome.value.task.state == "success"
 
 
 @client_property(
     "client.retry-after",
     tasks=1,
     examples=(40, 0, 0),
-    kind=kinds,
     form=st.sampled_from(["", "-date"]),
     times=st.integers(1, 6),
     polls=st.booleans(),
 )
 def test_a_passing_rate_limit_is_waited_for(
-    target: Target, kind: str, form: str, times: int, *, polls: bool
+    service: Service, form: str, times: int, *, polls: bool
 ) -> None:
     """After 429 the client waits as long as Retry-After asks, in seconds or as a date, and goes on."""
-    with target.example() as service:
-        if polls:
-            target.emulator.scenario(f"status-http-429{form}-{times}-times")
-        else:
-            target.emulator.scenario(f"http-429{form}", times=times)
-        outcome = service.client(kind).attempt("upscale", service.image_url)
-        assert outcome.error is None
-        assert_waits_as_asked(service)
-        assert len([call for call in service.calls if call.status == 429]) == times
+    if polls:
+        service.target.emulator.scenario(f"status-http-429{form}-{times}-times")
+    else:
+        service.target.emulator.scenario(f"http-429{form}", times=times)
+    outcome = service.client().attempt("upscale", service.image_url)
+    assert outcome.error is None
+    assert_waits_as_asked(service)
+    assert len([call for call in service.calls if call.status == 429]) == times
 
 
 @client_property(
     "client.long-retry-after",
     examples=(40, 20, 5),
-    kind=kinds,
     asked=st.integers(int(_POLICY.max_retry_after_s) + 1, 1000),
 )
-def test_a_wait_that_is_too_long_is_not_begun(target: Target, kind: str, asked: int) -> None:
+def test_a_wait_that_is_too_long_is_not_begun(service: Service, asked: int) -> None:
     """A Retry-After longer than the client's limit is not waited for: the error is raised at once."""
-    with target.example() as service:
-        answer_first(service, 1, 429, {"Retry-After": str(asked)})
-        outcome = service.client(kind).attempt("balance")
-        assert type(outcome.error) is RateLimitedError
-        assert outcome.error.retry_after == asked
-        assert len(service.log) == 1
+    answer_first(service, 1, 429, {"Retry-After": str(asked)})
+    outcome = service.client().attempt("balance")
+    assert type(outcome.error) is RateLimitedError
+    assert outcome.error.retry_after == asked
+    assert len(service.log) == 1
 
 
 @client_property(
     "client.repeats",
     examples=(60, 4, 2),
-    kind=kinds,
     method=st.sampled_from([("balance",), ("status", "task_unknown")]),
     status=st.sampled_from([429, 500, 502, 503, 504]),
     times=st.integers(1, 3),
 )
 def test_what_changes_nothing_is_repeated(
-    target: Target, kind: str, method: tuple[str, ...], status: int, times: int
+    service: Service, method: tuple[str, ...], status: int, times: int
 ) -> None:
     """A balance or a status that fails in passing is asked for again after a pause."""
-    with target.example() as service:
-        answer_first(service, times, status)
-        outcome = service.client(kind).attempt(*method)
-        assert len(service.calls) > times
-        call = service.one_call
-        assert_pauses_before_repeats(service)
-        if not call.is_accepted:
-            expected.assert_raised(call, outcome.error)
+    answer_first(service, times, status)
+    outcome = service.client().attempt(*method)
+    assert len(service.calls) > times
+    call = service.one_call
+    assert_pauses_before_repeats(service)
+    if not call.is_accepted:
+        expected.assert_raised(call, outcome.error)
 
 
 @client_property(
     "client.passing-faults",
     tasks=1,
     examples=(60, 0, 0),
-    kind=kinds,
     fault=st.sampled_from(_PASSING + _DAMAGE),
     times=st.integers(1, 5),
 )
-def test_passing_faults_of_polls_are_survived(
-    target: Target, kind: str, fault: str, times: int
-) -> None:
+def test_passing_faults_of_polls_are_survived(service: Service, fault: str, times: int) -> None:
     """A poll that fails in passing is repeated after a pause, and the wait ends with the result."""
-    with target.example() as service:
-        target.emulator.scenario(f"status-{fault}-{times}-times")
-        outcome = service.client(kind).attempt("upscale", service.image_url)
-        assert outcome.error is None
-        assert len(service.submits) == 1
-        assert_pauses_before_repeats(service)
+    service.target.emulator.scenario(f"status-{fault}-{times}-times")
+    outcome = service.client().attempt("upscale", service.image_url)
+    assert outcome.error is None
+    assert len(service.submits) == 1
+    assert_pauses_before_repeats(service)
 
 
 @client_property(
     "client.time-limit",
     tasks=1,
     examples=(60, 0, 0),
-    kind=kinds,
     timeout=st.floats(0, 100),
     times=st.integers(1, 6),
 )
-def test_an_upscale_ends_in_time(target: Target, kind: str, timeout: float, times: int) -> None:
+def test_an_upscale_ends_in_time(service: Service, timeout: float, times: int) -> None:
     """An upscale with a timeout ends within it, also if its submit is first refused with 429."""
-    with target.example() as service:
-        target.emulator.scenario("http-429", times=times)
-        target.emulator.scenario("slow-300")
-        started = target.now()
-        outcome = service.client(kind).attempt("upscale", service.image_url, timeout=timeout)
-        assert isinstance(outcome.error, WaitTimeout | RateLimitedError)
-        assert target.now() - started <= timeout + 1
+    service.target.emulator.scenario("http-429", times=times)
+    service.target.emulator.scenario("slow-300")
+    started = service.target.now()
+    outcome = service.client().attempt("upscale", service.image_url, timeout=timeout)
+    assert isinstance(outcome.error, WaitTimeout | RateLimitedError)
+    assert service.target.now() - started <= timeout + 1
 
 
 @client_property(
     "client.uncertain-submit",
     tasks=1,
     examples=(30, 0, 0),
-    kind=kinds,
     fault=st.sampled_from(_PASSING[2:] + _DAMAGE),
 )
-def test_an_uncertain_submit_is_not_repeated(target: Target, kind: str, fault: str) -> None:
+def test_an_uncertain_submit_is_not_repeated(service: Service, fault: str) -> None:
     """A submit that may have been accepted is sent once, and its error is raised."""
-    with target.example() as service:
-        target.emulator.scenario(fault)
-        outcome = service.client(kind).attempt("submit", service.image_url)
-        assert len(service.submits) == 1
-        (call,) = service.submits
-        if call.trouble:
-            assert type(outcome.error) is UncertainSubmitError
-        else:
-            assert isinstance(outcome.error, ServerError | InvalidResponseError)
+    service.target.emulator.scenario(fault)
+    outcome = service.client().attempt("submit", service.image_url)
+    assert len(service.submits) == 1
+    (call,) = service.submits
+    if call.trouble:
+        assert type(outcome.error) is UncertainSubmitError
+    else:
+        assert isinstance(outcome.error, ServerError | InvalidResponseError)
 
 
 @client_property(
     "client.refused-faults",
     tasks=1,
     examples=(30, 0, 0),
-    kind=kinds,
     status=st.sampled_from([400, 401, 402, 403, 404]),
     polls=st.booleans(),
 )
-def test_a_refusal_is_not_repeated(target: Target, kind: str, status: int, *, polls: bool) -> None:
+def test_a_refusal_is_not_repeated(service: Service, status: int, *, polls: bool) -> None:
     """A request that the service refuses, other than by 429, is sent once, and its error is raised."""
-    with target.example() as service:
-        target.emulator.scenario(f"status-http-{status}" if polls else f"http-{status}")
-        outcome = service.client(kind).attempt("upscale", service.image_url)
-        (call,) = [call for call in service.calls if call.status != 200]
-        expected.assert_raised(call, outcome.error)
+    service.target.emulator.scenario(f"status-http-{status}" if polls else f"http-{status}")
+    outcome = service.client().attempt("upscale", service.image_url)
+    (call,) = [call for call in service.calls if call.status != 200]
+    expected.assert_raised(call, outcome.error)

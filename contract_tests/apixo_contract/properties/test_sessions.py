@@ -47,58 +47,50 @@ def pauses_before_polls(service: Service) -> list[float]:
     "client.pace",
     tasks=1,
     examples=(60, 2, 1),
-    kind=kinds,
     tier=st.sampled_from([None, "2k", "4K", "8k", "8K"]),
     seconds=st.integers(1, 200),
 )
-def test_polls_keep_the_documented_pace(
-    target: Target, kind: str, tier: str | None, seconds: int
-) -> None:
+def test_polls_keep_the_documented_pace(service: Service, tier: str | None, seconds: int) -> None:
     """The first poll comes 10 to 15 s after the submit, the next every 5 to 10 s; 8k 10 s or more.
 
     Each view of the task is reported as progress.
     """
-    with target.example() as service:
-        if target.emulator is not None:
-            target.emulator.scenario(f"slow-{seconds}")
-        seen: list[Task] = []
-        service.client(kind).attempt(
-            "upscale", service.image_url, resolution=tier, on_progress=seen.append
-        )
-        first, *later = pauses_before_polls(service)
-        is_heavy = tier is not None and tier.lower() == "8k"
-        assert first >= 10
-        assert is_heavy or first <= 15
-        assert all(pause >= 10 if is_heavy else 5 <= pause <= 10 for pause in later)
-        states = [call.data["state"] for call in service.calls if call.is_poll and call.is_accepted]
-        assert [task.state for task in seen] == ["pending", *states]
+    if service.target.emulator is not None:
+        service.target.emulator.scenario(f"slow-{seconds}")
+    seen: list[Task] = []
+    service.client().attempt("upscale", service.image_url, resolution=tier, on_progress=seen.append)
+    first, *later = pauses_before_polls(service)
+    is_heavy = tier is not None and tier.lower() == "8k"
+    assert first >= 10
+    assert is_heavy or first <= 15
+    assert all(pause >= 10 if is_heavy else 5 <= pause <= 10 for pause in later)
+    states = [call.data["state"] for call in service.calls if call.is_poll and call.is_accepted]
+    assert [task.state for task in seen] == ["pending", *states]
 
 
 @client_property(
     "client.wait-timeout",
     tasks=1,
     examples=(60, 2, 1),
-    kind=kinds,
     timeout=st.floats(0, 100),
     seconds=st.integers(101, 300),
 )
-def test_a_wait_ends_in_time(target: Target, kind: str, timeout: float, seconds: int) -> None:
+def test_a_wait_ends_in_time(service: Service, timeout: float, seconds: int) -> None:
     """A wait that is too short ends in time with WaitTimeout, and can be taken up again."""
-    with target.example() as service:
-        if target.emulator is not None:
-            target.emulator.scenario(f"slow-{seconds}")
-        else:
-            timeout = 0
-        client = service.client(kind)
-        task = client("submit", service.image_url)
-        started = target.now()
-        outcome = client.attempt("wait", task, timeout=timeout)
-        assert isinstance(outcome.error, WaitTimeout)
-        assert sum(entry for entry in service.log if isinstance(entry, float)) <= timeout + 1e-6
-        assert target.emulator is None or target.now() - started <= timeout + 1
-        again = client.attempt("wait", outcome.error.task)
-        assert again.error is None or isinstance(again.error, TaskFailed)
-        assert len(service.submits) == 1
+    if service.target.emulator is not None:
+        service.target.emulator.scenario(f"slow-{seconds}")
+    else:
+        timeout = 0
+    client = service.client()
+    task = client("submit", service.image_url)
+    started = service.target.now()
+    outcome = client.attempt("wait", task, timeout=timeout)
+    assert isinstance(outcome.error, WaitTimeout)
+    assert sum(entry for entry in service.log if isinstance(entry, float)) <= timeout + 1e-6
+    assert service.target.emulator is None or service.target.now() - started <= timeout + 1
+    again = client.attempt("wait", outcome.error.task)
+    assert again.error is None or isinstance(again.error, TaskFailed)
+    assert len(service.submits) == 1
 
 
 class Session(RuleBasedStateMachine):
@@ -123,7 +115,8 @@ class Session(RuleBasedStateMachine):
     @initialize(kind=kinds)
     def start(self, kind: str) -> None:
         """A session has one client."""
-        self._client = self._service.client(kind)
+        self._service.kind = kind
+        self._client = self._service.client()
 
     def note(self, task: Task) -> None:
         """Check a task against what was seen of it before."""

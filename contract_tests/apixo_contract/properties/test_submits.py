@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from apixo_client import ApiError, AuthenticationError, ImageFileError, Task
 from apixo_contract.properties import expected
-from apixo_contract.properties.registry import client_property, kinds
+from apixo_contract.properties.registry import client_property
+from apixo_contract.properties.service import Call, Service
 from apixo_contract.properties.target import Target
 
 URLS = [
@@ -68,11 +69,11 @@ valid = st.fixed_dictionaries(
 )
 
 
-def placed(image: Any, target: Target) -> Any:
+def placed(image: Any, service: Service) -> Any:
     """Return a picture with local files in the target's folder, where they exist unless missing."""
     if not isinstance(image, Path):
         return image
-    path = target.folder / image
+    path = service.target.folder / image
     if image.name != "missing.png":
         path.write_bytes(b"picture")
     return path
@@ -86,34 +87,36 @@ def url_of(image: Any) -> str:
     return f"data:image/{kind};base64,cGljdHVyZQ=="
 
 
-@client_property("client.arguments", examples=(200, 100, 25), kind=kinds, given=wrong)
-def test_wrong_arguments_are_not_sent(target: Target, kind: str, given: dict[str, Any]) -> None:
+def assert_as_raw(call: Call, raw: Call) -> None:
+    """Check that a raw call is answered in the same words, unless it fails in passing."""
+    assume(not raw.is_passing)
+    assert raw.status == call.status
+    assert raw.envelope.get("message") == call.envelope.get("message")
+
+
+@client_property("client.arguments", examples=(200, 100, 25), given=wrong)
+def test_wrong_arguments_are_not_sent(service: Service, given: dict[str, Any]) -> None:
     """What is no picture's URL and no text is refused by the client, and nothing is sent."""
-    with target.example() as service:
-        options = {**given, "image": placed(given["image"], target)}
-        outcome = service.client(kind).attempt("submit", **options)
-        assert isinstance(outcome.error, TypeError | ImageFileError | OSError)
-        assert service.calls == []
+    options = {**given, "image": placed(given["image"], service)}
+    outcome = service.client().attempt("submit", **options)
+    assert isinstance(outcome.error, TypeError | ImageFileError | OSError)
+    assert service.calls == []
 
 
-@client_property("client.refusal", submits=True, examples=(200, 60, 15), kind=kinds, given=refused)
+@client_property("client.refusal", submits=True, examples=(200, 60, 15), given=refused)
 def test_a_refused_body_raises_the_words_of_the_target(
-    target: Target, kind: str, given: dict[str, Any]
+    service: Service, given: dict[str, Any]
 ) -> None:
     """A body that the target refuses is sent once, costs nothing, and raises exactly its message."""
-    with target.example() as service:
-        before = service.balance()
-        outcome = service.client(kind).attempt("submit", **given)
-        call = service.one_call
-        assert call.sent == expected.body(given["image"], given)
-        # The target decides what it refuses; what it should refuse is judged elsewhere.
-        assume(not call.is_accepted)
-        expected.assert_raised(call, outcome.error)
-        raw = service.call("submit", body=call.sent)
-        assume(not raw.is_passing)
-        assert raw.status == call.status
-        assert raw.envelope.get("message") == call.envelope.get("message")
-        assert service.balance() == before
+    before = service.balance()
+    outcome = service.client().attempt("submit", **given)
+    call = service.one_call
+    assert call.sent == expected.body(given["image"], given)
+    # The target decides what it refuses; what it should refuse is judged elsewhere.
+    assume(not call.is_accepted)
+    expected.assert_raised(call, outcome.error)
+    assert_as_raw(call, service.call("submit", body=call.sent))
+    assert service.balance() == before
 
 
 def needs_keys(target: Target) -> str:
@@ -127,85 +130,74 @@ def needs_keys(target: Target) -> str:
     "client.key",
     needs=needs_keys,
     examples=(60, 20, 5),
-    kind=kinds,
     letters=st.text("abcdef0123456789", min_size=8),
     method=st.integers(0, 2),
 )
 def test_a_wrong_key_raises_the_words_of_the_target(
-    target: Target, kind: str, letters: str, method: int
+    service: Service, letters: str, method: int
 ) -> None:
     """A key that the target refuses raises AuthenticationError with exactly its message, at once."""
-    with target.example() as service:
-        key = f"sk-wrong-{letters}"
-        client = service.client(kind, api_key=key)
-        attempts = [("balance",), ("status", "task_unknown"), ("wait", "task_unknown")]
-        outcome = client.attempt(*attempts[method])
-        call = service.one_call
-        assert type(outcome.error) is AuthenticationError
-        expected.assert_raised(call, outcome.error)
+    key = f"sk-wrong-{letters}"
+    client = service.client(api_key=key)
+    attempts = [("balance",), ("status", "task_unknown"), ("wait", "task_unknown")]
+    outcome = client.attempt(*attempts[method])
+    call = service.one_call
+    assert type(outcome.error) is AuthenticationError
+    expected.assert_raised(call, outcome.error)
 
 
 @client_property(
     "client.unknown-task",
     examples=(150, 50, 10),
-    kind=kinds,
     task_id=st.text(min_size=1, max_size=60),
     method=st.sampled_from(["status", "wait"]),
 )
 def test_an_unknown_task_raises_the_words_of_the_target(
-    target: Target, kind: str, task_id: str, method: str
+    service: Service, task_id: str, method: str
 ) -> None:
     """Any text can be asked for as a task's id; the target's refusal is raised, at once."""
-    with target.example() as service:
-        outcome = service.client(kind).attempt(method, task_id)
-        call = service.one_call
-        assert dict(call.url.params) == {"taskId": task_id}
-        assert isinstance(outcome.error, ApiError)
-        expected.assert_raised(call, outcome.error)
-        raw = service.call("status", task_id=task_id)
-        assume(not raw.is_passing)
-        assert raw.status == call.status
-        assert raw.envelope.get("message") == call.envelope.get("message")
+    outcome = service.client().attempt(method, task_id)
+    call = service.one_call
+    assert dict(call.url.params) == {"taskId": task_id}
+    assert isinstance(outcome.error, ApiError)
+    expected.assert_raised(call, outcome.error)
+    assert_as_raw(call, service.call("status", task_id=task_id))
 
 
 @client_property(
     "client.balance",
     examples=(60, 20, 5),
-    kind=kinds,
     amount=st.none() | st.decimals(0, 10**9, places=4).map(str),
 )
-def test_the_balance_is_exact(target: Target, kind: str, amount: str | None) -> None:
+def test_the_balance_is_exact(service: Service, amount: str | None) -> None:
     """The balance is the number of the response, to the last digit; its URL has no query, such as one with the key."""
-    with target.example() as service:
-        if amount is not None:
-            service.alter = lambda _call, _content: b'{"code":200,"data":%s}' % amount.encode()
-        balance = service.client(kind)("balance")
-        call = service.one_call
-        assert str(balance) == str(call.data)
-        assert not call.url.query
+    if amount is not None:
+        service.alter = lambda _call, _content: b'{"code":200,"data":%s}' % amount.encode()
+    balance = service.client()("balance")
+    call = service.one_call
+    assert str(balance) == str(call.data)
+    assert not call.url.query
 
 
 @client_property(
     "client.accepted",
     tasks=1,
     examples=(100, 3, 1),
-    kind=kinds,
     image=urls | files,
     options=valid,
 )
 def test_an_accepted_submit_is_one_task_and_one_charge(
-    target: Target, kind: str, image: Any, options: dict[str, Any]
+    service: Service, image: Any, options: dict[str, Any]
 ) -> None:
     """An accepted submit is one request that the schema accepts, one task, and one charge."""
-    with target.example() as service:
-        if target.kind == "live":
-            image = target.image_url
-        before = service.balance()
-        outcome = service.client(kind).attempt("submit", placed(image, target), **options)
-        call = service.one_call
-        assert call.sent == expected.body(url_of(image), options)
-        assert expected.is_valid(call.sent)
-        # Schema and target may disagree; that is judged elsewhere.
-        assume(call.is_accepted)
-        assert outcome.value == Task(call.data["taskId"])
-        assert service.balance() == before - expected.PRICE
+    if service.target.kind == "live":
+        image = service.target.image_url
+    before = service.balance()
+    outcome = service.client().attempt("submit", placed(image, service), **options)
+    call = service.one_call
+    assert call.sent == expected.body(url_of(image), options)
+    assert expected.is_valid(call.sent)
+    # Schema and target may disagree; that is judged elsewhere.
+    assume(call.is_accepted)
+    assert outcome.value == Task(call.data["taskId"])
+    assert service.balance() == before - expected.PRICE

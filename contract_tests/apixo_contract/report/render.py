@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -57,34 +57,16 @@ _BEYOND_TITLE = "Seen beyond the contract"
 # --- words that all forms share -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """An assumption beside the result of its check."""
-
-    result: CheckResult
-    question: str
-    choice: str
-
-
-def assumptions(report: Report, *verdicts: Verdict) -> list[Assumed]:
-    """Return the assumptions with these verdicts, in the order of the report."""
+def _assumptions(report: Report, verdict: Verdict) -> list[dict[str, Any]]:
+    """Return the assumptions with a verdict, each with its question, and what was assumed."""
     known = contract().assumptions
-    rows = []
-    for result in report.of(*verdicts):
-        found = known.get(result.assumption_id or "")
-        if result.assumption_id is not None:
-            # A report of another version may know other assumptions.
-            question, choice = (found.question, found.choice) if found else (result.title, "")
-            rows.append(Assumed(result, question, choice))
-    return rows
-
-
-def skipped_by_reason(report: Report) -> dict[str, list[CheckResult]]:
-    """Return the skipped checks by the reason they share, in the order of the report."""
-    found: dict[str, list[CheckResult]] = {}
-    for result in report.of(Verdict.SKIPPED):
-        found.setdefault(result.evidence, []).append(result)
-    return found
+    results = [result for result in report.of(verdict) if result.assumption_id is not None]
+    # A report of another version may know other assumptions.
+    found = [known.get(result.assumption_id or "") for result in results]
+    return [
+        {"result": r, "question": k.question if k else r.title, "choice": k.choice if k else ""}
+        for r, k in zip(results, found, strict=True)
+    ]
 
 
 def source_of(result: CheckResult) -> str:
@@ -214,10 +196,9 @@ def _render(name: str, report: Report, shown: Callable[[str], str], **more: Any)
         standings=_STANDINGS,
         beyond_title=_BEYOND_TITLE,
         facts=_facts(report),
-        refuted=assumptions(report, Verdict.REFUTED),
-        confirmed=assumptions(report, Verdict.CONFIRMED),
-        unseen=assumptions(report, Verdict.SKIPPED),
-        skipped=skipped_by_reason(report),
+        refuted=_assumptions(report, Verdict.REFUTED),
+        confirmed=_assumptions(report, Verdict.CONFIRMED),
+        unseen=_assumptions(report, Verdict.SKIPPED),
         by_standing=by_standing(report),
         **more,
     )
@@ -247,7 +228,6 @@ def _environment(shown: Callable[[str], str]) -> Environment:
         "ledger": _ledger_line,
         "plain": plain,
         "plural": plural,
-        "pretty": _pretty,
         "share": _share,
         "source": source_of,
         "story": story,
@@ -316,20 +296,6 @@ def _block(text: str) -> Markup:
     """Return a text as a block that Markdown leaves alone: a blank line would end it."""
     shown = clipped(escape_invisible(text), _LONGEST)
     return Markup("<pre>{}</pre>").format(shown).replace("\n", Markup("&#10;"))
-
-
-def _pretty(text: str) -> str:
-    """Return JSON indented if that changes nothing else: no repeated key, no rounded number."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    written = (
-        json.dumps(value, ensure_ascii=ascii_only, separators=separators)
-        for ascii_only in (False, True)
-        for separators in ((",", ":"), (", ", ": "))
-    )
-    return json.dumps(value, indent=2, ensure_ascii=False) if text in written else text
 
 
 def _answer(exchange: ShownExchange) -> str:
