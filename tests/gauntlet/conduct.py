@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from gauntlet.pictures import picture
 from gauntlet.rules import PAGE, UNSAID, Broken, first
-from gauntlet.wire import Reply, Request, Style, encode
+from gauntlet.wire import Reply, Request
 
 KEY = "sk-gauntlet-5f0c2a9d"
 IMAGE = "https://example.com/gauntlet/input.jpg"
@@ -61,7 +61,7 @@ def milliseconds(seconds: float) -> int:
 class Conduct:
     """A server that keeps the contract."""
 
-    style = Style()
+    latency_s = 0.0
     seconds = 0.5
     start_balance = Decimal(100)
     retry_delays_s: tuple[float, ...] = (0.5, 1.0, 1.5)
@@ -270,7 +270,7 @@ class Conduct:
     # --- results --------------------------------------------------------------------------
 
     def result_json(self, task: Task) -> Any:
-        return encode({"resultUrls": self.result_urls(task)}, self.style).decode()
+        return json.dumps({"resultUrls": self.result_urls(task)})
 
     def result_urls(self, task: Task) -> list[Any]:
         return [self.result_url(task)]

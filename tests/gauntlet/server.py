@@ -1,141 +1,104 @@
 """A small HTTP server of the API, written from the documentation alone.
 
-It shares no code with the emulator: no class, no schema, no message. It runs on a thread of its
+It shares no code with the emulator: no class, no schema, no message. It runs on threads of its
 own, in real time.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
 
 import httpx
 from gauntlet.conduct import PREFIX, Conduct, Task
-from gauntlet.wire import HEAD_LIMIT, encode, read_request, written
+from gauntlet.wire import Request
 
 
-class Server:
+class Server(ThreadingHTTPServer):
     """One conduct behind a port of this machine."""
 
+    request_queue_size = 200
+
     def __init__(self, conduct: Conduct) -> None:
-        self._conduct = conduct
-        self._background: set[asyncio.Task[None]] = set()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.conduct = conduct
+        self.lock = Lock()
+        self.stopped = Event()
         self._called: set[str] = set()
-        self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+        conduct.bound_origin = f"http://127.0.0.1:{self.server_port}"
 
-    async def start(self) -> asyncio.Server:
-        server = await asyncio.start_server(
-            self._connection, "127.0.0.1", 0, limit=HEAD_LIMIT, backlog=200
-        )
-        port = server.sockets[0].getsockname()[1]
-        self._conduct.bound_origin = f"http://127.0.0.1:{port}"
-        return server
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        style = self._conduct.style
-        running = asyncio.current_task()
-        assert running is not None
-        self._connections[running] = writer
-        answers = 0
-        try:
-            while request := await self._request(reader, writer):
-                reply = self._conduct.handle(request)
-                self._schedule_callbacks()
-                if style.latency_s:
-                    await asyncio.sleep(style.latency_s)
-                writer.write(written(reply, style, head_only=request.method == "HEAD"))
-                await writer.drain()
-                closing = request.headers.get("connection", "").lower() == "close"
-                answers += 1
-                full = answers == style.ends_after
-                if closing or full or not style.keep_alive or style.version == "HTTP/1.0":
-                    break
-        except ConnectionError:
-            pass  # the caller has hung up
-        finally:
-            del self._connections[running]
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
-        try:
-            return await read_request(reader, self._conduct.bound_origin)
-        except (ValueError, asyncio.IncompleteReadError):
-            reply = self._conduct.error(400, "that is not HTTP", "http")
-            writer.write(written(reply, self._conduct.style))
-            return None
-
-    def _schedule_callbacks(self) -> None:
-        for task in list(self._conduct.tasks.values()):
+    def call_back(self) -> None:
+        """Start the callbacks of tasks that are new."""
+        for task in list(self.conduct.tasks.values()):
             if task.callback_url and task.id not in self._called:
                 self._called.add(task.id)
-                for moment in self._conduct.callback_moments(task):
-                    self._run(self._deliver(task, task.callback_url, moment))
+                for moment in self.conduct.callback_moments(task):
+                    Thread(target=self._deliver, args=(task, task.callback_url, moment)).start()
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        running = asyncio.get_running_loop().create_task(work)
-        self._background.add(running)
-        running.add_done_callback(self._background.discard)
-
-    async def _deliver(self, task: Task, url: str, moment: float) -> None:
-        conduct = self._conduct
+    def _deliver(self, task: Task, url: str, moment: float) -> None:
+        conduct = self.conduct
         # A millisecond more: the payload must show the state that is due.
-        await asyncio.sleep(max(0.0, moment - conduct.now()) + 0.002)
-        for delay in (*conduct.retry_delays_s, None):
-            status = await self._attempt(url, task)
-            if delay is None or not conduct.callback_retry(status):
+        delays = (max(0.0, moment - conduct.now()) + 0.002, *conduct.retry_delays_s)
+        for delay in delays:
+            if self.stopped.wait(delay) or not conduct.callback_retry(self._attempt(url, task)):
                 return
-            await asyncio.sleep(delay)
 
-    async def _attempt(self, url: str, task: Task) -> int | None:
-        conduct = self._conduct
+    def _attempt(self, url: str, task: Task) -> int | None:
         # It calls receivers of the kit on this machine, and no address elsewhere.
         if not url.startswith("http:"):
             return None
-        reply = conduct.callback_payload(task)
-        content = encode(reply.body, conduct.style) if reply.raw is None else reply.raw
-        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as client:  # noqa: S501 - plain HTTP
-            try:
-                answer = await client.request(
-                    conduct.callback_method(),
-                    url,
-                    content=content,
-                    headers={"content-type": reply.media_type},
-                )
-            except httpx.TransportError:
-                return None
+        with self.lock:
+            reply, method = self.conduct.callback_payload(task), self.conduct.callback_method()
+        headers = {"content-type": reply.media_type}
+        try:
+            answer = httpx.request(
+                method, url, content=reply.content, headers=headers, trust_env=False, timeout=30
+            )
+        except httpx.TransportError:
+            return None
         return answer.status_code
 
-    async def stop(self) -> None:
-        for running in self._background:
-            running.cancel()
-        connections = list(self._connections)
-        for writer in self._connections.values():
-            writer.transport.abort()
-        await asyncio.gather(*self._background, *connections, return_exceptions=True)
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a call and writes its answer; head and body go in one packet."""
+
+    server: Server
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        conduct = self.server.conduct
+        content = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        host = headers.get("host")
+        origin = f"http://{host}" if host else conduct.bound_origin
+        with self.server.lock:
+            reply = conduct.handle(Request(self.command, self.path, headers, content, origin))
+            self.server.call_back()
+        self.server.stopped.wait(conduct.latency_s)
+        self.send_response(reply.status)
+        shown = {"Content-Type": reply.media_type, "Content-Length": str(len(reply.content))}
+        for name, value in {**shown, **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.content)
+
+    do_POST = do_GET  # noqa: N815 - the parent's way of naming
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's
+        pass
 
 
 @contextmanager
 def serving(conduct: Conduct) -> Iterator[str]:
     """Serve a conduct on a free port; give the base URL of its API."""
-    loop = asyncio.new_event_loop()
-    server = Server(conduct)
-    listener = loop.run_until_complete(server.start())
-    thread = threading.Thread(target=loop.run_forever, name="gauntlet")
-    thread.start()
-    try:
-        yield conduct.bound_origin + PREFIX
-    finally:
-        asyncio.run_coroutine_threadsafe(_end(server, listener), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _end(server: Server, listener: asyncio.Server) -> None:
-    listener.close()
-    await server.stop()
+    with Server(conduct) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield conduct.bound_origin + PREFIX
+        finally:
+            server.stopped.set()
+            server.shutdown()
+            thread.join()

@@ -1,4 +1,4 @@
-"""Variants of the wire, of tasks, of what a poll shows, of callbacks and the balance."""
+"""Variants of answers, of tasks, of what a poll shows, of callbacks and the balance."""
 
 from __future__ import annotations
 
@@ -12,27 +12,24 @@ from uuid import UUID
 from gauntlet.conduct import FAILING_IMAGE, Conduct, Task, milliseconds
 from gauntlet.mutant import FAILED, RUNNING
 from gauntlet.variants import variant, varied
-from gauntlet.wire import Reply, Request, Style, encode
+from gauntlet.wire import Reply, Request
 
 _PRICE = Decimal("0.01")
 
 # --- the wire -------------------------------------------------------------------------------------
 
-_STYLES = {
-    "chunked": Style(chunk=7),
-    "lower-case headers, Unicode as it is": Style(header_case="lower", ascii_only=False),
-    "HTTP/1.0, upper-case headers": Style(
-        version="HTTP/1.0", header_case="upper", keep_alive=False
-    ),
-    "no keep-alive, charset, JSON indented and in reverse order": Style(
-        keep_alive=False, charset="utf-8", indent=2, reverse_keys=True
-    ),
-    "slow answers": Style(latency_s=0.15, sort_keys=True),
-    # Now and then a kept connection is closed after the answer, which does not say so.
-    "connections that end without a word": Style(ends_after=5),
-}
-for _name, _style in _STYLES.items():
-    varied(_name, style=_style)
+varied("slow answers", latency_s=0.15)
+
+
+@variant("JSON indented, in another order, Unicode as it is, charset")
+class OtherJson(Conduct):
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        if reply.raw is not None:
+            return reply
+        text = json.dumps(reply.body, indent=2, ensure_ascii=False, sort_keys=True)
+        media_type = "application/json; charset=utf-8"
+        return replace(reply, raw=text.encode("utf-8", "surrogatepass"), media_type=media_type)
 
 
 @variant("gzip")
@@ -41,9 +38,8 @@ class Zipped(Conduct):
         reply = super().handle(request)
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return reply
-        content = encode(reply.body, self.style) if reply.raw is None else reply.raw
         headers = {**reply.headers, "content-encoding": "gzip", "vary": "accept-encoding"}
-        return replace(reply, raw=gzip.compress(content, 1), headers=headers)
+        return replace(reply, raw=gzip.compress(reply.content, 1), headers=headers)
 
 
 @variant("JSON under another type")

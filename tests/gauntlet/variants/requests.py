@@ -61,24 +61,6 @@ class NullIsAValue(Conduct):
         return super().decided(body)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
-varied(
-    "duplicate keys are refused",
-    parsed=lambda _self, content: json.loads(content, object_pairs_hook=_unique),
-)
-varied(
-    "the first of duplicate keys counts",
-    parsed=lambda _self, content: json.loads(
-        content, object_pairs_hook=lambda pairs: dict(reversed(pairs))
-    ),
-)
-
-
 def _no_url(body: dict[str, Any]) -> bool:
     return not body["input"]["image_urls"][0].startswith(("http", "data:"))
 
