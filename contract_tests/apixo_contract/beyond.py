@@ -71,7 +71,7 @@ def _found(view: View) -> Iterator[Found]:
                 yield "header", header, "answers", value
     for found in view.submits:
         # Nothing is said about the case of other values than `resolution` and `output_format`.
-        if found.accepted and found.expected is not None and found.expected.doubts == {CASE}:
+        if found.succeeded and found.expected is not None and found.expected.doubts == {CASE}:
             yield "accepted value", f"mode {as_json(found.asked.get('mode'))}", "submits", None
     for callback in view.run.callbacks:
         if isinstance(callback.json, dict):

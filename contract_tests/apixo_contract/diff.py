@@ -39,7 +39,7 @@ Name = tuple[str, ...]
 def _named(run: Run) -> Iterator[tuple[Name, Exchange]]:
     turns: Counter[Name] = Counter()
     tasks = View(run).tasks
-    names = {task.id: task.submitted.exchange.probe for task in tasks.values()}
+    names = {task.id: task.submitted.probe for task in tasks.values()}
     for call in run.exchanges:
         if call.purpose in _LEFT_OUT or call.status is None:
             continue
@@ -48,8 +48,8 @@ def _named(run: Run) -> Iterator[tuple[Name, Exchange]]:
         yield (*name, str(turns[name])), call
     for task in tasks.values():
         if task.final is not None and task.final.state in ENDED:
-            body = _comparable(task.submitted.exchange.body or "")
-            yield (_FINAL, task.submitted.exchange.probe, body), task.final
+            body = _comparable(task.submitted.body or "")
+            yield (_FINAL, task.submitted.probe, body), task.final
 
 
 def _name(call: Exchange) -> Name:

@@ -13,7 +13,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from apixo_contract.oracle import Expectation, expect_text
 from apixo_contract.text import json_or_none
+from apixo_schemas import contract
 
 _SUCCESS = range(200, 300)
 _FIRST_ERROR = 400
@@ -161,6 +163,61 @@ class Exchange:
         if isinstance(found, bool) or not isinstance(found, int | Decimal):
             return None
         return Decimal(found)
+
+    # What a submit asked for
+
+    @cached_property
+    def expected(self) -> Expectation | None:
+        """Return what the contract says of the body; None if it is not JSON."""
+        try:
+            return expect_text(self.body or "")
+        except ValueError:
+            return None
+
+    @cached_property
+    def sent(self) -> Mapping[str, Any]:
+        """Return the parsed body, an empty object if it is none."""
+        found = json_or_none(self.body or "")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Return the body's ``input``, an empty object if it is none."""
+        found = self.sent.get("input")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def name(self) -> str:
+        """Return the name of the probe or planned task, without what tells repetitions apart."""
+        return self.probe.partition("/")[0]
+
+    @property
+    def is_open(self) -> bool:
+        """True if a success names no task: it tells neither that the body was taken nor refused."""
+        return self.succeeded and self.submitted_id is None
+
+    @property
+    def is_valid(self) -> bool:
+        """True if the contract accepts the body."""
+        return self.expected is not None and self.expected.accepted
+
+    def value(self, name: str) -> Any:
+        """Return a parameter of ``input`` with its default, in its normal form."""
+        given = self.asked.get(name)
+        given = contract().defaults.get(name) if given is None else given
+        if name == "resolution" and isinstance(given, str):
+            return given.lower()
+        return contract().format_aliases.get(given, given) if isinstance(given, str) else given
+
+    @property
+    def by_callback(self) -> bool:
+        """True if the final answer was to be called back."""
+        return self.sent.get("request_type") == "callback"
+
+    @property
+    def callback_url(self) -> str:
+        """Return the callback address; an empty text if there is none."""
+        return str(self.sent.get("callback_url") or "")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from apixo_contract.observations import CallbackSeen, Exchange, Purpose, Run
-from apixo_contract.oracle import Expectation, expect_text
 from apixo_contract.text import json_or_none
-from apixo_schemas import contract
 
 RUNNING = ("pending", "processing")
 ENDED = ("success", "failed")
@@ -85,79 +83,12 @@ def _is_absolute(url: Any) -> bool:
     return parts is not None and parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
-@dataclass(frozen=True)
-class Submitted:
-    """A submit that was answered, and what the oracle says of its body."""
-
-    exchange: Exchange
-
-    @cached_property
-    def expected(self) -> Expectation | None:
-        """Return what the contract says of the body; None if it is not JSON."""
-        try:
-            return expect_text(self.exchange.body or "")
-        except ValueError:
-            return None
-
-    @cached_property
-    def body(self) -> Mapping[str, Any]:
-        """Return the body as an object, an empty one if it is none."""
-        found = json_or_none(self.exchange.body or "")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """Return the body's ``input`` as an object."""
-        found = self.body.get("input")
-        return found if isinstance(found, dict) else {}
-
-    @property
-    def name(self) -> str:
-        """Return the name of the planned task, without what tells repetitions apart."""
-        return self.exchange.probe.partition("/")[0]
-
-    @property
-    def accepted(self) -> bool:
-        """True if the target took the task."""
-        return self.exchange.succeeded
-
-    @property
-    def is_open(self) -> bool:
-        """True if a success names no task, so that it shows neither that the body was taken nor that it was refused."""
-        return self.accepted and self.exchange.submitted_id is None
-
-    @property
-    def is_valid(self) -> bool:
-        """True if the contract accepts the body."""
-        return self.expected is not None and self.expected.accepted
-
-    def value(self, name: str) -> Any:
-        """Return a parameter of ``input`` with its default, in its normal form."""
-        given = self.asked.get(name)
-        given = contract().defaults.get(name) if given is None else given
-        if name == "resolution" and isinstance(given, str):
-            return given.lower()
-        if name == "output_format" and isinstance(given, str):
-            return contract().format_aliases.get(given, given)
-        return given
-
-    @property
-    def by_callback(self) -> bool:
-        """True if the final answer was to be called back."""
-        return self.body.get("request_type") == "callback"
-
-    @property
-    def callback_url(self) -> str:
-        """Return the callback address; an empty text if there is none."""
-        return str(self.body.get("callback_url") or "")
-
-
 @dataclass
 class TaskView:
     """All that was seen of one accepted task."""
 
     id: str
-    submitted: Submitted
+    submitted: Exchange
     polls: list[Exchange] = field(default_factory=list)
     result: Exchange | None = None
     callbacks: list[CallbackSeen] = field(default_factory=list)
@@ -221,7 +152,7 @@ class View:
         self.api = [call for call in self.answers if call.purpose not in others]
         told = {call.number for call in self.answers}
         self.submits = [
-            Submitted(call)
+            call
             for call in run.of(Purpose.BODY, Purpose.PROBE, Purpose.TASK)
             if call.body is not None
             and (call.number in told or (call.purpose is Purpose.BODY and broken[call.body] > 1))
@@ -238,7 +169,7 @@ class View:
     def _tasks(self) -> dict[str, TaskView]:
         tasks: dict[str, TaskView] = {}
         for submitted in self.submits:
-            task_id = submitted.exchange.submitted_id
+            task_id = submitted.submitted_id
             # Nothing is promised of a task whose body ought to have been refused.
             if task_id and submitted.is_valid:
                 tasks.setdefault(task_id, TaskView(task_id, submitted))
@@ -263,13 +194,9 @@ class View:
         return len(self.passing) > _FLAKY_CALLS + _FLAKY_SHARE * len(self.run.exchanges)
 
     @cached_property
-    def planned(self) -> dict[str, Submitted]:
+    def planned(self) -> dict[str, Exchange]:
         """Return the planned tasks' submits by their name, repetitions under names of their own."""
-        return {
-            found.exchange.probe: found
-            for found in self.submits
-            if found.exchange.purpose is Purpose.TASK
-        }
+        return {found.probe: found for found in self.submits if found.purpose is Purpose.TASK}
 
     def of(self, *purposes: Purpose) -> list[Exchange]:
         """Return the answered calls of these purposes."""

@@ -37,7 +37,6 @@ from apixo_contract import (
     settle,
 )
 from apixo_contract.properties import all_properties
-from apixo_contract.pytest_plugin import with_suite_names
 from apixo_contract.text import json_or_none
 
 ENDED = in_state("success", "failed")
@@ -329,15 +328,3 @@ def test_values_are_tried_in_callback_mode_too(stub: type[Stub], checks: set[str
     with serving(stub) as url:
         run = observe(settle(url, KEY, options), with_client=False)
     assert failures(run) == checks
-
-
-def test_only_options_of_the_command_get_names_of_the_suite() -> None:
-    words = "run `pytest --pyargs x`, give --api-key, --live or --budget-usd 1."
-    assert with_suite_names(words) == (
-        "run `pytest --pyargs x`, give --apixo-key, --apixo-live or --apixo-budget-usd 1."
-    )
-
-
-def test_a_key_that_was_not_refused_is_named_in_words() -> None:
-    (example,) = results(calls(no_key, accepted)(good_run()))["auth.missing"].examples
-    assert example.observed.endswith(("without a key", "with the key in the query"))

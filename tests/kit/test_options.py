@@ -50,11 +50,6 @@ def test_verify_names_the_option(option: str, value: str, words: str) -> None:
     is_refused(("verify", *target, option, value), option, words)
 
 
-@pytest.mark.parametrize(("option", "value", "words"), BAD)
-def test_diff_names_the_option(option: str, value: str, words: str) -> None:
-    is_refused(("diff", DEAD, DEAD, "--api-key", KEY, option, value), option, words)
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -74,8 +69,3 @@ def test_a_password_in_a_wrong_url_is_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
         Settings(BASE, KEY, callback_url="https://me:secret@tunnel.example/#x")
     assert "'https://…@tunnel.example/#x'" in str(caught.value)
-
-
-@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "ci-1.example.com.", "my_host"])
-def test_a_machine_is_named_in_any_usual_way(host: str) -> None:
-    assert Settings(BASE, KEY, callback_host=host).takes_callbacks

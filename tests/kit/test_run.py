@@ -261,16 +261,6 @@ def test_a_task_that_fails_once_is_repeated_and_no_drift() -> None:
     assert left == []
 
 
-def test_a_long_answer_is_read() -> None:
-    class Verbose(Stub):
-        def shown(self, task: Task) -> dict[str, Any]:
-            return {**super().shown(task), "log": "x" * 100_000}
-
-    report = judged(Verbose)
-    assert failed(report) == {}
-    assert [found.name for found in report.beyond] == ["data.log"]
-
-
 # --- beyond the contract ----------------------------------------------------------------------
 
 
@@ -484,15 +474,3 @@ def test_the_first_callback_is_turned_away_where_a_second_is_to_be_seen() -> Non
         receiver.refuse_first(soon)
         statuses = [httpx.post(url, trust_env=False).status_code for url in (soon, soon, other)]
     assert statuses == [500, 200, 200]
-
-
-def test_a_named_callback_url_keeps_its_path() -> None:
-    given = target(callback_url="https://tunnel.example/in?x=1")
-    with receiving(given, time.time) as receiver:
-        assert receiver is not None
-        url = receiver.url("callback")
-        assert url.startswith("https://tunnel.example/in?x=1&apixo-contract=")
-        through = url.replace("https://tunnel.example", receiver.base_url)
-        httpx.post(through, json={}, trust_env=False)
-        httpx.post(receiver.base_url, json={"data": {"taskId": "t1"}}, trust_env=False)
-        assert receiver.count(tracked("t1", url)) == 2

@@ -105,12 +105,6 @@ def test_every_run_survives(tmp_path_factory: pytest.TempPathFactory, found: Run
         validator.validate(json.loads(line))
 
 
-def test_the_head_says_what_it_is(run: Run) -> None:
-    head = json.loads(cassette_lines(run)[0])
-    assert (head["cassette"], head["form"], head["recorded"]) == (1, 1, "2026-01-09")
-    assert head["target"] == run.target
-
-
 # --- secrets -------------------------------------------------------------------------------
 
 
@@ -140,24 +134,9 @@ def test_what_looks_like_a_key_is_not_written_and_not_repeated(tmp_path: Path, t
     assert text not in str(told.value)
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))
-def test_a_key_in_use_is_found_wherever_it_stands(key: str) -> None:
-    kept = json.dumps({"text": f"before {key} after"})
-    inside = json.dumps(key)[1:-1]
-    assert find_secret(kept, [key, inside]) is not None
-
-
 def test_a_key_in_base64_is_found() -> None:
     # Basic authentication of a proxy, for instance.
     assert find_secret("c2stbXktb3duLWtleQ==", ["sk-my-own-key"]) == "the API key in use"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["task-abcdefghijklmnopqrst", "sk-contract-0123abcd-no-such-key", "Bearer $APIXO_API_KEY"],
-)
-def test_ids_and_the_made_up_key_are_no_secrets(text: str) -> None:
-    assert find_secret(text, [KEY]) is None
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,6 @@ def test_a_live_run_bears_out_or_contradicts() -> None:
     assert "callback.method" not in by_id
 
 
-@pytest.mark.parametrize("target", ["http://127.0.0.1:8787/api/v1", "http://localhost/api/v1"])
-def test_this_machine_is_never_the_live_api(target: str) -> None:
-    found = report(live=True, target=target)
-    assert evidence_of(found) == {}
-    assert {entry.on for entry in with_ledger(found).ledger} == {None}
-
-
 def test_a_later_local_run_knows_what_live_has_shown(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
     write_evidence(path, evidence_of(report(live=True, target=LIVE, started=DAY)))

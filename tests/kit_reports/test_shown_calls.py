@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apixo_contract import CallbackSeen, Exchange, Key, Purpose
+from apixo_contract import Exchange, Key, Purpose
 from apixo_contract.masking import curl_line
 from apixo_contract.report.model import format_exchange
 from apixo_contract.text import json_line, shortened
@@ -93,12 +93,6 @@ def test_a_call_keeps_what_tells_and_drops_the_noise() -> None:
     shown = format_exchange(call())
     assert shown.request_headers == {"authorization": "Bearer $APIXO_API_KEY"}
     assert (shown.status, shown.response_body, shown.elapsed_ms) == (400, "No.", 250)
-
-
-def test_a_callback_has_no_curl_line() -> None:
-    seen = CallbackSeen(1, "POST", "/hook", {"content-type": "text/plain"}, "x", 5, 200)
-    shown = format_exchange(seen)
-    assert (shown.curl, shown.url, shown.request_body, shown.status) == ("", "/hook", "x", 200)
 
 
 def test_a_long_text_keeps_both_ends() -> None:

@@ -31,7 +31,7 @@ from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.oracle import rule_of_message
 from apixo_contract.session import Session
 from apixo_contract.text import clipped, compact_json, plural
-from apixo_contract.view import Submitted, View
+from apixo_contract.view import View
 from apixo_schemas import contract
 
 _PAYMENT_REQUIRED = 402
@@ -102,43 +102,43 @@ def send_probes(session: Session, *, risky: bool) -> None:
 # --- bodies that are refused in words of ours ---------------------------------------------------
 
 
-def _submitted(view: View, name: str) -> list[Submitted]:
+def _submitted(view: View, name: str) -> list[Exchange]:
     return [found for found in view.submits if found.name == name and not found.is_open]
 
 
-def _planned(view: View, name: str) -> Submitted | None:
+def _planned(view: View, name: str) -> Exchange | None:
     found = view.planned.get(name)
     return None if found is None or found.is_open else found
 
 
-def _told(found: Submitted) -> str:
-    return _ACCEPTED if found.accepted else clipped(answer_of(found.exchange))
+def _told(found: Exchange) -> str:
+    return _ACCEPTED if found.succeeded else clipped(answer_of(found))
 
 
 def _wording(view: View, name: str) -> Outcome:
     """Judge a body that is refused in words of ours; what is observed are the target's words."""
-    lenient = [found for found in _submitted(view, _LENIENT) if found.accepted]
+    lenient = [found for found in _submitted(view, _LENIENT) if found.succeeded]
     probes = _submitted(view, name) or (lenient if name in _SHOWN_BY_LENIENT else [])
     if not probes:
         return skipped(view.or_open(unsent(view)))
     found = probes[0]
     message = _message_of(found, name)
-    if not found.accepted and found.exchange.message == message:
+    if not found.succeeded and found.message == message:
         return as_assumed(message)
-    evidence = Evidence(found.exchange, f"refused: {message}", _told(found))
+    evidence = Evidence(found, f"refused: {message}", _told(found))
     return assumed(_told(found), evidence, observed=_setting(name, found))
 
 
-def _setting(name: str, found: Submitted) -> Any:
+def _setting(name: str, found: Exchange) -> Any:
     """Return what a target does with a body, as a value of a profile."""
     if name in _WHEN_ACCEPTED:
-        return _WHEN_ACCEPTED[name] if found.accepted else None
+        return _WHEN_ACCEPTED[name] if found.succeeded else None
     if name == "body.not_json":
-        return None if found.accepted else refusal_of(found.exchange)
-    return _ACCEPTED if found.accepted else wording_of(found.exchange)
+        return None if found.succeeded else refusal_of(found)
+    return _ACCEPTED if found.succeeded else wording_of(found)
 
 
-def _message_of(found: Submitted, name: str) -> str:
+def _message_of(found: Exchange, name: str) -> str:
     said = found.expected
     if said is None or said.winner is None:
         return contract().errors["invalid_json"].message
@@ -156,16 +156,16 @@ for _name in (
 # --- bodies that are treated as if the doubt were not there -------------------------------------
 
 
-def _contrary(probes: list[Submitted]) -> list[Evidence]:
+def _contrary(probes: list[Exchange]) -> list[Evidence]:
     """Return the bodies that did not get the message of the rule that they break.
 
     A message about a supported value says nothing of the assumption: it breaks another check.
     """
     return [
-        Evidence(found.exchange, found.expected.winner.message, _told(found))
+        Evidence(found, found.expected.winner.message, _told(found))
         for found in probes
         if found.expected is not None and found.expected.winner is not None
-        if found.exchange.message != found.expected.winner.message
+        if found.message != found.expected.winner.message
         if check_of_blamed_value(found, found.expected) is None
     ]
 
@@ -194,10 +194,10 @@ def _tolerated(view: View, name: str, alone: str, setting: Setting) -> Outcome:
     probes = _submitted(view, name)
     contrary = _contrary(probes)
     together, single = _planned(view, TOLERANT), _planned(view, alone)
-    accepted = [task for task in (together, single) if task is not None and task.accepted]
-    refused = single is not None and single.exchange.status != _PAYMENT_REQUIRED
+    accepted = [task for task in (together, single) if task is not None and task.succeeded]
+    refused = single is not None and single.status != _PAYMENT_REQUIRED
     if single is not None and not accepted and refused:
-        contrary.append(Evidence(single.exchange, _ACCEPTED, _told(single)))
+        contrary.append(Evidence(single, _ACCEPTED, _told(single)))
     if contrary:
         return _refuted(len(probes) + 1, contrary, setting)
     if not accepted:
@@ -224,11 +224,11 @@ def callback_url_not_https(view: View) -> Outcome:
         return skipped(view.or_open(view.note("callbacks", view.no_tasks)))
     if found.callback_url.startswith("https://"):
         return skipped("The callback URL was HTTPS.")
-    if found.exchange.status == _PAYMENT_REQUIRED:
+    if found.status == _PAYMENT_REQUIRED:
         return skipped("The account has no money for a task.")
-    evidence = Evidence(found.exchange, _ACCEPTED, _told(found))
+    evidence = Evidence(found, _ACCEPTED, _told(found))
     words = f"{found.callback_url}: {_told(found)}"
-    return assumed(words, evidence, holds=found.accepted, observed=wording_of(found.exchange))
+    return assumed(words, evidence, holds=found.succeeded, observed=wording_of(found))
 
 
 @assumption("image_url.not_a_url")
@@ -238,11 +238,11 @@ def not_a_url(view: View) -> Outcome:
     if found is None:
         return skipped(view.or_open(view.note("budget", view.no_tasks)))
     wanted = contract().assumed("image_url.not_a_url")
-    if not found.accepted:
-        words = answer_of(found.exchange)
-        evidence = Evidence(found.exchange, _ACCEPTED, words)
-        return assumed(words, evidence, observed=wording_of(found.exchange))
-    task = view.tasks.get(found.exchange.submitted_id or "")
+    if not found.succeeded:
+        words = answer_of(found)
+        evidence = Evidence(found, _ACCEPTED, words)
+        return assumed(words, evidence, observed=wording_of(found))
+    task = view.tasks.get(found.submitted_id or "")
     if task is None or task.final is None:
         return skipped("The task has not ended: give a higher --max-wait.")
     observed = task.final.task.get("failCode") if task.failed else "success"
@@ -263,9 +263,9 @@ def order(view: View) -> Outcome:
     wins: dict[str, set[str]] = {rule_id: set() for rule_id in documented_rules()}
     for found in view.submits:
         said = found.expected
-        if said is None or said.winner is None or said.doubts != {"order"} or found.accepted:
+        if said is None or said.winner is None or said.doubts != {"order"} or found.succeeded:
             continue
-        won = rule_of_message(found.exchange.message)
+        won = rule_of_message(found.message)
         if won is None or won not in said.broken:
             continue
         seen += 1
@@ -275,7 +275,7 @@ def order(view: View) -> Outcome:
         if won is not said.winner:
             broken = " + ".join(rule.id for rule in said.broken)
             words = f"{won.id} wins over {said.winner.id}"
-            contrary.append(Evidence(found.exchange, f"of {broken}: {said.winner.id}", words))
+            contrary.append(Evidence(found, f"of {broken}: {said.winner.id}", words))
     if not seen:
         return skipped(view.or_open(unsent(view)))
     if not contrary:

@@ -74,12 +74,12 @@ def _missing(view: View, task: TaskView) -> Evidence:
     expected = f"a callback at {address} after the task has ended"
     if task.astray:
         words = f"it came at {task.astray[0].path}"
-        return Evidence(task.submitted.exchange, expected, words, "callbacks elsewhere")
+        return Evidence(task.submitted, expected, words, "callbacks elsewhere")
     words = (
         f"none {view.note('callback-wait', 'while the run went on')}. Can the target reach this "
         "address? If not, give another with --callback-host or --callback-url"
     )
-    return Evidence(task.submitted.exchange, expected, words, "no callbacks")
+    return Evidence(task.submitted, expected, words, "no callbacks")
 
 
 @check("callback.delivered", page("Webhook callback mode"))

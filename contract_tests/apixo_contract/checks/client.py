@@ -21,7 +21,7 @@ from apixo_contract.view import View
 
 # What the promises rest on; those that are not named rest on the page's list of HTTP errors.
 _SOURCES = {
-    "client.accepted": page("Request body"),
+    "client.succeeded": page("Request body"),
     "client.answers": fact(1),
     "client.arguments": page("Request body"),
     "client.balance": fact(3),
@@ -38,7 +38,7 @@ _SOURCES = {
     "client.wait-timeout": page("Latency and polling"),
 }
 # These compare balances before and after a call.
-_OF_BALANCES = frozenset({"client.accepted", "client.refusal", "client.session"})
+_OF_BALANCES = frozenset({"client.succeeded", "client.refusal", "client.session"})
 
 
 # --- what is tried ----------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from apixo_contract.checks.check import (
 from apixo_contract.observations import Exchange, Key, Purpose
 from apixo_contract.session import Session, price_usd
 from apixo_contract.text import compact_json, plural
-from apixo_contract.view import Submitted, View
+from apixo_contract.view import View
 
 # Balances held as binary fractions are off by less.
 NOISE = Decimal("0.00005")
@@ -145,7 +145,7 @@ def shape(view: View) -> Outcome:
 @check("balance.insufficient", page("HTTP errors"))
 def insufficient(view: View) -> Outcome:
     """A submit that the balance does not cover gets HTTP 402."""
-    tasks = [found.exchange for found in view.planned.values()]
+    tasks = view.planned.values()
     short = [call for call in tasks if _left_before(view, call) < price_usd()]
     told = [call for call in tasks if call.status == _PAYMENT_REQUIRED]
     broken = (
@@ -171,7 +171,7 @@ def _left_before(view: View, task: Exchange) -> Decimal:
 class Charge:
     """By how much the balance fell for one task, in USD."""
 
-    submitted: Submitted
+    submitted: Exchange
     fall: Decimal
 
     @property
@@ -187,7 +187,7 @@ class Bill:
     charges: tuple[Charge, ...]
     first: Exchange
     last: Exchange
-    accepted: tuple[Submitted, ...]
+    accepted: tuple[Exchange, ...]
     uncertain: int
 
     @property
@@ -204,11 +204,11 @@ class Bill:
 def _bill(view: View) -> Bill | str:
     """Return what the tasks cost, or why that cannot be said."""
     amounts = _amounts(view)
-    tasks = [found for found in view.planned.values() if found.accepted]
+    tasks = [found for found in view.planned.values() if found.succeeded]
     if not tasks:
         return view.no_tasks
-    before = [c for c in amounts if c.number < tasks[0].exchange.number]
-    after = [c for c in amounts if c.number > tasks[0].exchange.number]
+    before = [c for c in amounts if c.number < tasks[0].number]
+    after = [c for c in amounts if c.number > tasks[0].number]
     if not before or not after:
         return _UNREADABLE
     first = before[-1]
@@ -218,7 +218,7 @@ def _bill(view: View) -> Bill | str:
         _amount(b) - _amount(a) <= -_PAYMENT for b, a in pairwise(amounts) if b.number in inside
     ):
         return "Money was paid in while the run went on."
-    accepted = [s for s in view.submits if s.exchange.number in inside and s.accepted]
+    accepted = [s for s in view.submits if s.number in inside and s.succeeded]
     uncertain = [c for c in view.run.exchanges if c.number in inside and _is_uncertain(c)]
     charges = (charge for found in tasks if (charge := _charge(view, found, amounts)) is not None)
     return Bill(tuple(charges), first, last, tuple(accepted), len(uncertain))
@@ -229,12 +229,12 @@ def _is_uncertain(call: Exchange) -> bool:
     return call.method == "POST" and (call.status is None or call.status >= _SERVER_ERROR)
 
 
-def _charge(view: View, found: Submitted, amounts: list[Exchange]) -> Charge | None:
+def _charge(view: View, found: Exchange, amounts: list[Exchange]) -> Charge | None:
     """Return the charge of one task; None if others are mixed with it, or it may be paid back."""
-    number = found.exchange.number
+    number = found.number
     before = [c for c in amounts if c.number < number]
-    after = [c for c in amounts if c.number > number and c.probe == found.exchange.probe]
-    task = view.tasks.get(found.exchange.submitted_id or "")
+    after = [c for c in amounts if c.number > number and c.probe == found.probe]
+    task = view.tasks.get(found.submitted_id or "")
     if not before or not after or not found.is_valid or (task is not None and task.failed):
         return None
     inside = range(before[-1].number, after[-1].number)
@@ -250,7 +250,7 @@ def is_charged_at_once(view: View) -> bool:
         return False
     names = [reading.probe for reading in _amounts(view)]
     return all(
-        charge.fall == price_usd() and names.count(charge.submitted.exchange.probe) == 1
+        charge.fall == price_usd() and names.count(charge.submitted.probe) == 1
         for charge in bill.charges
     )
 
@@ -261,7 +261,7 @@ def _odd_charges(bill: Bill) -> list[Charge]:
         return []
     exact = {charge.submitted.name for charge in bill.charges if charge.is_exact}
     odd = [charge for charge in bill.charges if not charge.is_exact]
-    repeated = {c.submitted.name for c in odd if "/" in c.submitted.exchange.probe}
+    repeated = {c.submitted.name for c in odd if "/" in c.submitted.probe}
     return [c for c in odd if c.submitted.name not in exact or c.submitted.name in repeated]
 
 
@@ -281,7 +281,7 @@ def _fits(view: View, bill: Bill) -> bool:
 
     A failed or unfinished task, and one that may have been accepted, may be free or not.
     """
-    tasks = [view.tasks.get(s.exchange.submitted_id or "") for s in bill.accepted]
+    tasks = [view.tasks.get(s.submitted_id or "") for s in bill.accepted]
     surely = sum(task is not None and task.succeeded for task in tasks)
     counts = range(surely, len(bill.accepted) + bill.uncertain + 1)
     return any(_near(bill.fall, count * price_usd()) for count in counts)
@@ -308,7 +308,7 @@ def price(view: View) -> Outcome:
 
 
 def _evidence(charge: Charge) -> Evidence:
-    call = charge.submitted.exchange
+    call = charge.submitted
     return Evidence(call, f"the balance falls by ${price_usd()}", f"it fell by ${charge.fall:.4f}")
 
 
@@ -343,7 +343,7 @@ def _price_by(view: View, name: str) -> Outcome:
 @check("balance.rejected-free", page("Billing"))
 def rejected_free(view: View) -> Outcome:
     """A refused submit does not lower the balance."""
-    first = min((s.exchange.number for s in view.submits if s.accepted), default=None)
+    first = min((s.number for s in view.submits if s.succeeded), default=None)
     early = [
         (fall, refused, after)
         for fall, refused, after in _falls_by_refusals(view)
@@ -367,7 +367,7 @@ def _falls_by_refusals(view: View) -> Iterator[tuple[Decimal, int, Exchange]]:
     """Yield by how much the balance fell between two readings, and after how many refusals."""
     for before, after in pairwise(_amounts(view)):
         inside = range(before.number, after.number)
-        refused = sum(s.exchange.number in inside and not s.accepted for s in view.submits)
+        refused = sum(s.number in inside and not s.succeeded for s in view.submits)
         yield _amount(before) - _amount(after), refused, after
 
 
@@ -380,17 +380,15 @@ def failed_charged(view: View) -> Outcome:
     # Tasks that failed after all others had ended and were charged.
     alone = range(settled[-1], after[-1].number) if settled and after else range(0)
     failed = [
-        task
-        for task in view.tasks.values()
-        if task.failed and task.submitted.exchange.number in alone
+        task for task in view.tasks.values() if task.failed and task.submitted.number in alone
     ]
     if not failed:
         return skipped("No task failed: give --failing-image-url." if view.tasks else view.no_tasks)
-    before = [c for c in amounts if c.number < failed[0].submitted.exchange.number]
+    before = [c for c in amounts if c.number < failed[0].submitted.number]
     if not before or not after:
         return skipped(_UNREADABLE)
     inside = range(before[-1].number, after[-1].number)
-    count = sum(s.exchange.number in inside and s.accepted for s in view.submits)
+    count = sum(s.number in inside and s.succeeded for s in view.submits)
     fall = _amount(before[-1]) - _amount(after[-1])
     charged = _near(fall, count * price_usd())
     words = f"{plural(count, 'task')}, {len(failed)} of them failed, cost ${fall:.4f}."

@@ -132,7 +132,7 @@ def tiers(view: View) -> Outcome:
 
 def _two(view: View, name: str, model: str) -> tuple[Exchange, Picture, Picture] | None:
     """Return the result of a planned task beside that of another."""
-    by_name = {task.submitted.exchange.probe: (call, p) for task, call, p in _fetched(view)}
+    by_name = {task.submitted.probe: (call, p) for task, call, p in _fetched(view)}
     if name not in by_name or model not in by_name:
         return None
     return (*by_name[name], by_name[model][1])

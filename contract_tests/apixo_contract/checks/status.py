@@ -353,7 +353,7 @@ def form_of_ids(view: View) -> Outcome:
     forms = {task.id: id_form(task.id) for task in view.tasks.values()}
     other = [task for task in view.tasks.values() if forms[task.id] != "hex32"]
     first = other[0] if other else next(iter(view.tasks.values()))
-    evidence = Evidence(first.submitted.exchange, "32 hex digits", clipped(first.id))
+    evidence = Evidence(first.submitted, "32 hex digits", clipped(first.id))
     words = f"An id is {clipped(first.id)}."
     return assumed(words, evidence, holds=not other, observed=forms[first.id])
 

@@ -39,7 +39,7 @@ from apixo_contract.observations import Exchange, Purpose
 from apixo_contract.oracle import expect_text
 from apixo_contract.session import Session, price_usd
 from apixo_contract.text import compact_json
-from apixo_contract.view import Submitted, View
+from apixo_contract.view import View
 from apixo_schemas import Grade, contract
 
 # Fixed bodies of each rule that are sent before any task is paid for, by mode.
@@ -74,7 +74,7 @@ class Refusals:
         self._surprises = 0
         self._unrefused: set[str] = set()
         # The first body that showed each fault, until it is shrunk.
-        self._faulty: dict[str, Submitted] = {}
+        self._faulty: dict[str, Exchange] = {}
         self._shrunk: set[str] = set()
 
     def first(self) -> None:
@@ -152,9 +152,9 @@ class Refusals:
         self._surprises += self._session.budget.tasks > before
         if (found.succeeded or found.trouble) and len(broken) == 1:
             self._unrefused |= broken
-        fault = fault_of(Submitted(found))
+        fault = fault_of(found)
         if fault is not None:
-            self._faulty.setdefault(fault.kind, Submitted(found))
+            self._faulty.setdefault(fault.kind, found)
         return found
 
     def generated(self) -> None:
@@ -190,10 +190,10 @@ class Refusals:
             if kind in self._shrunk:
                 continue
             self._shrunk.add(kind)
-            body: Any = json.loads(found.exchange.body or "")  # what the kit itself has written
+            body: Any = json.loads(found.body or "")  # what the kit itself has written
             if isinstance(body, dict):
                 smallest = shrink(body, self._url, partial(self._shows, kind))
-                if not found.accepted:
+                if not found.succeeded:
                     self._shows(kind, smallest)
 
     def _shows(self, kind: str, made: Body) -> bool | None:
@@ -203,7 +203,7 @@ class Refusals:
         found = self._session.submit(compact_json(made), Purpose.BODY)
         if found is None:
             return None
-        fault = fault_of(Submitted(found))
+        fault = fault_of(found)
         return fault is not None and fault.kind == kind
 
 
@@ -220,33 +220,33 @@ class Fault:
     kind: str
 
 
-def fault_of(found: Submitted) -> Fault | None:
+def fault_of(found: Exchange) -> Fault | None:
     """Return which documented promise the answer to a body breaks, if any."""
     said = found.expected
     # A probe differs in some way, even by its headers: it is judged as an assumption.
-    if said is None or not said.broken or found.exchange.purpose is Purpose.PROBE:
+    if said is None or not said.broken or found.purpose is Purpose.PROBE:
         return None
     several = said.doubts == {"order"}
     if not several and not said.documented:
         return None
     messages = [rule.message for rule in said.broken]
-    if not found.accepted and found.exchange.message in (messages if several else messages[:1]):
+    if not found.succeeded and found.message in (messages if several else messages[:1]):
         return None
     expected = "refused with one of: " if several else "refused with: "
     expected += " | ".join(messages if several else messages[:1])
-    answer = answer_of(found.exchange)
+    answer = answer_of(found)
     check_id = _SEVERAL if several else rule_check_id(said.broken[0].id)
-    if found.accepted:
+    if found.succeeded:
         return Fault(check_id, expected, f"accepted: {answer}", f"{check_id} accepted")
     check_id = check_of_blamed_value(found, said) or check_id
-    return Fault(check_id, expected, answer, f"{check_id} {found.exchange.status}")
+    return Fault(check_id, expected, answer, f"{check_id} {found.status}")
 
 
 def faults(view: View) -> dict[str, list[Evidence]]:
     """Return the evidence of every broken promise about a body, by check id."""
-    found: defaultdict[str, list[tuple[Submitted, Evidence]]] = defaultdict(list)
+    found: defaultdict[str, list[tuple[Exchange, Evidence]]] = defaultdict(list)
     wrong_words: set[tuple[str | None, str]] = set()
-    several: list[tuple[Submitted, Fault]] = []
+    several: list[tuple[Exchange, Fault]] = []
     for submitted in view.submits:
         fault = fault_of(submitted)
         if fault is None:
@@ -254,18 +254,18 @@ def faults(view: View) -> dict[str, list[Evidence]]:
         if fault.check_id == _SEVERAL:
             several.append((submitted, fault))
             continue
-        wrong_words.add((submitted.exchange.message, fault.check_id))
+        wrong_words.add((submitted.message, fault.check_id))
         found[fault.check_id].append((submitted, _evidence(submitted, fault)))
     for submitted, fault in several:
         # Words that are wrong for one of its rules alone are wrong for that reason.
-        words = None if submitted.accepted else submitted.exchange.message
+        words = None if submitted.succeeded else submitted.message
         rules = submitted.expected.broken if submitted.expected else ()
         names = [rule_check_id(rule.id) for rule in rules]
         check_id = next((n for n in names if (words, n) in wrong_words), fault.check_id)
         found[check_id].append((submitted, _evidence(submitted, fault)))
     return _by_mode(
         found,
-        {_content(s.body.get("input")) for s in view.submits if not (s.by_callback or fault_of(s))},
+        {_content(s.sent.get("input")) for s in view.submits if not (s.by_callback or fault_of(s))},
     )
 
 
@@ -274,12 +274,12 @@ def _content(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _evidence(submitted: Submitted, fault: Fault) -> Evidence:
-    return Evidence(submitted.exchange, fault.expected, fault.observed)
+def _evidence(submitted: Exchange, fault: Fault) -> Evidence:
+    return Evidence(submitted, fault.expected, fault.observed)
 
 
 def _by_mode(
-    found: dict[str, list[tuple[Submitted, Evidence]]], good: set[str]
+    found: dict[str, list[tuple[Exchange, Evidence]]], good: set[str]
 ) -> dict[str, list[Evidence]]:
     """Attribute rules that only callback mode does not keep to the check of that mode.
 
@@ -287,7 +287,7 @@ def _by_mode(
     """
     rules = {rule_check_id(rule) for rule in documented_rules()}
     only = {n for n in rules & set(found) if all(s.by_callback for s, _ in found[n])}
-    proven = {n for n in only if any(_content(s.body.get("input")) in good for s, _ in found[n])}
+    proven = {n for n in only if any(_content(s.sent.get("input")) in good for s, _ in found[n])}
     moved = only if len(only) > 1 else proven
     by_check: defaultdict[str, list[Evidence]] = defaultdict(list)
     for name, pairs in found.items():
@@ -308,9 +308,9 @@ def _of_rule(view: View, rule_id: str) -> Outcome:
     # Bodies that also break other rules are judged here if their answer is wrong for this one.
     told = {e.call.number for e in broken if isinstance(e.call, Exchange)}
     seen = told | {
-        found.exchange.number
+        found.number
         for found in view.submits
-        if found.exchange.purpose is not Purpose.PROBE
+        if found.purpose is not Purpose.PROBE
         and found.expected is not None
         and found.expected.documented
         and [rule.id for rule in found.expected.broken] == [rule_id]
@@ -322,16 +322,16 @@ def _of_rule(view: View, rule_id: str) -> Outcome:
 def validation_status(view: View) -> Outcome:
     """A refused body gets HTTP status 400 and code 400."""
     refused = [
-        found.exchange
+        found
         for found in view.submits
-        if _is_surely_wrong(found) and not found.accepted and found.exchange.status is not None
+        if _is_surely_wrong(found) and not found.succeeded and found.status is not None
     ]
     return _refused(view, refused)
 
 
-def _is_surely_wrong(found: Submitted) -> bool:
+def _is_surely_wrong(found: Exchange) -> bool:
     said = found.expected
-    if said is None or not said.broken or found.exchange.purpose is not Purpose.BODY:
+    if said is None or not said.broken or found.purpose is not Purpose.BODY:
         return False
     return said.documented or said.doubts <= {"order"}
 
@@ -395,6 +395,6 @@ def callback_url_required(view: View) -> Outcome:
 @check("submit.refused-id", page("Submit task response"))
 def refused_id(view: View) -> Outcome:
     """A refused submit answers no task id."""
-    refused = [found.exchange for found in view.submits if not found.accepted]
+    refused = [found for found in view.submits if not found.succeeded]
     unseen = unsent(view)
     return judged(refused, lambda c: bool(c.task.get("taskId")), "no id", unseen=unseen)

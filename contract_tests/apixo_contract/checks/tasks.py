@@ -297,8 +297,8 @@ def _outcome(view: View, check_id: str, *more: Evidence | None) -> Outcome:
     seen = [
         found
         for found in view.planned.values()
-        if found.accepted and not found.is_open
-        if any(f.check_id == check_id for f in features(found.body))
+        if found.succeeded and not found.is_open
+        if any(f.check_id == check_id for f in features(found.sent))
     ]
     broken = [evidence for name, evidence in _accepts(view) if name == check_id]
     once = {
@@ -366,7 +366,7 @@ def provider(view: View) -> Outcome:
 @check("submit.response", page("Submit task response"), rank=Rank.IDENTITY)
 def response(view: View) -> Outcome:
     """An accepted submit answers a non-empty text as `data.taskId`."""
-    calls = [found.exchange for found in view.submits if found.accepted]
+    calls = [found for found in view.submits if found.succeeded]
     expected, unseen = "a text as `data.taskId`", view.no_tasks
     return judged(calls, lambda c: c.submitted_id is None, expected, unseen=unseen, what="submits")
 
@@ -374,7 +374,7 @@ def response(view: View) -> Outcome:
 @check("task-id.unique", page("Submit task response"), rank=Rank.IDENTITY)
 def unique_ids(view: View) -> Outcome:
     """Every accepted submit gets a task id that no earlier one got."""
-    accepted = [found.exchange for found in view.submits if found.exchange.submitted_id]
+    accepted = [found for found in view.submits if found.submitted_id]
     if len(accepted) < 2:  # noqa: PLR2004 - one id cannot repeat
         return skipped(view.note("tasks", "Fewer than two tasks were accepted."))
     first: dict[str | None, int] = {}

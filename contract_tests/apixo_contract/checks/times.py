@@ -56,7 +56,7 @@ def is_fast(view: View) -> bool:
 def _apart(view: View) -> tuple[int, int]:
     """Return how far apart the first and the last task were submitted, by our clock and by theirs."""
     dated = [task for task in view.tasks.values() if task.create_ms is not None]
-    sent = [task.submitted.exchange.sent_ms for task in dated]
+    sent = [task.submitted.sent_ms for task in dated]
     made = [task.create_ms or 0 for task in dated]
     return (max(sent) - min(sent), max(made) - min(made)) if sent else (0, 0)
 
@@ -76,7 +76,7 @@ def create_time(view: View) -> Outcome:
         found = poll.task.get("createTime")
         if not is_integer(found):
             return f"`createTime` is {as_json(found)}"
-        submit = task.submitted.exchange
+        submit = task.submitted
         times_there = [submit.sent_ms, submit.received_ms, *_date_ms(submit)]
         if min(abs(found - time) for time in times_there) <= near:
             return None
@@ -142,7 +142,7 @@ def _complete_fault(task: TaskView, poll: Exchange, *, own: bool) -> str | None:
     if found < made:
         return f"{as_json(found)} is before `createTime` {as_json(made)}"
     took = found - made
-    submit, first = task.submitted.exchange, task.final or poll
+    submit, first = task.submitted, task.final or poll
     passed = first.received_ms - submit.sent_ms
     if took > passed + (_NEAR_FAST_MS if own else _AHEAD_MS):
         return f"is {as_json(took)} ms after `createTime`, {passed} ms after the submit"
@@ -206,7 +206,7 @@ def _pending_until(task: TaskView) -> float:
     seen = [poll for poll in task.shown if poll.state == "pending"]
     if not seen or task.final is None:
         return 0.0
-    start = task.submitted.exchange.received_ms
+    start = task.submitted.received_ms
     return (seen[-1].sent_ms - start) / max(1, task.final.received_ms - start)
 
 

@@ -14,7 +14,7 @@ from apixo_contract.bodies import field_of
 from apixo_contract.checks.check import Evidence, answer_of
 from apixo_contract.observations import Exchange
 from apixo_contract.oracle import Expectation, rule_of_message
-from apixo_contract.view import Submitted, TaskView, View
+from apixo_contract.view import TaskView, View
 from apixo_schemas import Grade, Rule, contract
 
 _PAYMENT_REQUIRED = 402
@@ -62,17 +62,17 @@ def _check_of(name: str, value: Any) -> str:
     return "submit.jpeg-alias" if aliased else "submit.accepts"
 
 
-def _ought_to_succeed(found: Submitted) -> bool:
+def _ought_to_succeed(found: Exchange) -> bool:
     return found.is_valid and found.name not in {FAILING, NOT_A_URL}
 
 
 def refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
     """Return the tasks that were refused, or failed twice, each with the check that it breaks."""
     tried = [f for f in view.planned.values() if f.is_valid and f.name != NOT_A_URL]
-    accepted = [found for found in tried if found.accepted]
+    accepted = [found for found in tried if found.succeeded]
     takes_http = any(found.callback_url.startswith("http://") for found in accepted)
     refused = [found for found in tried if _is_refusal(found, takes_http=takes_http)]
-    broken = [(_blamed(f, refused, accepted), untaken(f.exchange)) for f in refused]
+    broken = [(_blamed(f, refused, accepted), untaken(f)) for f in refused]
     succeeded = [t.submitted for t in view.tasks.values() if t.succeeded]
     failed = [tasks for tasks in attempts(view).values() if _failed_again(tasks)]
     for tasks in failed if any(map(_ought_to_succeed, succeeded)) else ():
@@ -84,16 +84,16 @@ def refused_or_failed(view: View) -> list[tuple[str, Evidence]]:
     return broken
 
 
-def _is_refusal(found: Submitted, *, takes_http: bool) -> bool:
+def _is_refusal(found: Exchange, *, takes_http: bool) -> bool:
     """True if a task was refused that must be accepted by what is documented.
 
     Args:
         found: The task.
         takes_http: Whether another task was accepted with a callback URL that is not HTTPS.
     """
-    if found.accepted or found.exchange.status == _PAYMENT_REQUIRED:
+    if found.succeeded or found.status == _PAYMENT_REQUIRED:
         return False
-    rule = rule_of_message(found.exchange.message)
+    rule = rule_of_message(found.message)
     if rule is not None and check_of_value(found, rule) is not None:
         return True
     if found.name in _ASSUMED:
@@ -103,25 +103,25 @@ def _is_refusal(found: Submitted, *, takes_http: bool) -> bool:
     return not found.by_callback or is_https or takes_http
 
 
-def _blamed(found: Submitted, wrong: list[Submitted], right: list[Submitted]) -> str:
+def _blamed(found: Exchange, wrong: list[Exchange], right: list[Exchange]) -> str:
     """Return the check of the value that a wrong task does not share with any right one.
 
     If there are several, it is the one that explains most of the wrong tasks, and rather one of
     which no other value is right.
     """
-    rule = rule_of_message(found.exchange.message)
+    rule = rule_of_message(found.message)
     by_message = check_of_value(found, rule) if rule is not None else None
     if by_message is not None:
         return by_message
-    proven = {feature for other in right for feature in features(other.body)}
+    proven = {feature for other in right for feature in features(other.sent)}
     known = {feature.check_id for feature in proven}
     # `submit.accepts` speaks of many values, each of which explains its own tasks only.
     kinds = [
-        {f if f.check_id == "submit.accepts" else f.check_id for f in features(other.body)} - proven
+        {f if f.check_id == "submit.accepts" else f.check_id for f in features(other.sent)} - proven
         for other in wrong
     ]
     counts = Counter(kind for found_kinds in kinds for kind in found_kinds)
-    suspects = [f for f in features(found.body) if f not in proven and f.check_id]
+    suspects = [f for f in features(found.sent) if f not in proven and f.check_id]
 
     def weight(feature: Feature) -> tuple[int, bool, bool]:
         general = feature.check_id == "submit.accepts"
@@ -138,7 +138,7 @@ def attempts(view: View) -> dict[str, list[TaskView]]:
     """Return the tasks that ought to succeed by name, each with its repetition after a failure."""
     found: dict[str, list[TaskView]] = {}
     for task in view.tasks.values():
-        suffix = task.submitted.exchange.probe.partition("/")[2]
+        suffix = task.submitted.probe.partition("/")[2]
         if _ought_to_succeed(task.submitted) and suffix in ("", "again"):
             found.setdefault(task.name, []).append(task)
     return found
@@ -149,17 +149,17 @@ def untaken(call: Exchange) -> Evidence:
     return Evidence(call, "accepted: code 200 and a `taskId`", answer_of(call))
 
 
-def check_of_blamed_value(found: Submitted, said: Expectation) -> str | None:
+def check_of_blamed_value(found: Exchange, said: Expectation) -> str | None:
     """Return the check of the supported value that the message complains about, if it does."""
-    rule = rule_of_message(found.exchange.message)
+    rule = rule_of_message(found.message)
     fields = {field_of(broken.id) for broken in said.broken}
-    has_input = isinstance(found.body.get("input"), dict)
+    has_input = isinstance(found.sent.get("input"), dict)
     if rule is None or field_of(rule.id) in fields or not has_input:
         return None
     return check_of_value(found, rule)
 
 
-def check_of_value(found: Submitted, rule: Rule) -> str | None:
+def check_of_value(found: Exchange, rule: Rule) -> str | None:
     """Return the check that promises the value of the rule's parameter to be accepted."""
     if rule.grade is Grade.ASSUMED:
         return None
