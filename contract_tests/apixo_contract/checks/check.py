@@ -83,6 +83,9 @@ class Outcome:
 
 # The check of a target that answers the same call now rightly, now wrongly.
 FLAKY = "errors.flaky"
+# What a flaky target gets wrong so often, and in such a share, it does not get wrong by chance.
+_MANY = 3
+_NEARLY_ALL = 0.8
 
 Judgement = Callable[[View], Outcome]
 
@@ -295,9 +298,9 @@ def results(view: View) -> Iterator[CheckResult]:
 
 
 def _steady(name: str, outcome: Outcome) -> Outcome:
-    """Return an outcome on a flaky target: a promise is broken only if most answers break it."""
+    """Return an outcome on a flaky target: a promise is broken if nearly every answer breaks it."""
     count = len(outcome.broken)
-    if name == FLAKY or not count or (count > 1 and 2 * count > outcome.seen):
+    if name == FLAKY or not count or (count >= _MANY and count >= _NEARLY_ALL * outcome.seen):
         return outcome
     words = f"The target is flaky, see {FLAKY}. Wrong: {count} of {outcome.seen} {outcome.what}."
     return skipped(words)

@@ -32,6 +32,15 @@ class OtherJson(Conduct):
         return replace(reply, raw=text.encode("utf-8", "surrogatepass"), media_type=media_type)
 
 
+@variant("undocumented errors name the request")
+class Numbered(Conduct):
+    refutes = ("error.wording",)
+
+    def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
+        words = message if place == "rules" else f"{message} (request {self.calls})"
+        return super().error_body(status, words, place)
+
+
 @variant("gzip")
 class Zipped(Conduct):
     def handle(self, request: Request) -> Reply:
