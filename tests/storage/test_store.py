@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from apixo_emulator.domain.accounts import ONE_WORLD, Account, Rate
+from apixo_emulator.domain.accounts import ONE_WORLD, Account, Rate, account_of
 from apixo_emulator.domain.clock import ClockState
 from apixo_emulator.storage import Entry, Store, TaskQuery, WorldRow
 from storage.samples import (
     ALICE,
     BOB,
     CAROL,
+    CONTENT,
     DELIVERED,
     EXHAUSTED,
     PRICE,
@@ -90,6 +91,29 @@ def test_parallel_submits_spend_exactly_what_there_is(store: Store, other: Store
     ids = [entry.task.id for entry in accepted if entry]
     assert sorted(ids) == sorted(map(nth, range(1, 6)))
     assert other.balance_micros(ALICE, STARTING) == 0
+
+
+def test_parallel_batches_of_many_accounts_charge_each_for_its_own(
+    store: Store, other: Store
+) -> None:
+    accounts = [account_of(f"sk-{number}-0123456789") for number in range(12)]
+
+    def batch(number: int) -> None:
+        mine = [accounts[(number * 5 + step * 7) % 12] for step in range(8)]  # in any order
+        with (store, other)[number % 2].transaction() as tx:
+            tx.load(dict.fromkeys(mine, RICH), [(account, CONTENT) for account in mine])
+            for account in mine:
+                assert tx.account(account).charge(PRICE)
+                name = tx.next_task_id(account, CONTENT)
+                tx.add(draft(name, tx.world(ONE_WORLD).epoch, account=account).task, None)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(batch, range(24)))
+    for account in accounts:
+        charged = (RICH - store.balance_micros(account, RICH)) // PRICE
+        assert charged == 24 * 8 / 12
+        kept = [store.task(nth(number, account=account)) for number in range(1, charged + 2)]
+        assert [task and task.account_id for task in kept] == [*[account.id] * charged, None]
 
 
 def test_parallel_calls_take_exactly_the_tokens_that_there_are(store: Store, other: Store) -> None:
