@@ -351,6 +351,8 @@ def _client_s_time(real: Callable[[], float]) -> float:
 
 def _patch_sleep(module: Any, patches: Patches, replacing: Callable[[Any], Any]) -> None:
     """Replace a function that sleeps in its module and wherever else it is a ``sleep``."""
+    if patches.is_put(module, "sleep"):  # threads of an outer session may sleep just now
+        return
     restore(module, "sleep")
     original = module.sleep
     replacement = replacing(original)  # may be there: another mock has put it back

@@ -83,8 +83,13 @@ class Patches:
             setattr(owner, name, replacement)
         self._put.add(attribute)
 
+    def is_put(self, owner: Any, name: str) -> bool:
+        """True if an attribute is replaced just now."""
+        attribute = owner, name
+        return attribute in self._put and vars(owner).get(name) is self._made[attribute][1]
+
     def once(self, owner: Any, change: Callable[[], Callable[[], object]]) -> None:
-        """Make an owner's only change of another kind, unless that is done; it returns the undoing."""
+        """Make a change of another kind, unless that is done; `undo` calls what it returns."""
         if owner not in self._undo:
             self._undo[owner] = change()
 
