@@ -7,11 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 from support.process import Running, running
 
 from dashboard.browser import ADVICE, ARGUMENTS, found
 from dashboard.desk import Desk, desk_of
+
+# For what a page does by itself; on a busy machine it takes seconds.
+_TIMEOUT_MS = 30_000
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +38,8 @@ def desk(served: Running) -> Iterator[Desk]:
     with desk_of(served) as found:
         found.steer("clock", rate=1)
         found.steer("reset")
-        found.api.post(found.page("ui/inbox/clear"))
+        form = {"Origin": found.origin, "Content-Type": "application/x-www-form-urlencoded"}
+        found.api.post(found.page("ui/inbox/clear"), headers=form).raise_for_status()
         yield found
 
 
@@ -63,7 +75,7 @@ def contexts(chromium: Browser, expected: list[str]) -> Iterator[Callable[..., B
 
     def make(**options: Any) -> BrowserContext:
         context = chromium.new_context(**(size | options))
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(_TIMEOUT_MS)
         context.on("console", heard)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         opened.append(context)

@@ -225,7 +225,6 @@ def test_buttons_say_what_they_did_and_what_was_wrong(site: Site) -> None:
     unknown = site.press("ui/scenarios/add", scenario="SensitivContent")
     assert unknown.status_code == 400
     assert "SensitiveContent" in notice_of(unknown)
-    assert site.press("ui/scenarios/add", rule="[1]").status_code == 400
     assert site.press("ui/clock/rate", rate="-1").status_code == 400
     assert site.press("ui/accounts/top-up", key="k", amount="much").status_code == 400
 

@@ -132,7 +132,7 @@ _TITLES = {
 
 
 def show_scenarios(context: PageContext) -> Page:
-    """Show the vocabulary, the rules, and the four ways."""
+    """Show the vocabulary and the rules."""
     groups = [
         (_TITLES.get(group, group), list(entries))
         for group, entries in groupby(vocabulary(), key=lambda entry: str(entry.group))
@@ -145,7 +145,6 @@ def show_scenarios(context: PageContext) -> Page:
             "names": [entry.name for entry in vocabulary() if "<" not in entry.name],
             "resolutions": list(contract().long_edge_px),
             "formats": list(contract().formats),
-            "example": "SensitiveContent",
         },
     )
 
@@ -168,22 +167,11 @@ def _shown(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def add_rule(context: PageContext) -> Done:
-    """Add a rule, from the form's fields or from its JSON."""
-    text = context.form.get("rule", "").strip()
-    rule = context.control.add_scenario(_written(text) if text else _filled(context.form))
+    """Add a rule from the form's fields."""
+    rule = context.control.add_scenario(_filled(context.form))
     meant = {None: "every task", 1: "the next task"}
     times = rule.get("times")
     return Done(f"{_shown(rule)['name']} for {meant.get(times, f'the next {times} tasks')}.")
-
-
-def _written(text: str) -> dict[str, Any]:
-    try:
-        rule = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"the rule: expected JSON: {error}") from None
-    if not isinstance(rule, dict):
-        raise ValueError(f"the rule: expected a JSON object, found {type(rule).__name__}")  # noqa: TRY004 - what a person typed
-    return rule
 
 
 def _filled(form: Mapping[str, str]) -> dict[str, Any]:

@@ -40,12 +40,12 @@ HEADERS: Mapping[str, str] = {
 # Of a file that must neither be shown nor run.
 SANDBOX = {**HEADERS, "content-security-policy": "default-src 'none'; sandbox"}
 NAVIGATION = (
-    ("", "Tasks", "t"),
-    ("ui/requests", "Requests", "r"),
-    ("ui/callbacks", "Callbacks", "c"),
-    ("inbox", "Inbox", "i"),
-    ("ui/scenarios", "Scenarios", "s"),
-    ("ui/clock", "Clock & keys", "k"),
+    ("", "Tasks"),
+    ("ui/requests", "Requests"),
+    ("ui/callbacks", "Callbacks"),
+    ("inbox", "Inbox"),
+    ("ui/scenarios", "Scenarios"),
+    ("ui/clock", "Clock & keys"),
 )
 _DIGITS = 15
 _SHOWN = 80

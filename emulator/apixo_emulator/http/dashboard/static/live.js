@@ -59,7 +59,7 @@ function show(text, good) {
   button.classList.toggle("off", !good);
 }
 
-export function toggle() {
+function toggle() {
   on = !on;
   document.getElementById("live").setAttribute("aria-pressed", String(on));
   if (on) { connect(); lookSoon(); } else { disconnect(); show("Paused", false); }
