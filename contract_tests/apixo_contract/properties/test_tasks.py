@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from apixo_client import (
@@ -172,6 +173,8 @@ def test_any_body_gives_a_value_or_a_documented_error(
 
     An error may be told by the HTTP status or by `code`; a body of more than 1 MiB is not read.
     """
+    # The client masks its key in what a service says.
+    assume(service.target.api_key.encode() not in content)
     service.alter = lambda _call, _content: content
     outcome = service.client(retry=expected.ONCE).attempt(*method)
     assert outcome.error is None or isinstance(outcome.error, ApixoError)
