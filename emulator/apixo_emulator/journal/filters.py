@@ -16,7 +16,6 @@ from apixo_emulator.journal.entry import JournalEntry
 from apixo_emulator.journal.secrets import AUTHORIZATION, HIDDEN, Mask, mask_of
 from apixo_schemas import contract
 
-_LEAST_KEY_END = 3
 _BEARER = "Bearer "
 # Names of a filter: of texts with *, of parameters of a submit, and of facts of any call.
 PATTERNS = frozenset({"image_url", "callback_url", "message", "path"})
@@ -50,10 +49,9 @@ class CallFilter:
 
     In ``image_url``, ``callback_url``, ``message``, ``path`` and the values of ``headers`` a ``*``
     stands for anything. ``call`` is an endpoint: ``submit``, ``status``, ``balance``, ``file``.
-    ``key`` is a key, its mask as the journal shows it, or its last three characters or more. Short
-    keys with the same mask are not told apart. The same holds for the key of an ``Authorization``
-    header. Secrets elsewhere, in URLs for example, are compared as the journal shows them. A
-    parameter that a submit leaves out counts with its default.
+    ``key`` is a key, or its mask as the journal shows it. Keys with the same mask are not told apart,
+    also in an ``Authorization`` header. Secrets elsewhere, in URLs for example, are compared as the
+    journal shows them. A parameter that a submit leaves out counts with its default.
     """
 
     call: str | None = None
@@ -95,7 +93,7 @@ class CallFilter:
             for name, value in self.headers.items()
             if HIDDEN not in value
         ]
-        return mask_of(headers, [self.key] if self.key and _is_whole(self.key) else [])
+        return mask_of(headers, [self.key] if self.key and HIDDEN not in self.key else [])
 
     def words(self, number: int = 1) -> str:
         """Return in words which calls match, e.g. ``submit with resolution 8k``; ``number`` of them."""
@@ -152,11 +150,7 @@ def _difference(facts: _Facts, name: str, wanted: Any, hides: Mask) -> str | Non
         found = facts["defaults"].get(name)
         note = " (the default)" if found is not None else ""
     hidden = _hidden(name, wanted, hides)
-    if found is not None and (
-        _is_same(name, found, wanted)
-        or _is_same(name, found, hidden)
-        or (name == "key" and _ends_alike(found, wanted))
-    ):
+    if found is not None and (_is_same(name, found, wanted) or _is_same(name, found, hidden)):
         return None
     if name == "call":
         return f"it is a {noun(found, 1) if found else 'call to no endpoint'}, wants {wanted}"
@@ -174,18 +168,8 @@ def _is_same(name: str, found: Any, wanted: Any) -> bool:
 def _hidden(name: str, wanted: Any, hides: Mask) -> Any:
     """Return a wanted value as it may be shown."""
     if name == "key":
-        return mask(wanted) if _is_whole(wanted) else wanted
+        return wanted if HIDDEN in wanted else mask(wanted)
     return hides.text(wanted) if isinstance(wanted, str) else wanted
-
-
-def _is_whole(key: str) -> bool:
-    """Return whether it is a key, and not its mask or its end, which may be shown."""
-    return HIDDEN not in key and len(key) > _LEAST_KEY_END
-
-
-def _ends_alike(masked: str, wanted: str) -> bool:
-    end = wanted.rpartition(HIDDEN)[2]
-    return len(end) >= _LEAST_KEY_END and masked.endswith(f"{HIDDEN}{end}")
 
 
 def _header(entry: JournalEntry, name: str, wanted: str, hides: Mask) -> str | None:

@@ -147,7 +147,7 @@ _PROPERTIES: Mapping[str, Any] = {
         },
     },
     **dict.fromkeys(PATTERNS, _text("a text, in which * stands for anything")),
-    "key": _text("a key, its mask, or its last three characters or more", minLength=1),
+    "key": _text("a key, or its mask as the journal shows it", minLength=1),
 }
 
 
