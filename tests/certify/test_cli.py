@@ -118,6 +118,20 @@ def test_an_application_that_asks_another_api_is_told_so_once(tmp_path: Path) ->
     assert noted == [True] * 4
 
 
+def test_a_client_that_calls_another_api_is_not_started_for_every_case(tmp_path: Path) -> None:
+    script = f"echo >>{tmp_path / 'started'}"
+    code, shown = run(
+        "certify-client", "--jobs", "2", "--report", str(tmp_path / "report.json"), "--", "sh", "-c", script
+    )  # fmt: skip
+    assert code == 1, shown
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert "let it send every call to the address in APIXO_BASE_URL" in report["note"]
+    # Another one may have been started before the third has ended.
+    started = len((tmp_path / "started").read_text("utf-8").splitlines())
+    assert 3 <= started <= 4
+    assert (report["summary"]["fail"], report["summary"]["pass"]) == (started, 0)
+
+
 def test_an_https_receiver_may_have_a_ca_of_its_own(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate, ca = tmp_path / "server.pem", tmp_path / "ca.pem"

@@ -35,6 +35,10 @@ _REPORTS: dict[str, Callable[[Certificate], str]] = {
     "junit": report.as_junit,
     "sarif": report.as_sarif,
 }
+_NO_CALL = (
+    "The command made no call to the certifier's emulator, so that it was not started for all cases: let it send"
+    " every call to the address in APIXO_BASE_URL."
+)
 _Case = TypeVar("_Case", bound=Any)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -141,7 +145,9 @@ def certify_client(
     async def judged(emulator: OwnEmulator) -> Certificate:
         certifier = ClientCertifier(command, emulator, timeout)
         results = await certifier.run(cases, jobs, _progress)
-        return Certificate("certify-client", " ".join(command), results)
+        is_partial = any(result.verdict is Verdict.SKIPPED for result in results)
+        note = _NO_CALL if is_partial else ""
+        return Certificate("certify-client", " ".join(command), results, note=note)
 
     options = ["--world-per-key", "--seed", str(seed)]
     _run(judged, files, port=0, options=options, config=accounts_config(cases))

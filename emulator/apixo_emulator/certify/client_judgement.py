@@ -51,40 +51,30 @@ class Call:
         at_s: When it came, in seconds from the first call.
         time_ms: When the emulator answered, by its own clock, to compare with the date in Retry-After.
         fault: What was done to the response on the wire, None if nothing.
-        is_page: The response is HTML.
+        is_download: A result was asked for, not only its headers.
+        is_result: A result was sent, or a part of it.
+        shows_end: The client could read that the task has ended.
     """
 
     endpoint: str
-    method: str
     path: str
     at_s: float
     time_ms: int
     status: int
     fault: str | None
-    body: str
-    retry_after: str | None
-    is_page: bool
-    range: str | None
+    retry_after: str
+    range: str
+    is_download: bool
+    is_result: bool
+    shows_end: bool
 
     def __str__(self) -> str:
         return f"status {self.status}" + (f" ({self.fault})" if self.fault else "")
 
-    @property
-    def is_result(self) -> bool:
-        """True if a result was sent, or a part of it. The journal shows a part as 200, too."""
-        is_sent = self.status == _OK and not (self.is_page or self.fault)
-        return self.endpoint == "file" and self.method == "GET" and is_sent
-
     def part(self, size: int) -> tuple[int, int]:
         """Return from where on and before which byte a result of this size was sent."""
-        asked = _RANGE.fullmatch(self.range or "")
+        asked = _RANGE.fullmatch(self.range)
         return (int(asked[1]), int(asked[2]) + 1 if asked[2] else size) if asked else (0, size)
-
-    @property
-    def shows_end(self) -> bool:
-        """True if the client could read that the task has ended."""
-        is_read = self.endpoint == "status" and not self.fault
-        return is_read and any(state in self.body for state in _FINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +109,29 @@ class Record:
 
 def calls_of(entries: Sequence[Mapping[str, Any]]) -> list[Call]:
     """Return the calls of a journal as `Call`."""
-    start = entries[0]["time"] if entries else 0
-    return [
-        Call(
-            endpoint=entry["endpoint"],
-            method=entry["request"]["method"],
-            path=entry["request"]["path"],
-            at_s=(entry["time"] - start) / 1000,
-            time_ms=entry["time"],
-            status=entry["response"]["status"],
-            fault=entry["fault"],
-            body=entry["response"]["body"] or "",
-            retry_after=_header(entry["response"], "retry-after"),
-            is_page=(_header(entry["response"], "content-type") or "").startswith("text/html"),
-            range=_header(entry["request"], "range"),
-        )
-        for entry in entries
-    ]
+    return [_call(entry, entries[0]["time"]) for entry in entries]
 
 
-def _header(message: Mapping[str, Any], wanted: str) -> str | None:
-    return next((value for name, value in message["headers"] if name == wanted), None)
+def _call(entry: Mapping[str, Any], start_ms: int) -> Call:
+    endpoint, status, fault = entry["endpoint"], entry["response"]["status"], entry["fault"]
+    headers = dict(entry["response"]["headers"])
+    is_download = endpoint == "file" and entry["request"]["method"] == "GET"
+    is_page = headers.get("content-type", "").startswith("text/html")
+    body = entry["response"]["body"] or ""
+    return Call(
+        endpoint=endpoint,
+        path=entry["request"]["path"],
+        at_s=(entry["time"] - start_ms) / 1000,
+        time_ms=entry["time"],
+        status=status,
+        fault=fault,
+        retry_after=headers.get("retry-after", ""),
+        range=dict(entry["request"]["headers"]).get("range", ""),
+        is_download=is_download,
+        # The journal shows a part as 200, too.
+        is_result=is_download and status == _OK and not (is_page or fault),
+        shows_end=endpoint == "status" and not fault and any(state in body for state in _FINAL),
+    )
 
 
 def judge(case: ClientCase, record: Record) -> list[Finding]:
@@ -220,7 +212,7 @@ def _waited(worst: Verdict, least_s: float, waited_s: float, expected: str, advi
 
 def _retry_after(record: Record) -> Iterator[Finding]:
     for call, after in pairwise(record.calls):
-        asked_s = retry_after_s(call.retry_after or "", call.time_ms / 1000)
+        asked_s = retry_after_s(call.retry_after, call.time_ms / 1000)
         if asked_s is not None and call.endpoint == after.endpoint:
             expected, waited_s = "until the next call, as Retry-After says", after.at_s - call.at_s
             yield _waited(Verdict.FAIL, asked_s, waited_s, expected, BACKOFF)
@@ -246,7 +238,7 @@ def _after_end(record: Record) -> Iterator[Finding]:
     """Judge the polls after the task's end was shown. One for a new link after a failed download is none of them."""
     more, may_ask = 0, True
     for call in record.calls:
-        if call.endpoint == "file" and call.method == "GET":
+        if call.is_download:
             may_ask = not call.is_result
         elif call.endpoint == "status":
             more += not may_ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import shlex
 import subprocess
 from collections import Counter
@@ -126,23 +127,16 @@ class Effects:
 
     async def _printed(self, command: str) -> tuple[int | None, str]:
         """Run the effects command; return the number that it prints, or None and what is wrong."""
+        run = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
         try:
-            done = await asyncio.to_thread(
-                subprocess.run,
-                shlex.split(command),
-                capture_output=True,
-                text=True,
-                timeout=RESPONSE_S,
-                check=False,
-            )
-            if done.returncode == 0:
-                return int(done.stdout.strip().splitlines()[-1]), ""
-            problem = f"exit code {done.returncode}: {done.stderr.strip()}".rstrip(": ")
+            done = await asyncio.to_thread(run, shlex.split(command), timeout=RESPONSE_S)
+            if done.returncode:
+                return None, f"exit code {done.returncode}: {done.stderr.strip()}".rstrip(": ")
+            return int(done.stdout.strip().splitlines()[-1]), ""
         except IndexError:
-            problem = "it printed nothing"
+            return None, "it printed nothing"
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            problem = str(error)
-        return None, problem
+            return None, str(error)
 
 
 def _is_download(call: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +97,17 @@ def _endpoint(name: str) -> tuple[str, str]:
     return api[name]["method"], api["prefix"] + api[name]["path"].format(model=contract().model)
 
 
+@dataclass(frozen=True)
 class OwnEmulator:
-    """A running emulator. ``origin`` is its address without a path, ``base_url`` the API's."""
+    """A running emulator; ``origin`` is its address without a path."""
 
-    def __init__(self, base_url: str, client: httpx.Client) -> None:
-        self.base_url = base_url
-        self.origin = base_url.removesuffix(contract().prefix)
-        client.base_url = httpx.URL(self.origin)
-        self._client = client
+    origin: str
+    _client: httpx.Client
+
+    @property
+    def base_url(self) -> str:
+        """The address of its API."""
+        return self.origin + contract().prefix
 
     def world(self, key: str) -> World:
         """Return the world of a key."""
@@ -154,10 +158,11 @@ def own_emulator(
                     process.wait(_STOP_S)
                     raise NothingToJudgeError(log.read_text("utf-8", errors="replace").strip())
                 # Loopback: a proxy of the environment must not see these calls.
+                origin = line.removeprefix(_READY).strip().removesuffix(contract().prefix)
                 with httpx.Client(
-                    headers={"User-Agent": _AGENT}, timeout=_CALL_S, trust_env=False
-                ) as client:
-                    yield OwnEmulator(line.removeprefix(_READY).strip(), client)
+                    base_url=origin, headers={"User-Agent": _AGENT}, timeout=_CALL_S, trust_env=False
+                ) as client:  # fmt: skip
+                    yield OwnEmulator(origin, client)
             finally:
                 process.terminate()
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,10 @@ class Result:
         del fields["case_advice"]
         fields |= {"verdict": self.verdict, "why": self.why, "advice": self.advice}
         return fields | {"duration_s": round(self.duration_s, 3)}
+
+
+Progress = Callable[[Result], None]
+"""Is called with each result as soon as it is known."""
 
 
 @dataclass(frozen=True, slots=True)

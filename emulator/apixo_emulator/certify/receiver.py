@@ -21,7 +21,7 @@ from apixo_emulator.certify.delivery import (
 )
 from apixo_emulator.certify.effects import Effects, Seen
 from apixo_emulator.certify.emulator import OwnEmulator
-from apixo_emulator.certify.model import Finding, NothingToJudgeError, Result, Verdict
+from apixo_emulator.certify.model import Finding, NothingToJudgeError, Progress, Result, Verdict
 from apixo_emulator.certify.receiver_cases import ORIGIN, Expect, ReceiverCase, Step
 from apixo_emulator.certify.receiver_judgement import (
     Run,
@@ -48,8 +48,6 @@ _KEEP_RUNNING = (
     "An error in one request must not end the process: handle it within the request, and look for the"
     " exception in the receiver's log. `--jobs 1` delivers one case at a time."
 )
-
-Progress = Callable[[Result], None]
 
 
 @dataclass
@@ -79,6 +77,8 @@ class ReceiverCertifier:
     _longest_s: float = 0.0
     # The runs in their order. The first tells whether downloads can be observed.
     _runs: list[Run] = field(default_factory=list)
+    # Lost deliveries are repeated one at a time.
+    _repeating: asyncio.Lock = field(default_factory=asyncio.Lock)
     # The run that got the last response.
     _responded: Run | None = None
     _gone: bool = False
@@ -256,33 +256,34 @@ class ReceiverCertifier:
             deliveries = [self._delivery(run, step, name) for name in step.tasks]
             run.evidence.append(deliveries[0].as_curl())
             if step.together:
-                responses = await asyncio.gather(*(send(each, self.ca) for each in deliveries))
+                sent = (self._sent(run, step, each) for each in deliveries)
+                responses = await asyncio.gather(*sent)
             else:
-                responses = [await send(delivery, self.ca) for delivery in deliveries]
-            if step.expect in {Expect.ACCEPTED, Expect.TOLERATED}:
-                responses = await self._with_retries(run, deliveries, responses)
+                responses = [await self._sent(run, step, each) for each in deliveries]
         await self._judge_responses(run, step, responses)
 
-    async def _with_retries(
-        self, run: Run, deliveries: Sequence[Delivery], responses: Sequence[Response]
-    ) -> list[Response]:
-        """Repeat the deliveries whose connection was lost, one at a time, as the live API does."""
-        found = list(responses)
-        lost = [number for number, response in enumerate(responses) if response.lost]
-        if not lost or await self._is_gone():
-            return found
-        for number in lost:
+    async def _sent(self, run: Run, step: Step, delivery: Delivery) -> Response:
+        """Return the response to a delivery, repeated as the live API does if the connection was lost."""
+        first = response = await send(delivery, self.ca)
+        if step.expect in {Expect.REJECTED, Expect.NOTHING} or not first.lost:
+            return first
+        async with self._repeating:
             for _ in range(_RETRIES):
-                found[number] = await send(deliveries[number], self.ca)
-                if not found[number].lost:
+                if await self._is_gone():
+                    break
+                response = await send(delivery, self.ca)
+                self._note_retry(run, first)
+                if not response.lost:
                     break
                 await asyncio.sleep(_RETRY_PAUSE_S)
+        return response
+
+    def _note_retry(self, run: Run, first: Response) -> None:
+        if not run.retried:
+            run.find(
+                Verdict.PASS, "status 200, or a retry that is accepted", f"{first}, then a retry"
+            )
         run.retried = True
-        run.find(
-            Verdict.PASS, "a connection for each delivery, or a retry that is accepted",
-            f"{len(lost)} of {len(found)} deliveries were repeated: {responses[lost[0]]}",
-        )  # fmt: skip
-        return found
 
     async def _made_by_emulator(self, run: Run, step: Step, task_id: str) -> Response:
         """Return the response to the emulator's own delivery of a task, or to a retry of it."""
@@ -294,11 +295,7 @@ class ReceiverCertifier:
             await asyncio.sleep(_RETRY_PAUSE_S)
             await self._world.control("POST", f"/deliveries/{task_id}/redeliver")
             response = await self._attempt(task_id, number)
-        if response is not first:
-            run.retried = True
-            run.find(
-                Verdict.PASS, "status 200, or a retry that is accepted", f"{first}, then a retry"
-            )
+            self._note_retry(run, first)
         return response
 
     def _delivery(self, run: Run, step: Step, name: str) -> Delivery:
