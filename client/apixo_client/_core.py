@@ -208,8 +208,9 @@ class BaseClient:
                 _, data = await self._once(request)
             except ApixoError as failed:
                 failed.task, error, failures = task, failed, failures + 1
-                may_repeat = is_transient if was_there else _is_worth_repeating
-                pause = self._pause_after(failed, failures, may_repeat)
+                if is_server_missing(failed) and not was_there:
+                    raise
+                pause = self._pause_after(failed, failures, is_transient)
                 continue
             task, error, failures, was_there = read_task(data, task), None, 0, True
             if on_progress is not None:
@@ -314,10 +315,6 @@ def _submit_body(
         "output_format": defaults["output_format"] if output_format is None else output_format,
     }
     return body
-
-
-def _is_worth_repeating(error: ApixoError) -> bool:
-    return is_transient(error) and not is_server_missing(error)
 
 
 def _timed_out(task: Task, timeout: float) -> WaitTimeout:

@@ -19,8 +19,6 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 # With 32 added, zlib recognises the formats of both gzip and deflate.
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-# Of an HTTP status, which the envelope's code repeats.
-_CODE_DIGITS = 3
 
 
 class Body:
@@ -154,7 +152,7 @@ def read_data(response: httpx.Response, content: bytes, *, secret: str, now: flo
 
 
 def _code(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(rf"[0-9]{{{_CODE_DIGITS}}}", value):
+    if isinstance(value, str) and re.fullmatch("[0-9]{3}", value):
         return int(value)
     return integer(value)
 

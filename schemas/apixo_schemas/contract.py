@@ -137,10 +137,11 @@ def cited(citation: str) -> tuple[Source, ...]:
     return tuple(source(part) for part in citation.split("; "))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Sourced:
     """What rests on sources: ``sources`` holds their ids, ``source`` is their citation."""
 
-    __slots__ = ()
+    grade: Grade
     sources: tuple[str, ...]
 
     @property
@@ -160,8 +161,6 @@ class Rule(_Sourced):
     condition: str
     message: str
     schema: Mapping[str, Any]
-    grade: Grade
-    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +172,6 @@ class ErrorEntry(_Sourced):
     message: str
     meaning: str
     advice: str
-    grade: Grade
-    sources: tuple[str, ...]
     # The operations of the OpenAPI document that may answer it.
     operations: tuple[str, ...] = ()
 
@@ -188,8 +185,6 @@ class Failure(_Sourced):
     message: str
     meaning: str
     advice: str
-    grade: Grade
-    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ def _with_rule(
     terms: Contract, rule_id: str, condition: str, value: Any, *, schema: Node, after: str = ""
 ) -> Contract:
     """Return the contract with one more rule, behind another or at the end."""
-    rule = Rule(rule_id, condition, value["message"], schema, Grade.ASSUMED, (rule_id,))
+    message = value["message"]
+    rule = Rule(rule_id, condition, message, schema, grade=Grade.ASSUMED, sources=(rule_id,))
     ids = [known.id for known in terms.rules]
     place = ids.index(after) + 1 if after in ids else len(ids)
     return replace(terms, rules=(*terms.rules[:place], rule, *terms.rules[place:]))
