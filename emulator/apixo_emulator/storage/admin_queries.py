@@ -102,24 +102,15 @@ class Store(TaskStore):
         """
         with self._write() as sql:
             if sql.one("SELECT 1 FROM worlds WHERE id=?", proposed.id) is None:
-                clock = proposed.clock
+                epoch = number(sql, _NEW_EPOCH, proposed.id)
                 sql.run(
-                    "INSERT INTO worlds (id, label, seed, real_base_ms, virtual_base_ms, rate, epoch)"
+                    "INSERT INTO worlds (id, label, epoch, seed, real_base_ms, virtual_base_ms, rate)"
                     " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
-                    proposed.id,
-                    proposed.label,
-                    str(proposed.seed),
-                    clock.real_base_ms,
-                    clock.virtual_base_ms,
-                    clock.rate,
-                    number(sql, _NEW_EPOCH, proposed.id),
+                    *(proposed.id, proposed.label, epoch, *_seed_and_clock(proposed)),
                 )
             world = _locked_world(sql, proposed.id)
-            kept = sql.all(
-                "SELECT document FROM rules WHERE epoch=? AND number>? ORDER BY number",
-                world.epoch,
-                _FILE_RULES,
-            )
+            query = "SELECT document FROM rules WHERE epoch=? AND number>? ORDER BY number"
+            kept = sql.all(query, world.epoch, _FILE_RULES)
             if [document for (document,) in kept] != list(file_rules):
                 _put_file_rules(sql, world.epoch, file_rules)
                 world = _count_rules(sql, world.id)
@@ -358,7 +349,11 @@ class Store(TaskStore):
         Entries that were added since the last call are numbered first, in the order of their instants.
         """
         with self._write() as sql:
-            _number_journal(sql, channel)
+            sql.run("INSERT INTO journals VALUES (?,0) ON CONFLICT DO NOTHING", channel)
+            last = number(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)
+            new = sql.all(_NUMBER, last, channel)
+            if new:
+                sql.run("UPDATE journals SET last=? WHERE channel=?", last + len(new), channel)
             found = sql.all(
                 "SELECT number, entry FROM journal WHERE channel=? AND number>? ORDER BY number LIMIT ?",
                 channel,
@@ -383,14 +378,6 @@ class Store(TaskStore):
             sql.run("DELETE FROM journals WHERE channel=?", channel)
 
 
-def _number_journal(sql: Sql, channel: str) -> None:
-    sql.run("INSERT INTO journals VALUES (?,0) ON CONFLICT DO NOTHING", channel)
-    last = number(sql, f"SELECT last FROM journals WHERE channel=?{sql.lock}", channel)
-    new = sql.all(_NUMBER, last, channel)
-    if new:
-        sql.run("UPDATE journals SET last=? WHERE channel=?", last + len(new), channel)
-
-
 def _locked_world(sql: Sql, world_id: str) -> WorldRow:
     row = sql.one(f"SELECT {rows.WORLD} FROM worlds WHERE id=?{sql.lock}", world_id)
     if row is None:
@@ -398,16 +385,14 @@ def _locked_world(sql: Sql, world_id: str) -> WorldRow:
     return rows.world_of(row)
 
 
-def _save_world(sql: Sql, world: WorldRow) -> None:
+def _seed_and_clock(world: WorldRow) -> tuple[str | float, ...]:
     clock = world.clock
-    sql.run(
-        "UPDATE worlds SET seed=?, real_base_ms=?, virtual_base_ms=?, rate=? WHERE id=?",
-        str(world.seed),
-        clock.real_base_ms,
-        clock.virtual_base_ms,
-        clock.rate,
-        world.id,
-    )
+    return str(world.seed), clock.real_base_ms, clock.virtual_base_ms, clock.rate
+
+
+def _save_world(sql: Sql, world: WorldRow) -> None:
+    query = "UPDATE worlds SET seed=?, real_base_ms=?, virtual_base_ms=?, rate=? WHERE id=?"
+    sql.run(query, *_seed_and_clock(world), world.id)
 
 
 def _count_rules(sql: Sql, world_id: str) -> WorldRow:
@@ -456,11 +441,7 @@ def _conditions(query: TaskQuery) -> tuple[str, list[object]]:
         values.extend([query.now_ms] * condition.count("?"))
     if query.text:
         parts.append(f"{_SEARCHED} LIKE ? ESCAPE '!'")
-        values.append(_pattern(query.text))
+        # The text as it is; NUL cannot be in any searched column.
+        wild = str.maketrans({"%": "!%", "_": "!_", "!": "!!", "\0": ""})
+        values.append(f"%{query.text.lower().translate(wild)}%")
     return " AND ".join(parts), values
-
-
-def _pattern(text: str) -> str:
-    """Return a LIKE pattern that finds a text as it is; NUL cannot be in any searched column."""
-    wild = str.maketrans({"%": "!%", "_": "!_", "!": "!!", "\0": ""})
-    return f"%{text.lower().translate(wild)}%"
