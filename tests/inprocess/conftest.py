@@ -7,7 +7,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +19,9 @@ import pytest
 import requests
 import trio
 import urllib3
+
+import apixo_emulator
+from apixo_emulator.testing import InProcess
 
 API = "https://api.apixo.ai"
 HEADERS = {"Authorization": "Bearer k", "Content-Type": "application/json"}
@@ -143,3 +146,10 @@ def caller(request: pytest.FixtureRequest) -> Caller:
 def app() -> Caller:
     """Some library."""
     return Caller(by_httpx)
+
+
+@pytest.fixture
+def emulator() -> Iterator[InProcess]:
+    """The emulator of a block with no options."""
+    with apixo_emulator.intercept() as emulator:
+        yield emulator

@@ -31,11 +31,10 @@ def test_the_inner_of_nested_blocks_answers(app: Any) -> None:
         assert len(outer.tasks) == 2
 
 
-def test_a_thread_is_served_by_the_block_that_is_open(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        with ThreadPoolExecutor(4) as pool:
-            ids = set(pool.map(app.submitted, [f"{number}.jpg" for number in range(8)]))
-        assert len(ids) == len(emulator.tasks) == 8
+def test_a_thread_is_served_by_the_block_that_is_open(app: Any, emulator: InProcess) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(app.submitted, [f"{number}.jpg" for number in range(8)]))
+    assert len(ids) == len(emulator.tasks) == 8
 
 
 def test_parallel_async_tasks_have_blocks_of_their_own() -> None:
@@ -78,18 +77,17 @@ def test_keys_and_their_accounts(app: Any, tmp_path: Path) -> None:
         assert app.submit().status == 401
 
 
-def test_a_scenario_for_some_calls(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        rule = emulator.scenario("http-503", times=2, image_url="*bad*")
-        assert [app.submit(f"{name}.jpg").status for name in ("bad", "good", "bad", "bad")] == [
-            503,
-            200,
-            503,
-            200,
-        ]
-        assert emulator.scenarios[0]["used"] == 2
-        emulator.remove_scenario(rule)
-        assert emulator.scenarios == []
+def test_a_scenario_for_some_calls(app: Any, emulator: InProcess) -> None:
+    rule = emulator.scenario("http-503", times=2, image_url="*bad*")
+    assert [app.submit(f"{name}.jpg").status for name in ("bad", "good", "bad", "bad")] == [
+        503,
+        200,
+        503,
+        200,
+    ]
+    assert emulator.scenarios[0]["used"] == 2
+    emulator.remove_scenario(rule)
+    assert emulator.scenarios == []
 
 
 def test_a_reset_begins_anew(app: Any) -> None:
@@ -124,18 +122,15 @@ def test_a_result_is_the_source_enlarged(app: Any, rocket: Path) -> None:
         assert files.asked == ["/in.jpg"]
 
 
-def test_a_result_names_its_version_and_when_its_task_ended(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        task_id = app.submitted()
-        emulator.settle()
-        found = app.poll(task_id)
-        (url,) = json.loads(found["resultJson"])["resultUrls"]
-        whole, head = httpx.get(url), httpx.head(url)
-        assert whole.headers["last-modified"] == formatdate(
-            found["completeTime"] / 1000, usegmt=True
-        )
-        assert whole.headers["etag"] == head.headers["etag"]
-        assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
+def test_a_result_names_its_version_and_when_its_task_ended(app: Any, emulator: InProcess) -> None:
+    task_id = app.submitted()
+    emulator.settle()
+    found = app.poll(task_id)
+    (url,) = json.loads(found["resultJson"])["resultUrls"]
+    whole, head = httpx.get(url), httpx.head(url)
+    assert whole.headers["last-modified"] == formatdate(found["completeTime"] / 1000, usegmt=True)
+    assert whole.headers["etag"] == head.headers["etag"]
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
 
 
 def test_drawing_leaves_libvips_to_the_application(app: Any) -> None:

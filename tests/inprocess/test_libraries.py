@@ -23,7 +23,7 @@ import urllib3
 from support.files import elsewhere
 
 import apixo_emulator
-from apixo_emulator.testing import NetworkBlockedError
+from apixo_emulator.testing import InProcess, NetworkBlockedError
 from apixo_schemas import contract
 
 RESETS = (
@@ -44,17 +44,18 @@ CUT_SHORT = (
 )
 
 
-def test_a_task_is_submitted_polled_and_its_result_fetched(caller: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        task_id = caller.submitted()
-        assert caller.state(task_id) == "pending"
-        emulator.advance(seconds=41)
-        done = caller.poll(task_id)
-        assert done["state"] == "success"
-        (url,) = json.loads(done["resultJson"])["resultUrls"]
-        assert url.startswith("https://api.apixo.ai/files/")
-        assert caller.get(url).body.startswith(b"\xff\xd8\xff")
-        assert float(caller.balance()) == 99.99
+def test_a_task_is_submitted_polled_and_its_result_fetched(
+    caller: Any, emulator: InProcess
+) -> None:
+    task_id = caller.submitted()
+    assert caller.state(task_id) == "pending"
+    emulator.advance(seconds=41)
+    done = caller.poll(task_id)
+    assert done["state"] == "success"
+    (url,) = json.loads(done["resultJson"])["resultUrls"]
+    assert url.startswith("https://api.apixo.ai/files/")
+    assert caller.get(url).body.startswith(b"\xff\xd8\xff")
+    assert float(caller.balance()) == 99.99
 
 
 def test_a_reset_is_the_library_s_own_error(caller: Any) -> None:
@@ -98,10 +99,9 @@ def test_a_stream_gets_a_dripping_answer_byte_by_byte() -> None:
         assert {len(piece) for piece in answer.iter_raw()} == {1}
 
 
-def test_a_refusal_is_an_answer(caller: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        assert caller.submit("emulate/html-502.jpg").status == 502
-        assert emulator.tasks == []
+def test_a_refusal_is_an_answer(caller: Any, emulator: InProcess) -> None:
+    assert caller.submit("emulate/html-502.jpg").status == 502
+    assert emulator.tasks == []
 
 
 def test_this_machine_stays_reachable(caller: Any) -> None:
@@ -134,11 +134,10 @@ def test_a_host_may_be_written_in_several_ways(caller: Any) -> None:
         assert caller.get("https://API.APIXO.ai.:443/api/v1/apikeys/current-balance").data == 100
 
 
-def test_a_body_beyond_the_limit_is_refused_as_by_the_server(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
-        assert app.send("POST", submit, b" " * (contract().assumed("body.limit") + 1)).status == 413
-        assert emulator.requests[0].decision == "the body is larger than the limit"
+def test_a_body_beyond_the_limit_is_refused_as_by_the_server(app: Any, emulator: InProcess) -> None:
+    submit = "https://api.apixo.ai/api/v1/generateTask/image-upscaler"
+    assert app.send("POST", submit, b" " * (contract().assumed("body.limit") + 1)).status == 413
+    assert emulator.requests[0].decision == "the body is larger than the limit"
 
 
 def test_a_base_url_of_the_user_s_own(caller: Any) -> None:

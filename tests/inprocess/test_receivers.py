@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 
 import apixo_emulator
 from apixo_client import CallbackReceiver, Task
-from apixo_emulator.testing import Callback
+from apixo_emulator.testing import Callback, InProcess
 
 URL = "https://your-server.com/webhooks/apixo"
 CALLED_BACK = {"request_type": "callback", "callback_url": URL}
@@ -28,31 +28,31 @@ def attempts(emulator: Any) -> list[tuple[float, str]]:
     ]
 
 
-def test_a_callback_comes_when_its_time_has_come(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        hook = emulator.receiver(URL)
-        task_id = app.submitted(**CALLED_BACK)
-        emulator.advance(seconds=39)
-        assert hook.received == []
-        emulator.advance(seconds=1)
-        (callback,) = hook.received
-        assert (callback.task["taskId"], callback.task["state"]) == (task_id, "success")
-        assert callback.url == URL
-        assert callback.task == app.poll(task_id)
+def test_a_callback_comes_when_its_time_has_come(app: Any, emulator: InProcess) -> None:
+    hook = emulator.receiver(URL)
+    task_id = app.submitted(**CALLED_BACK)
+    emulator.advance(seconds=39)
+    assert hook.received == []
+    emulator.advance(seconds=1)
+    (callback,) = hook.received
+    assert (callback.task["taskId"], callback.task["state"]) == (task_id, "success")
+    assert callback.url == URL
+    assert callback.task == app.poll(task_id)
 
 
-def test_a_refused_callback_is_made_again_on_the_emulator_s_clock(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        answers = iter([500, 404, 200])
-        emulator.receiver(URL, lambda _: next(answers))
-        app.submitted(**CALLED_BACK)
-        emulator.advance(hours=1)
-        assert attempts(emulator) == [
-            (40, "expected the status 200, received 500"),
-            (70, "expected the status 200, received 404"),
-            (190, "200"),
-        ]
-        assert "+70.000s attempt 2: expected the status 200, received 404" in emulator.journal()
+def test_a_refused_callback_is_made_again_on_the_emulator_s_clock(
+    app: Any, emulator: InProcess
+) -> None:
+    answers = iter([500, 404, 200])
+    emulator.receiver(URL, lambda _: next(answers))
+    app.submitted(**CALLED_BACK)
+    emulator.advance(hours=1)
+    assert attempts(emulator) == [
+        (40, "expected the status 200, received 500"),
+        (70, "expected the status 200, received 404"),
+        (190, "200"),
+    ]
+    assert "+70.000s attempt 2: expected the status 200, received 404" in emulator.journal()
 
 
 def test_without_a_receiver_nothing_is_called_and_words_say_so(app: Any) -> None:
@@ -66,7 +66,7 @@ def test_without_a_receiver_nothing_is_called_and_words_say_so(app: Any) -> None
         assert emulator.deliveries[0]["state"] == "exhausted"
 
 
-def test_an_asgi_app_receives(app: Any) -> None:
+def test_an_asgi_app_receives(app: Any, emulator: InProcess) -> None:
     server = FastAPI()
     seen: list[str] = []
 
@@ -75,11 +75,10 @@ def test_an_asgi_app_receives(app: Any) -> None:
         await asyncio.sleep(0)
         seen.append((await request.json())["data"]["state"])
 
-    with apixo_emulator.intercept() as emulator:
-        emulator.receiver("https://your-server.com", server)
-        app.submitted(**CALLED_BACK)
-        emulator.advance(seconds=41)
-        assert (seen, attempts(emulator)) == (["success"], [(40, "200")])
+    emulator.receiver("https://your-server.com", server)
+    app.submitted(**CALLED_BACK)
+    emulator.advance(seconds=41)
+    assert (seen, attempts(emulator)) == (["success"], [(40, "200")])
 
 
 def test_an_asgi_app_receives_in_the_test_s_own_event_loop() -> None:
@@ -119,7 +118,7 @@ def test_a_sync_advance_in_async_code_has_a_loop_of_its_own_for_an_asgi_app() ->
     asyncio.run(run())
 
 
-def test_a_wsgi_app_receives(app: Any) -> None:
+def test_a_wsgi_app_receives(app: Any, emulator: InProcess) -> None:
     server = flask.Flask("receiver")
     seen: list[str] = []
 
@@ -128,11 +127,10 @@ def test_a_wsgi_app_receives(app: Any) -> None:
         seen.append(flask.request.get_json()["data"]["state"])
         return "ok"
 
-    with apixo_emulator.intercept() as emulator:
-        emulator.receiver(URL, server)
-        app.submitted(**CALLED_BACK)
-        emulator.advance(seconds=41)
-        assert (seen, attempts(emulator)) == (["success"], [(40, "200")])
+    emulator.receiver(URL, server)
+    app.submitted(**CALLED_BACK)
+    emulator.advance(seconds=41)
+    assert (seen, attempts(emulator)) == (["success"], [(40, "200")])
 
 
 def test_a_receiver_that_raises_has_answered_500(
@@ -155,32 +153,29 @@ def test_a_receiver_may_play_one_that_answers_too_late(app: Any) -> None:
         assert attempts(emulator) == [(40, f"{URL} did not answer within 30 s")]
 
 
-def test_a_receiver_may_call_the_api(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        states: list[str] = []
-        emulator.receiver(URL, lambda callback: states.append(app.state(callback.task["taskId"])))
-        app.submitted(**CALLED_BACK)
-        emulator.advance(seconds=41)
-        assert states == ["success"]
+def test_a_receiver_may_call_the_api(app: Any, emulator: InProcess) -> None:
+    states: list[str] = []
+    emulator.receiver(URL, lambda callback: states.append(app.state(callback.task["taskId"])))
+    app.submitted(**CALLED_BACK)
+    emulator.advance(seconds=41)
+    assert states == ["success"]
 
 
-def test_the_end_of_a_task_by_hand_calls_back_at_once(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        hook = emulator.receiver(URL)
-        task_id = app.submitted(**CALLED_BACK)
-        emulator.finish(task_id, fail_code="Timeout")
-        assert hook.received[0].task["failCode"] == "Timeout"
-        emulator.redeliver(task_id)
-        assert len(hook.received) == 2
+def test_the_end_of_a_task_by_hand_calls_back_at_once(app: Any, emulator: InProcess) -> None:
+    hook = emulator.receiver(URL)
+    task_id = app.submitted(**CALLED_BACK)
+    emulator.finish(task_id, fail_code="Timeout")
+    assert hook.received[0].task["failCode"] == "Timeout"
+    emulator.redeliver(task_id)
+    assert len(hook.received) == 2
 
 
-def test_a_receiver_takes_its_url_and_what_is_below(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        hook = emulator.receiver(URL)
-        for url in (URL, f"{URL}/more?secret=1", f"{URL}2", URL.replace("https", "http")):
-            app.submitted(**{**CALLED_BACK, "callback_url": url})
-        emulator.advance(seconds=41)
-        assert [callback.url for callback in hook.received] == [URL, f"{URL}/more?secret=1"]
+def test_a_receiver_takes_its_url_and_what_is_below(app: Any, emulator: InProcess) -> None:
+    hook = emulator.receiver(URL)
+    for url in (URL, f"{URL}/more?secret=1", f"{URL}2", URL.replace("https", "http")):
+        app.submitted(**{**CALLED_BACK, "callback_url": url})
+    emulator.advance(seconds=41)
+    assert [callback.url for callback in hook.received] == [URL, f"{URL}/more?secret=1"]
 
 
 @pytest.mark.parametrize(

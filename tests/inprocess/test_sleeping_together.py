@@ -52,12 +52,6 @@ def moved_ms(work: Callable[[], object]) -> int:
         return emulator.now_ms - start_ms
 
 
-@pytest.fixture
-def emulator() -> Any:
-    with apixo_emulator.intercept() as emulator:
-        yield emulator
-
-
 @any_runner
 def test_async_tasks_wake_in_order(emulator: InProcess, run: Any) -> None:
     start_ms, woken = emulator.now_ms, []

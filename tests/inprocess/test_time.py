@@ -13,7 +13,7 @@ import pytest
 
 import apixo_emulator
 from apixo_client import Apixo, WaitTimeout
-from apixo_emulator.testing import WaitedInVainError
+from apixo_emulator.testing import InProcess, WaitedInVainError
 
 IMAGE = "https://example.com/in.jpg"
 
@@ -35,13 +35,12 @@ def test_polling_in_vain_moves_the_clock_from_event_to_event(app: Any) -> None:
         assert [app.state(task_id) for _ in range(3)] == ["pending", "processing", "success"]
 
 
-def test_polling_is_not_in_vain_where_time_has_gone_by(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        task_id = app.submitted()
-        app.state(task_id)
-        for _ in range(3):
-            emulator.advance(seconds=10)
-            assert app.state(task_id) == "processing"
+def test_polling_is_not_in_vain_where_time_has_gone_by(app: Any, emulator: InProcess) -> None:
+    task_id = app.submitted()
+    app.state(task_id)
+    for _ in range(3):
+        emulator.advance(seconds=10)
+        assert app.state(task_id) == "processing"
 
 
 def test_a_stuck_task_polled_without_end_is_an_error_and_no_endless_loop(app: Any) -> None:
@@ -62,19 +61,17 @@ def poll_until_done(app: Any, task_id: str) -> str:
     return str(state)
 
 
-def test_sleeping_of_a_caller_is_the_emulator_s_time(app: Any) -> None:
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        assert poll_until_done(app, app.submitted()) == "success"
-        assert emulator.now_ms - start_ms == 40_000
+def test_sleeping_of_a_caller_is_the_emulator_s_time(app: Any, emulator: InProcess) -> None:
+    start_ms = emulator.now_ms
+    assert poll_until_done(app, app.submitted()) == "success"
+    assert emulator.now_ms - start_ms == 40_000
 
 
-def test_sleeping_of_other_code_is_real() -> None:
-    with apixo_emulator.intercept() as emulator:
-        start_ms = emulator.now_ms
-        time.sleep(0.001)
-        asyncio.run(asyncio.sleep(0.001))
-        assert emulator.now_ms == start_ms
+def test_sleeping_of_other_code_is_real(emulator: InProcess) -> None:
+    start_ms = emulator.now_ms
+    time.sleep(0.001)
+    asyncio.run(asyncio.sleep(0.001))
+    assert emulator.now_ms == start_ms
 
 
 def test_sleep_is_the_emulator_s_time_after_a_block_in_which_a_mock_replaced_it(app: Any) -> None:

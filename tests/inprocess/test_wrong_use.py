@@ -56,12 +56,6 @@ def test_a_decorated_class_or_generator_is_told_what_to_do() -> None:
         apixo_emulator.intercept()(unittest.TestCase)
 
 
-@pytest.fixture
-def emulator() -> Any:
-    with apixo_emulator.intercept() as emulator:
-        yield emulator
-
-
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1, -0.001, 1e300])
 def test_time_moves_on_by_what_a_clock_can_show(emulator: InProcess, seconds: float) -> None:
     before = emulator.now_ms
