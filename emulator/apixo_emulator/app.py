@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.routes import ordinary_calls
 from apixo_emulator.domain.wire import CONTROL_PREFIX
-from apixo_emulator.http.api import Api, as_response, root_url, route_path
+from apixo_emulator.http.api import Api, Deferred, as_response, root_url, route_path
 from apixo_emulator.process import descriptor_limit
 from apixo_emulator.runtime import Runtime
 from apixo_emulator.service.callback_worker import MOST_CALLBACKS, CallbackWorker
@@ -111,7 +112,7 @@ def _routes(runtime: Runtime, api: Api) -> list[Route]:
         Route("/", _index),
         Route("/openapi.json", _openapi),
         Route(CONTROL_PREFIX.rstrip("/"), _to_dashboard),
-        Route(CONTROL_PREFIX + "{path:path}", _Deferred(runtime), name="control"),
+        Route(CONTROL_PREFIX + "{path:path}", Deferred(partial(_control, runtime)), name="control"),
     ]
 
 
@@ -124,23 +125,10 @@ def _unknown(api: Api, default: ASGIApp) -> ASGIApp:
     return answer
 
 
-class _Deferred:
-    """The control API and the dashboard, imported when first called: most servers need neither."""
+def _control(runtime: Runtime) -> ASGIApp:
+    from apixo_emulator.http.control import Control  # late: most servers need none
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._app: ASGIApp | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
-            made = await asyncio.to_thread(self._control)  # importing takes tens of milliseconds
-            self._app = self._app or made
-        await self._app(scope, receive, send)
-
-    def _control(self) -> ASGIApp:
-        from apixo_emulator.http.control import Control
-
-        return Control(self._runtime)
+    return Control(runtime)
 
 
 @asynccontextmanager

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apixo_emulator.domain.addresses import AddressRefused, is_loopback_name, scope_of
 from apixo_emulator.domain.responses import refusal
@@ -142,6 +142,21 @@ class Api:
         if head.announced is not None and head.announced > contract().assumed("body.limit"):
             return emulator.too_large(request)
         return None
+
+
+class Deferred:
+    """An application that is made when it is first called, as importing it takes tens of milliseconds."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._app is None:
+            made = await asyncio.to_thread(self._make)
+            self._app = self._app or made
+        await self._app(scope, receive, send)
 
 
 async def send_response(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,7 +23,7 @@ from apixo_emulator.domain.deliveries import DEPTH_HEADER
 from apixo_emulator.domain.problems import ContradictoryError
 from apixo_emulator.domain.responses import failure, refusal
 from apixo_emulator.domain.wire import CONTROL_PREFIX, TOKEN_COOKIE, TOKEN_HEADER
-from apixo_emulator.http.api import HOST, as_response, own_origin, root_url, route_path
+from apixo_emulator.http.api import HOST, Deferred, as_response, own_origin, root_url, route_path
 from apixo_emulator.http.events import Changes, event_stream
 from apixo_emulator.http.openapi import control_document, schema_document, schema_names
 from apixo_emulator.http.operations import OPERATIONS, Operation
@@ -67,7 +67,6 @@ class Control:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._token = runtime.settings.control_token
-        self._pages: Router | None = None
         # What is the same for every caller and holds no state is open to all.
         by_path: dict[str, dict[str, Endpoint]] = {
             path: {"GET": answer} for path, answer in _OPEN.items()
@@ -79,7 +78,7 @@ class Control:
         # What is named in full comes before what is named by a pattern.
         paths = sorted(by_path.items(), key=lambda entry: "{" in entry[0])
         routes: list[BaseRoute] = [_route(path, methods) for path, methods in paths]
-        self._router = Router(routes, default=self._page, redirect_slashes=False)
+        self._router = Router(routes, default=Deferred(self._dashboard), redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -89,13 +88,6 @@ class Control:
                 await _welcome(scope, self._token)(scope, receive, send)
                 return
         await self._router(scope, receive, send)
-
-    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with a page of the dashboard, which is imported when first asked for."""
-        if self._pages is None:
-            # In a thread: importing takes tens of milliseconds.
-            self._pages = await asyncio.to_thread(self._dashboard)
-        await self._pages(scope, receive, send)
 
     def _dashboard(self) -> Router:
         from apixo_emulator.http.dashboard import Dashboard
