@@ -19,6 +19,7 @@ import click
 from apixo_client import errors
 from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import WAIT_TIMEOUT_S, Apixo
+from apixo_client.images import suffixes
 from apixo_client.models import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -124,6 +125,15 @@ def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, _Progre
         file = str(error.filename)
         _complain(f"expected a URL or a local image, found {file!r}: {error.strerror}")
         sys.exit(Exit.USAGE)
+
+
+def _warn_of_suffix(output: Path | None, output_format: str) -> None:
+    fitting = suffixes(output_format)
+    if output is not None and fitting and output.suffix.lower() not in fitting:
+        _complain(
+            f"{output} will hold a {output_format} picture; give it a name that ends in "
+            f"{' or '.join(fitting)}, or choose another --format"
+        )
 
 
 def _deliver(result: Result, output: Path | None) -> Exit:
@@ -274,6 +284,7 @@ def upscale(
     poll_interval: float | None,
 ) -> Exit:
     """Submit a picture, a public URL or a local file to send along, and wait for the result."""
+    _warn_of_suffix(output, output_format or contract().defaults["output_format"])
     with _client(poll_interval) as (client, progress):
         result = client.upscale(
             image,
@@ -374,7 +385,3 @@ def listen(host: str, port: int, *, once: bool) -> Exit:
         _say(f"listening for callbacks on {server.url}/")
         printer.done.wait()
     return Exit.DONE
-
-
-if __name__ == "__main__":
-    main(prog_name="apixo-client")

@@ -45,14 +45,26 @@ def image_url(image: str | os.PathLike[str]) -> str:
     return image
 
 
-def _data_url(path: Path) -> str:
+def _suffix_formats() -> dict[str, str]:
+    """Return the documented format of each file suffix."""
     terms = contract()
-    suffixes = [f".{name}" for name in (*terms.formats, *terms.format_aliases)]
-    name = path.suffix.lower().removeprefix(".")
-    form = terms.formats.get(terms.format_aliases.get(name, name))
+    known = {name: name for name in terms.formats} | dict(terms.format_aliases)
+    return {f".{suffix}": name for suffix, name in known.items()}
+
+
+def suffixes(output_format: str) -> list[str]:
+    """Return the file suffixes that fit a format; none if it is not documented."""
+    known = _suffix_formats()
+    wanted = known.get(f".{output_format}")
+    return [suffix for suffix, name in known.items() if name == wanted]
+
+
+def _data_url(path: Path) -> str:
+    known = _suffix_formats()
+    form = contract().formats.get(known.get(path.suffix.lower(), ""))
     if form is None:
         raise ImageFileError(
-            f"{path.name!r} cannot be sent: a file that ends in {', '.join(suffixes)} was "
+            f"{path.name!r} cannot be sent: a file that ends in {', '.join(known)} was "
             "expected. Convert or rename it, or pass an image URL."
         )
     return f"data:{form.media_type};base64,{b64encode(path.read_bytes()).decode('ascii')}"

@@ -60,6 +60,34 @@ def test_upscale_to_a_file(
     assert said.err.splitlines() == ["task_1 pending", "task_1 processing", "task_1 success"]
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "warned"),
+    [
+        ([], "out.jpg", False),
+        ([], "out.JPEG", False),
+        ([], "out.png", True),
+        ([], "out", True),
+        (["-f", "webp"], "out.webp", False),
+        (["-f", "jpeg"], "out.jpg", False),
+        (["-f", "png"], "out.jpg", True),
+        (["-f", "gif"], "out.gif", False),
+    ],
+)
+def test_a_suffix_that_does_not_fit_the_format_is_warned_of_before_it_costs(
+    service: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    options: list[str],
+    name: str,
+    warned: bool,
+) -> None:
+    service.refuse(402)
+    assert main(["upscale", IMAGE, *options, "-o", str(tmp_path / name)]) == Exit.REFUSED
+    lines = capsys.readouterr().err.splitlines()
+    assert ("give it a name that ends in" in lines[0]) is warned
+
+
 def test_upscale_without_a_file_gives_the_url(
     service: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,7 +247,7 @@ def test_the_help_explains_codes_and_defaults(capsys: pytest.CaptureFixture[str]
 
 def test_the_command_as_installed() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("APIXO_")}
-    command = [sys.executable, "-m", "apixo_client.cli", "balance"]
+    command = [sys.executable, "-m", "apixo_client", "balance"]
     ran = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     assert ran.returncode == Exit.USAGE
     assert "Set the environment variable APIXO_API_KEY" in ran.stderr

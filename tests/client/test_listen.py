@@ -125,7 +125,7 @@ def test_a_failure_of_the_receiver_is_a_500() -> None:
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "apixo_client.cli", "listen", *arguments],
+        [sys.executable, "-m", "apixo_client", "listen", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
