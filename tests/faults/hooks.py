@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Thread
+from threading import Condition
+
+from support.receivers import QuietHandler, web_server
 
 
 @dataclass
@@ -51,9 +52,9 @@ class Hooks:
             return len(self.arrivals)
 
 
-def _handler(hooks: Hooks) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+def _handler(hooks: Hooks) -> type[QuietHandler]:
+    class Handler(QuietHandler):
+        def do_POST(self) -> None:  # noqa: N802 - its name in http.server
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = hooks.arrived(body)
             if status is None:
@@ -61,7 +62,7 @@ def _handler(hooks: Hooks) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(status)
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - its name in http.server
             self._answer(200)  # a source picture that is none
 
         def _answer(self, status: int) -> None:
@@ -70,32 +71,11 @@ def _handler(hooks: Hooks) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *args: object) -> None:
-            del args  # the output stays readable
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (OSError, ValueError):
-                return  # the emulator was killed in the middle of a callback
-
     return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 1024
-    daemon_threads = True
 
 
 @contextmanager
 def hooked(*, bad: float = 0.0, seed: int = 0) -> Iterator[Hooks]:
     hooks = Hooks(bad=bad, chance=random.Random(seed))  # noqa: S311 - chance that can be repeated
-    with _Server(("127.0.0.1", 0), _handler(hooks)) as server:
-        hooks.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield hooks
-        finally:
-            server.shutdown()
-            thread.join()
+    with web_server(_handler(hooks)) as hooks.url:
+        yield hooks

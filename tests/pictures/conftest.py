@@ -6,11 +6,12 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.receivers import QuietHandler, web_server
 
 from apixo_emulator.domain.pictures import PictureSpec
 from apixo_emulator.pictures import PictureStore, RenderedPicture, SourceOptions
@@ -56,22 +57,16 @@ class Site:
 def site() -> Iterator[Site]:
     """A web server on a free port of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    found = Site("")
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - its name in http.server
             found.asked.append(self.path)
             found.answers.get(self.path, _nothing)(self)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Site(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with web_server(Handler) as found.base:
         yield found
         found.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

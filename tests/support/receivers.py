@@ -34,8 +34,39 @@ class Receiver:
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
 
-def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler):
+    """A handler of requests that writes nothing, and takes it that a client goes away."""
+
+    def log_message(self, *args: object) -> None:
+        """Leave the tests' output readable."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (OSError, ValueError):
+            return  # the emulator was killed, or has given up
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 1024
+    daemon_threads = True
+
+
+@contextmanager
+def web_server(handler: type[QuietHandler]) -> Iterator[str]:
+    """Serve on a free port of this machine; gives the origin."""
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _handler(receiver: Receiver) -> type[QuietHandler]:
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -50,33 +81,14 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *args: object) -> None:
-            del args  # the tests' output stays readable
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except ConnectionError:
-                return  # the emulator was killed, or has given up on a hung answer
-
     return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 1024
-    daemon_threads = True
 
 
 @contextmanager
 def receiving(*statuses: int) -> Iterator[Receiver]:
     receiver = Receiver(statuses=list(statuses) or [200])
-    with _Server(("127.0.0.1", 0), _handler(receiver)) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with web_server(_handler(receiver)) as receiver.url:
         try:
             yield receiver
         finally:
             receiver.end.set()
-            server.shutdown()
-            thread.join()
