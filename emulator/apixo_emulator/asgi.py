@@ -1,6 +1,7 @@
 """The application with options from the environment and the configuration file.
 
-For any ASGI server: ``uvicorn apixo_emulator.asgi:app``.
+For any ASGI server: ``uvicorn apixo_emulator.asgi:app``. The process is set as a server needs it; a program
+that does more than serve the emulator calls `create_app`.
 """
 
 from apixo_emulator.app import create_app
