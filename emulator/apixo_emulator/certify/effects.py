@@ -48,12 +48,18 @@ class Effects:
 
     Attributes:
         command: Prints how many results the application has taken in; None if there is none.
-        calls: All calls of the application at the emulator so far, the oldest first.
+        has_calls: True if the application has called an endpoint of the emulator.
+        answered: How many calls were answered 200. A poll that is repeated for ever because no task is found is no
+            progress.
     """
 
     world: World
     command: str | None = None
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    has_calls: bool = False
+    answered: int = 0
+    # The tasks that were polled, and all downloads as task and status.
+    _polled: set[str] = field(default_factory=set)
+    _downloads: list[tuple[str, int]] = field(default_factory=list)
     # The number of the last call.
     _last: int = 0
     # The command has printed a number.
@@ -69,39 +75,31 @@ class Effects:
             if self._looked > asked:  # for another case, while this one waited
                 return
             self._looked = monotonic()
-            found = await self.world.calls(self._last)
-            self._last = found[-1]["number"] if found else self._last
-            self.calls += [call for call in found if not is_own(call)]
+            for call in await self.world.calls(self._last):
+                self._last = call["number"]
+                if not is_own(call):
+                    self._note(call)
 
-    def has_calls(self) -> bool:
-        """True if the application has called an endpoint of the emulator."""
-        return any(call["endpoint"] in set(Endpoint) for call in self.calls)
-
-    def answered(self) -> int:
-        """Return how many calls were answered 200.
-
-        A poll that is repeated for ever because no task is found is no progress.
-        """
-        return sum(call["response"]["status"] == _OK for call in self.calls)
+    def _note(self, call: Mapping[str, Any]) -> None:
+        task_id, status = call["taskId"], call["response"]["status"]
+        self.has_calls = self.has_calls or call["endpoint"] in set(Endpoint)
+        self.answered += status == _OK
+        if call["endpoint"] == Endpoint.STATUS:
+            self._polled.add(task_id)
+        elif _is_download(call):
+            self._downloads.append((task_id, status))
 
     def seen(self, task_ids: Collection[str]) -> Seen:
         """Return what was done with these tasks, and with those that forged deliveries of them mention."""
         own = {*task_ids, *map(unknown_task, task_ids)}
-        forged = {forged_result(task_id) for task_id in own}
-        files = [call for call in self.calls if _is_download(call)]
+        forged = set(map(forged_result, own))
         downloads: Counter[str] = Counter()
-        for call in files:
-            task_id = call["taskId"]
+        for task_id, status in self._downloads:
             # After the first download, a request counts even if the link has expired since.
-            if task_id in own and (task_id in downloads or call["response"]["status"] in _SENT):
+            if task_id in own and (task_id in downloads or status in _SENT):
                 downloads[task_id] += 1
-        return Seen(
-            downloads=downloads,
-            asked=any(
-                call["endpoint"] == "status" and call["taskId"] in own for call in self.calls
-            ),
-            forged=sum(call["taskId"] in forged for call in files),
-        )
+        asked_for = sum(task_id in forged for task_id, _ in self._downloads)
+        return Seen(downloads, not own.isdisjoint(self._polled), asked_for)
 
     async def count(self) -> int:
         """Run the effects command and return the number that it prints; 0 without a command.

@@ -143,12 +143,12 @@ class ReceiverCertifier:
     def _is_elsewhere(self, first: Run) -> bool:
         is_missing = self.command is not None and first.taken < (first.case.results or 0)
         has_failed = first.unanswered or is_missing
-        return has_failed and not (self._gone or self._effects.has_calls())
+        return has_failed and not (self._gone or self._effects.has_calls)
 
     def note(self, results: Sequence[Result]) -> str:
         """Return a sentence on what the whole run could not judge; empty if there is nothing to say."""
         is_partial = self._elsewhere or any(each.verdict is Verdict.SKIPPED for each in results)
-        if self._gone or self._effects.has_calls() or not is_partial:
+        if self._gone or self._effects.has_calls or not is_partial:
             return ""
         base_url, port = self.emulator.base_url, urlsplit(self.emulator.origin).port
         return (
@@ -355,7 +355,7 @@ class ReceiverCertifier:
             await self._seen(run)
             return
         began = changed = monotonic()
-        seen, answered = await self._seen(run), self._effects.answered()
+        seen, answered = await self._seen(run), self._effects.answered
         done = (seen, run.taken)
         while True:
             patience = _EFFECT_S
@@ -365,7 +365,7 @@ class ReceiverCertifier:
                 return
             await asyncio.sleep(_LOOK_S if self.command is None else _COUNT_S)
             before = (done, answered)
-            seen, answered = await self._seen(run), self._effects.answered()
+            seen, answered = await self._seen(run), self._effects.answered
             done = (seen, run.taken)
             # A pause that the API causes says nothing about the application.
             if done != before[0] and not any(step.retried for step in run.case.steps):

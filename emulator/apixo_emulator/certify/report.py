@@ -10,9 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
-from xml.etree import ElementTree as ET
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from apixo_emulator.certify.model import Certificate, Result, Verdict
@@ -74,68 +73,35 @@ def as_json(certificate: Certificate) -> str:
 
 def as_html(certificate: Certificate) -> str:
     """Return the report as one self-contained HTML page."""
+    return _rendered("certificate.html", certificate)
+
+
+def as_junit(certificate: Certificate) -> str:
+    """Return the report as JUnit XML; a warning is a passed test with output."""
+    return _rendered("certificate.xml", certificate).translate(_NOT_XML)
+
+
+def as_markdown(certificate: Certificate) -> str:
+    """Return the report for GitHub's step summary."""
+    return _rendered("certificate.md", certificate)
+
+
+def _rendered(template: str, certificate: Certificate) -> str:
     environment = Environment(
-        loader=PackageLoader("apixo_emulator.certify"), autoescape=True, undefined=StrictUndefined
-    )
+        loader=PackageLoader("apixo_emulator.certify"), autoescape=select_autoescape(),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
     environment.filters["code"] = _code
-    page = environment.get_template("certificate.html")
-    worst_first = sorted(certificate.results, key=lambda each: -each.verdict.badness)
-    return page.render(certificate=certificate, results=worst_first, Verdict=Verdict)
+    results = sorted(certificate.results, key=lambda each: -each.verdict.badness)
+    return environment.get_template(template).render(
+        certificate=certificate, worst_first=results, summary=summary(certificate), Verdict=Verdict
+    )
 
 
 def _code(text: str) -> Markup:
     """Return a text as HTML in which backticks mark code."""
     # A plain str: the parts of a Markup would be escaped again.
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
-
-
-def as_junit(certificate: Certificate) -> str:
-    """Return the report as JUnit XML; a warning is a passed test with output."""
-    counts = certificate.counts
-    figures = {
-        "tests": len(certificate.results),
-        "failures": counts[Verdict.FAIL],
-        "skipped": counts[Verdict.SKIPPED],
-        "errors": 0,
-    }
-    suite = ET.Element("testsuite", {key: str(value) for key, value in figures.items()})
-    suite.set("name", f"apixo-emulator {certificate.kind}")
-    if certificate.note:
-        properties = ET.SubElement(suite, "properties")
-        ET.SubElement(properties, "property", name="note", value=certificate.note)
-    for result in certificate.results:
-        seconds = f"{result.duration_s:.3f}"
-        case = ET.SubElement(
-            suite, "testcase", classname=certificate.kind, name=result.id, time=seconds
-        )
-        lines = [result.title, result.why, result.advice, *result.evidence]
-        text = "\n".join(lines).translate(_NOT_XML)
-        why = result.why.translate(_NOT_XML)
-        if result.verdict is Verdict.FAIL:
-            ET.SubElement(case, "failure", message=why).text = text
-        elif result.verdict is Verdict.SKIPPED:
-            ET.SubElement(case, "skipped", message=why)
-        elif result.verdict is Verdict.WARN:
-            ET.SubElement(case, "system-out").text = text
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def as_markdown(certificate: Certificate) -> str:
-    """Return the report for GitHub's step summary."""
-    rows = [
-        f"| {result.verdict.value} | `{result.id}` | {_cell(result.title)} | {_cell(result.why)} |\n"
-        for result in certificate.results
-        if result.verdict is not Verdict.PASS
-    ]
-    note = f"{certificate.note}\n\n" if certificate.note else ""
-    head = f"### apixo-emulator {certificate.kind}\n\n{note}{summary(certificate)}\n"
-    table = "\n| verdict | case | title | why |\n| --- | --- | --- | --- |\n" + "".join(rows)
-    return head + (table if rows else "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def as_sarif(certificate: Certificate) -> str:
