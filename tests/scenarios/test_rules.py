@@ -136,6 +136,10 @@ def test_what_plans_stand_for(plan: dict[str, Any], effects: Effects) -> None:
             {"scenario": "stuck", "times": "2"},
             "times: expected an integer from 1 to 1000000; found '2'.",
         ),
+        (
+            {"plan": {"fail_code": "X", "fail_msg": "a\0b"}},
+            r"plan.fail_msg: expected a text that UTF-8 can write, without NUL; found 'a\x00b'.",
+        ),
         ({"scenario": ["stuck", 5]}, "scenario[1]: expected a scenario; found 5."),
         (
             {"scenario": "slow-3", "match": {"resolution": "8K"}},

@@ -164,8 +164,10 @@ def _foreign(value: Any, path: Path) -> Iterator[Problem]:
                 yield from _foreign(entry, (*path, index))
         case float() if not math.isfinite(value):
             yield Problem(path, f"expected a finite number, found {value}.")
-        case str() if not is_text(value):
-            yield Problem(path, f"expected a text that UTF-8 can write; found {found(value)}.")
+        # What is in a document is kept, and texts of PostgreSQL hold no NUL.
+        case str() if not is_text(value) or (path and "\0" in value):
+            expected = "expected a text that UTF-8 can write, without NUL"
+            yield Problem(path, f"{expected}; found {found(value)}.")
         case None | bool() | str() | int() | float():
             return
         case _:
