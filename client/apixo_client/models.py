@@ -251,10 +251,10 @@ def _with_prefix(base_url: str) -> str:
     try:
         url = httpx.URL(base_url.strip())
         check_host(url)
-        is_usable = url.scheme in {"http", "https"} and url.host and len(base_url.split()) == 1
+        has_host = url.scheme in {"http", "https"} and url.host and len(base_url.split()) == 1
     except httpx.InvalidURL:
-        is_usable = False
-    if not is_usable or url.userinfo or url.query or url.fragment:
+        url, has_host = httpx.URL(), False
+    if not has_host or url.userinfo or url.query or url.fragment:
         # The text given is not repeated: it may contain a password.
         raise ConfigurationError(
             "The base URL cannot be used: an absolute http or https URL was expected, without "

@@ -9,10 +9,8 @@ from typing import Any
 import click
 
 from apixo_emulator.extras import what_to_install
-from apixo_emulator.process import prepare_process
 
 try:
-    prepare_process()
     from apixo_emulator.config_file import CONFIG_FILE, load_settings
     from apixo_emulator.option_types import Option
     from apixo_emulator.settings import OPTIONS
