@@ -185,8 +185,11 @@ class View:
 
     @cached_property
     def passing(self) -> list[Exchange]:
-        """Return the calls that broke off or failed, and were repeated."""
-        return [call for call in self.run.of(Purpose.BUSY) if call.status not in BUSY]
+        """Return the calls that broke off or failed, and got another answer when repeated."""
+        busy = [call for call in self.run.of(Purpose.BUSY) if call.status not in BUSY]
+        last = [call for call in self.run.exchanges if call.purpose is not Purpose.BUSY]
+        lasting = {(call.url, call.body) for call in last if is_broken(call)}
+        return [call for call in busy if (call.url, call.body) not in lasting]
 
     @property
     def is_unsteady(self) -> bool:
