@@ -113,7 +113,7 @@ class Conduct:
         return self.error(404, "no such address", "routing")
 
     def interruption(self, request: Request) -> Reply | None:
-        """Give an answer that a busy platform may give to any call, such as 429."""
+        """Return an answer that a busy platform may give to any call, such as 429."""
         del request
         return None
 
@@ -121,12 +121,12 @@ class Conduct:
         return request.headers.get("authorization") == f"Bearer {KEY}"
 
     def success(self, place: str, data: Any) -> Reply:
-        """Give the envelope of a call that went well; ``place`` names the endpoint."""
+        """Return the envelope of a call that went well; ``place`` names the endpoint."""
         del place
         return Reply(200, {"code": 200, "message": "success", "data": data})
 
     def error(self, status: int, message: str, place: str) -> Reply:
-        """Give the envelope of an error; ``place`` says where it comes from."""
+        """Return the envelope of an error; ``place`` says where it comes from."""
         return Reply(status, self.error_body(status, message, place))
 
     def error_body(self, status: int, message: str, place: str) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class Conduct:
         return (wanted or "4k").lower()
 
     def verdict(self, image_url: str) -> str | None:
-        """Give the failure code of a source that cannot be enlarged."""
+        """Return the failure code of a source that cannot be enlarged."""
         bad = image_url == FAILING_IMAGE or not image_url.startswith(("http", "data:image/"))
         return "ImageFormatIncorrect" if bad else None
 
@@ -243,7 +243,7 @@ class Conduct:
         return 0.3
 
     def data(self, task: Task, place: str) -> dict[str, Any]:
-        """Give a task as a poll shows it, or a callback (``place``)."""
+        """Return a task as a poll shows it, or a callback (``place``)."""
         del place
         return self.shown(task, self.state(task))
 
@@ -301,14 +301,14 @@ class Conduct:
     # --- callbacks ------------------------------------------------------------------------
 
     def callback_moments(self, task: Task) -> list[float]:
-        """Give the times at which the final answer is sent, as Unix seconds."""
+        """Return the times at which the final answer is sent, as Unix seconds."""
         return [task.completed_s]
 
     def callback_method(self) -> str:
         return "POST"
 
     def callback_payload(self, task: Task) -> Reply:
-        """Give the body and media type that the receiver gets."""
+        """Return the body and media type that the receiver gets."""
         return self.success("callback", self.data(task, "callback"))
 
     def callback_retry(self, status: int | None) -> bool:

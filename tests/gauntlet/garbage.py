@@ -71,7 +71,7 @@ class Garbage(Conduct):
         return self.spoilt(super().callback_payload(task))
 
     def spoilt(self, reply: Reply) -> Reply:
-        """Give an answer of which something is wrong."""
+        """Return an answer of which something is wrong."""
         kind = self.rng.randrange(5)
         if kind == 0:
             return replace(reply, raw=self.rng.choice(_BODIES))
@@ -83,7 +83,7 @@ class Garbage(Conduct):
         return replace(reply, body=self._twisted(reply.body, depth=self.rng.randrange(3)))
 
     def _twisted(self, value: Any, depth: int) -> Any:
-        """Give the value with one part of it replaced."""
+        """Return the value with one part of it replaced."""
         if not isinstance(value, dict) or not value:
             return self.rng.choice(_VALUES)
         name = self.rng.choice([*value])

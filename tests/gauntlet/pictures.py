@@ -20,7 +20,7 @@ class Picture:
 
 @cache
 def picture(resolution: str, output_format: str) -> Picture:
-    """Give a picture three units wide and two high, as large as its tier says."""
+    """Return a picture three units wide and two high, as large as its tier says."""
     width = LONG_EDGE[resolution]
     black: Any = pyvips.Image.black(width, width * 2 // 3, bands=3)
     flat = black.linear(1, [90, 130, 170], uchar=True).copy(interpretation="srgb")

@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(conduct: Conduct) -> Iterator[str]:
-    """Serve a conduct on a free port; give the base URL of its API."""
+    """Serve a conduct on a free port; yield the base URL of its API."""
     with Server(conduct) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -252,31 +252,6 @@ def test_what_is_no_url_can_be_refused_at_submit(url: str) -> None:
         assert accepts(found)(body(image_urls=[fine]))
 
 
-def test_an_error_keeps_what_is_not_reworded() -> None:
-    found = with_setting("error.wording", {"forbidden": {"status": 404}})
-    assert found.errors["forbidden"].status == 404
-    assert found.errors["forbidden"].message == BASE.errors["forbidden"].message
-
-
-def test_refusals_that_only_a_profile_knows_are_errors_of_the_catalogue() -> None:
-    found = with_setting("body.content_type", ANSWER)
-    assert found.assumed("body.content_type") == "required"
-    assert found.errors["content_type_unsupported"].status == 418
-    found = with_setting("task.other_key", ANSWER)
-    assert found.assumed("task.other_key") == "refused"
-    assert found.errors["task_of_other_key"].message == "In other words."
-    found = with_setting("callback_url.not_https", MESSAGE)
-    assert found.assumed("callback_url.not_https") == "rejected"
-    assert found.errors["callback_url_not_public"].message == "In other words."
-
-
-def test_a_part_of_the_latency_leaves_the_rest() -> None:
-    found = with_setting("latency.distribution", {"factor": {"8k": 2.5}})
-    shape = found.assumed("latency.distribution")
-    assert shape == {"factor": {"2k": 0.6, "4k": 1.0, "8k": 2.5}, "sigma": 0.25}
-    assert found.typical_latency_ms == BASE.typical_latency_ms
-
-
 # --- files ---------------------------------------------------------------------------------
 
 
@@ -329,13 +304,6 @@ def test_what_is_wrong_is_named_with_what_was_expected(tmp_path: Path, text: str
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ProfileError, match=WRONG[text]):
         load_profile(path)
-
-
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError) as told:
-        loaded(tmp_path, "form = 2\nx = 1\n[assumptions]\nretry_after = 1\nbody.limit = 1\n")
-    for words in ("form", "'x'", "retry_after", "body.limit"):
-        assert words in str(told.value)
 
 
 @given(st.sampled_from(sorted(CASES)), st.integers() | st.text() | st.lists(st.text()) | st.none())
@@ -405,17 +373,6 @@ def test_an_id_has_its_form_and_is_always_the_same(number: int, form: str) -> No
     # The form that is learnt from an id makes ids like it.
     again = shaped_task_id(id_form(made), number)
     assert len(again) == len(made)
-
-
-@given(st.sets(st.integers(0, 10**12 - 1), min_size=2))
-def test_numbers_that_fit_give_ids_of_their_own(chosen: set[int]) -> None:
-    assert len({shaped_task_id("task_{digits:12}", number) for number in chosen}) == len(chosen)
-
-
-@pytest.mark.parametrize("form", ["", "hex", "task_", "{hex}", "{octal:3}"])
-def test_an_unknown_form_is_refused(form: str) -> None:
-    with pytest.raises(ValueError, match="expected hex32, uuid or a pattern"):
-        shaped_task_id(form, 1)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Importing this package registers all of them.
 """
 
-from apixo_contract.checks import (
+from apixo_contract.checks import (  # noqa: F401 - they register their checks
     assumptions,
     auth,
     callbacks,
@@ -19,20 +19,4 @@ from apixo_contract.checks import (
 )
 from apixo_contract.checks.check import Check, catalogue, results
 
-__all__ = [
-    "Check",
-    "assumptions",
-    "auth",
-    "callbacks",
-    "catalogue",
-    "client",
-    "envelope",
-    "flaky",
-    "money",
-    "pictures",
-    "results",
-    "status",
-    "submit",
-    "tasks",
-    "times",
-]
+__all__ = ["Check", "catalogue", "results"]
