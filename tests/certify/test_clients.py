@@ -94,6 +94,16 @@ def test_the_client_without_a_defect_passes(emulator: OwnEmulator) -> None:
     assert found == {}
 
 
+def test_a_client_is_judged_by_the_system_s_clock_where_the_emulator_s_runs_faster(
+    emulator: OwnEmulator,
+) -> None:
+    wanted = {"submit.429-once", "submit.429-date", "status.429-date", "failed.Timeout"}
+    cases = [case for case in client_cases() if case.id in wanted]
+    certifier = ClientCertifier([*PROGRAM, "Client"], emulator, 100, rate=20, name="fast")
+    results = asyncio.run(certifier.run(cases, 4, lambda _: None))
+    assert {each.id: each.why for each in results} == dict.fromkeys(wanted, "")
+
+
 @pytest.mark.parametrize("program", ["AsksForANewLink", "DownloadsInParts"])
 def test_a_correct_client_of_another_kind_passes(emulator: OwnEmulator, program: str) -> None:
     cases = [case for case in client_cases() if case.id in {"result.404", "states.immediate"}]

@@ -125,11 +125,13 @@ def certify_receiver(
 @click.command("certify-client", context_settings={"ignore_unknown_options": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds after which the command is killed.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How much faster the emulator's time runs; dates stay those of the system.")  # fmt: skip
 @_options(jobs=16)  # most of the time is the commands' own waiting
 def certify_client(
     *,
     command: Sequence[str],
     timeout: float,
+    rate: float,
     only: Sequence[str],
     jobs: int,
     seed: int,
@@ -143,7 +145,7 @@ def certify_client(
     cases = _chosen(client_cases(), only)
 
     async def judged(emulator: OwnEmulator) -> Certificate:
-        certifier = ClientCertifier(command, emulator, timeout)
+        certifier = ClientCertifier(command, emulator, timeout, rate)
         results = await certifier.run(cases, jobs, _progress)
         is_partial = any(result.verdict is Verdict.SKIPPED for result in results)
         note = _NO_CALL if is_partial else ""

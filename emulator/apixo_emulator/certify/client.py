@@ -37,12 +37,14 @@ class ClientCertifier:
         command: The command and its arguments.
         emulator: An emulator in which every key is a world of its own.
         timeout_s: Seconds after which a command is killed.
+        rate: How much faster the emulator's time runs than the system's, except where dates are compared.
         name: Distinguishes the worlds of several runs at one emulator.
     """
 
     command: Sequence[str]
     emulator: OwnEmulator
     timeout_s: float
+    rate: float = 1.0
     name: str = "certify"
 
     async def run(self, cases: Sequence[ClientCase], jobs: int, progress: Progress) -> list[Result]:
@@ -82,9 +84,9 @@ class ClientCertifier:
         world = self.emulator.world(key)
         for rule in case.rules:
             await world.control("POST", "/scenarios", rule)
-        if case.skew_ms:
-            now = (await world.control("GET", "/clock"))["now"]
-            await world.control("POST", "/clock", {"now": now + case.skew_ms})
+        rate = 1.0 if case.dates else self.rate
+        now = (await world.control("GET", "/clock"))["now"]
+        await world.control("POST", "/clock", {"now": now + case.skew_ms, "rate": rate})
         ending = asyncio.create_task(_end_polled_tasks(world, case.polls))
         try:
             exit_code, output = await self._ran(case, key)
@@ -92,7 +94,7 @@ class ClientCertifier:
             ending.cancel()
             await asyncio.gather(ending, return_exceptions=True)
         # Control calls are not in the journal.
-        calls = calls_of(await world.calls())
+        calls = calls_of(await world.calls(), rate)
         tasks = (await world.control("GET", "/tasks?limit=100"))["tasks"]
         partial = [call.path for call in calls if call.is_result and call.range]
         size = await world.size(partial[0]) if partial else 1

@@ -34,6 +34,7 @@ class ClientCase:
         rules: Scenarios or plans for the submits of the case, as the control API takes them.
         balance: USD of the account, None for the ordinary starting balance.
         skew_ms: How far the emulator's clock is ahead of the system's.
+        dates: True if the client compares a date with the system's clock, so that the emulator's must not run faster.
         paced: True if the documented pace of polls is judged.
         polls: The task ends when it has been polled so many times: every client sees what comes before, whatever its
             pace. 0 if the task ends by itself.
@@ -48,6 +49,7 @@ class ClientCase:
     outcome: Outcome = Outcome.RESULT
     balance: str | None = None
     skew_ms: int = 0
+    dates: bool = False
     paced: bool = False
     polls: int = 0
     endless: bool = False
@@ -157,7 +159,7 @@ def _submits() -> Iterable[ClientCase]:
             )  # fmt: skip
     yield ClientCase(
         "submit.429-date", "The first submit is answered 429, `Retry-After` is a date", _TOO_MANY,
-        BACKOFF, _scenario("http-429-date", 1),
+        BACKOFF, _scenario("http-429-date", 1), dates=True,
     )  # fmt: skip
     for form in ("absent", "object"):
         yield ClientCase(
@@ -190,7 +192,7 @@ def _polls() -> Iterable[ClientCase]:
             )  # fmt: skip
     yield ClientCase(
         "status.429-date", "The first poll is answered 429, `Retry-After` is a date", _LOST, BACKOFF,
-        _scenario("status-http-429-date-once"),
+        _scenario("status-http-429-date-once"), dates=True,
     )  # fmt: skip
     for fault, title in _WIRE.items():
         rules = _scenario(f"status-{fault}-once")

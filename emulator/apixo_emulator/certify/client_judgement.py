@@ -48,7 +48,7 @@ class Call:
     """One call of the client.
 
     Attributes:
-        at_s: When it came, in seconds from the first call.
+        at_s: When it came, in seconds of the system's clock from the first call.
         time_ms: When the emulator answered, by its own clock, to compare with the date in Retry-After.
         fault: What was done to the response on the wire, None if nothing.
         is_download: A result was asked for, not only its headers.
@@ -107,12 +107,12 @@ class Record:
         return have >= self.size
 
 
-def calls_of(entries: Sequence[Mapping[str, Any]]) -> list[Call]:
-    """Return the calls of a journal as `Call`."""
-    return [_call(entry, entries[0]["time"]) for entry in entries]
+def calls_of(entries: Sequence[Mapping[str, Any]], rate: float) -> list[Call]:
+    """Return the calls of a journal as `Call`; its times ran ``rate`` times as fast as the system's."""
+    return [_call(entry, entries[0]["time"], rate) for entry in entries]
 
 
-def _call(entry: Mapping[str, Any], start_ms: int) -> Call:
+def _call(entry: Mapping[str, Any], start_ms: int, rate: float) -> Call:
     endpoint, status, fault = entry["endpoint"], entry["response"]["status"], entry["fault"]
     headers = dict(entry["response"]["headers"])
     is_download = endpoint == "file" and entry["request"]["method"] == "GET"
@@ -121,7 +121,7 @@ def _call(entry: Mapping[str, Any], start_ms: int) -> Call:
     return Call(
         endpoint=endpoint,
         path=entry["request"]["path"],
-        at_s=(entry["time"] - start_ms) / 1000,
+        at_s=(entry["time"] - start_ms) / 1000 / rate,
         time_ms=entry["time"],
         status=status,
         fault=fault,
