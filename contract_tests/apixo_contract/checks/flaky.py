@@ -27,7 +27,6 @@ from apixo_contract.view import ENDED, RUNNING, View, is_broken
 
 # Calls whose answer depends on nothing that changes during a run.
 _LASTING = (Purpose.BODY, Purpose.PROBE, Purpose.KEY, Purpose.POLL_UNKNOWN, Purpose.POLL_MODEL)
-_REPEATED = frozenset({*_LASTING, Purpose.BALANCE})
 # Wrong answers whose calls are repeated, and how often.
 _MOST = 30
 _TIMES = 2
@@ -36,13 +35,13 @@ _TIMES = 2
 def repeat_wrong(session: Session, view: View) -> None:
     """Repeat what was answered wrongly, as far as that costs nothing, to see whether it lasts."""
     asked = session.calls.asked
-    wrong = {c.number: c for c in broken_calls(view) if c.purpose in _REPEATED and not c.succeeded}
+    wrong = {c.number: c for c in broken_calls(view) if c.purpose in _LASTING and not c.succeeded}
     for number in list({_signature(c): c.number for c in wrong.values()}.values())[:_MOST]:
         ask = asked[number]
         for _ in range(_TIMES):
             if ask.body is None:
                 session.calls.send(ask)
-            else:
+            elif not session.refusals_cost:
                 more: dict[str, Any] = {
                     "key": ask.key,
                     "content_type": ask.content_type,
@@ -59,7 +58,7 @@ def _signature(call: Exchange) -> tuple[object, ...]:
 def flaky(view: View) -> Outcome:
     """A call that is repeated gets the same answer."""
     found: defaultdict[tuple[object, ...], list[Exchange]] = defaultdict(list)
-    for call in view.of(*_LASTING):
+    for call in view.of(*_LASTING, Purpose.BALANCE):
         found[_signature(call)].append(call)
     repeated = [calls for calls in found.values() if len(calls) > 1]
     broken = [*filter(None, map(_changed, repeated)), *_garbled(view)]
@@ -83,7 +82,8 @@ def _changed(calls: list[Exchange]) -> Evidence | None:
 
 def _said(call: Exchange) -> tuple[object, ...]:
     # Words may differ where they are not documented, e.g. by the number of the request.
-    return call.status, isinstance(call.json, dict), fault_of(call) is None
+    is_amount = call.purpose is not Purpose.BALANCE or call.balance is not None
+    return call.status, isinstance(call.json, dict), is_amount, fault_of(call) is None
 
 
 def _garbled(view: View) -> Iterator[Evidence]:
