@@ -7,14 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from apixo_contract.cassette import read_cassette, write_cassette
+from apixo_contract.cassette import CassetteError, read_cassette, write_cassette
 from apixo_contract.diff import compare
 from apixo_contract.explain import explain as explained
 from apixo_contract.files import (
@@ -192,9 +192,20 @@ def _settle(options: dict[str, Any]) -> Settings:
     return settings
 
 
-def _observe(made: list[Run], settings: Settings, *, with_client: bool = True) -> Run:
-    """Make a run, and add it to those of `_exit_codes`."""
-    run = observe(settings, tell=_tell, stopped=made.append, with_client=with_client)
+def _observe(
+    made: list[Run],
+    settings: Settings,
+    keep: Callable[[Run], object] = lambda _run: None,
+    *,
+    with_client: bool = True,
+) -> Run:
+    """Make a run, and add it to those of `_exit_codes`; ``keep`` gets one that is stopped."""
+
+    def stopped(run: Run) -> None:
+        made.append(run)
+        keep(run)
+
+    run = observe(settings, tell=_tell, stopped=stopped, with_client=with_client)
     made.append(run)
     return run
 
@@ -278,14 +289,25 @@ def verify(cassette: Path | None, **options: Any) -> None:
 def record(output: Path, **options: Any) -> None:
     """Verify a target, and keep every call as a cassette.
 
-    `apixo-contract verify --cassette FILE` judges it again later, without calling the target.
+    `apixo-contract verify --cassette FILE` judges it again later, without calling the target. What a
+    stopped run has seen is kept as FILE.part, which is a cassette, too.
     """
     with _exit_codes() as made:
         deliver = _delivery(options, output)
         must_be_writable(output)
         settings = _settle(options)
-        run = _observe(made, settings)
+        run = _observe(made, settings, partial(_keep_part, output, settings.api_key))
         sys.exit(deliver(run, partial(write_cassette, output, run, [settings.api_key])))
+
+
+def _keep_part(path: Path, key: str, run: Run) -> None:
+    """Keep what a stopped run has seen, which may have been paid, beside the cassette that it was to be."""
+    part = path.with_name(f"{path.name}.part")
+    if not any(call.status for call in run.exchanges):
+        return
+    with suppress(OSError, CassetteError):  # the command ends with the error that stopped the run
+        write_cassette(part, run, [key])
+        _say(f"the calls so far are in {part}")
 
 
 @main.command()

@@ -35,7 +35,7 @@ from apixo_contract.options import Settings, settle
 from apixo_contract.report.model import LiveEvidence, Report, Verdict, utc, with_ledger
 from apixo_contract.session import Session, receiving
 from apixo_contract.text import plural
-from apixo_contract.view import BUSY, View, is_integer
+from apixo_contract.view import BUSY, STOPPED, View, is_integer
 
 # 32 years. A target may date its tasks as it likes, with more digits than a float holds.
 _LONGEST_MS = 10**12
@@ -77,6 +77,7 @@ def observe(
             _try_client(session, started, tell)
     except BaseException:
         # Ctrl-C among them: what was seen, and paid for, is not lost.
+        session.notes[STOPPED] = "The run was stopped before its end."
         stopped(_seen(session, started))
         raise
     finally:
@@ -207,8 +208,10 @@ def _measured(view: View) -> dict[str, Any]:
 
 
 def _remarks(view: View) -> Iterator[str]:
-    """Yield what a reader must know beside the verdicts: errors that passed when repeated."""
+    """Yield what a reader must know beside the verdicts: a stop, errors that passed when repeated."""
     run = view.run
+    if STOPPED in run.notes:
+        yield f"{run.notes[STOPPED]} Only what it had seen by then was judged."
     busy = [call for call in run.of(Purpose.BUSY) if call.status in BUSY]
     calls = plural(len(run.exchanges), "call")
     if view.passing:

@@ -18,6 +18,8 @@ ENDED = ("success", "failed")
 END_FIELDS = ("resultJson", "failCode", "failMsg", "completeTime")
 # Answers that say "try again later". They tell nothing of the contract.
 BUSY = frozenset({429, 503})
+# The topic of the note on a run that did not come to its end.
+STOPPED = "stopped"
 # Part of every callback address of a run. With `--callback-url` it is the name of a query parameter.
 MARK = "apixo-contract"
 

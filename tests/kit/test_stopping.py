@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from kit.stub import FAILING_IMAGE, IMAGE, KEY, Clock, Stub, serving, settings
 from support.process import environment
 
-from apixo_contract import Run, observe
+from apixo_contract import Run, Verdict, judge, observe
+from apixo_contract.cassette import read_cassette
 from apixo_contract.cli import main
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,25 @@ def test_ctrl_c_while_libraries_are_imported_is_one_line(tmp_path: Path) -> None
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (130, "apixo-contract: interrupted\n")
+
+
+def test_what_a_stopped_recording_has_seen_is_kept_and_can_be_judged(tmp_path: Path) -> None:
+    tape = tmp_path / "run.jsonl"
+    tape.write_text("an earlier one")
+    options = ("--base-url", "URL", "-o", str(tape), *QUICK)
+    done = interrupted(tmp_path, "record", *options, after=80)
+    assert done.returncode == 130, done.stderr
+    part = tmp_path / "run.jsonl.part"
+    assert f"the calls so far are in {part}\n" in done.stderr
+    assert len(part.read_text("utf-8").splitlines()) > 100
+    report = judge(read_cassette(part))
+    assert report.exit_code == 0, report.of(Verdict.FAIL)
+    assert report.remarks[0].startswith("The run was stopped before its end.")
+    by_id = {found.id: found for found in report.results}
+    assert by_id["callback.delivered"].evidence == "The run was stopped before its end."
+    assert by_id["auth.missing"].verdict is Verdict.PASS
+    assert KEY not in part.read_text("utf-8")
+    assert tape.read_text() == "an earlier one"
 
 
 def test_a_stopped_suite_tells_what_was_spent(tmp_path: Path) -> None:

@@ -82,13 +82,13 @@ def _missing(view: View, task: TaskView) -> Evidence:
     return Evidence(task.submitted, expected, words, "no callbacks")
 
 
-@check("callback.delivered", page("Webhook callback mode"))
+@check("callback.delivered", page("Webhook callback mode"), at_the_end=True)
 def delivered(view: View) -> Outcome:
     """A successful task in callback mode calls its own address, with path and query, after its end."""
     return _delivered(view, [task for task in _awaited(view) if not task.failed])
 
 
-@check("callback.failed", fact(4), after=("callback.delivered",))
+@check("callback.failed", fact(4), after=("callback.delivered",), at_the_end=True)
 def failures_too(view: View) -> Outcome:
     """A failed task in callback mode calls its own address, with path and query, after its end."""
     failed = [task for task in _awaited(view) if task.failed]
@@ -178,7 +178,7 @@ def _payload_fault(task: TaskView, callback: CallbackSeen) -> str | None:
     return "; ".join(changed) or None
 
 
-@check("callback.retry", fact(5), rank=Rank.CALLBACK)
+@check("callback.retry", fact(5), rank=Rank.CALLBACK, at_the_end=True)
 def retry(view: View) -> Outcome:
     """A callback that is not answered with HTTP 200 is sent again."""
     refused = [(task, callback) for task, callback in _seen(view) if callback.answered != OK]

@@ -15,7 +15,7 @@ from apixo_contract.observations import CallbackSeen, Exchange, PropertySeen
 from apixo_contract.oracle import expect_text
 from apixo_contract.report.model import CheckResult, Example, Verdict, format_exchange
 from apixo_contract.text import clipped
-from apixo_contract.view import View
+from apixo_contract.view import STOPPED, View
 from apixo_schemas import Grade, cited, contract, source
 
 
@@ -97,6 +97,7 @@ class Check:
     Attributes:
         rank: Decides which check a broken answer is attributed to.
         after: Checks of the same rank that explain a broken answer better.
+        at_the_end: True if it is about what has come by the end of a run, such as callbacks.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Check:
     judge: Judgement
     rank: Rank = Rank.TOPIC
     after: tuple[str, ...] = ()
+    at_the_end: bool = False
 
     @property
     def can_fail(self) -> bool:
@@ -150,7 +152,7 @@ def check(
     Args:
         check_id: Its id, e.g. ``auth.missing``.
         grade_and_source: What `page` or `fact` returns.
-        more: ``rank`` and ``after`` of `Check`.
+        more: ``rank``, ``after`` and ``at_the_end`` of `Check`.
     """
 
     def register(judge: Judgement) -> Judgement:
@@ -285,7 +287,11 @@ def _rules_broken(body: str | None) -> int:
 def results(view: View) -> Iterator[CheckResult]:
     """Judge a run: yield one result for each check, each defect attributed to its closest check."""
     checks = catalogue()
-    outcomes = {name: found.judge(view) for name, found in checks.items()}
+    stopped = view.run.notes.get(STOPPED)
+    outcomes = {
+        name: skipped(stopped) if stopped and found.at_the_end else found.judge(view)
+        for name, found in checks.items()
+    }
     if outcomes[FLAKY].broken:
         outcomes = {name: _steady(name, outcome) for name, outcome in outcomes.items()}
     subjects = {

@@ -287,7 +287,7 @@ def _fits(view: View, bill: Bill) -> bool:
     return any(_near(bill.fall, count * price_usd()) for count in counts)
 
 
-@check("balance.price", page("Billing"), after=("balance.rejected-free",))
+@check("balance.price", page("Billing"), after=("balance.rejected-free",), at_the_end=True)
 def price(view: View) -> Outcome:
     """Every accepted task lowers the balance by exactly $0.01."""
     bill = view.once(_bill)

@@ -178,7 +178,7 @@ def _step_back(task: TaskView) -> Evidence | None:
     return None
 
 
-@check("status.ends", page("Poll for result"))
+@check("status.ends", page("Poll for result"), at_the_end=True)
 def ends(view: View) -> Outcome:
     """Every task ends as success or failed within the time that the run waits."""
 
