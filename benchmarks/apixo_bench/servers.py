@@ -158,7 +158,7 @@ class Running:
 
 
 def _stat(process: Path) -> list[str]:
-    """Read what Linux tells of a process, from its state on; its name may hold anything."""
+    """Return the fields of a process in /proc, from its state on; its name may hold anything."""
     try:
         return (process / "stat").read_text("latin-1").rpartition(")")[2].split()
     except OSError:  # it has ended

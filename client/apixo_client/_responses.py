@@ -1,4 +1,4 @@
-"""Responses: their bodies within bounds, their envelopes, and the errors that they tell."""
+"""Responses: their bodies within bounds, their envelopes, and the errors that they stand for."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _unlike(expected: str, found: Any) -> CallbackError:
 
 
 class SeenTasks:
-    """The latest callbacks, to tell a repeated one from a new one.
+    """The latest callbacks, to distinguish a repeated one from a new one.
 
     A final task is new once. A task in an undocumented state, which still runs, is new once in each
     state, and no more after its end. Memory does not depend on the length of ids, which come from
@@ -143,7 +143,7 @@ def answer(method: str, body: bytes) -> tuple[CallbackReply, Task | None]:
 class CallbackReceiver:
     """An ASGI application that answers callbacks 200 at once and hands each task over once.
 
-    A refused call is told why: 400 if it is no callback, 403 without the secret, 405 if it is no
+    The response to a refused call says why: 400 if it is no callback, 403 without the secret, 405 if it is no
     POST, 413 above 1 MiB. The latest 10,000 callbacks are remembered, in this process: after a
     restart, or beside another worker process, a task can come again.
 

@@ -30,7 +30,7 @@ _PATIENCE_S = 120.0
 _TIMEOUT_S = 30.0
 # Answers of the API have some hundred bytes.
 MOST_BYTES = 256 * 1024
-# The head of a result tells its size; pictures with long metadata need more.
+# The size of a picture stands in its head; pictures with long metadata need more.
 _HEAD_BYTES = 512 * 1024
 # A result that is longer is not read to its end; behind the end there may be other data.
 _WHOLE_BYTES = 128 * 1024 * 1024
@@ -293,7 +293,7 @@ def _read_content(response: httpx.Response, clock: Callable[[], float]) -> tuple
 
 
 def _read_result(response: httpx.Response, clock: Callable[[], float], *, whole: bool) -> Picture:
-    """Return what a picture's head tells, and whether it has its end if it is read as a whole.
+    """Return format and size from a picture's head, and whether it has its end if it is read as a whole.
 
     Raises:
         httpx.HTTPError: The connection broke off, or the picture cannot be decompressed.
@@ -330,7 +330,7 @@ def asked_wait_s(headers: Mapping[str, str]) -> float | None:
 
 # --- pictures ---------------------------------------------------------------------------------
 
-# They tell the format.
+# By these the format is recognised.
 _SIGNATURE_BYTES = 12
 
 

@@ -1,6 +1,6 @@
 """Cassettes: a run kept as JSON lines, to be reviewed, committed, and judged again offline.
 
-The first line tells what the file is, from which target and day; then comes one line for each call,
+The first line holds what the file is, from which target and day; then comes one line for each call,
 each callback and each property of the client; the last line counts them, so that a truncated file
 is recognised. `cassette.schema.json` describes the lines.
 """
@@ -159,7 +159,7 @@ def _run(values: list[dict[str, Any]]) -> Run:
     # Older cassettes hold no properties, and do not count them.
     told = {"properties": 0, **values[-1]["end"]}
     if told != found or len(values) != sum(found.values()) + 2:
-        raise ValueError(f"the last line tells of {told}, found {found}; record the run again")
+        raise ValueError(f"the last line counts {told}, found {found}; record the run again")
     callbacks = [{"path": "", "headers": {}, "text": "", **one} for one in seen["callback"]]
     members = {"exchanges": seen["call"], "callbacks": callbacks, "properties": seen["property"]}
     run: Run = from_json(Run, {**head, **members})

@@ -71,7 +71,7 @@ EXIT_CODES = {
     _BAD_USAGE: "bad usage: an option, a file or a key cannot be used",
     _UNREACHABLE: "the target cannot be reached, or is too busy to be judged",
     FAULT: "a fault of `apixo-contract` itself, or its extra is not installed",
-    INTERRUPTED: "interrupted by Ctrl-C; what was spent is told",
+    INTERRUPTED: "interrupted by Ctrl-C; the last line shows what was spent",
 }
 
 
@@ -145,7 +145,7 @@ def _exit_codes() -> Iterator[list[Run]]:
     except Unreachable as error:
         _stop(str(error), _UNREACHABLE, _paid(made))
     except BrokenPipeError:
-        raise  # the reader of our output has closed it: click knows how to end then
+        raise  # the reader of the output has closed it: click ends the command quietly
     except (OSError, UsageError) as error:
         _stop(str(error), _BAD_USAGE, _paid(made))
     except click.ClickException:

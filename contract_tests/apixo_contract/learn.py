@@ -21,7 +21,7 @@ from apixo_contract.text import json_or_none, one_line, replace_lone_surrogates
 from apixo_schemas import Profile, contract, read_profile, setting_fault
 
 _LATENCY = "latency.distribution"
-# Fewer tasks tell little about how their durations spread.
+# Fewer tasks show little of how durations spread.
 _ENOUGH_FOR_SIGMA = 5
 
 

@@ -62,7 +62,7 @@ def altered_keys(key: str) -> dict[str, str]:
 class Mask:
     """Replaces a key, in every spelling, by the shell variable that holds it.
 
-    Keys that differ from it by a letter or by case are replaced too: they nearly tell the key.
+    Keys that differ from it by a letter or by case are replaced too: the key could be guessed from them.
     """
 
     def __init__(self, key: str) -> None:

@@ -63,7 +63,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the first bytes of a result tell; the format is None if it is no JPG, PNG or WebP.
+    """Format and size from the first bytes of a result; the format is None if it is no JPG, PNG or WebP.
 
     ``is_whole`` is false if it was read to its end and is cut off, None if only its head was read.
     """
@@ -75,7 +75,7 @@ class Picture:
 
     @property
     def long_edge(self) -> int:
-        """Return the longer side in pixels; 0 if the bytes did not tell it."""
+        """Return the longer side in pixels; 0 if the bytes do not hold it."""
         return max(self.width, self.height)
 
 
@@ -188,12 +188,12 @@ class Exchange:
 
     @property
     def name(self) -> str:
-        """Return the name of the probe or planned task, without what tells repetitions apart."""
+        """Return the name of the probe or planned task, without what distinguishes repetitions."""
         return self.probe.partition("/")[0]
 
     @property
     def is_open(self) -> bool:
-        """True if a success names no task: it tells neither that the body was taken nor refused."""
+        """True if a success names no task: it shows neither that the body was taken nor refused."""
         return self.succeeded and self.submitted_id is None
 
     @property

@@ -323,7 +323,7 @@ class Session:
             self.idle(_STEP_S)
 
     def read_balance(self, probe: str) -> Exchange | None:
-        """Read the balance, unless the target has refused to tell it."""
+        """Read the balance, unless the target has refused to show it."""
         if not self._knows_balance:
             return None
         found = self.calls.balance(probe)

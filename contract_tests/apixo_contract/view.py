@@ -16,7 +16,7 @@ RUNNING = ("pending", "processing")
 ENDED = ("success", "failed")
 # The fields that only an ended task has.
 END_FIELDS = ("resultJson", "failCode", "failMsg", "completeTime")
-# Answers that say "try again later". They tell nothing of the contract.
+# Answers that say "try again later". They show nothing of the contract.
 BUSY = frozenset({429, 503})
 # The topic of the note on a run that did not come to its end.
 STOPPED = "stopped"
@@ -54,7 +54,7 @@ def answered(exchange: Exchange) -> bool:
 
 
 def is_odd_end(poll: Exchange) -> bool:
-    """True if an answer tells of an end under an undocumented name.
+    """True if an answer shows an end under an undocumented name.
 
     An undocumented state means "still running" (platform fact P15), as long as no field of an
     ended task stands beside it.
@@ -94,7 +94,7 @@ class TaskView:
     polls: list[Exchange] = field(default_factory=list)
     result: Exchange | None = None
     callbacks: list[CallbackSeen] = field(default_factory=list)
-    # Callbacks that tell of this task but came in at another address.
+    # Callbacks for this task that came in at another address.
     astray: list[CallbackSeen] = field(default_factory=list)
 
     @property
@@ -236,7 +236,7 @@ def _assign(callback: CallbackSeen, tasks: Mapping[str, TaskView]) -> None:
             return
     named = tasks.get(callback.task_id or "")
     if named is not None and named.submitted.by_callback:
-        # A tunnel may rewrite paths, so that only the payload tells the task.
+        # A tunnel may rewrite paths, so that only the payload names the task.
         through_tunnel = f"/{MARK}/" not in named.submitted.callback_url
         (named.callbacks if through_tunnel else named.astray).append(callback)
 

@@ -354,7 +354,7 @@ def _clear_scenarios(control: ControlClient, rule_id: str | None) -> None:
 
 _SCENARIO = (
     _command(
-        "add", "Ask for scenarios by NAMES, for the next call unless told otherwise.",
+        "add", "Ask for scenarios by NAMES, for the next call unless an option says otherwise.",
         _add_scenarios,
         click.Argument(["names"], nargs=-1, shell_complete=_complete_names),
         _option("--times", kind=_COUNT, help="for so many calls [default: 1]"),

@@ -224,7 +224,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._runtime = runtime
         self._ready = ready
-        # The terminal sends Ctrl-C to workers too; their parent tells them when to stop.
+        # The terminal sends Ctrl-C to workers too; they stop when their parent does.
         self._signals = (signal.SIGTERM,) if worker else (signal.SIGINT, signal.SIGTERM)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -23,7 +23,7 @@ _DEFAULT_ORIGIN = "http://127.0.0.1:8787"
 _INDEX_VERSION = "1.0"
 # A constant, so that two emulators publish the same bytes.
 _INDEX_DATE = "2026-11-23T00:00:00Z"
-# Keywords that types cannot express, or that generators do not know.
+# Keywords that types cannot express, or that generators do not support.
 _UNTYPED = {"$schema", "$id", "title", "not", "examples", "$defs"}
 _LIMITS = ("minItems", "maxItems", "minLength", "pattern")
 _NOTES = ("x-grade", "x-source")

@@ -30,7 +30,7 @@ from apixo_schemas.rule_changes import (
 )
 
 FORM = 1
-# Errors that only a profile knows.
+# Errors that only a profile has.
 CONTENT_TYPE_ERROR = "content_type_unsupported"
 OTHER_KEY_ERROR = "task_of_other_key"
 _LONGEST_SHOWN = 120

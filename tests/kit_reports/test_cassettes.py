@@ -141,8 +141,8 @@ DAMAGE: dict[str, Callable[[list[str]], list[str]]] = {
     "line 2: expected a JSON object, found none": lambda lines: [lines[0], lines[1][:-5]],
     "cut off after line 2; record the run again": lambda lines: lines[:2],
     "line 3: expected a call or a callback, found {}": lambda lines: [lines[0], END, "{}"],
-    "the last line tells of .*'calls': 0.* found .*'calls': 1": lambda lines: [*lines[:2], END],
-    "the last line tells of .*'calls': 1.* found .*'calls': 0": lambda lines: [lines[0], lines[2]],
+    "the last line counts .*'calls': 0.* found .*'calls': 1": lambda lines: [*lines[:2], END],
+    "the last line counts .*'calls': 1.* found .*'calls': 0": lambda lines: [lines[0], lines[2]],
     r"line 2: at \$.call, 'number' is a required property": lambda lines: [
         lines[0],
         '{"call": {}}',

@@ -53,7 +53,7 @@ Setting = Callable[[Exchange], Any]
 class Probe:
     """A body that tests an assumption.
 
-    ``name`` is the assumption's id; what stands behind a slash tells several of one kind apart. A
+    ``name`` is the assumption's id; what stands behind a slash distinguishes several of one kind. A
     risky one may be accepted, and then costs a task.
     """
 

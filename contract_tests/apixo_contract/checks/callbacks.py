@@ -146,7 +146,7 @@ def envelope(view: View) -> Outcome:
     after=("callback.envelope", "callback.json"),
 )
 def final(view: View) -> Outcome:
-    """A callback tells of an ended task."""
+    """A callback is only sent for an ended task."""
 
     def fault(_task: TaskView, callback: CallbackSeen) -> str | None:
         state = callback.task.get("state")

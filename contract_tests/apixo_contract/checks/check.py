@@ -22,7 +22,7 @@ from apixo_schemas import Grade, cited, contract, source
 class Rank(IntEnum):
     """Which of two checks explains the same broken answer: the one of the lower rank."""
 
-    # The answer cannot be read; tasks cannot be told apart.
+    # The answer cannot be read; tasks cannot be distinguished.
     ENVELOPE = 0
     IDENTITY = 1
     # The promise of a topic; a callback repeats what a poll says.

@@ -34,7 +34,7 @@ from apixo_contract.view import View
 NOISE = Decimal("0.00005")
 # A rise like this is a payment, made while the run went on.
 _PAYMENT = Decimal(1)
-# These the endpoint may answer (platform fact P3); they tell nothing of its form.
+# These the endpoint may answer (platform fact P3); they show nothing of its form.
 _REFUSALS = frozenset({401, 403})
 _PAYMENT_REQUIRED = 402
 _SERVER_ERROR = 500
@@ -114,7 +114,7 @@ def _readings(view: View) -> list[Exchange]:
 
 
 def _amounts(view: View) -> list[Exchange]:
-    """Return the readings that tell an amount. The first comes before calls with wrong keys."""
+    """Return the readings that hold an amount. The first comes before calls with wrong keys."""
     return [c for c in _readings(view) if c.balance is not None and c.probe != START]
 
 

@@ -28,7 +28,7 @@ _WHOLE = frozenset({"example", "8k-webp", "2k-png"})
 _NOT_FETCHED = frozenset({"repeat"})
 # Missing on the target's own host is a broken promise; elsewhere a proxy may stand in between.
 _GONE = frozenset({404, 410})
-# A stub answers every task with one tiny picture; its size tells nothing of tiers.
+# A stub answers every task with one tiny picture; its size shows nothing of tiers.
 _STAND_IN_PX = 256
 _UNSEEN = "No result could be fetched."
 

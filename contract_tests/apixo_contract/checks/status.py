@@ -314,7 +314,7 @@ def _changed(task: TaskView, poll: Exchange) -> str | None:
 def differences(one: Any, other: Any, one_name: str, other_name: str) -> list[str]:
     """Return the documented fields in which two task objects differ, `costTime` aside.
 
-    Each is told with both values, under the names of the two objects.
+    Each is reported with both values, under the names of the two objects.
     """
     pairs = {name: (one.get(name), other.get(name)) for name in _LASTING}
     pairs["resultUrls"] = _urls(one), _urls(other)

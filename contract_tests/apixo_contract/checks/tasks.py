@@ -256,7 +256,7 @@ class Tasks:
         self.finish()
 
     def fail(self) -> None:
-        """Submit a task that ought to fail, after all others: so its charge can be told."""
+        """Submit a task that ought to fail, after all others, so that its charge is seen alone."""
         failing = self._session.settings.failing_image_url
         if not self._planned:
             return

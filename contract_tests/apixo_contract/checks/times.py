@@ -63,7 +63,7 @@ def _apart(view: View) -> tuple[int, int]:
 
 def _own_clock(view: View) -> bool:
     """True if the target may run on a clock of its own, which ours says little about."""
-    # Tasks that were submitted at the same moment tell nothing of how fast a clock runs.
+    # Tasks that were submitted at the same moment do not show how fast a clock runs.
     return is_fast(view) or view.once(_apart)[0] < _TELLING_MS
 
 
@@ -89,7 +89,7 @@ def create_time(view: View) -> Outcome:
 
 
 def _date_ms(call: Exchange) -> list[int]:
-    """Return the target's own time, if its answer tells it."""
+    """Return the target's own time, if its answer holds it."""
     moment = http_date_s(call.answer_headers.get("date", ""))
     return [] if moment is None else [round(moment * _SECOND)]
 

@@ -98,7 +98,7 @@ def _is_refusal(found: Exchange, *, takes_http: bool) -> bool:
         return True
     if found.name in _ASSUMED:
         return False
-    # The page wants a public HTTPS URL; `callback-https` tells more.
+    # The page wants a public HTTPS URL; `callback-https` checks more.
     is_https = found.callback_url.startswith("https://")
     return not found.by_callback or is_https or takes_http
 

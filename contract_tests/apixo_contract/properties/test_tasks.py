@@ -171,7 +171,7 @@ def test_any_body_gives_a_value_or_a_documented_error(
 ) -> None:
     """Whatever body a response has, the client returns a value or raises the documented error.
 
-    An error may be told by the HTTP status or by `code`; a body of more than 1 MiB is not read.
+    An error may stand in the HTTP status or in `code`; a body of more than 1 MiB is not read.
     """
     # The client masks its key in what a service says.
     assume(service.target.api_key.encode() not in content)

@@ -298,7 +298,7 @@ class LiveEvidence:
 
 
 def is_live(report: Report) -> bool:
-    """True if a run tells about the live API; a server on this machine never does."""
+    """True if a run is evidence about the live API; one on this machine never is."""
     return report.live and not is_loopback(report.target)
 
 

@@ -61,7 +61,7 @@ def _assumptions(report: Report, verdict: Verdict) -> list[dict[str, Any]]:
     """Return the assumptions with a verdict, each with its question, and what was assumed."""
     known = contract().assumptions
     results = [result for result in report.of(verdict) if result.assumption_id is not None]
-    # A report of another version may know other assumptions.
+    # A report of another version may have other assumptions.
     found = [known.get(result.assumption_id or "") for result in results]
     return [
         {"result": r, "question": k.question if k else r.title, "choice": k.choice if k else ""}

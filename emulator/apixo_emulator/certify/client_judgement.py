@@ -1,4 +1,4 @@
-"""The judgement of a client: what it did, as the emulator's records tell, and what that costs."""
+"""The judgement of a client: what it did, by the emulator's records, and what that costs."""
 
 from __future__ import annotations
 

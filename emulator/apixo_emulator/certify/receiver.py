@@ -71,11 +71,11 @@ class ReceiverCertifier:
     slow_s: float = 5.0
     ca: Path | None = None
     _seconds: list[float] = field(default_factory=list)
-    # True once a download was seen: then downloads tell which results are taken in.
+    # True once a download was seen: then downloads show which results are taken in.
     _downloads: bool = False
     # The longest time without an effect after which one followed.
     _longest_s: float = 0.0
-    # The runs in their order. The first tells whether downloads can be observed.
+    # The runs in their order. The first shows whether downloads can be observed.
     _runs: list[Run] = field(default_factory=list)
     # Lost deliveries are repeated one at a time.
     _repeating: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -285,7 +285,7 @@ def _malformed() -> Iterable[ReceiverCase]:
     rejected, tolerated = Expect.REJECTED, Expect.TOLERATED
     cut = Step(expect=Expect.NOTHING, transmission=Transmission.TRUNCATED)
     twice = (("Content-Type", "application/json"), ("X-Trace", "1"), ("X-Trace", "2"))
-    # RFC 9110, 15.6.2: the server knows no such method. Python's `http.server` responds so.
+    # RFC 9110, 15.6.2: the server has no such method. Python's `http.server` responds so.
     known = {501: Verdict.PASS}
     cases = {
         "half": ("Half of the JSON", Step(expect=rejected, edit=lambda body: body[: len(body) // 2])),

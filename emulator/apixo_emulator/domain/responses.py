@@ -138,7 +138,7 @@ def status_data(task: Task, now_ms: int, base_url: str) -> bytes:
         data["completeTime"] = task.ends_ms
         form = contract().assumed("cost_time")
         if state is TaskState.SUCCESS and form != "absent":
-            # In the page's example completeTime - createTime; a profile may know a share of it.
+            # In the page's example completeTime - createTime; a profile may set a share of it.
             share = form["share"] if isinstance(form, dict) else 1
             data["costTime"] = round((task.ends_ms - task.created_ms) * share)
     if task.effects is not None and task.effects.quirks:

@@ -35,7 +35,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class _Cycle:
-    """What uvicorn's protocol asks of the request that is being answered."""
+    """What uvicorn's protocol needs of the request that is being answered."""
 
     __slots__ = (
         "disconnected",

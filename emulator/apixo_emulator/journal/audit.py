@@ -1,7 +1,7 @@
 """What calls leave behind that would cost money or lose a result in production.
 
 A judgement on values: the calls of a journal, and tasks and deliveries as the control API returns
-them. It knows nothing of where they come from.
+them. It does not depend on where they come from.
 """
 
 from __future__ import annotations

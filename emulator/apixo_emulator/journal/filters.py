@@ -49,7 +49,7 @@ class CallFilter:
 
     In ``image_url``, ``callback_url``, ``message``, ``path`` and the values of ``headers`` a ``*``
     stands for anything. ``call`` is an endpoint: ``submit``, ``status``, ``balance``, ``file``.
-    ``key`` is a key, or its mask as the journal shows it. Keys with the same mask are not told apart,
+    ``key`` is a key, or its mask as the journal shows it. Keys with the same mask are not distinguished,
     also in an ``Authorization`` header. Secrets elsewhere, in URLs for example, are compared as the
     journal shows them. A parameter that a submit leaves out counts with its default.
     """

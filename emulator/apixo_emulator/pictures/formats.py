@@ -94,7 +94,7 @@ def _png_profile(content: memoryview) -> bytes:
 _MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 _SCAN, _END = 0xDA, 0xD9
 _EXIF_SEGMENT, _PROFILE_SEGMENT, _COMMENT = 0xE1, 0xE2, 0xFE
-# JFIF and Adobe: they tell how colours are stored.
+# JFIF and Adobe: they hold how colours are stored.
 _APPLICATION_KEPT = frozenset({0xE0, 0xEE})
 _APPLICATION = range(0xE0, 0xF0)
 _PROFILE_HEAD = b"ICC_PROFILE\0"

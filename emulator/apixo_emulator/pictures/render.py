@@ -100,7 +100,7 @@ _ALPHA_LINES = 2000
 _ALPHA_PIXEL = 8  # bytes
 _WEBP_PIXEL = 8  # bytes, twice a pixel of 4 channels
 _COEFFICIENT = 2  # bytes in a progressive JPEG
-_SUBSAMPLED = 2 / 3  # of full chroma, with 4:2:2, which libvips does not tell from 4:2:0
+_SUBSAMPLED = 2 / 3  # of full chroma, with 4:2:2, which libvips does not distinguish from 4:2:0
 
 
 def _memory(name: str, picture: Any) -> int:

@@ -150,7 +150,7 @@ class Callbacks:
             self.on_change()
 
     def _survey(self, now_ms: int) -> None:
-        """Look for deliveries of which this process was not told, and for leases that have ended."""
+        """Look for deliveries of other processes that are due, and for leases that have ended."""
         if now_ms < self._next_survey_ms:
             return
         self._next_survey_ms = now_ms + (_SURVEY_MS if self._worlds.shared else _LONE_SURVEY_MS)

@@ -299,7 +299,7 @@ class Emulator:
         return known
 
     def _file(self, call: Call, name: str) -> HttpResponse:
-        """Answer a result's address: open to all who know it, as the vendor's file host is."""
+        """Answer a result's address: it needs no key, as on the vendor's file host."""
         call.task_id = name.partition(".")[0]
         task = self.store.task(call.task_id)
         if task is not None:

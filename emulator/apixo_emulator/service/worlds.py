@@ -65,7 +65,7 @@ class Options:
 
 @dataclass(slots=True)
 class World:
-    """A world as this process knows it: the calls that the process has answered."""
+    """A world in this process: the calls that the process has answered."""
 
     id: str
     label: str
@@ -163,7 +163,7 @@ class Worlds:
         return not self._options.alone
 
     def _wanted(self, row: WorldRow) -> WorldRow:
-        """Return the world that is always there as the options want it."""
+        """Return the default world, as the options set it."""
         clock = row.clock
         if self._options.rate is not None:
             clock = clock.at_rate(self._options.rate, self.real_now())
@@ -192,7 +192,7 @@ class Worlds:
         return self.get(account.world, account.label)
 
     def is_open(self, account: Account) -> bool:
-        """Return whether this process knows an account's world already."""
+        """True if this process has loaded an account's world."""
         return account.world in self._known
 
     def get(self, world_id: str, label: str = "") -> World:

@@ -253,7 +253,7 @@ class TaskStore(ABC):
         return row[0] if row else None
 
     def release_leases(self) -> None:  # noqa: B027 - leases of a database end by themselves
-        """End all leases. Only for a process that knows that no other uses the store."""
+        """End all leases. Only where no other process uses the store."""
 
     def redeliver(self, delivery: Delivery, now_ms: int) -> Delivery | None:
         """Make a delivery that is not under way due now, with all its retries; None otherwise."""

@@ -27,7 +27,7 @@ _RESERVE_MS = 200
 _STEP_MS = 100
 # No clock is wrong by more, but a damaged file may say so.
 _LONGEST_AHEAD_MS = 366 * 24 * 3600 * 1000
-# Round trips to a database until one was fast enough to tell its clock by.
+# Round trips to a database until one was fast enough to read its clock by.
 _SAMPLES = 8
 _GOOD_ROUND_TRIP_MS = 2.0
 _log = logging.getLogger("apixo_emulator")
@@ -97,7 +97,7 @@ class SystemClock:
 
     def _keep(self, now_ms: int) -> None:
         if self._file is not None:
-            with suppress(OSError):  # a full disk meets the next commit too, and is told there
+            with suppress(OSError):  # a full disk meets the next commit too, and is reported there
                 self._file.seek(0)
                 self._file.write(_FORM.pack(now_ms))
 

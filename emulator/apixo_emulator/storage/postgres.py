@@ -190,7 +190,7 @@ class _Database:
     The pool is psycopg's. Added are: a bound on the time that an answer takes, no waiting while the
     database is known to be down, and a check of a connection that costs no round trip.
 
-    A connection that leads through a pooler such as PgBouncer is told by its process: the one that
+    A connection that leads through a pooler such as PgBouncer is recognised by its process: the one that
     answers is not the one that was announced. Then the next statement may go to another server, so
     nothing is prepared or set for longer than a transaction.
     """

@@ -29,7 +29,7 @@ _ACCOUNT_COLUMNS = f"epoch, label, {rows.ACCOUNT}"
 _SAVE_ACCOUNT = "ON CONFLICT (epoch, id) DO UPDATE SET " + ", ".join(
     f"{column}=excluded.{column}" for column in rows.ACCOUNT.split(", ")[1:]
 )
-# A body that was accepted once has no row of its own: its task tells. Each body is looked up by
+# A body that was accepted once has no row of its own: its task holds it. Each body is looked up by
 # itself: a join could read all tasks.
 _ACCEPTED = (
     "SELECT column5, coalesce((SELECT accepted FROM contents WHERE epoch=column1"

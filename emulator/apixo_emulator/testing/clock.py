@@ -303,7 +303,7 @@ def patch_time(time: Any, patches: Patches) -> None:
 
 
 def patch_asyncio(asyncio: Any, patches: Patches) -> None:
-    """Let sleeping tasks move the clock, and tell which task or thread starts and joins which.
+    """Let sleeping tasks move the clock, and record which task or thread starts and joins which.
 
     What waits for a task goes on after the task's end, and so do `asyncio.wait_for`,
     `asyncio.gather`, task groups and `asyncio.to_thread`. A task that has not ended may be a worker

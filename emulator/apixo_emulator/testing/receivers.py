@@ -126,7 +126,7 @@ async def _asgi(app: App, request: httpx.Request) -> httpx.Response:
 
 
 def _arguments(app: App) -> int:
-    """Return how many arguments an app needs, which tells what kind of app it is."""
+    """Return how many arguments an app needs, which shows what kind of app it is."""
     wrong = (
         f"a receiver: expected an ASGI app, a WSGI app or a function of one callback, found {app!r}"
     )

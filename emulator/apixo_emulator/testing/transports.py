@@ -354,7 +354,7 @@ def _http_client_origin(connection: Any, url: str) -> tuple[str, str, int | None
     if origin is not None:
         return origin
     scheme = "https" if connection.default_port == _HTTPS_PORT else "http"
-    tunnel = getattr(connection, "_tunnel_host", None)  # nothing public tells the tunnel's end
+    tunnel = getattr(connection, "_tunnel_host", None)  # nothing public holds the tunnel's end
     if tunnel:
         return scheme, tunnel, connection._tunnel_port  # noqa: SLF001 - as above
     return scheme, connection.host, connection.port

@@ -59,12 +59,12 @@ def size(count: int) -> str:
 
 
 def short(name: str) -> str:
-    """Return enough of an id to tell it from others."""
+    """Return enough of an id to distinguish it from others."""
     return name if len(name) <= _SHORT + 1 else f"{name[:_SHORT]}…"
 
 
 def source(url: str) -> str:
-    """Return enough of an image URL to tell it from others: its host and its end."""
+    """Return enough of an image URL to distinguish it from others: its host and its end."""
     if url[:5].lower() == "data:":
         return url.partition(";")[0].partition(",")[0][:_BRIEF]
     shown = url.partition("://")[2] or url

@@ -101,7 +101,7 @@ class PageContext:
 
 
 class Page(NamedTuple):
-    """What a handler wants to be shown: a template and what it is filled with."""
+    """What a handler shows: a template and what it is filled with."""
 
     template: str
     context: Mapping[str, Any]

@@ -130,7 +130,7 @@ class Dashboard:
         )
 
     async def _live(self, request: Request) -> Response:
-        """Stream what a page needs to know: numbers that change with what it may show, and the clock.
+        """Stream what a page depends on: numbers that change with what it may show, and the clock.
 
         The content of calls is left out, however many there are: a page then asks for what it shows.
         """
