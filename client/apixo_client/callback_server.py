@@ -107,6 +107,7 @@ class _Server(ThreadingMixIn, TCPServer):
     def __init__(
         self, host: str, port: int, answer: Callable[[CallbackRequest], CallbackReply]
     ) -> None:
+        host.encode("idna")  # what is no name is a UnicodeError here, and a TypeError in `bind`
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.answer = answer
         self.places = threading.BoundedSemaphore(_MOST_CALLS)
@@ -148,6 +149,7 @@ class _Call(BaseRequestHandler):
 
         self._deadline = time.monotonic() + _CALL_S
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
+        self._is_head = False
         try:
             call = self._receive()
             reply = None if call is None else self._answer(call)
@@ -180,6 +182,7 @@ class _Call(BaseRequestHandler):
         head = self._event()
         if not isinstance(head, h11.Request):
             return None
+        self._is_head = head.method == b"HEAD"
         announced = dict(head.headers).get(b"content-length", b"0")
         # h11 has refused a length that is no number.
         if int(announced) > MAX_BYTES:
@@ -224,7 +227,8 @@ class _Call(BaseRequestHandler):
 
         fields = [*reply.raw_headers, (b"connection", b"close")]
         events: list[h11.Event] = [h11.Response(status_code=reply.status, headers=fields)]
-        events += [h11.Data(data=reply.body), h11.EndOfMessage()]
+        body = b"" if self._is_head else reply.body
+        events += [h11.Data(data=body), h11.EndOfMessage()]
         self.request.settimeout(_CALL_S)
         self.request.sendall(b"".join(self._http.send(event) or b"" for event in events))
         if self._http.their_state not in {h11.DONE, h11.MUST_CLOSE}:

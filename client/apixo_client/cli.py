@@ -19,7 +19,7 @@ import click
 from apixo_client import errors
 from apixo_client.callback_server import CallbackRequest, CallbackServer
 from apixo_client.client import WAIT_TIMEOUT_S, Apixo
-from apixo_client.images import suffixes
+from apixo_client.images import is_special, suffixes
 from apixo_client.models import (
     API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
@@ -121,7 +121,9 @@ def _client(poll_interval: float | None = None) -> Iterator[tuple[Apixo, _Progre
     except BrokenPipeError:
         raise  # the reader of the output has closed it: click ends the command quietly
     except OSError as error:
-        # Of a local image: errors of an output are reported where it is written.
+        if error.filename is None:
+            raise  # of stdout, of which `Program` tells
+        # Of a local image: errors of a result are reported where it is written.
         file = str(error.filename)
         _complain(f"expected a URL or a local image, found {file!r}: {error.strerror}")
         sys.exit(Exit.USAGE)
@@ -137,11 +139,10 @@ def _warn_of_suffix(output: Path | None, output_format: str) -> None:
 
 
 def _deliver(result: Result, output: Path | None) -> Exit:
-    if output is None:
-        _say(result.url)
-        return Exit.DONE
     try:
-        _say(str(result.download(output)))
+        _say(result.url if output is None else str(result.download(output)))
+    except BrokenPipeError:
+        raise  # as in `_client`
     except (errors.ApixoError, OSError) as error:
         _complain(f"{error}\nThe result is at {result.url}")
         return Exit.NOT_SAVED
@@ -171,7 +172,7 @@ def _image(text: str) -> str | Path:
 def _output(text: str) -> Path:
     # Checked before the submit, which costs money.
     path = Path(text)
-    if not text or path.is_dir():
+    if not text or path.is_dir() or is_special(path):
         raise click.BadParameter(f"expected the name of a file, found {text!r}")
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise click.BadParameter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from base64 import b64encode
@@ -70,14 +71,27 @@ def _data_url(path: Path) -> str:
     return f"data:{form.media_type};base64,{b64encode(path.read_bytes()).decode('ascii')}"
 
 
+def is_special(path: Path) -> bool:
+    """True if there is a device, a pipe or a socket under this name."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 class AtomicFile:
     """A file that appears under its name only when it is complete.
 
-    It is written beside its target, because a rename is atomic only within one file system.
+    It is written beside its target, because a rename is atomic only within one file system. A link
+    is followed.
+
+    Raises:
+        OSError: The file cannot be made, or the target is a device, a pipe or a socket, which a
+            rename would replace.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
-        self._target = Path(target)
+        self._name, self._target = Path(target), Path(os.path.realpath(target))
+        if is_special(self._target):
+            expected = "a new name or a regular file was expected"
+            raise OSError(errno.EINVAL, expected, str(self._name))
         self._part = self._target.with_name(f".apixo-{os.urandom(8).hex()}.part")
         # `open` and not `tempfile`, so that the result gets the permissions of any new file.
         self._file = self._part.open("xb")
@@ -99,7 +113,8 @@ class AtomicFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._part.replace(self._target)
+        self._part.replace(self._target)
+        return self._name
 
 
 class ResultBody(Body):

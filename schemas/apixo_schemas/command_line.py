@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
 INTERRUPTED = 130
+# What writing to a full or broken disk raises.
+_UNWRITTEN = {errno.ENOSPC, errno.EIO}
 
 
 class Program(click.Group):
@@ -20,6 +25,10 @@ class Program(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command line, and exit; wrong usage is one line on stderr."""
+        for stream in ("stdout", "stderr"):
+            if getattr(sys, stream) is None:  # closed by the starter, as by `>&-`
+                # Open for as long as the process lives.
+                setattr(sys, stream, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         name = options["prog_name"] = options.get("prog_name") or self.name
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
@@ -32,6 +41,11 @@ class Program(click.Group):
         except click.Abort:
             click.echo(f"{name}: interrupted", err=True)
             code = INTERRUPTED
+        except OSError as error:
+            if error.errno not in _UNWRITTEN:
+                raise
+            click.echo(f"{name}: the output was not written: {error.strerror}", err=True)
+            code = 1
         sys.exit(code if isinstance(code, int) else 0)
 
 

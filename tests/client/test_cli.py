@@ -264,3 +264,27 @@ def test_a_closed_output_ends_the_command_quietly(
     monkeypatch.setattr(sys, "stdout", Closed())
     assert main(["balance"]) == 1
     assert capsys.readouterr().err == ""
+
+
+class _Full(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_output_that_is_full_is_told_and_a_result_is_not_lost(
+    service: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", _Full())
+    service.answer(httpx.Response(200, content=b'{"code":200,"message":"success","data":1}'))
+    assert main(["balance"]) == 1
+    assert "the output was not written: No space left" in capsys.readouterr().err
+    service.accept()
+    service.succeed()
+    assert main(["upscale", IMAGE]) == Exit.NOT_SAVED
+    assert "The result is at https://" in capsys.readouterr().err
+
+
+def test_a_pipe_as_output_is_refused_before_it_costs(service: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["upscale", IMAGE, "-o", str(tmp_path / "pipe")]) == Exit.USAGE
+    assert service.requests == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import resource
 import stat
 import threading
@@ -180,6 +181,20 @@ def test_a_target_that_is_a_folder_leaves_nothing_behind(
     with pytest.raises(OSError, match="out"):
         download(f"{files}/picture", tmp_path / "out")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_pipe_is_not_replaced_and_a_link_is_followed(
+    download: Download, files: str, tmp_path: Path
+) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="a regular file was expected"):
+        download(f"{files}/picture", pipe)
+    assert pipe.is_fifo()
+    link.symlink_to(tmp_path / "out.png")
+    assert download(f"{files}/picture", link) == link
+    assert link.is_symlink()
+    assert (tmp_path / "out.png").read_bytes() == PICTURE
 
 
 def test_a_full_disk_leaves_nothing_behind(download: Download, files: str, tmp_path: Path) -> None:

@@ -77,6 +77,17 @@ def test_a_sender_that_expects_100_continue_gets_it(receiver: Receiver) -> None:
     assert final.startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_head_call_is_answered_without_a_body(receiver: Receiver) -> None:
+    answer = httpx.head(receiver.url)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_host_that_is_no_name_is_refused_at_once() -> None:
+    for host in ("a..b", "ü..x"):
+        with pytest.raises(UnicodeError):
+            CallbackServer(Receiver().answer, host=host)
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [
